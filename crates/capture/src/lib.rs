@@ -1,0 +1,1 @@
+//! Captures of calls: pcapng with comments, written as the packets pass.

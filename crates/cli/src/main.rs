@@ -1,0 +1,2 @@
+//! The command `callwright`.
+fn main() {}

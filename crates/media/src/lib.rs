@@ -1,0 +1,1 @@
+//! RTP, RTCP, SRTP, codecs, telephone-event, tones, WAV and quality: media that paces itself, without IO.

@@ -1,0 +1,1 @@
+//! Pure functions from run events to console, NDJSON and JUnit.

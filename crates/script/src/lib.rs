@@ -1,0 +1,1 @@
+//! The Rhai front end: verbs, source positions, check, docs and definitions.

@@ -1,0 +1,1 @@
+//! Bytes to session descriptions and back, and what an offer or an answer says.

@@ -1,0 +1,1 @@
+//! SIP transactions, dialogs, calls, registrations, subscriptions and digest, without IO.
