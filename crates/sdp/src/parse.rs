@@ -1,0 +1,467 @@
+//! Reading a description from the wire.
+//!
+//! The grammar of lines is that of `sdp-types`, which refuses a whole description for one bad line. Here such a line
+//! is taken out, noted as a [`Defect`] and the rest read again; only a broken `v=` or `m=` ends it, because nobody
+//! can answer without knowing how many media descriptions there are (RFC 3264 §6).
+
+use bytes::Bytes;
+use sdp_types as lines;
+use thiserror::Error;
+
+use crate::crypto::Crypto;
+use crate::format::Format;
+use crate::media::{Direction, Media, MediaKind, Protocol, RtcpAddress};
+use crate::session::{Attribute, Bandwidth, Connection, Origin, Session};
+
+/// The longest body that is read. A browser's offer with many candidates has about 10 KB.
+pub const MAX_BODY_BYTES: usize = 64 * 1024;
+/// The most media descriptions in a body.
+pub const MAX_MEDIA: usize = 64;
+/// The most lines that may be taken out before the body is refused as a whole.
+pub const MAX_DEFECTS: usize = 32;
+
+/// Why a body is no session description at all. The fault is the peer's; the answer to a request with such a body
+/// is 400 (RFC 3261 §21.4.1).
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum SdpError {
+    /// Longer than [`MAX_BODY_BYTES`].
+    #[error("the body has {bytes} bytes, {MAX_BODY_BYTES} are the limit")]
+    TooLong {
+        /// Bytes in the body.
+        bytes: usize,
+    },
+    /// The first line is not `v=0` (RFC 8866 §5.1).
+    #[error("the body does not start with `v=0`")]
+    NoVersion,
+    /// An `m=` line that cannot be read (RFC 8866 §5.14).
+    #[error("line {line} is not a media description: `{text}`")]
+    Media {
+        /// The line, counted from 1.
+        line: usize,
+        /// The line as received, shortened.
+        text: String,
+    },
+    /// More media descriptions than [`MAX_MEDIA`].
+    #[error("more than {MAX_MEDIA} media descriptions")]
+    TooManyMedia,
+    /// More than [`MAX_DEFECTS`] lines make no sense.
+    #[error("more than {MAX_DEFECTS} lines cannot be read; the last was line {line}: `{text}`")]
+    TooManyDefects {
+        /// The line, counted from 1.
+        line: usize,
+        /// The line as received, shortened.
+        text: String,
+    },
+}
+
+/// Something in a description that could not be understood and was passed over. The bytes are in [`Session::raw`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Defect {
+    /// What is wrong.
+    pub kind: DefectKind,
+    /// The line or the part of it, as received, shortened.
+    pub text: String,
+}
+
+/// What is wrong with a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DefectKind {
+    /// Not `<letter>=<value>`, or it holds NUL, a bare CR or what is not UTF-8.
+    NotALine,
+    /// A line that does not follow its grammar, or stands twice where it may stand once.
+    Refused,
+    /// An attribute whose value does not follow its grammar; it is kept among the attributes.
+    BrokenAttribute,
+    /// An attribute that was there before; the first one counts.
+    RepeatedAttribute,
+    /// A format of an RTP media description that is no payload type, or stands there twice.
+    BadFormat,
+    /// No `o=` line (RFC 8866 §5 demands one).
+    NoOrigin,
+}
+
+impl Session {
+    /// Reads a session description.
+    ///
+    /// # Errors
+    /// [`SdpError`] when the body is no session description or one of its `m=` lines cannot be read. Anything else
+    /// that is wrong is passed over and noted in [`Session::defects`].
+    pub fn parse(body: &[u8]) -> Result<Self, SdpError> {
+        if body.len() > MAX_BODY_BYTES {
+            return Err(SdpError::TooLong { bytes: body.len() });
+        }
+        let mut defects = Vec::new();
+        let read = read_lines(body, &mut defects)?;
+        if read.medias.len() > MAX_MEDIA {
+            return Err(SdpError::TooManyMedia);
+        }
+        let mut session = session_level(&read);
+        // RFC 8866 §6.7: at session level the direction is the default for the media below.
+        let default_direction = take_direction(&mut session.attributes, &mut defects).unwrap_or_default();
+        session.media = read
+            .medias
+            .iter()
+            .map(|media| media_level(media, default_direction, &mut defects))
+            .collect();
+        session.defects = defects;
+        session.raw = Bytes::copy_from_slice(body);
+        Ok(session)
+    }
+}
+
+/// Parses with `sdp-types`, taking out one refused line after the other.
+fn read_lines(body: &[u8], defects: &mut Vec<Defect>) -> Result<lines::Session, SdpError> {
+    // As `sdp-types` counts: split at LF, one CR before it belongs to the line end.
+    let mut rows: Vec<&[u8]> = body
+        .split(|byte| *byte == b'\n')
+        .map(|row| row.strip_suffix(b"\r").unwrap_or(row))
+        .collect();
+    for (index, row) in rows.iter_mut().enumerate() {
+        if !row.is_empty() && !is_line(row) {
+            note(defects, DefectKind::NotALine, row, index)?;
+            *row = b"";
+        }
+    }
+    loop {
+        let refused = match lines::Session::parse(&rows.join(&b'\n')) {
+            Ok(session) => {
+                let mut above_media = rows.iter().take_while(|row| row.first() != Some(&b'm'));
+                if !above_media.any(|row| row.first() == Some(&b'o')) {
+                    defects.push(Defect {
+                        kind: DefectKind::NoOrigin,
+                        text: String::new(),
+                    });
+                }
+                return Ok(session);
+            }
+            Err(refused) => refused,
+        };
+        let Some(index) = refused_line(&refused).and_then(|line| line.checked_sub(1)) else {
+            return Err(SdpError::NoVersion);
+        };
+        let Some(row) = rows.get_mut(index) else {
+            return Err(SdpError::NoVersion);
+        };
+        match row.first() {
+            Some(b'v') | None => return Err(SdpError::NoVersion),
+            Some(b'm') => {
+                return Err(SdpError::Media {
+                    line: index + 1,
+                    text: shortened(row),
+                });
+            }
+            Some(_) => note(defects, DefectKind::Refused, row, index)?,
+        }
+        *row = b"";
+    }
+}
+
+fn is_line(row: &[u8]) -> bool {
+    row.get(1) == Some(&b'=')
+        && row[0] != b'='
+        && !row.iter().any(|byte| matches!(byte, 0 | b'\r'))
+        && std::str::from_utf8(row).is_ok()
+}
+
+fn note(defects: &mut Vec<Defect>, kind: DefectKind, row: &[u8], index: usize) -> Result<(), SdpError> {
+    if defects.len() >= MAX_DEFECTS {
+        return Err(SdpError::TooManyDefects {
+            line: index + 1,
+            text: shortened(row),
+        });
+    }
+    defects.push(Defect {
+        kind,
+        text: shortened(row),
+    });
+    Ok(())
+}
+
+fn shortened(row: &[u8]) -> String {
+    String::from_utf8_lossy(&row[..row.len().min(120)]).into_owned()
+}
+
+/// The line that an error of `sdp-types` is about, counted from 1.
+fn refused_line(error: &lines::ParserError) -> Option<usize> {
+    use lines::ParserError as E;
+    match error {
+        E::InvalidLineFormat(line, _)
+        | E::InvalidFieldEncoding(line, _)
+        | E::InvalidFieldFormat(line, _)
+        | E::MissingField(line, _)
+        | E::FieldTrailingData(line, _)
+        | E::InvalidVersion(line, _)
+        | E::MultipleVersions(line)
+        | E::MultipleOrigins(line)
+        | E::MultipleSessionNames(line)
+        | E::MultipleSessionDescription(line)
+        | E::MultipleUris(line)
+        | E::MultipleConnections(line)
+        | E::MultipleTimeZones(line)
+        | E::MultipleMediaTitles(line)
+        | E::MultipleKeys(line)
+        | E::RepeatWithoutTime(line) => Some(*line),
+        _ => None,
+    }
+}
+
+fn session_level(read: &lines::Session) -> Session {
+    let origin = &read.origin;
+    let times: Vec<_> = read
+        .times
+        .iter()
+        .map(|time| (time.start_time, time.stop_time))
+        .collect();
+    let name = if read.session_name.trim().is_empty() {
+        "-"
+    } else {
+        &read.session_name
+    };
+    Session {
+        origin: Origin {
+            username: origin.username.clone().unwrap_or_else(|| "-".into()),
+            session_id: origin.sess_id.clone(),
+            version: origin.sess_version,
+            address: Connection {
+                network: origin.nettype.as_str().into(),
+                address_type: origin.addrtype.as_str().into(),
+                address: origin.unicast_address.clone(),
+            },
+        },
+        name: name.into(),
+        connection: read.connection.as_ref().map(connection),
+        bandwidths: bandwidths(&read.bandwidths),
+        times: if times.is_empty() { vec![(0, 0)] } else { times },
+        attributes: attributes(&read.attributes),
+        ..Session::default()
+    }
+}
+
+fn media_level(read: &lines::Media, default_direction: Direction, defects: &mut Vec<Defect>) -> Media {
+    let mut media = Media::new(
+        MediaKind::from(read.media.as_str()),
+        read.port,
+        Protocol::from(read.proto.as_str()),
+    );
+    media.port_count = read.num_ports;
+    media.connection = read.connections.first().map(connection);
+    media.bandwidths = bandwidths(&read.bandwidths);
+    for word in read.fmt.split_ascii_whitespace() {
+        match payload_type(word) {
+            Some(number) if media.protocol.is_rtp() && media.format(number).is_none() => {
+                media.formats.push(Format::new(number, "", 0));
+            }
+            Some(_) if media.protocol.is_rtp() => defects.push(defect(DefectKind::BadFormat, word)),
+            _ => {
+                if media.protocol.is_rtp() {
+                    defects.push(defect(DefectKind::BadFormat, word));
+                }
+                media.other_formats.push(word.into());
+            }
+        }
+    }
+    let mut attributes = attributes(&read.attributes);
+    media.direction = take_direction(&mut attributes, defects).unwrap_or(default_direction);
+    for attribute in attributes {
+        take_attribute(&mut media, attribute, defects);
+    }
+    // RFC 3551 §6: the static types need no `a=rtpmap`.
+    for format in media
+        .formats
+        .iter_mut()
+        .filter(|format| format.encoding.is_empty())
+    {
+        if let Some(fixed) = Format::fixed(format.payload_type) {
+            *format = Format {
+                fmtp: format.fmtp.take(),
+                ..fixed
+            };
+        }
+    }
+    media
+}
+
+/// Puts an attribute where it belongs: into its field, or among the others.
+fn take_attribute(media: &mut Media, attribute: Attribute, defects: &mut Vec<Defect>) {
+    let value = attribute.value.as_deref().unwrap_or_default();
+    let taken = match attribute.name.as_str() {
+        "rtpmap" => match parse_rtpmap(value) {
+            Some(parsed) => match find_format(media, parsed.payload_type) {
+                Some(format) if format.encoding.is_empty() => {
+                    *format = Format {
+                        fmtp: format.fmtp.take(),
+                        ..parsed
+                    };
+                    Taken::Field
+                }
+                Some(_) => Taken::Repeated,
+                None => Taken::Other,
+            },
+            None => Taken::Broken,
+        },
+        "fmtp" => match parse_fmtp(value) {
+            Some((number, parameters)) => match find_format(media, number) {
+                Some(format) => fill(&mut format.fmtp, Some(parameters.into())),
+                None => Taken::Other,
+            },
+            // Formats of other protocols are words.
+            None if !media.protocol.is_rtp() => Taken::Other,
+            None => Taken::Broken,
+        },
+        "ptime" => fill(&mut media.ptime_ms, parse_milliseconds(value)),
+        "maxptime" => fill(&mut media.max_ptime_ms, parse_milliseconds(value)),
+        "rtcp" => fill(&mut media.rtcp, parse_rtcp(value)),
+        "rtcp-mux" if attribute.value.is_none() => {
+            media.rtcp_mux = true;
+            Taken::Field
+        }
+        "crypto" => match Crypto::parse(value) {
+            Some(crypto) => {
+                media.crypto.push(crypto);
+                Taken::Field
+            }
+            None => Taken::Broken,
+        },
+        _ => Taken::Other,
+    };
+    match taken {
+        Taken::Field => {}
+        Taken::Repeated => defects.push(broken(DefectKind::RepeatedAttribute, &attribute)),
+        Taken::Other => media.attributes.push(attribute),
+        Taken::Broken => {
+            defects.push(broken(DefectKind::BrokenAttribute, &attribute));
+            media.attributes.push(attribute);
+        }
+    }
+}
+
+enum Taken {
+    Field,
+    Repeated,
+    Other,
+    Broken,
+}
+
+fn fill<T>(field: &mut Option<T>, value: Option<T>) -> Taken {
+    match (&field, value) {
+        (_, None) => Taken::Broken,
+        (Some(_), Some(_)) => Taken::Repeated,
+        (None, value) => {
+            *field = value;
+            Taken::Field
+        }
+    }
+}
+
+fn find_format(media: &mut Media, payload_type: u8) -> Option<&mut Format> {
+    media
+        .formats
+        .iter_mut()
+        .find(|format| format.payload_type == payload_type)
+}
+
+/// Takes all direction attributes out; the first counts.
+fn take_direction(attributes: &mut Vec<Attribute>, defects: &mut Vec<Defect>) -> Option<Direction> {
+    let mut found = None;
+    attributes.retain(|attribute| {
+        let Some(direction) =
+            Direction::from_attribute(&attribute.name).filter(|_| attribute.value.is_none())
+        else {
+            return true;
+        };
+        if found.is_some() {
+            defects.push(broken(DefectKind::RepeatedAttribute, attribute));
+        }
+        found = found.or(Some(direction));
+        false
+    });
+    found
+}
+
+fn payload_type(word: &str) -> Option<u8> {
+    let digits = word.bytes().all(|byte| byte.is_ascii_digit());
+    word.parse().ok().filter(|number| digits && *number < 128)
+}
+
+/// `<payload type> <encoding name>/<clock rate>[/<channels>]`: RFC 8866 §6.6.
+fn parse_rtpmap(value: &str) -> Option<Format> {
+    let (number, rest) = value.split_once(' ')?;
+    let mut parts = rest.trim().split('/');
+    let encoding = parts
+        .next()
+        .filter(|name| !name.is_empty() && !name.contains(char::is_whitespace))?;
+    let clock_rate = parts.next()?.parse().ok().filter(|rate| *rate > 0)?;
+    let channels = match parts.next() {
+        Some(channels) => channels.parse().ok().filter(|channels| *channels > 0)?,
+        None => 1,
+    };
+    Some(Format {
+        channels,
+        ..Format::new(payload_type(number)?, encoding, clock_rate)
+    })
+}
+
+fn parse_fmtp(value: &str) -> Option<(u8, &str)> {
+    let (number, parameters) = value.split_once(' ')?;
+    Some((
+        payload_type(number)?,
+        Some(parameters.trim()).filter(|parameters| !parameters.is_empty())?,
+    ))
+}
+
+fn parse_milliseconds(value: &str) -> Option<u32> {
+    value.trim().parse().ok().filter(|milliseconds| *milliseconds > 0)
+}
+
+/// `<port> [<nettype> <addrtype> <address>]`: RFC 3605 §2.1.
+fn parse_rtcp(value: &str) -> Option<RtcpAddress> {
+    let mut words = value.split_ascii_whitespace();
+    let port = words.next()?.parse().ok()?;
+    let connection = match (words.next(), words.next(), words.next(), words.next()) {
+        (None, ..) => None,
+        (Some(network), Some(address_type), Some(address), None) => Some(Connection {
+            network: network.into(),
+            address_type: address_type.into(),
+            address: address.into(),
+        }),
+        _ => return None,
+    };
+    Some(RtcpAddress { port, connection })
+}
+
+fn connection(read: &lines::Connection) -> Connection {
+    Connection {
+        network: read.nettype.as_str().into(),
+        address_type: read.addrtype.as_str().into(),
+        address: read.connection_address.clone(),
+    }
+}
+
+fn bandwidths(read: &[lines::Bandwidth]) -> Vec<Bandwidth> {
+    read.iter()
+        .map(|line| Bandwidth {
+            kind: line.bwtype.clone(),
+            value: line.bandwidth,
+        })
+        .collect()
+}
+
+fn attributes(read: &[lines::Attribute]) -> Vec<Attribute> {
+    read.iter()
+        .map(|line| Attribute {
+            name: line.attribute.clone(),
+            value: line.value.clone(),
+        })
+        .collect()
+}
+
+fn defect(kind: DefectKind, text: &str) -> Defect {
+    Defect {
+        kind,
+        text: shortened(text.as_bytes()),
+    }
+}
+
+fn broken(kind: DefectKind, attribute: &Attribute) -> Defect {
+    defect(kind, &attribute.to_string())
+}
