@@ -1,0 +1,73 @@
+//! A peer's process: waited for by the kernel's own events, stopped politely.
+
+use std::fs::File;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
+
+/// How long a process may take from the polite signal to its end.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// A running process whose output goes to a log; it is stopped when dropped.
+#[derive(Debug)]
+pub(crate) struct Daemon {
+    child: Child,
+    pid: Pid,
+    /// Readable when the process has ended.
+    end: OwnedFd,
+    polite: Signal,
+}
+
+impl Daemon {
+    /// Starts `command` with its output in `log`. `polite` is the signal at which it finishes its work.
+    pub(crate) fn spawn(command: &mut Command, log: &Path, polite: Signal) -> Self {
+        let output = File::create(log).expect("the log of the peer");
+        let errors = output.try_clone().expect("one file for both outputs");
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(output)
+            .stderr(errors)
+            .spawn()
+            .unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
+        let pid = Pid::from_child(&child);
+        let end = pidfd_open(pid, PidfdFlags::empty()).expect("a descriptor of the process");
+        Self {
+            child,
+            pid,
+            end,
+            polite,
+        }
+    }
+
+    /// Waits until the process has ended, at most for `limit`.
+    pub(crate) fn wait(&mut self, limit: Duration) -> Option<ExitStatus> {
+        let timeout = Timespec::try_from(limit).expect("a limit that the kernel can count");
+        let mut waited_for = [PollFd::new(&self.end, PollFlags::IN)];
+        // A signal may cut the wait short: then the process is simply found running, as after the limit.
+        let _interrupted = poll(&mut waited_for, Some(&timeout));
+        self.child.try_wait().expect("the process is ours")
+    }
+
+    /// Asks the process to finish, kills it when it does not.
+    pub(crate) fn stop(&mut self) -> Option<ExitStatus> {
+        if let Some(status) = self.wait(Duration::ZERO) {
+            return Some(status);
+        }
+        // It may have ended in between; then there is nothing to signal.
+        let _gone = kill_process(self.pid, self.polite);
+        self.wait(PATIENCE).or_else(|| {
+            self.child.kill().ok();
+            self.child.wait().ok()
+        })
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}

@@ -1,0 +1,177 @@
+//! Kamailio, a registrar and proxy, configured by `kamailio.cfg` beside this crate.
+
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::os::unix::net::UnixDatagram;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use rustix::process::Signal;
+use serde_json::{Value, json};
+
+use crate::authority::Authority;
+use crate::daemon::Daemon;
+use crate::evidence::Evidence;
+use crate::peer::program;
+use crate::ports::Port;
+
+/// Attempts to start on ports that nobody else takes in between.
+const ATTEMPTS: usize = 5;
+/// Probes before a start counts as failed, and the pause between two: together 20 s, for a machine under load.
+const PROBES: usize = 400;
+const PROBE_PAUSE: Duration = Duration::from_millis(50);
+
+/// A running Kamailio on 127.0.0.1, stopped when dropped. Users and special callees: see `kamailio.cfg`.
+#[derive(Debug)]
+pub struct Kamailio {
+    daemon: Daemon,
+    sip: Port,
+    tls: Port,
+    authority: Authority,
+    evidence: Evidence,
+}
+
+impl Kamailio {
+    /// Starts it and waits until it answers.
+    pub fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// Starts it with options of `kamailio.cfg`, such as `WITHOUT_INVITE_AUTH`.
+    pub fn start_with(options: &[&str]) -> Self {
+        for _ in 1..ATTEMPTS {
+            if let Ok(kamailio) = Self::try_start(options) {
+                return kamailio;
+            }
+        }
+        Self::try_start(options).unwrap_or_else(|log| panic!("Kamailio does not start:\n{log}"))
+    }
+
+    /// Where it listens for UDP.
+    pub fn udp(&self) -> SocketAddr {
+        self.sip.address()
+    }
+
+    /// Where it listens for TCP: the same port.
+    pub fn tcp(&self) -> SocketAddr {
+        self.sip.address()
+    }
+
+    /// Where it listens for TLS.
+    pub fn tls(&self) -> SocketAddr {
+        self.tls.address()
+    }
+
+    /// The root certificate by which a client trusts it.
+    pub fn root_certificate(&self) -> PathBuf {
+        self.authority.root()
+    }
+
+    /// How many contacts are registered now.
+    pub fn contacts(&self) -> u64 {
+        let answer = self.rpc("stats.fetch", &json!(["location_contacts"]));
+        let count = &answer["result"]["usrloc.location_contacts"];
+        let count = count.as_u64().or_else(|| count.as_str()?.parse().ok());
+        count.unwrap_or_else(|| panic!("no count of contacts in {answer}"))
+    }
+
+    /// Calls a method of its JSON-RPC interface and returns the whole answer.
+    pub fn rpc(&self, method: &str, parameters: &Value) -> Value {
+        static CALLS: AtomicU32 = AtomicU32::new(0);
+        let here = self
+            .evidence
+            .file(&format!("client-{}", CALLS.fetch_add(1, Ordering::Relaxed)));
+        let socket = UnixDatagram::bind(here).expect("a socket for the answer");
+        socket
+            .set_read_timeout(Some(Duration::from_secs(10)))
+            .expect("a limit for the answer");
+        let request = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": parameters});
+        socket
+            .send_to(request.to_string().as_bytes(), self.evidence.file("rpc.sock"))
+            .expect("Kamailio takes a request");
+        let mut answer = vec![0; 1 << 20];
+        let length = socket.recv(&mut answer).expect("Kamailio answers a request");
+        serde_json::from_slice(&answer[..length]).expect("the answer is JSON")
+    }
+
+    /// Its log so far.
+    pub fn log(&self) -> String {
+        self.evidence.read("kamailio.log")
+    }
+
+    fn try_start(options: &[&str]) -> Result<Self, String> {
+        let evidence = Evidence::new("kamailio");
+        let authority = Authority::create(evidence.path());
+        let (sip, tls) = (Port::lease(), Port::lease());
+        let mut command = Command::new(program("kamailio").expect("require!(Kamailio) comes first"));
+        command
+            .args(["-DD", "-E", "-m", "256", "-M", "16"])
+            .arg("-f")
+            .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("kamailio.cfg"))
+            .arg("-P")
+            .arg(evidence.file("pid"))
+            .arg("-Y")
+            .arg(evidence.path())
+            .arg("--subst")
+            .arg(format!("!RUN_FOLDER!{}!g", evidence.path().display()));
+        for (listener, port) in [("UDP=udp", &sip), ("TCP=tcp", &sip), ("TLS=tls", &tls)] {
+            command
+                .arg("-A")
+                .arg(format!("LISTEN_{listener}:{}", port.address()));
+        }
+        for option in options {
+            command.arg("-A").arg(option);
+        }
+        let daemon = Daemon::spawn(&mut command, &evidence.file("kamailio.log"), Signal::TERM);
+        let mut kamailio = Self {
+            daemon,
+            sip,
+            tls,
+            authority,
+            evidence,
+        };
+        if kamailio.becomes_ready() {
+            Ok(kamailio)
+        } else {
+            Err(kamailio.evidence.ends_of_logs())
+        }
+    }
+
+    /// Asks it by OPTIONS until it answers. All its listening sockets exist before its first child is forked, so
+    /// that a connection made from then on is held by the kernel until it is accepted.
+    fn becomes_ready(&mut self) -> bool {
+        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a socket for the probe");
+        socket.connect(self.udp()).expect("an address on loopback");
+        socket.set_nonblocking(true).expect("a socket that does not wait");
+        let here = socket.local_addr().expect("the address of the probe");
+        let mut answer = [0; 2_048];
+        for probe in 1..=PROBES {
+            // Refused while nobody listens there: the next probe tells.
+            let _refused = socket.send(options_probe(self.udp(), here, probe).as_bytes());
+            if self.daemon.wait(PROBE_PAUSE).is_some() {
+                return false;
+            }
+            if socket
+                .recv(&mut answer)
+                .is_ok_and(|length| answer[..length].starts_with(b"SIP/2.0 200 "))
+            {
+                return true;
+            }
+        }
+        false
+    }
+}
+
+fn options_probe(to: SocketAddr, from: SocketAddr, number: usize) -> String {
+    format!(
+        "OPTIONS sip:{to} SIP/2.0\r\n\
+         Via: SIP/2.0/UDP {from};branch=z9hG4bK-probe-{number};rport\r\n\
+         Max-Forwards: 70\r\n\
+         From: <sip:probe@{from}>;tag=probe\r\n\
+         To: <sip:{to}>\r\n\
+         Call-ID: probe-{number}@{from}\r\n\
+         CSeq: 1 OPTIONS\r\n\
+         Content-Length: 0\r\n\r\n"
+    )
+}

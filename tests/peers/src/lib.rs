@@ -1,0 +1,33 @@
+//! Foreign peers for tests: Kamailio, SIPp and tshark, each started on ports of its own, waited for without a
+//! fixed sleep, read when it is done, and stopped when it is dropped. Whatever a peer wrote stays in a folder that
+//! is shown when the test fails.
+//!
+//! A test begins with [`require!`], which skips it where a peer is not installed, and fails it in CI:
+//!
+//! ```no_run
+//! use callwright_peers::{Kamailio, Sipp, require};
+//!
+//! require!(Kamailio, Sipp);
+//! let kamailio = Kamailio::start();
+//! let calls = Sipp::uac(kamailio.udp()).service("status486").calls(1).run();
+//! assert_eq!(calls.failed, 1);
+//! ```
+
+mod authority;
+mod daemon;
+mod evidence;
+mod kamailio;
+mod peer;
+mod ports;
+mod product;
+mod sipp;
+mod tshark;
+
+pub use authority::Authority;
+pub use evidence::Evidence;
+pub use kamailio::Kamailio;
+pub use peer::{Peer, available};
+pub use ports::Port;
+pub use product::{binary, callwright, command};
+pub use sipp::{RunningSipp, Sipp, SippCalls};
+pub use tshark::{Capture, Digit};
