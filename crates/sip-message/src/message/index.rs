@@ -1,0 +1,379 @@
+//! The index of a message, made in one pass over its head (RFC 3261 §7, §25.1 `SIP-message`).
+
+use std::ops::Range;
+
+use memchr::{memchr, memchr_iter};
+use smallvec::SmallVec;
+
+use super::ParseError;
+use crate::grammar;
+use crate::limits::{Limits, within};
+use crate::method::Method;
+use crate::name::{HeaderName, NameId};
+
+/// A range of bytes in a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Span {
+    start: u32,
+    end: u32,
+}
+
+impl Span {
+    /// `start..end`; positions above 4 GiB, which no limit lets in, become empty ranges at the start.
+    pub(crate) fn new(start: usize, end: usize) -> Span {
+        match (u32::try_from(start), u32::try_from(end)) {
+            (Ok(start), Ok(end)) if start <= end => Span { start, end },
+            _ => Span::default(),
+        }
+    }
+
+    pub(crate) fn range(self) -> Range<usize> {
+        self.start as usize..self.end as usize
+    }
+
+    pub(crate) fn is_empty(self) -> bool {
+        self.start == self.end
+    }
+
+    fn shift_back(&mut self, by: u32) {
+        self.start -= by;
+        self.end -= by;
+    }
+}
+
+/// One header field: its name without the colon, and its value trimmed.
+#[derive(Debug, Clone)]
+pub(crate) struct Field {
+    pub(crate) id: NameId,
+    /// Whether the value goes over several lines.
+    pub(crate) folded: bool,
+    /// Empty when the line has no colon; the value is the whole line then.
+    pub(crate) name: Span,
+    pub(crate) value: Span,
+}
+
+impl Field {
+    pub(crate) fn is_unknown(&self) -> bool {
+        self.id == NameId::OTHER && !self.name.is_empty()
+    }
+}
+
+#[derive(Debug, Clone)]
+pub(crate) enum Start {
+    Request {
+        method: Method,
+        uri: Span,
+        version: Span,
+        /// Whether the line follows RFC 3261 §7.1 to the letter: two single blanks and no other.
+        exact: bool,
+    },
+    Response {
+        version: Span,
+        status: u16,
+        reason: Span,
+    },
+    Neither,
+}
+
+impl Start {
+    fn shift_back(&mut self, by: u32) {
+        match self {
+            Start::Request { uri, version, .. } => {
+                uri.shift_back(by);
+                version.shift_back(by);
+            }
+            Start::Response { version, reason, .. } => {
+                version.shift_back(by);
+                reason.shift_back(by);
+            }
+            Start::Neither => {}
+        }
+    }
+}
+
+/// Where the parts of a message are.
+#[derive(Debug, Clone)]
+pub(crate) struct Index {
+    pub(crate) start: Start,
+    pub(crate) fields: SmallVec<[Field; 16]>,
+    /// The offset of the body.
+    body: u32,
+    /// Whether an empty line ends the head.
+    pub(crate) terminated: bool,
+    /// Whether every line ends with CR LF.
+    pub(crate) crlf: bool,
+}
+
+impl Index {
+    pub(crate) fn built(start: Start, fields: SmallVec<[Field; 16]>, body: usize) -> Index {
+        Index {
+            start,
+            fields,
+            body: u32::try_from(body).unwrap_or(0),
+            terminated: true,
+            crlf: true,
+        }
+    }
+
+    pub(crate) fn body_start(&self) -> usize {
+        self.body as usize
+    }
+
+    /// The index, and which of the bytes are the message: line ends before it and bytes after its body are not.
+    pub(super) fn parse(bytes: &[u8], limits: &Limits) -> Result<(Index, Range<usize>), ParseError> {
+        // RFC 3261 §7.5: CRLF before the start line is ignored.
+        let lead = bytes
+            .iter()
+            .position(|b| !matches!(b, b'\r' | b'\n'))
+            .ok_or(ParseError::Empty)?;
+        let mut index = Index::scan(bytes, lead, limits)?;
+        let body_start = index.body_start();
+        let available = bytes.len() - body_start;
+        let mut end = bytes.len();
+        if let Some(announced) = index.content_length(bytes)
+            && announced < available
+        {
+            end = body_start + announced;
+        }
+        within("body", limits.body, end - body_start)?;
+        within("message", limits.message.min(Limits::NONE.message), end - lead)?;
+        index.shift_back(lead);
+        Ok((index, lead..end))
+    }
+
+    /// The index of any bytes; no fields when the first line is not one of SIP.
+    pub(super) fn of_anything(bytes: &[u8]) -> Index {
+        Index::scan(bytes, 0, &Limits::NONE).unwrap_or_else(|_| Index {
+            start: Start::Neither,
+            fields: SmallVec::new(),
+            body: 0,
+            terminated: false,
+            crlf: true,
+        })
+    }
+
+    /// The first Content-Length that is a number.
+    pub(super) fn content_length(&self, bytes: &[u8]) -> Option<usize> {
+        let id = HeaderName::ContentLength.id();
+        let mut values = self
+            .fields
+            .iter()
+            .filter(|f| f.id == id)
+            .map(|f| &bytes[f.value.range()]);
+        values.find_map(|value| grammar::number(std::str::from_utf8(value).ok()?))
+    }
+
+    fn scan(bytes: &[u8], lead: usize, limits: &Limits) -> Result<Index, ParseError> {
+        let mut lines = Lines {
+            bytes,
+            at: lead,
+            crlf: true,
+        };
+        let first = lines.next().unwrap_or(lead..lead);
+        within("start_line", limits.start_line, first.len())?;
+        let start = parse_start(bytes, first)?;
+        let mut fields: SmallVec<[Field; 16]> = SmallVec::new();
+        let mut vias = 0;
+        let mut terminated = false;
+        let mut line_start = 0;
+        while let Some(line) = lines.next() {
+            within("head", limits.head, lines.at - lead)?;
+            if line.is_empty() {
+                terminated = true;
+                break;
+            }
+            if matches!(bytes[line.start], b' ' | b'\t')
+                && let Some(last) = fields.last_mut()
+            {
+                within("header", limits.header, line.end - line_start)?;
+                // RFC 3261 §7.3.1: the line continues the one before.
+                let start = if last.value.is_empty() {
+                    line.start
+                } else {
+                    last.value.range().start
+                };
+                last.value = trimmed(bytes, start..line.end);
+                last.folded = true;
+            } else {
+                line_start = line.start;
+                within("header", limits.header, line.len())?;
+                within("headers", limits.headers, fields.len() + 1)?;
+                fields.push(parse_field(bytes, line));
+            }
+            let Some(field) = fields.last() else { continue };
+            let value = field.value.range();
+            // A short value cannot have too many.
+            if value.len() > limits.params {
+                within("params", limits.params, memchr_iter(b';', &bytes[value]).count())?;
+            }
+            if field.id == HeaderName::Via.id() && !field.folded {
+                vias += 1;
+                within("vias", limits.vias, vias)?;
+            }
+        }
+        let body = u32::try_from(lines.at).unwrap_or(0);
+        Ok(Index {
+            start,
+            fields,
+            body,
+            terminated,
+            crlf: lines.crlf,
+        })
+    }
+
+    fn shift_back(&mut self, by: usize) {
+        let by = u32::try_from(by).unwrap_or(0);
+        if by == 0 {
+            return;
+        }
+        self.start.shift_back(by);
+        self.body -= by;
+        for field in &mut self.fields {
+            if !field.name.is_empty() {
+                field.name.shift_back(by);
+            }
+            if !field.value.is_empty() {
+                field.value.shift_back(by);
+            }
+        }
+    }
+}
+
+/// The lines of a head, without their ends. A line feed alone ends a line too.
+struct Lines<'a> {
+    bytes: &'a [u8],
+    at: usize,
+    crlf: bool,
+}
+
+impl Iterator for Lines<'_> {
+    type Item = Range<usize>;
+
+    fn next(&mut self) -> Option<Range<usize>> {
+        let start = self.at;
+        let rest = &self.bytes[start..];
+        if rest.is_empty() {
+            return None;
+        }
+        let Some(length) = memchr(b'\n', rest) else {
+            self.at = self.bytes.len();
+            return Some(start..self.at);
+        };
+        self.at = start + length + 1;
+        if length > 0 && rest[length - 1] == b'\r' {
+            return Some(start..start + length - 1);
+        }
+        self.crlf = false;
+        Some(start..start + length)
+    }
+}
+
+fn parse_field(bytes: &[u8], line: Range<usize>) -> Field {
+    let colon = memchr(b':', &bytes[line.clone()]);
+    // RFC 3261 §25.1: HCOLON = *( SP / HTAB ) ":" SWS
+    let name = colon.map(|colon| trimmed_end(bytes, line.start..line.start + colon));
+    match (colon, name) {
+        (Some(colon), Some(name)) if !name.is_empty() => {
+            let id = NameId::of(&bytes[name.clone()]);
+            let value = trimmed(bytes, line.start + colon + 1..line.end);
+            Field {
+                id,
+                folded: false,
+                name: Span::new(name.start, name.end),
+                value,
+            }
+        }
+        _ => Field {
+            id: NameId::OTHER,
+            folded: false,
+            name: Span::default(),
+            value: trimmed(bytes, line),
+        },
+    }
+}
+
+fn trimmed(bytes: &[u8], mut range: Range<usize>) -> Span {
+    while range.start < range.end && is_blank(bytes[range.start]) {
+        range.start += 1;
+    }
+    let range = trimmed_end(bytes, range);
+    Span::new(range.start, range.end)
+}
+
+fn trimmed_end(bytes: &[u8], mut range: Range<usize>) -> Range<usize> {
+    while range.start < range.end && is_blank(bytes[range.end - 1]) {
+        range.end -= 1;
+    }
+    range
+}
+
+fn is_blank(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\r' | b'\n')
+}
+
+fn parse_start(bytes: &[u8], line: Range<usize>) -> Result<Start, ParseError> {
+    let text = &bytes[line.clone()];
+    if text.len() > 4 && text[..4].eq_ignore_ascii_case(b"SIP/") {
+        return parse_status_line(text, line.start);
+    }
+    let kept = text.trim_ascii_end();
+    let method_end = memchr(b' ', kept).ok_or(ParseError::StartLine)?;
+    let version_start = memchr::memrchr(b' ', kept).ok_or(ParseError::StartLine)? + 1;
+    let (method, version) = (&kept[..method_end], &kept[version_start..]);
+    if version.len() <= 4 || !version[..4].eq_ignore_ascii_case(b"SIP/") {
+        return Err(ParseError::StartLine);
+    }
+    let method = std::str::from_utf8(method)
+        .ok()
+        .filter(|m| grammar::is_token(m))
+        .ok_or(ParseError::StartLine)?;
+    let uri = trimmed(text, method_end..version_start);
+    if uri.is_empty() {
+        return Err(ParseError::StartLine);
+    }
+    let exact = kept.len() == text.len()
+        && uri.range() == (method_end + 1..version_start - 1)
+        && memchr(b' ', &text[uri.range()]).is_none();
+    let at = line.start;
+    Ok(Start::Request {
+        method: Method::from(method),
+        uri: Span::new(at + uri.range().start, at + uri.range().end),
+        version: Span::new(at + version_start, at + kept.len()),
+        exact,
+    })
+}
+
+/// RFC 3261 §7.2: SIP-Version SP Status-Code SP Reason-Phrase; the second SP is often forgotten when there is no reason.
+fn parse_status_line(text: &[u8], at: usize) -> Result<Start, ParseError> {
+    let version_end = memchr(b' ', text).ok_or(ParseError::StartLine)?;
+    let rest = text[version_end..].trim_ascii_start();
+    let status_start = text.len() - rest.len();
+    let status_end = status_start + memchr(b' ', rest).unwrap_or(rest.len());
+    let status = &text[status_start..status_end];
+    let status = std::str::from_utf8(status)
+        .ok()
+        .filter(|digits| digits.len() == 3)
+        .and_then(grammar::number::<u16>);
+    let status = status
+        .filter(|status| *status >= 100)
+        .ok_or(ParseError::StatusCode)?;
+    let reason_start = (status_end + 1).min(text.len());
+    Ok(Start::Response {
+        version: Span::new(at, at + version_end),
+        status,
+        reason: Span::new(at + reason_start, at + text.len()),
+    })
+}
+
+/// The offset after the empty line that ends the head, searched from `from` on.
+pub(crate) fn find_head_end(bytes: &[u8], from: usize) -> Option<usize> {
+    let mut at = from;
+    loop {
+        at += memchr(b'\n', bytes.get(at..)?)? + 1;
+        match bytes[at..] {
+            [b'\n', ..] => return Some(at + 1),
+            [b'\r', b'\n', ..] => return Some(at + 2),
+            _ => {}
+        }
+    }
+}
