@@ -1,0 +1,154 @@
+//! The world that a scenario runs in.
+//!
+//! A world gives time and blocking waits, runs tasks, and holds phones and HTTP servers. The real world has a clock
+//! and sockets. A simulated world steps virtual time inside [`World::wait`] and holds a baton over all its tasks:
+//! nothing above this trait starts a thread, sleeps or reads a clock by itself.
+
+mod topics;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use callwright_wire::{BindError, Epoch, Time};
+
+use crate::http;
+use crate::phone::{Phone, PhoneSpec};
+
+pub use topics::Topics;
+
+/// Something whose change can end a wait: a phone's calls, its registration, the requests of a mock server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Topic(pub u32);
+
+/// How often a topic changed so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Version(pub u64);
+
+/// Why a wait ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wake {
+    /// A topic that was waited for has another version than the one given.
+    Changed,
+    /// The time came.
+    TimeUp,
+}
+
+/// A piece of work for [`World::run_tasks`].
+pub type Task<'a> = Box<dyn FnOnce() + Send + 'a>;
+
+/// The condition of the machine that runs the tests: what makes a verdict about audio worthless.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Health {
+    /// How late own media was sent, 99th percentile, over the last seconds.
+    pub lateness_p99: Duration,
+    /// Datagrams that own sockets dropped since the start of the world.
+    pub drops: u64,
+}
+
+/// Why an agent could not be started. Each text says what the reader can do.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StartError {
+    /// No socket.
+    #[error(transparent)]
+    Bind(#[from] BindErrorText),
+    /// No route to the domain, so no local address to bind.
+    #[error("no local address routes to {domain}: {detail}; name one with the key `local`")]
+    NoRoute {
+        /// The host of the domain.
+        domain: String,
+        /// What the resolver or the system said.
+        detail: String,
+    },
+    /// A key of the agent that this world cannot honour.
+    #[error("`{key}` is not supported {place}")]
+    NotSupported {
+        /// The key, or the key and its value.
+        key: String,
+        /// Where it is not: `yet`, `in the simulation`.
+        place: &'static str,
+    },
+    /// A value that cannot be understood: a URI, an address.
+    #[error("{key}: {detail}")]
+    BadValue {
+        /// The key.
+        key: &'static str,
+        /// What is wrong with its value.
+        detail: String,
+    },
+    /// The world is shutting down.
+    #[error("the run is ending")]
+    Ending,
+}
+
+/// A [`BindError`] as an error of its own.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct BindErrorText(pub BindError);
+
+impl From<BindError> for StartError {
+    fn from(error: BindError) -> Self {
+        StartError::Bind(BindErrorText(error))
+    }
+}
+
+/// The surroundings of scenarios. All methods can be called from any task of the world.
+pub trait World: Send + Sync {
+    /// The time now.
+    fn now(&self) -> Time;
+
+    /// The calendar time of [`Time::ZERO`].
+    fn epoch(&self) -> Epoch;
+
+    /// 16 random bytes; reproducible in a simulated world.
+    fn random(&self) -> [u8; 16];
+
+    /// A new topic, at version 0.
+    fn new_topic(&self) -> Topic;
+
+    /// Says that a topic changed: waits for it end.
+    fn touch(&self, topic: Topic);
+
+    /// The version of a topic now.
+    fn version(&self, topic: Topic) -> Version;
+
+    /// Blocks the calling task until one of the topics has a version other than the one given with it, or until the
+    /// time comes. Returns at once when that holds already. With no topics it is a sleep.
+    fn wait(&self, reads: &[(Topic, Version)], until: Time) -> Wake;
+
+    /// Runs all tasks at the same time and returns when every one has ended. A task that panics ends the caller with
+    /// that panic, after the others have ended.
+    fn run_tasks(&self, tasks: Vec<Task<'_>>);
+
+    /// Starts a phone: its sockets are open when this returns, nothing was sent.
+    ///
+    /// # Errors
+    /// [`StartError`], when it has no socket or no route, or asks for what this world cannot do.
+    fn phone(&self, spec: PhoneSpec) -> Result<Arc<dyn Phone>, StartError>;
+
+    /// Starts an HTTP server on loopback that answers with `service`; `None` takes any free port. It ends when the
+    /// listener is dropped.
+    ///
+    /// # Errors
+    /// When the port cannot be had.
+    fn listen(
+        &self,
+        port: Option<u16>,
+        service: Arc<dyn http::Service>,
+    ) -> Result<Box<dyn http::Listener>, http::ListenError>;
+
+    /// Sends an HTTP request and blocks until its response is complete.
+    ///
+    /// # Errors
+    /// [`http::RequestError`]; a response with an error status is none.
+    fn http(&self, request: &http::Request) -> Result<http::Response, http::RequestError>;
+
+    /// The condition of the generator now.
+    fn health(&self) -> Health;
+}
+
+impl fmt::Display for Topic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "topic {}", self.0)
+    }
+}
