@@ -68,6 +68,11 @@ impl Kamailio {
         self.authority.root()
     }
 
+    /// Name and password of one of the users `u1`, `u2`, …, of whom there is any number.
+    pub fn user(number: u32) -> (String, String) {
+        (format!("u{number}"), format!("pw-u{number}"))
+    }
+
     /// How many contacts are registered now.
     pub fn contacts(&self) -> u64 {
         let answer = self.rpc("stats.fetch", &json!(["location_contacts"]));

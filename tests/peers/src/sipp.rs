@@ -22,6 +22,8 @@ pub struct Sipp {
     scenario: Vec<String>,
     target: Option<SocketAddr>,
     calls: u32,
+    /// Lines for the fields of a scenario, one a call.
+    table: Option<String>,
     arguments: Vec<String>,
     limit: Duration,
 }
@@ -73,6 +75,21 @@ impl Sipp {
     /// A scenario from a file, as callee.
     pub fn callee(scenario: &Path) -> Self {
         Self::new(&["-sf", &scenario.to_string_lossy()], None)
+    }
+
+    /// Registers each user, by name and password, with the contact `sip:name@contact`.
+    pub fn registering(registrar: SocketAddr, users: &[(String, String)], contact: SocketAddr) -> Self {
+        let scenario = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios/register.xml");
+        let line = |(name, password): &(String, String)| {
+            format!("{name};[authentication username={name} password={password}]\n")
+        };
+        let mut sipp =
+            Self::caller(&scenario, registrar).argument(&["-key", "contact", &contact.to_string()]);
+        sipp.table = Some(format!(
+            "SEQUENTIAL\n{}",
+            users.iter().map(line).collect::<String>()
+        ));
+        sipp.calls(u32::try_from(users.len()).expect("a number of users"))
     }
 
     /// How many calls to make or take before it ends.
@@ -136,6 +153,7 @@ impl Sipp {
             scenario: scenario.iter().map(|word| (*word).to_owned()).collect(),
             target,
             calls: 1,
+            table: None,
             arguments: Vec::new(),
             limit: Duration::from_secs(60),
         }
@@ -163,6 +181,10 @@ impl Sipp {
             ])
             .args(&self.arguments)
             .args(self.target.map(|target| target.to_string()));
+        if let Some(table) = &self.table {
+            std::fs::write(evidence.file("table.csv"), table).expect("the table of fields");
+            command.args(["-inf", "table.csv"]);
+        }
         let daemon = Daemon::spawn(&mut command, &evidence.file("output.log"), Signal::USR1);
         let mut sipp = RunningSipp {
             daemon,

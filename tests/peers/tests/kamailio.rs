@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 use std::net::{SocketAddr, TcpStream, UdpSocket};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,10 +13,6 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
 /// Longer than any answer takes on a machine under load; reached only by a test that fails.
 const PATIENCE: Duration = Duration::from_secs(10);
-
-fn scenario(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios").join(name)
-}
 
 fn options(transport: &str, to: SocketAddr, from: SocketAddr) -> String {
     format!(
@@ -104,21 +100,11 @@ fn its_certificate_is_trusted_only_by_who_has_the_root() {
 }
 
 #[test]
-fn a_thousand_users_register_each_after_a_challenge() {
-    require!(Kamailio, Sipp);
-    let kamailio = Kamailio::start();
-    assert_eq!(kamailio.contacts(), 0);
-    let registrations = register(&kamailio, 1..=1_000, "127.0.0.1:9").rate(500);
-    registrations.run().assert_clean();
-    assert_eq!(kamailio.contacts(), 1_000);
-}
-
-#[test]
 fn a_wrong_password_is_challenged_again() {
     require!(Kamailio, Sipp);
     let kamailio = Kamailio::start();
-    let users = "SEQUENTIAL\nalice;[authentication username=alice password=wrong]\n";
-    let outcome = register_users(&kamailio, users, "127.0.0.1:9").run();
+    let user = ("alice".to_owned(), "wrong".to_owned());
+    let outcome = Sipp::registering(kamailio.udp(), &[user], kamailio.udp()).run();
     assert_eq!((outcome.successful, outcome.failed), (0, 1));
     assert!(outcome.errors.contains("401"), "{}", outcome.errors);
     assert_eq!(kamailio.contacts(), 0);
@@ -129,10 +115,11 @@ fn a_call_goes_through_to_a_registered_callee_and_ends_there() {
     require!(Kamailio, Sipp);
     let kamailio = Kamailio::start();
     let callee = Sipp::uas().calls(20).start();
-    register(&kamailio, 1..=1, &callee.address().to_string())
+    Sipp::registering(kamailio.udp(), &[Kamailio::user(1)], callee.address())
         .run()
         .assert_clean();
-    Sipp::caller(&scenario("caller.xml"), kamailio.udp())
+    let caller = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios/caller.xml");
+    Sipp::caller(&caller, kamailio.udp())
         .service("u1")
         .calls(20)
         .rate(20)
@@ -167,23 +154,4 @@ fn it_challenges_an_invite_unless_told_not_to() {
         "{}",
         outcome.errors
     );
-}
-
-fn register(kamailio: &Kamailio, users: std::ops::RangeInclusive<u32>, contact: &str) -> Sipp {
-    let count = users.clone().count();
-    let lines = users.map(|n| format!("u{n};[authentication username=u{n} password=pw-u{n}]\n"));
-    let table = format!("SEQUENTIAL\n{}", lines.collect::<String>());
-    register_users(kamailio, &table, contact).calls(u32::try_from(count).expect("a number of users"))
-}
-
-fn register_users(kamailio: &Kamailio, table: &str, contact: &str) -> Sipp {
-    let users = kamailio.root_certificate().with_file_name("users.csv");
-    std::fs::write(&users, table).expect("the table of users");
-    Sipp::caller(&scenario("register.xml"), kamailio.udp()).argument(&[
-        "-inf",
-        &users.to_string_lossy(),
-        "-key",
-        "contact",
-        contact,
-    ])
 }
