@@ -1,0 +1,64 @@
+//! How an endpoint behaves.
+
+use std::time::Duration;
+
+use callwright_sip_message::Method;
+
+/// Limits and defaults of an [`Endpoint`](crate::Endpoint).
+#[derive(Clone, Debug)]
+pub struct EndpointConfig {
+    /// `User-Agent` in requests, `Server` in responses; `None`: neither.
+    pub product: Option<String>,
+    /// What is allowed in `Allow`; any other registered method is answered 405, an unknown one 501.
+    pub allow: Vec<Method>,
+    /// Types of bodies that are understood (`Accept`); others are answered 415 unless their handling is optional.
+    pub accept: Vec<String>,
+    /// Methods out of INFO, MESSAGE, OPTIONS, PUBLISH and extensions that are not answered 200 by the endpoint but by
+    /// `respond`.
+    pub answer_above: Vec<Method>,
+    /// The least session interval that is accepted (RFC 4028 §5).
+    pub min_session: Duration,
+    /// How many calls at once; an INVITE beyond is answered 503.
+    pub max_calls: usize,
+    /// How many early dialogs a call may fork into; further ones are ignored until one of them answers.
+    pub max_forks: usize,
+    /// How many operations of one call may wait.
+    pub max_queued: usize,
+}
+
+impl Default for EndpointConfig {
+    fn default() -> Self {
+        EndpointConfig {
+            product: Some(concat!("Callwright/", env!("CARGO_PKG_VERSION")).into()),
+            allow: vec![
+                Method::Invite,
+                Method::Ack,
+                Method::Bye,
+                Method::Cancel,
+                Method::Prack,
+                Method::Update,
+                Method::Info,
+                Method::Message,
+                Method::Options,
+                Method::Refer,
+                Method::Notify,
+            ],
+            accept: [
+                "application/sdp",
+                "application/dtmf",
+                "application/dtmf-relay",
+                "application/simple-message-summary",
+                "message/sipfrag",
+                "multipart/mixed",
+                "text/plain",
+            ]
+            .map(String::from)
+            .to_vec(),
+            answer_above: Vec::new(),
+            min_session: Duration::from_secs(90),
+            max_calls: 20_000,
+            max_forks: 16,
+            max_queued: 32,
+        }
+    }
+}
