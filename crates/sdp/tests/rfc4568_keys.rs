@@ -61,7 +61,7 @@ fn what_is_written_is_what_was_given() {
     let crypto = Crypto::new(7, CryptoSuite::AesCm128HmacSha1_32, &[0; 30]);
     let text = "7 AES_CM_128_HMAC_SHA1_32 inline:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
     assert_eq!(crypto.to_string(), text);
-    assert_eq!(parse(text), [crypto.clone()]);
+    assert_eq!(parse(text), std::slice::from_ref(&crypto));
     assert_eq!(crypto.keys().expect("a key")[0].key_and_salt, [0; 30]);
 }
 
