@@ -1,0 +1,232 @@
+//! What arrives: told apart, matched, checked (RFC 3261 §17.1.3, §17.2.3, §18.1.2, §18.2.1).
+
+use bytes::Bytes;
+use callwright_sip_message::{Builder, Datagram, Message, Method, Problem, Via, classify};
+use callwright_wire::{Flow, SocketId, Time};
+
+use super::server::{Machine, Server};
+use super::{ClientId, Core, CoreEvent, Direction, Malformed, Note, Seen, ServerId, TransactionId};
+use crate::arena::Slot;
+use crate::transaction::{Branch, InviteServer, NonInviteServer};
+use crate::transport::{Exit, Way};
+
+impl Core {
+    pub(super) fn datagram(&mut self, now: Time, socket: SocketId, flow: Flow, bytes: Bytes) {
+        match classify(&bytes) {
+            Datagram::Sip => {}
+            Datagram::KeepAlive => {
+                self.counters.keep_alives += 1;
+                return;
+            }
+            Datagram::Stun => {
+                self.counters.stun += 1;
+                return;
+            }
+            Datagram::Garbage => {
+                self.counters.garbage += 1;
+                let error = Malformed::NotSip { reason: "the first line is not one of SIP".to_owned() };
+                return self.tell(CoreEvent::Malformed { flow, error, answered: None });
+            }
+        }
+        match Message::parse(bytes, &self.config.message_limits) {
+            Ok(message) => self.message(now, Way { exit: Exit::Socket(socket), flow }, message),
+            Err(error) => {
+                self.counters.garbage += 1;
+                let error = Malformed::NotSip { reason: error.to_string() };
+                self.tell(CoreEvent::Malformed { flow, error, answered: None });
+            }
+        }
+    }
+
+    pub(super) fn message(&mut self, now: Time, way: Way, message: Message) {
+        self.counters.received += 1;
+        let via = match message.via() {
+            Ok(via) => via,
+            Err(error) => {
+                self.seen_in(&message, &way, false, None);
+                self.counters.malformed += 1;
+                let error = Malformed::Invalid { reason: error.to_string() };
+                return self.tell(CoreEvent::Malformed { flow: way.flow, error, answered: None });
+            }
+        };
+        if message.is_response() {
+            self.response(now, &way, message, &via);
+        } else {
+            self.request_in(now, way, message, &via);
+        }
+    }
+
+    fn seen_in(&mut self, message: &Message, way: &Way, again: bool, transaction: Option<TransactionId>) {
+        self.counters.received_again += u64::from(again);
+        self.tell(CoreEvent::Seen(Seen {
+            direction: Direction::In,
+            bytes: message.raw().clone(),
+            flow: way.flow,
+            retransmission: again,
+            transaction,
+            cause: None,
+        }));
+    }
+
+    fn response(&mut self, now: Time, way: &Way, message: Message, via: &Via) {
+        let branch = via.branch().and_then(Branch::parse);
+        let Some(slot) = branch.and_then(|branch| self.client_of(branch, &message)) else {
+            return self.stray(now, way, message, branch);
+        };
+        // RFC 3261 §8.1.3.3: a response with another Via below ours was meant for somebody else.
+        if message.values(callwright_sip_message::HeaderName::Via).nth(1).is_some() {
+            return self.stray(now, way, message, None);
+        }
+        let status = message.status().unwrap_or_default();
+        let again = self.transactions.clients.get(slot).is_some_and(|client| status >= 200 && !client.is_pending());
+        self.seen_in(&message, way, again, Some(TransactionId::Client(ClientId(slot))));
+        self.client_response(now, slot, message, way.flow);
+    }
+
+    /// RFC 3261 §17.1.3: the branch is that of the request, and the method of CSeq too.
+    fn client_of(&self, branch: Branch, message: &Message) -> Option<Slot> {
+        if Core::answers_cancel(message) {
+            return self.transactions.cancels.get(&branch).copied();
+        }
+        let (slot, client) = self.transactions.clients.at_index(branch.index)?;
+        (client.nonce == branch.nonce && client.way.is_some()).then_some(slot)
+    }
+
+    /// A response without a transaction (RFC 3261 §18.1.2, RFC 6026 §8.9).
+    fn stray(&mut self, now: Time, way: &Way, message: Message, branch: Option<Branch>) {
+        self.seen_in(&message, way, branch.is_some(), None);
+        if let Some((back, ack)) = branch.and_then(|branch| self.transactions.left.get(&branch)).cloned()
+            && message.status().is_some_and(|status| status >= 300)
+        {
+            self.transmit(now, &back, &ack, Note { again: true, ..Note::default() });
+            return;
+        }
+        self.counters.stray_responses += 1;
+        let answer = message.status().is_some_and(|status| (200..300).contains(&status));
+        if answer && message.cseq().is_ok_and(|cseq| cseq.method == Method::Invite) {
+            self.tell(CoreEvent::StrayAnswer { message, flow: way.flow });
+        }
+    }
+
+    fn request_in(&mut self, now: Time, way: Way, message: Message, via: &Via) {
+        let Some(method) = message.method() else { return };
+        let key = self.transactions.keys.transaction(&message, via, &method);
+        if let Some(slot) = self.transactions.by_key.get(&key.0).copied() {
+            let transaction = Some(TransactionId::Server(ServerId(slot)));
+            if method == Method::Ack {
+                self.seen_in(&message, &way, false, transaction);
+                if self.server_ack(now, slot) {
+                    self.tell(CoreEvent::Ack { message, flow: way.flow });
+                }
+                return;
+            }
+            self.seen_in(&message, &way, true, transaction);
+            return self.server_retransmission(now, slot);
+        }
+        if let Err(violations) = message.validate()
+            && let Some((status, problem)) = violations.refusal()
+        {
+            return self.refuse_malformed(now, &way, &message, status, problem);
+        }
+        if method == Method::Ack {
+            self.seen_in(&message, &way, false, None);
+            return self.tell(CoreEvent::Ack { message, flow: way.flow });
+        }
+        let max = self.config.limits.server_transactions;
+        if self.transactions.servers.len() >= max {
+            self.counters.over_limit += 1;
+            self.seen_in(&message, &way, false, None);
+            self.refuse(now, &way, &message, 503, "Service Unavailable");
+            return;
+        }
+        let id = self.add_server(now, way, &message, via, &method, key);
+        self.seen_in(&message, &way, false, Some(TransactionId::Server(id)));
+        if method == Method::Cancel {
+            return self.cancel_in(now, id, message, via, way.flow);
+        }
+        let merged = self.merged(id);
+        self.tell(CoreEvent::Request { id, message, flow: way.flow, merged });
+    }
+
+    fn refuse_malformed(&mut self, now: Time, way: &Way, message: &Message, status: u16, problem: &Problem) {
+        self.seen_in(message, way, false, None);
+        self.counters.malformed += 1;
+        let error = match problem {
+            Problem::Version { .. } => Malformed::Version,
+            problem => Malformed::Invalid { reason: problem.to_string() },
+        };
+        let phrase = match status {
+            416 => "Unsupported URI Scheme".to_owned(),
+            505 => "Version Not Supported".to_owned(),
+            // RFC 3261 §21.4.1: the phrase should say which header field is at fault.
+            _ => format!("Bad Request: {problem}"),
+        };
+        let answered = self.refuse(now, way, message, status, &phrase);
+        self.tell(CoreEvent::Malformed { flow: way.flow, error, answered });
+    }
+
+    fn add_server(
+        &mut self,
+        now: Time,
+        way: Way,
+        message: &Message,
+        via: &Via,
+        method: &Method,
+        key: crate::transaction::ServerKey,
+    ) -> ServerId {
+        let mut effects = std::mem::take(&mut self.effects);
+        let terms = Core::terms(&self.config, &way);
+        let machine = if *method == Method::Invite {
+            Machine::Invite(InviteServer::start(terms, &mut effects))
+        } else {
+            Machine::NonInvite(NonInviteServer::start(terms, &mut effects))
+        };
+        let merge = self.transactions.keys.merge(message);
+        if let Some(merge) = merge {
+            *self.transactions.merges.entry(merge.0).or_default() += 1;
+        }
+        let slot = self.transactions.servers.insert(Server {
+            machine,
+            way,
+            key,
+            merge,
+            request: Some(message.clone()),
+            response: Bytes::new(),
+            cause: None,
+            sent_by_port: via.port_or_default(),
+        });
+        self.transactions.by_key.insert(key.0, slot);
+        self.run_server(now, slot, effects, None);
+        ServerId(slot)
+    }
+
+    fn merged(&self, id: ServerId) -> bool {
+        let merge = self.transactions.servers.get(id.0).and_then(|server| server.merge);
+        merge.is_some_and(|merge| self.transactions.merges.get(&merge.0).is_some_and(|count| *count > 1))
+    }
+
+    /// RFC 3261 §9.2: a CANCEL has a transaction of its own, and is answered here: 200, or 481 when nothing matches.
+    fn cancel_in(&mut self, now: Time, id: ServerId, message: Message, via: &Via, flow: Flow) {
+        let key = self.transactions.keys.transaction(&message, via, &Method::Invite);
+        let invite = self.transactions.by_key.get(&key.0).copied();
+        let (status, reason) = match invite {
+            Some(_) => (200, "OK"),
+            None => (481, "Call/Transaction Does Not Exist"),
+        };
+        // RFC 3261 §9.2: the To tag should be the one of the INVITE's responses.
+        let answered = invite.and_then(|slot| self.transactions.servers.get(slot)).map(|server| server.response.clone());
+        let tag = answered
+            .and_then(|bytes| Message::parse(bytes, &self.config.message_limits).ok())
+            .and_then(|response| response.to_tag().map(String::from))
+            .unwrap_or_else(|| self.entropy.token(10));
+        let response = Builder::response_to(&message, status, reason).to_tag(&tag).finish();
+        // A new transaction takes its first final response.
+        let _ = self.respond(now, id, response, None);
+        let pending = invite.filter(|slot| {
+            self.transactions.servers.get(*slot).is_some_and(|server| server.machine.is_pending())
+        });
+        if let Some(slot) = pending {
+            self.tell(CoreEvent::Cancel { invite: ServerId(slot), message, flow });
+        }
+    }
+}

@@ -1,0 +1,258 @@
+//! Server transactions: from the request to its end.
+
+use bytes::Bytes;
+use callwright_sip_message::{Builder, HeaderName, Message};
+use callwright_wire::{Cause, SocketId, Time};
+
+use super::{Core, CoreEvent, Due, Note, Outgoing, RespondError, ServerId, TransactionId, TransportError};
+use crate::arena::Slot;
+use crate::timer::TimerName;
+use crate::transaction::{Class, Effect, InviteServer, NonInviteServer, ServerKey};
+use crate::transport::{Exit, Way, response_on_wire};
+
+/// A request of a peer's.
+#[derive(Debug)]
+pub(super) struct Server {
+    pub(super) machine: Machine,
+    pub(super) way: Way,
+    pub(super) key: ServerKey,
+    pub(super) merge: Option<ServerKey>,
+    /// There until its final response went out.
+    pub(super) request: Option<Message>,
+    /// What answers retransmissions; not kept once a 2xx to INVITE went out, which the layer above repeats.
+    pub(super) response: Bytes,
+    pub(super) cause: Option<Cause>,
+    /// The port of sent-by: where a response goes whose connection is gone.
+    pub(super) sent_by_port: u16,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Machine {
+    Invite(InviteServer),
+    NonInvite(NonInviteServer),
+}
+
+impl Machine {
+    pub(super) const fn is_pending(&self) -> bool {
+        match self {
+            Machine::Invite(machine) => machine.is_pending(),
+            Machine::NonInvite(machine) => machine.is_pending(),
+        }
+    }
+}
+
+impl Core {
+    /// Answers a request. Gives the bytes as they left: for a 2xx to INVITE, and a reliable provisional response, the layer
+    /// above repeats them by [`Core::resend`] until they are acknowledged.
+    pub fn respond(
+        &mut self,
+        now: Time,
+        id: ServerId,
+        response: impl Into<Outgoing>,
+        cause: Option<Cause>,
+    ) -> Result<Bytes, RespondError> {
+        let response = response.into();
+        let status = response.message.status().unwrap_or_default();
+        let mut effects = std::mem::take(&mut self.effects);
+        let taken = self.give(id.0, status, &mut effects);
+        let Ok(way) = taken else {
+            self.effects = effects;
+            return Err(taken.err().unwrap_or(RespondError::NoSuchTransaction));
+        };
+        let Some(server) = self.transactions.servers.get_mut(id.0) else { return Err(RespondError::NoSuchTransaction) };
+        let Some(request) = &server.request else { return Err(RespondError::AlreadyAnswered) };
+        let local = match way.exit {
+            Exit::Socket(_) => way.flow.local,
+            Exit::Connection(_) => self.sockets.stream_address(way.flow.transport, way.flow.local),
+        };
+        let wire = response_on_wire(&response, request, way.flow.transport, local, way.flow.remote);
+        server.response = wire.clone();
+        server.cause = cause.or(server.cause);
+        if status >= 200 {
+            server.request = None;
+        }
+        self.run_server(now, id.0, effects, None);
+        if let Some(server) = self.transactions.servers.get_mut(id.0)
+            && matches!(server.machine, Machine::Invite(InviteServer::Accepted))
+        {
+            server.response = Bytes::new();
+        }
+        Ok(wire)
+    }
+
+    fn give(&mut self, slot: Slot, status: u16, effects: &mut Vec<Effect>) -> Result<Way, RespondError> {
+        let server = self.transactions.servers.get_mut(slot).ok_or(RespondError::NoSuchTransaction)?;
+        if server.request.is_none() {
+            return Err(RespondError::AlreadyAnswered);
+        }
+        let terms = Core::terms(&self.config, &server.way);
+        match &mut server.machine {
+            Machine::Invite(machine) => machine.respond(Class::of(status), terms, effects)?,
+            Machine::NonInvite(machine) => machine.respond(status, terms, effects)?,
+        }
+        Ok(server.way)
+    }
+
+    /// Sends bytes that [`Core::respond`] gave again: a 2xx to INVITE whose ACK is missing (RFC 3261 §13.3.1.4), or a reliable
+    /// provisional response without its PRACK (RFC 3262 §3). False when the transaction is over.
+    pub fn resend(&mut self, now: Time, id: ServerId, response: Bytes, cause: Option<Cause>) -> bool {
+        let Some(server) = self.transactions.servers.get(id.0) else { return false };
+        let allowed = matches!(
+            server.machine,
+            Machine::Invite(InviteServer::Proceeding { .. } | InviteServer::Accepted)
+        );
+        if !allowed {
+            return false;
+        }
+        let (way, port) = (server.way, server.sent_by_port);
+        let note = Note { transaction: Some(TransactionId::Server(id)), cause: cause.or(server.cause), again: true };
+        self.transmit(now, &way, &response, note)
+            || self.reconnect_for(now, id.0, (way.flow.remote.ip(), port).into(), response, note.cause)
+    }
+
+    pub(super) fn server_timer(&mut self, now: Time, slot: Slot, timer: TimerName) {
+        let mut effects = std::mem::take(&mut self.effects);
+        if let Some(server) = self.transactions.servers.get_mut(slot) {
+            let terms = Core::terms(&self.config, &server.way);
+            match &mut server.machine {
+                Machine::Invite(machine) => machine.timer(timer, terms, &mut effects),
+                Machine::NonInvite(machine) => machine.timer(timer, &mut effects),
+            }
+        }
+        self.run_server(now, slot, effects, None);
+    }
+
+    /// The request came again.
+    pub(super) fn server_retransmission(&mut self, now: Time, slot: Slot) {
+        let mut effects = std::mem::take(&mut self.effects);
+        if let Some(server) = self.transactions.servers.get(slot) {
+            match &server.machine {
+                Machine::Invite(machine) => machine.retransmission(&mut effects),
+                Machine::NonInvite(machine) => machine.retransmission(&mut effects),
+            }
+        }
+        self.run_server(now, slot, effects, None);
+    }
+
+    /// An ACK with the branch of an INVITE. True when it is the layer above's.
+    pub(super) fn server_ack(&mut self, now: Time, slot: Slot) -> bool {
+        let mut effects = std::mem::take(&mut self.effects);
+        let mut up = false;
+        if let Some(server) = self.transactions.servers.get_mut(slot) {
+            let terms = Core::terms(&self.config, &server.way);
+            if let Machine::Invite(machine) = &mut server.machine {
+                up = machine.ack(terms, &mut effects);
+            }
+        }
+        self.run_server(now, slot, effects, None);
+        up
+    }
+
+    pub(super) fn server_transport_failed(&mut self, now: Time, slot: Slot, error: TransportError) {
+        let mut effects = std::mem::take(&mut self.effects);
+        if let Some(server) = self.transactions.servers.get_mut(slot) {
+            match &mut server.machine {
+                Machine::Invite(machine) => machine.transport_failed(&mut effects),
+                Machine::NonInvite(machine) => machine.transport_failed(&mut effects),
+            }
+        }
+        self.run_server(now, slot, effects, Some(error));
+    }
+
+    /// Carries out what the machine of a server transaction asked for.
+    pub(super) fn run_server(&mut self, now: Time, slot: Slot, mut effects: Vec<Effect>, error: Option<TransportError>) {
+        let id = TransactionId::Server(ServerId(slot));
+        let mut error = error;
+        let mut broken = None;
+        for effect in effects.drain(..) {
+            match effect {
+                Effect::Send => broken = self.send_response(now, slot, false).err(),
+                Effect::Resend => broken = self.send_response(now, slot, true).err(),
+                Effect::Trying => broken = self.send_trying(now, slot).err(),
+                Effect::Set(timer, span) => self.timers.set(Due::Server(slot, timer), now + span),
+                Effect::Clear(timer) => self.timers.clear(Due::Server(slot, timer)),
+                Effect::TimedOut(timer) => self.tell(CoreEvent::TimedOut { id, timer }),
+                Effect::TransportFailed => {
+                    if let Some(error) = error.take() {
+                        self.tell(CoreEvent::TransportFailed { id, error });
+                    }
+                }
+                Effect::End => self.end_server(slot),
+                Effect::Ack | Effect::Tell => {}
+            }
+        }
+        self.effects = effects;
+        if let Some(error) = broken {
+            self.server_transport_failed(now, slot, error);
+        }
+    }
+
+    fn send_response(&mut self, now: Time, slot: Slot, again: bool) -> Result<(), TransportError> {
+        let Some(server) = self.transactions.servers.get(slot) else { return Ok(()) };
+        let (way, wire, port) = (server.way, server.response.clone(), server.sent_by_port);
+        let note = Note { transaction: Some(TransactionId::Server(ServerId(slot))), cause: server.cause, again };
+        if self.transmit(now, &way, &wire, note) {
+            return Ok(());
+        }
+        let to = (way.flow.remote.ip(), port).into();
+        if self.reconnect_for(now, slot, to, wire, note.cause) {
+            return Ok(());
+        }
+        Err(TransportError::Closed { remote: way.flow.remote })
+    }
+
+    /// 100 by the transaction itself (RFC 3261 §17.2.1, RFC 4320 §4.1).
+    fn send_trying(&mut self, now: Time, slot: Slot) -> Result<(), TransportError> {
+        let Some(server) = self.transactions.servers.get_mut(slot) else { return Ok(()) };
+        let Some(request) = &server.request else { return Ok(()) };
+        let trying = Outgoing::new(Builder::response_to(request, 100, "Trying").finish());
+        let flow = server.way.flow;
+        server.response = response_on_wire(&trying, request, flow.transport, flow.local, flow.remote);
+        self.send_response(now, slot, false)
+    }
+
+    fn end_server(&mut self, slot: Slot) {
+        let Some(server) = self.transactions.servers.remove(slot) else { return };
+        self.transactions.by_key.remove(&server.key.0);
+        if let Some(merge) = server.merge
+            && let Some(count) = self.transactions.merges.get_mut(&merge.0)
+        {
+            *count -= 1;
+            if *count == 0 {
+                self.transactions.merges.remove(&merge.0);
+            }
+        }
+        self.tell(CoreEvent::Ended { id: TransactionId::Server(ServerId(slot)) });
+    }
+
+    /// Answers without a transaction: what is malformed, or too much (RFC 3261 §8.2.7). Gives the status when one was sent.
+    pub(super) fn refuse(&mut self, now: Time, way: &Way, request: &Message, status: u16, reason: &str) -> Option<u16> {
+        // Without Via there is no way back; an ACK is never answered (RFC 3261 §8.2.7, §17.1.1.3).
+        if request.via().is_err() || request.method().is_none_or(|m| m == callwright_sip_message::Method::Ack) {
+            return None;
+        }
+        let tag = self.entropy.token(10);
+        let mut builder = Builder::response_to(request, status, reason).to_tag(&tag);
+        if status == 503 {
+            builder = builder.header(HeaderName::RetryAfter, 5);
+        }
+        let response = Outgoing::new(builder.finish());
+        let bytes = response_on_wire(&response, request, way.flow.transport, way.flow.local, way.flow.remote);
+        self.transmit(now, way, &bytes, Note::default()).then_some(status)
+    }
+
+    /// ICMP says that nobody listens at `remote`: requests to it have failed (RFC 3261 §18.4).
+    pub(super) fn unreachable(&mut self, now: Time, socket: SocketId, remote: std::net::SocketAddr) {
+        let hit: Vec<Slot> = self
+            .transactions
+            .clients
+            .iter()
+            .filter(|(_, client)| client.is_unanswered())
+            .filter(|(_, c)| c.way.is_some_and(|way| way.exit == Exit::Socket(socket) && way.flow.remote == remote))
+            .map(|(slot, _)| slot)
+            .collect();
+        for slot in hit {
+            self.client_transport_failed(now, slot, TransportError::Unreachable { remote });
+        }
+    }
+}
