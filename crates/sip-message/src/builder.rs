@@ -212,6 +212,7 @@ impl Builder {
 
     /// Sets the tag of To, when To has none and can be read.
     #[must_use]
+    #[expect(clippy::wrong_self_convention, reason = "To is the header")]
     pub fn to_tag(self, tag: &str) -> Builder {
         let to = self.fields.iter().find(|field| field.name == HeaderName::To);
         let to = to.and_then(|field| std::str::from_utf8(&self.arena[field.value.range()]).ok());
@@ -395,7 +396,12 @@ impl Builder {
     fn keep_copied(&mut self, value: &[u8]) -> Span {
         let start = self.arena.len();
         self.arena.extend_from_slice(value);
-        blank_out(&mut self.arena[start..]);
+        // A NUL stays: what is copied must compare equal to what was sent.
+        for byte in &mut self.arena[start..] {
+            if matches!(byte, b'\r' | b'\n') {
+                *byte = b' ';
+            }
+        }
         Span::new(start, self.arena.len())
     }
 

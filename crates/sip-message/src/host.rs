@@ -52,7 +52,7 @@ impl Host {
                 at: 0,
             };
             let end = inner.find(']').ok_or(expected)?;
-            let address = inner[..end].parse().map_err(|_| expected)?;
+            let address = parse_v6(&inner[..end]).ok_or(expected)?;
             return Ok((Host::V6(address), &inner[end + 1..]));
         }
         let (name, rest) = text.split_at(grammar::host_run(text));
@@ -71,6 +71,16 @@ impl Host {
         let host = address.map_or_else(|| Host::Name(SmolStr::new(name)), Host::V4);
         Ok((host, rest))
     }
+}
+
+/// RFC 5118 §4.10: the grammar of RFC 3261 lets a third colon stand before an IPv4 part, which must be tolerated.
+fn parse_v6(text: &str) -> Option<Ipv6Addr> {
+    if let Ok(address) = text.parse() {
+        return Some(address);
+    }
+    let (before, v4) = text.split_once(":::")?;
+    v4.parse::<Ipv4Addr>().ok()?;
+    format!("{before}::{v4}").parse().ok()
 }
 
 impl PartialEq for Host {

@@ -13,15 +13,14 @@ macro_rules! header_names {
         #[derive(Debug, Clone)]
         #[non_exhaustive]
         pub enum HeaderName {
-            $(#[doc = concat!("`", $text, "`", $(" (compact: `", $compact, "`)",)? ".")] $variant,)+
+            $(#[doc = concat!("`", $text, "`.")] $variant,)+
             /// Any other name, as spelled. Made by `HeaderName::from`, which never puts a name from above in here.
             Other(SmolStr),
         }
 
         /// Position of each known name in [`KNOWN`]; the index of a message stores it in one byte.
-        #[derive(Clone, Copy)]
         #[repr(u8)]
-        enum Id { $($variant),+ }
+        enum Position { $($variant),+ }
 
         const TEXTS: &[&str] = &[$($text),+];
         const KNOWN: &[HeaderName] = &[$(HeaderName::$variant),+];
@@ -29,14 +28,14 @@ macro_rules! header_names {
         impl HeaderName {
             pub(crate) const fn id(&self) -> NameId {
                 match self {
-                    $(HeaderName::$variant => NameId(Id::$variant as u8),)+
+                    $(HeaderName::$variant => NameId(Position::$variant as u8),)+
                     HeaderName::Other(_) => NameId::OTHER,
                 }
             }
         }
 
         const fn compact(letter: u8) -> NameId {
-            $($(if letter == $compact as u8 { return NameId(Id::$variant as u8); })?)+
+            $($(if letter == $compact { return NameId(Position::$variant as u8); })?)+
             NameId::OTHER
         }
     };
@@ -44,34 +43,34 @@ macro_rules! header_names {
 
 header_names! {
     Accept "Accept",
-    AcceptContact "Accept-Contact" 'a',
+    AcceptContact "Accept-Contact" b'a',
     AcceptEncoding "Accept-Encoding",
     AcceptLanguage "Accept-Language",
     AlertInfo "Alert-Info",
     Allow "Allow",
-    AllowEvents "Allow-Events" 'u',
+    AllowEvents "Allow-Events" b'u',
     AnswerMode "Answer-Mode",
     AuthenticationInfo "Authentication-Info",
     Authorization "Authorization",
-    CallId "Call-ID" 'i',
+    CallId "Call-ID" b'i',
     CallInfo "Call-Info",
-    Contact "Contact" 'm',
+    Contact "Contact" b'm',
     ContentDisposition "Content-Disposition",
-    ContentEncoding "Content-Encoding" 'e',
+    ContentEncoding "Content-Encoding" b'e',
     ContentLanguage "Content-Language",
-    ContentLength "Content-Length" 'l',
-    ContentType "Content-Type" 'c',
+    ContentLength "Content-Length" b'l',
+    ContentType "Content-Type" b'c',
     CSeq "CSeq",
     Date "Date",
     Diversion "Diversion",
     ErrorInfo "Error-Info",
-    Event "Event" 'o',
+    Event "Event" b'o',
     Expires "Expires",
     FlowTimer "Flow-Timer",
-    From "From" 'f',
+    From "From" b'f',
     Geolocation "Geolocation",
     HistoryInfo "History-Info",
-    Identity "Identity" 'y',
+    Identity "Identity" b'y',
     InReplyTo "In-Reply-To",
     InfoPackage "Info-Package",
     Join "Join",
@@ -99,32 +98,32 @@ header_names! {
     RecordRoute "Record-Route",
     RecvInfo "Recv-Info",
     ReferSub "Refer-Sub",
-    ReferTo "Refer-To" 'r',
-    ReferredBy "Referred-By" 'b',
-    RejectContact "Reject-Contact" 'j',
+    ReferTo "Refer-To" b'r',
+    ReferredBy "Referred-By" b'b',
+    RejectContact "Reject-Contact" b'j',
     RemotePartyId "Remote-Party-ID",
     Replaces "Replaces",
     ReplyTo "Reply-To",
-    RequestDisposition "Request-Disposition" 'd',
+    RequestDisposition "Request-Disposition" b'd',
     Require "Require",
     RetryAfter "Retry-After",
     Route "Route",
     Server "Server",
     ServiceRoute "Service-Route",
-    SessionExpires "Session-Expires" 'x',
+    SessionExpires "Session-Expires" b'x',
     SessionId "Session-ID",
     SipEtag "SIP-ETag",
     SipIfMatch "SIP-If-Match",
-    Subject "Subject" 's',
+    Subject "Subject" b's',
     SubscriptionState "Subscription-State",
-    Supported "Supported" 'k',
+    Supported "Supported" b'k',
     TargetDialog "Target-Dialog",
     Timestamp "Timestamp",
-    To "To" 't',
+    To "To" b't',
     Unsupported "Unsupported",
     UserAgent "User-Agent",
     UserToUser "User-to-User",
-    Via "Via" 'v',
+    Via "Via" b'v',
     Warning "Warning",
     WwwAuthenticate "WWW-Authenticate",
 }

@@ -1,10 +1,8 @@
 //! Which rules of RFC 3261 a message breaks, and how a server answers that.
 
-use smallvec::SmallVec;
-
 use crate::grammar::SyntaxError;
 use crate::header::{
-    Allow, ContentType, Expires, Header, HeaderError, MaxForwards, MinExpires, NameAddr, Require, Supported,
+    Allow, ContentType, Expires, Header, HeaderError, MaxForwards, MinExpires, Require, Supported,
 };
 use crate::message::{Message, Start};
 use crate::method::Method;
@@ -30,6 +28,9 @@ pub enum Problem {
     /// The request-URI is malformed (RFC 3261 §7.1).
     #[error("the request-URI is malformed: {0}")]
     RequestUri(SyntaxError),
+    /// The request-URI has headers after a `?` (RFC 3261 §19.1.1).
+    #[error("the request-URI has headers, which belong into other URIs only")]
+    RequestUriHeaders,
     /// The scheme of the request-URI is not one of SIP's (RFC 3261 §8.2.2.1).
     #[error("the scheme `{scheme}` of the request-URI is not supported")]
     Scheme {
@@ -42,9 +43,12 @@ pub enum Problem {
     /// A header that may occur once occurs more often (RFC 3261 §7.3.1).
     #[error("the {0} header occurs more than once")]
     Repeated(HeaderName),
-    /// A header does not follow its grammar.
+    /// A header that every request needs to be processed does not follow its grammar.
     #[error(transparent)]
     Malformed(HeaderError),
+    /// A header that can be done without does not follow its grammar (RFC 3261 §8.2: such are ignored).
+    #[error("{0}; it is ignored")]
+    Ignored(HeaderError),
     /// A line of the head is no header (RFC 3261 §7.3).
     #[error("the line `{line}` is no header: it has no colon")]
     NoHeader {
@@ -93,6 +97,7 @@ impl Problem {
             Problem::NoStartLine
             | Problem::RequestLine
             | Problem::RequestUri(_)
+            | Problem::RequestUriHeaders
             | Problem::Missing(_)
             | Problem::Repeated(_)
             | Problem::Malformed(_)
@@ -100,14 +105,16 @@ impl Problem {
             | Problem::CSeqNumber(_)
             | Problem::CSeqMethod { .. }
             | Problem::Truncated { .. } => Some(400),
-            Problem::Unterminated | Problem::BareLineFeed | Problem::UntypedBody => None,
+            Problem::Ignored(_) | Problem::Unterminated | Problem::BareLineFeed | Problem::UntypedBody => {
+                None
+            }
         }
     }
 }
 
 /// All rules that a message breaks, in the order of the message.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Violations(SmallVec<[Problem; 2]>);
+pub struct Violations(Vec<Problem>);
 
 impl Violations {
     /// The problems.
@@ -166,22 +173,22 @@ impl Message {
     pub fn validate(&self) -> Result<(), Violations> {
         let mut check = Check {
             message: self,
-            problems: SmallVec::new(),
+            problems: Vec::new(),
         };
         check.start_line();
         check.lines();
         check.mandatory();
         check.singles();
-        check.optional::<MaxForwards>();
-        check.optional::<Expires>();
-        check.optional::<MinExpires>();
-        check.optional::<ContentType>();
-        check.optional::<Allow>();
-        check.optional::<Require>();
-        check.optional::<Supported>();
-        check.all::<NameAddr>(HeaderName::Route);
-        check.all::<NameAddr>(HeaderName::RecordRoute);
+        check.needed::<MaxForwards>();
+        check.needed::<ContentType>();
+        check.needed::<Require>();
+        check.addresses(HeaderName::Route);
+        check.addresses(HeaderName::RecordRoute);
         check.contacts();
+        check.ignorable::<Expires>();
+        check.ignorable::<MinExpires>();
+        check.ignorable::<Allow>();
+        check.ignorable::<Supported>();
         check.body();
         if check.problems.is_empty() {
             Ok(())
@@ -201,7 +208,7 @@ impl Message {
 
 struct Check<'a> {
     message: &'a Message,
-    problems: SmallVec<[Problem; 2]>,
+    problems: Vec<Problem>,
 }
 
 impl Check<'_> {
@@ -232,7 +239,11 @@ impl Check<'_> {
 
     fn request_uri(&mut self) {
         match self.message.request_uri() {
-            Ok(uri) if is_supported(&uri) => {}
+            Ok(uri) if is_supported(&uri) => {
+                if uri.headers().is_some() {
+                    self.problems.push(Problem::RequestUriHeaders);
+                }
+            }
             Ok(uri) => self.problems.push(Problem::Scheme {
                 scheme: uri.scheme().as_str().to_owned(),
             }),
@@ -303,13 +314,19 @@ impl Check<'_> {
         }
     }
 
-    fn optional<T: Header>(&mut self) {
+    fn needed<T: Header>(&mut self) {
         if let Err(error) = self.message.typed::<T>() {
             self.error(error);
         }
     }
 
-    fn all<T>(&mut self, name: HeaderName) {
+    fn ignorable<T: Header>(&mut self) {
+        if let Err(error) = self.message.typed::<T>() {
+            self.problems.push(Problem::Ignored(error));
+        }
+    }
+
+    fn addresses(&mut self, name: HeaderName) {
         for error in self.message.addresses(name).filter_map(Result::err) {
             self.error(error);
         }

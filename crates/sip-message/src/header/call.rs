@@ -175,6 +175,7 @@ impl Replaces {
     }
 
     /// The tag of the other side in the dialog.
+    #[expect(clippy::wrong_self_convention, reason = "From is the header")]
     pub fn from_tag(&self) -> &str {
         self.params.value("from-tag").unwrap_or("")
     }

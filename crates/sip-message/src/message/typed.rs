@@ -72,6 +72,7 @@ impl Message {
     }
 
     /// The tag of From; `None` when there is none or From is malformed.
+    #[expect(clippy::wrong_self_convention, reason = "From is the header")]
     pub fn from_tag(&self) -> Option<smol_str::SmolStr> {
         self.from().ok()?.tag().map(smol_str::SmolStr::new)
     }
