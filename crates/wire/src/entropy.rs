@@ -67,7 +67,7 @@ impl Entropy {
     /// Uniform in `0..bound`; 0 when `bound` is 0.
     pub fn below(&mut self, bound: u64) -> u64 {
         // Multiply and shift: the bias is below 2^-32 for every bound that occurs here.
-        (u128::from(self.rng.next_u64()) * u128::from(bound) >> 64) as u64
+        ((u128::from(self.rng.next_u64()) * u128::from(bound)) >> 64) as u64
     }
 
     /// Uniform in `0.0..1.0`.
