@@ -1,0 +1,208 @@
+//! One UDP socket: opening it, receiving with what the kernel knows beside the payload, sending one or many.
+
+use std::io::{self, IoSlice, IoSliceMut};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+
+use bytes::Bytes;
+use callwright_wire::{BindError, BindErrorKind};
+use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg, setsockopt, sockopt};
+use rustix::net::addr::SocketAddrArg;
+use rustix::net::{MMsgHdr, SendAncillaryBuffer, SendFlags, sendmmsg};
+use socket2::{Domain, Protocol, Socket, Type};
+
+use crate::holder::holder;
+
+/// The largest payload that a datagram can have, and a little more.
+pub(crate) const LARGEST: usize = 65_536;
+/// Room for the control messages that are asked for: packet info, the drop counter, an ICMP error with its address.
+const CONTROL: usize = 256;
+/// How many datagrams one system call sends.
+const TRAIN: usize = 32;
+
+/// A bound, non-blocking UDP socket.
+#[derive(Debug)]
+pub(crate) struct Datagrams {
+    socket: std::net::UdpSocket,
+    local: SocketAddr,
+}
+
+/// What one call received.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Received {
+    pub(crate) from: SocketAddr,
+    /// The address it was sent to, where the socket is bound to none.
+    pub(crate) to: Option<IpAddr>,
+    pub(crate) length: usize,
+    /// How many datagrams this socket has dropped, once it has dropped any.
+    pub(crate) drops: Option<u32>,
+}
+
+impl Datagrams {
+    /// Binds `local`; port 0 takes any.
+    pub(crate) fn bind(local: SocketAddr) -> io::Result<Self> {
+        let socket = Socket::new(Domain::for_address(local), Type::DGRAM, Some(Protocol::UDP))?;
+        socket.set_nonblocking(true)?;
+        if local.is_ipv6() {
+            // Each family has sockets of its own: no mapped addresses in flows.
+            socket.set_only_v6(true)?;
+        }
+        socket.bind(&local.into())?;
+        // These tell more than a plain socket does, and are not needed: a kernel without them is no error.
+        let _ = setsockopt(&socket, sockopt::RxqOvfl, &1);
+        if local.is_ipv6() {
+            let _ = setsockopt(&socket, sockopt::Ipv6RecvErr, &true);
+        } else {
+            let _ = setsockopt(&socket, sockopt::Ipv4RecvErr, &true);
+        }
+        if local.ip().is_unspecified() {
+            if local.is_ipv6() {
+                let _ = setsockopt(&socket, sockopt::Ipv6RecvPacketInfo, &true);
+            } else {
+                let _ = setsockopt(&socket, sockopt::Ipv4PacketInfo, &true);
+            }
+        }
+        let socket = std::net::UdpSocket::from(socket);
+        let local = socket.local_addr()?;
+        Ok(Datagrams { socket, local })
+    }
+
+    /// The address, with the real port.
+    pub(crate) fn local(&self) -> SocketAddr {
+        self.local
+    }
+
+    /// Receives one datagram; `WouldBlock` when there is none.
+    pub(crate) fn receive(&self, buffer: &mut [u8]) -> io::Result<Received> {
+        let mut control = [0; CONTROL];
+        let mut slices = [IoSliceMut::new(buffer)];
+        let message = recvmsg::<SockaddrStorage>(
+            self.socket.as_raw_fd(),
+            &mut slices,
+            Some(&mut control),
+            MsgFlags::MSG_DONTWAIT,
+        )?;
+        let mut received = Received {
+            from: message
+                .address
+                .as_ref()
+                .and_then(socket_address)
+                .ok_or(io::ErrorKind::InvalidData)?,
+            to: None,
+            length: message.bytes,
+            drops: None,
+        };
+        for note in message.cmsgs()? {
+            match note {
+                ControlMessageOwned::RxqOvfl(drops) => received.drops = Some(drops),
+                ControlMessageOwned::Ipv4PacketInfo(info) => {
+                    received.to = Some(Ipv4Addr::from(info.ipi_addr.s_addr.to_ne_bytes()).into());
+                }
+                ControlMessageOwned::Ipv6PacketInfo(info) => {
+                    received.to = Some(Ipv6Addr::from(info.ipi6_addr.s6_addr).into());
+                }
+                _ => {}
+            }
+        }
+        Ok(received)
+    }
+
+    /// Takes one ICMP error off the queue: where the datagram was sent that caused it.
+    pub(crate) fn unreachable(&self) -> Option<SocketAddr> {
+        let mut payload = [0; 1];
+        let mut control = [0; CONTROL];
+        let mut slices = [IoSliceMut::new(&mut payload)];
+        let message = recvmsg::<SockaddrStorage>(
+            self.socket.as_raw_fd(),
+            &mut slices,
+            Some(&mut control),
+            MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_ERRQUEUE,
+        )
+        .ok()?;
+        message.address.as_ref().and_then(socket_address)
+    }
+
+    /// Sends one datagram.
+    pub(crate) fn send(&self, to: SocketAddr, payload: &[u8]) -> io::Result<()> {
+        match self.socket.send_to(payload, to) {
+            Ok(_) => Ok(()),
+            // ip(7), IP_RECVERR: the error of an earlier datagram is reported here once, and this one was not sent.
+            Err(error) if is_pending_error(&error) => self.socket.send_to(payload, to).map(drop),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Sends datagrams in order, many to a system call, and returns how many went; an error concerns the next one.
+    pub(crate) fn send_many(&self, datagrams: &[(SocketAddr, Bytes)]) -> (usize, Option<io::Error>) {
+        let mut sent = 0;
+        while sent < datagrams.len() {
+            let train = &datagrams[sent..datagrams.len().min(sent + TRAIN)];
+            match self.send_train(train) {
+                Ok(count) => sent += count,
+                Err(_) => match self.send(train[0].0, &train[0].1) {
+                    // One by one, so that the error is that of this datagram.
+                    Ok(()) => sent += 1,
+                    Err(error) => return (sent, Some(error)),
+                },
+            }
+        }
+        (sent, None)
+    }
+
+    fn send_train(&self, train: &[(SocketAddr, Bytes)]) -> io::Result<usize> {
+        let addresses: Vec<_> = train.iter().map(|(to, _)| to.as_any()).collect();
+        let slices: Vec<_> = train.iter().map(|(_, bytes)| [IoSlice::new(bytes)]).collect();
+        let mut controls: Vec<_> = train.iter().map(|_| SendAncillaryBuffer::default()).collect();
+        let mut messages: Vec<_> = addresses
+            .iter()
+            .zip(&slices)
+            .zip(&mut controls)
+            .map(|((address, slice), control)| MMsgHdr::new_with_addr(address, slice, control))
+            .collect();
+        Ok(sendmmsg(&self.socket, &mut messages, SendFlags::DONTWAIT)?)
+    }
+}
+
+impl AsFd for Datagrams {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+fn socket_address(storage: &SockaddrStorage) -> Option<SocketAddr> {
+    if let Some(v4) = storage.as_sockaddr_in() {
+        return Some(SocketAddr::new(v4.ip().into(), v4.port()));
+    }
+    storage
+        .as_sockaddr_in6()
+        .map(|v6| SocketAddr::from(std::net::SocketAddrV6::from(*v6)))
+}
+
+/// True for the errors by which a socket reports an ICMP message about an earlier datagram.
+pub(crate) fn is_pending_error(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::HostUnreachable
+            | io::ErrorKind::NetworkUnreachable
+            | io::ErrorKind::PermissionDenied
+    ) || error.raw_os_error() == Some(nix::errno::Errno::EPROTO as i32)
+}
+
+/// What a failed bind means to whoever asked.
+pub(crate) fn bind_error(local: SocketAddr, error: &io::Error, stream: bool) -> BindError {
+    let kind = match error.kind() {
+        io::ErrorKind::AddrInUse => BindErrorKind::InUse {
+            holder: holder(local, stream),
+        },
+        io::ErrorKind::AddrNotAvailable => BindErrorKind::NoSuchAddress,
+        io::ErrorKind::PermissionDenied => BindErrorKind::NotPermitted,
+        _ if error.raw_os_error() == Some(nix::errno::Errno::EMFILE as i32) => {
+            BindErrorKind::TooManyOpenFiles
+        }
+        _ => BindErrorKind::Other {
+            detail: error.to_string(),
+        },
+    };
+    BindError { local, kind }
+}

@@ -1,0 +1,581 @@
+//! UDP sockets of the world: signalling and media.
+
+use std::collections::VecDeque;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::AsFd;
+use std::os::fd::AsRawFd;
+use std::time::Duration;
+
+use bytes::Bytes;
+use callwright_wire::{
+    BindError, BindErrorKind, Carrier, Cause, Fate, Flow, Input, SocketId, Time, Transport,
+};
+use mio::Interest;
+use mio::unix::SourceFd;
+
+use super::{Deadline, Kind, Postponed, Sockets};
+use crate::PartyId;
+use crate::datagram::{Datagrams, Received, bind_error, is_pending_error};
+use crate::health::Counters;
+use crate::limits::{SIGNALLING_BUFFER, enlarge_receive_buffer};
+use crate::ports::{Pair, bind_pair};
+
+/// How many datagrams wait for a socket whose kernel buffer is full.
+const UNSENT: usize = 1_024;
+/// A media socket whose peer is gone gets an ICMP error for each packet: one a second is told.
+const REFUSAL_INTERVAL: Duration = Duration::from_secs(1);
+
+/// A UDP socket and what it is for.
+#[derive(Debug)]
+pub(super) struct Port {
+    socket: Datagrams,
+    /// `None` while it rests in the pool.
+    pub(super) owner: Option<(PartyId, SocketId)>,
+    media: Option<Media>,
+    drops: u32,
+    unsent: VecDeque<Outgoing>,
+}
+
+/// One of a pair of media sockets.
+#[derive(Clone, Copy, Debug)]
+struct Media {
+    /// The slot of the other one.
+    partner: usize,
+    /// RTP, not RTCP.
+    leads: bool,
+    /// Came from the pool and goes back there.
+    pooled: bool,
+    refused_at: Option<Time>,
+}
+
+/// A datagram on its way out.
+#[derive(Debug)]
+pub(super) struct Outgoing {
+    slot: usize,
+    party: PartyId,
+    to: SocketAddr,
+    bytes: Bytes,
+    cause: Option<Cause>,
+}
+
+/// A datagram that is in the buffer, for a node.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Arrival {
+    pub(crate) party: PartyId,
+    pub(crate) socket: SocketId,
+    pub(crate) media: bool,
+    pub(crate) flow: Flow,
+    pub(crate) length: usize,
+}
+
+impl Sockets {
+    pub(super) fn bind_signalling(
+        &mut self,
+        party: PartyId,
+        socket: SocketId,
+        local: SocketAddr,
+    ) -> Result<SocketAddr, BindError> {
+        let datagrams = Datagrams::bind(local).map_err(|error| bind_error(local, &error, false))?;
+        if let Ok(given) = enlarge_receive_buffer(&datagrams, SIGNALLING_BUFFER) {
+            self.note_buffer(given as u64);
+        }
+        let bound = datagrams.local();
+        let index = self
+            .add_port(datagrams)
+            .map_err(|error| bind_error(local, &error, false))?;
+        self.own_port(index, party, socket);
+        Ok(bound)
+    }
+
+    fn note_buffer(&self, given: u64) {
+        use std::sync::atomic::Ordering::Relaxed;
+        let known = &self.counters.receive_buffer_given;
+        if known.load(Relaxed) == 0 {
+            known.store(given, Relaxed);
+        } else {
+            known.fetch_min(given, Relaxed);
+        }
+    }
+
+    fn add_port(&mut self, datagrams: Datagrams) -> io::Result<usize> {
+        let local = datagrams.local();
+        let fd = datagrams.as_fd().as_raw_fd();
+        let index = self.add(Kind::Port(Port {
+            socket: datagrams,
+            owner: None,
+            media: None,
+            drops: 0,
+            unsent: VecDeque::new(),
+        }));
+        if let Err(error) = self.register(&mut SourceFd(&fd), index, Interest::READABLE) {
+            self.take(index);
+            return Err(error);
+        }
+        self.tapping.datagram_socket_opened(local);
+        Ok(index)
+    }
+
+    fn own_port(&mut self, index: usize, party: PartyId, socket: SocketId) {
+        if let Some(port) = self.port_mut(index) {
+            port.owner = Some((party, socket));
+        }
+        self.owners.insert((party, socket), index);
+    }
+
+    /// Leases a pair of media sockets; `None` when the answer comes later.
+    pub(super) fn lease(
+        &mut self,
+        now: Time,
+        party: PartyId,
+        rtp: SocketId,
+        rtcp: SocketId,
+        local: SocketAddr,
+    ) -> Result<Option<SocketAddr>, BindError> {
+        let pair = if local.port() == 0 {
+            match self.pool.lease(now, local.ip()) {
+                Some(pair) => pair,
+                None => match self.grow_pool(local.ip()) {
+                    Ok(pair) => pair,
+                    Err(error) if error.kind == BindErrorKind::NoMediaPorts => {
+                        let Some(at) = self.pool.rested_at(local.ip()) else {
+                            return Err(error);
+                        };
+                        self.postponed.push_back(Postponed {
+                            party,
+                            rtp,
+                            rtcp,
+                            ip: local.ip(),
+                        });
+                        self.deadlines.set(Deadline::Lease, at);
+                        return Ok(None);
+                    }
+                    Err(error) => return Err(error),
+                },
+            }
+        } else {
+            let pair =
+                bind_pair(local.ip(), local.port()).map_err(|error| bind_error(local, &error, false))?;
+            self.add_pair(pair, false)
+                .map_err(|error| bind_error(local, &error, false))?
+        };
+        // What came for the last call is nobody's now.
+        self.discard(pair.rtp);
+        self.discard(pair.rtcp);
+        self.own_port(pair.rtp, party, rtp);
+        self.own_port(pair.rtcp, party, rtcp);
+        Ok(self.port(pair.rtp).map(|port| port.socket.local()))
+    }
+
+    /// Binds `pairs` of media ports at `ip` ahead of their use.
+    pub(crate) fn reserve(&mut self, ip: IpAddr, pairs: usize) -> Result<(), BindError> {
+        for _ in 0..pairs {
+            let pair = self.grow_pool(ip)?;
+            self.pool.add(ip, pair);
+        }
+        Ok(())
+    }
+
+    fn grow_pool(&mut self, ip: IpAddr) -> Result<Pair<usize>, BindError> {
+        let pair = self.pool.bind(ip)?;
+        let local = pair.rtp.local();
+        self.add_pair(pair, true)
+            .map_err(|error| bind_error(local, &error, false))
+    }
+
+    fn add_pair(&mut self, pair: Pair<Datagrams>, pooled: bool) -> io::Result<Pair<usize>> {
+        let rtp = self.add_port(pair.rtp)?;
+        let rtcp = match self.add_port(pair.rtcp) {
+            Ok(rtcp) => rtcp,
+            Err(error) => {
+                let now = self.clock.now();
+                self.drop_port(now, rtp);
+                return Err(error);
+            }
+        };
+        for (index, partner, leads) in [(rtp, rtcp, true), (rtcp, rtp, false)] {
+            if let Some(port) = self.port_mut(index) {
+                port.media = Some(Media {
+                    partner,
+                    leads,
+                    pooled,
+                    refused_at: None,
+                });
+            }
+        }
+        Ok(Pair { rtp, rtcp })
+    }
+
+    pub(super) fn retry_leases(&mut self, now: Time) {
+        for wait in std::mem::take(&mut self.postponed) {
+            let local = SocketAddr::new(wait.ip, 0);
+            let input = match self.lease(now, wait.party, wait.rtp, wait.rtcp, local) {
+                Ok(Some(local)) => Input::Bound {
+                    socket: wait.rtp,
+                    local,
+                },
+                Ok(None) => continue,
+                Err(error) => Input::BindFailed {
+                    socket: wait.rtp,
+                    error,
+                },
+            };
+            self.inbox.push_back((wait.party, input));
+        }
+    }
+
+    /// Closes a UDP socket, or puts a pair of media sockets to rest.
+    pub(super) fn close_port(&mut self, now: Time, index: usize) {
+        let Some(port) = self.port(index) else { return };
+        let ip = port.socket.local().ip();
+        match port.media {
+            None => self.drop_port(now, index),
+            Some(media) => {
+                let pair = if media.leads {
+                    Pair {
+                        rtp: index,
+                        rtcp: media.partner,
+                    }
+                } else {
+                    Pair {
+                        rtp: media.partner,
+                        rtcp: index,
+                    }
+                };
+                if !media.pooled {
+                    self.drop_port(now, pair.rtp);
+                    self.drop_port(now, pair.rtcp);
+                    return;
+                }
+                self.disown(pair.rtp);
+                self.disown(pair.rtcp);
+                self.pool.release(now, ip, pair);
+            }
+        }
+    }
+
+    fn disown(&mut self, index: usize) {
+        let Some(port) = self.port_mut(index) else { return };
+        port.unsent.clear();
+        if let Some(owner) = port.owner.take() {
+            self.owners.remove(&owner);
+        }
+    }
+
+    fn drop_port(&mut self, now: Time, index: usize) {
+        self.disown(index);
+        if let Some(Kind::Port(port)) = self.take(index) {
+            let fd = port.socket.as_fd().as_raw_fd();
+            // Closing the descriptor deregisters it anyway.
+            let _ = self.registry.deregister(&mut SourceFd(&fd));
+            self.tapping.datagram_socket_closed(now, port.socket.local());
+        }
+    }
+
+    /// Queues a signalling datagram; [`Sockets::flush`] sends it.
+    pub(crate) fn send_datagram(
+        &mut self,
+        party: PartyId,
+        socket: SocketId,
+        to: SocketAddr,
+        bytes: Bytes,
+        cause: Option<Cause>,
+    ) {
+        let Some(slot) = self.owners.get(&(party, socket)).copied() else {
+            tracing::debug!(
+                party = party.0,
+                socket = socket.0,
+                "datagram for a socket that is not open"
+            );
+            return;
+        };
+        self.outbox.push(Outgoing {
+            slot,
+            party,
+            to,
+            bytes,
+            cause,
+        });
+    }
+
+    /// How many datagrams are queued.
+    pub(crate) fn queued(&self) -> usize {
+        self.outbox.len()
+    }
+
+    /// Sends what was queued, neighbours of one socket in one system call.
+    pub(crate) fn flush(&mut self) {
+        let mut outbox = std::mem::take(&mut self.outbox);
+        let mut rest = outbox.drain(..).peekable();
+        while let Some(first) = rest.next() {
+            let slot = first.slot;
+            let mut train = VecDeque::from([first]);
+            while let Some(next) = rest.next_if(|next| next.slot == slot) {
+                train.push_back(next);
+            }
+            self.send_train(slot, train);
+        }
+        drop(rest);
+        // Keep the allocation.
+        self.outbox = outbox;
+    }
+
+    fn send_train(&mut self, index: usize, mut train: VecDeque<Outgoing>) {
+        let Some(port) = self.port_mut(index) else { return };
+        if !port.unsent.is_empty() {
+            // Behind what waits already, in order.
+            self.keep_unsent(index, train);
+            return;
+        }
+        while !train.is_empty() {
+            let Some(port) = self.port(index) else { return };
+            let (sent, error) = match train.len() {
+                1 => match port.socket.send(train[0].to, &train[0].bytes) {
+                    Ok(()) => (1, None),
+                    Err(error) => (0, Some(error)),
+                },
+                _ => {
+                    let datagrams: Vec<_> = train.iter().map(|one| (one.to, one.bytes.clone())).collect();
+                    port.socket.send_many(&datagrams)
+                }
+            };
+            let local = port.socket.local();
+            for one in train.drain(..sent) {
+                self.sent(local, one);
+            }
+            match error {
+                None => {}
+                Some(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.keep_unsent(index, train);
+                    return;
+                }
+                Some(error) => {
+                    if let Some(lost) = train.pop_front() {
+                        self.not_sent(index, lost.to, &error);
+                    }
+                }
+            }
+        }
+    }
+
+    fn sent(&mut self, local: SocketAddr, one: Outgoing) {
+        Counters::one(&self.counters.datagrams_sent);
+        Counters::add(&self.counters.bytes_sent, one.bytes.len());
+        if self.tapping.is_on() {
+            let source = self.source(local, one.to);
+            self.tap(
+                one.party,
+                Carrier::Udp,
+                Fate::Sent,
+                source,
+                one.to,
+                one.bytes,
+                one.cause,
+            );
+        }
+    }
+
+    fn not_sent(&mut self, index: usize, to: SocketAddr, error: &io::Error) {
+        Counters::one(&self.counters.send_failures);
+        tracing::debug!(%to, %error, "a datagram could not be sent");
+        self.tell_unreachable(self.clock.now(), index, to);
+    }
+
+    fn keep_unsent(&mut self, index: usize, train: VecDeque<Outgoing>) {
+        let counters = self.counters.clone();
+        let Some(port) = self.port_mut(index) else { return };
+        let room = UNSENT.saturating_sub(port.unsent.len());
+        Counters::add(&counters.send_drops, train.len().saturating_sub(room));
+        port.unsent.extend(train.into_iter().take(room));
+        let fd = port.socket.as_fd().as_raw_fd();
+        let _ = self.registry.reregister(
+            &mut SourceFd(&fd),
+            mio::Token(index),
+            Interest::READABLE | Interest::WRITABLE,
+        );
+    }
+
+    /// Sends what waited for room in the kernel's buffer.
+    pub(super) fn retry_unsent(&mut self, index: usize) {
+        let Some(port) = self.port_mut(index) else { return };
+        if port.unsent.is_empty() {
+            return;
+        }
+        let waiting = std::mem::take(&mut port.unsent);
+        let fd = port.socket.as_fd().as_raw_fd();
+        let _ = self
+            .registry
+            .reregister(&mut SourceFd(&fd), mio::Token(index), Interest::READABLE);
+        self.send_train(index, waiting);
+    }
+
+    /// Sends a media packet at once; what the kernel does not take is lost, as on any network.
+    pub(crate) fn send_packet(
+        &mut self,
+        party: PartyId,
+        socket: SocketId,
+        to: SocketAddr,
+        packet: &[u8],
+        clear: Option<&[u8]>,
+    ) {
+        let Some(index) = self.owners.get(&(party, socket)).copied() else {
+            return;
+        };
+        let Some(port) = self.port(index) else { return };
+        let local = port.socket.local();
+        match port.socket.send(to, packet) {
+            Ok(()) => {
+                Counters::one(&self.counters.packets_sent);
+                Counters::add(&self.counters.bytes_sent, packet.len());
+                if self.tapping.is_on() {
+                    let source = self.source(local, to);
+                    let (carrier, bytes) = clear_or(packet, clear);
+                    self.tap(party, carrier, Fate::Sent, source, to, bytes, None);
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                Counters::one(&self.counters.send_drops);
+            }
+            Err(error) => self.not_sent(index, to, &error),
+        }
+    }
+
+    /// Receives one datagram into the buffer; `None` when the socket is empty.
+    pub(crate) fn receive(&mut self, now: Time, index: usize) -> Option<Arrival> {
+        loop {
+            let Some(Kind::Port(port)) = self.slots[index].kind.as_mut() else {
+                return None;
+            };
+            let received = match port.socket.receive(&mut self.buffer) {
+                Ok(received) => received,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) if is_pending_error(&error) => {
+                    self.collect_unreachable(now, index);
+                    continue;
+                }
+                Err(_) => return None,
+            };
+            if let Some(drops) = received.drops {
+                let new = drops.wrapping_sub(port.drops);
+                port.drops = drops;
+                Counters::add(&self.counters.receive_drops, new as usize);
+            }
+            Counters::add(&self.counters.bytes_received, received.length);
+            match port.owner {
+                Some((party, socket)) => {
+                    let (local, media) = (port.socket.local(), port.media.is_some());
+                    return Some(self.arrival(party, socket, media, local, received));
+                }
+                None => Counters::one(&self.counters.stray_packets),
+            }
+        }
+    }
+
+    fn arrival(
+        &self,
+        party: PartyId,
+        socket: SocketId,
+        media: bool,
+        mut local: SocketAddr,
+        received: Received,
+    ) -> Arrival {
+        if let Some(ip) = received.to {
+            local.set_ip(ip);
+        }
+        if media {
+            Counters::one(&self.counters.packets_received);
+        } else {
+            Counters::one(&self.counters.datagrams_received);
+        }
+        Arrival {
+            party,
+            socket,
+            media,
+            flow: Flow {
+                transport: Transport::Udp,
+                local,
+                remote: received.from,
+            },
+            length: received.length.min(self.buffer.len()),
+        }
+    }
+
+    /// Shows the datagram in the buffer to the tap, unless its sender did: `clear` is what was inside, decrypted.
+    pub(crate) fn tap_arrival(&mut self, now: Time, arrival: &Arrival, clear: Option<&[u8]>) {
+        if !self.tapping.is_on()
+            || self
+                .tapping
+                .is_own_datagram(now, arrival.flow.remote, &mut self.routes)
+        {
+            return;
+        }
+        let (carrier, bytes) = clear_or(&self.buffer[..arrival.length], clear);
+        let (from, to) = (arrival.flow.remote, arrival.flow.local);
+        self.tap(arrival.party, carrier, Fate::Received, from, to, bytes, None);
+    }
+
+    /// Takes ICMP errors off a socket and tells its owner.
+    pub(super) fn collect_unreachable(&mut self, now: Time, index: usize) {
+        while let Some(remote) = self.port(index).and_then(|port| port.socket.unreachable()) {
+            self.tell_unreachable(now, index, remote);
+        }
+    }
+
+    fn tell_unreachable(&mut self, now: Time, index: usize, remote: SocketAddr) {
+        let Some(port) = self.port_mut(index) else { return };
+        let Some((party, socket)) = port.owner else { return };
+        if let Some(media) = port.media.as_mut() {
+            if media
+                .refused_at
+                .is_some_and(|at| now.since(at) < REFUSAL_INTERVAL)
+            {
+                return;
+            }
+            media.refused_at = Some(now);
+        }
+        self.inbox
+            .push_back((party, Input::Unreachable { socket, remote }));
+    }
+
+    /// Empties a socket of what came before its lease.
+    fn discard(&mut self, index: usize) {
+        while let Some(Kind::Port(port)) = self.slots[index].kind.as_ref() {
+            match port.socket.receive(&mut self.buffer) {
+                Ok(_) => Counters::one(&self.counters.stray_packets),
+                Err(error) if is_pending_error(&error) => while port.socket.unreachable().is_some() {},
+                Err(_) => return,
+            }
+        }
+    }
+
+    /// The address that a datagram carries as its source.
+    fn source(&mut self, mut local: SocketAddr, to: SocketAddr) -> SocketAddr {
+        if local.ip().is_unspecified()
+            && let Some(ip) = self.routes.source(self.clock.now(), to.ip())
+        {
+            local.set_ip(ip);
+        }
+        local
+    }
+
+    fn port(&self, index: usize) -> Option<&Port> {
+        match self.slots.get(index)?.kind.as_ref()? {
+            Kind::Port(port) => Some(port),
+            Kind::Listener(_) | Kind::Connection(_) => None,
+        }
+    }
+
+    fn port_mut(&mut self, index: usize) -> Option<&mut Port> {
+        match self.slots.get_mut(index)?.kind.as_mut()? {
+            Kind::Port(port) => Some(port),
+            Kind::Listener(_) | Kind::Connection(_) => None,
+        }
+    }
+}
+
+fn clear_or(packet: &[u8], clear: Option<&[u8]>) -> (Carrier, Bytes) {
+    match clear {
+        Some(clear) => (Carrier::SrtpClear, Bytes::copy_from_slice(clear)),
+        None => (Carrier::Udp, Bytes::copy_from_slice(packet)),
+    }
+}

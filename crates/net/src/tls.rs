@@ -1,0 +1,259 @@
+//! TLS 1.2 and 1.3: whom to trust, and who we are.
+
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+
+use callwright_wire::{ConnectionError, TlsClient};
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::{
+    ClientConfig, ClientConnection, DigitallySignedStruct, RootCertStore, ServerConfig, ServerConnection,
+};
+use rustls::{SignatureScheme, version};
+
+/// Whose certificates are believed.
+#[derive(Clone, Debug, Default)]
+pub enum Trust {
+    /// The system's roots; the variables `SSL_CERT_FILE` and `SSL_CERT_DIR` replace them.
+    #[default]
+    System,
+    /// These roots alone.
+    Roots(Vec<CertificateDer<'static>>),
+}
+
+impl Trust {
+    /// Roots from PEM text.
+    ///
+    /// # Errors
+    ///
+    /// When a certificate cannot be read, or there is none.
+    pub fn from_pem(pem: &[u8]) -> Result<Self, IdentityError> {
+        certificates(pem).map(Trust::Roots)
+    }
+}
+
+/// A certificate chain and its key: what a TLS listener shows.
+#[derive(Clone)]
+pub struct Identity {
+    config: Arc<ServerConfig>,
+}
+
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Identity")
+    }
+}
+
+impl Identity {
+    /// A chain, leaf first, and its key, both as PEM text.
+    ///
+    /// # Errors
+    ///
+    /// When either cannot be read, or they do not belong together.
+    pub fn from_pem(chain: &[u8], key: &[u8]) -> Result<Self, IdentityError> {
+        let chain = certificates(chain)?;
+        let key = PrivateKeyDer::from_pem_slice(key).map_err(|error| IdentityError::Key {
+            detail: error.to_string(),
+        })?;
+        let config = ServerConfig::builder_with_provider(provider())
+            .with_protocol_versions(VERSIONS)
+            .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, key))
+            .map_err(|error| IdentityError::Mismatch {
+                detail: error.to_string(),
+            })?;
+        Ok(Identity {
+            config: Arc::new(config),
+        })
+    }
+}
+
+/// Why certificates or a key were not taken.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum IdentityError {
+    /// The certificates.
+    #[error("the certificates cannot be read ({detail}); they must be PEM, the leaf first")]
+    Certificates {
+        /// What was wrong.
+        detail: String,
+    },
+    /// The key.
+    #[error("the private key cannot be read ({detail}); it must be PEM and not encrypted")]
+    Key {
+        /// What was wrong.
+        detail: String,
+    },
+    /// Both together.
+    #[error("the certificate and the key are not usable together: {detail}")]
+    Mismatch {
+        /// What was wrong.
+        detail: String,
+    },
+}
+
+const VERSIONS: &[&rustls::SupportedProtocolVersion] = &[&version::TLS13, &version::TLS12];
+
+/// The one place that chooses a cryptographic library.
+pub(crate) fn provider() -> Arc<CryptoProvider> {
+    static PROVIDER: OnceLock<Arc<CryptoProvider>> = OnceLock::new();
+    PROVIDER
+        .get_or_init(|| Arc::new(rustls::crypto::ring::default_provider()))
+        .clone()
+}
+
+/// TLS of one world.
+pub(crate) struct Tls {
+    trust: Trust,
+    identity: Option<Identity>,
+    verifying: Option<Result<Arc<ClientConfig>, ConnectionError>>,
+    accepting: Option<Result<Arc<ClientConfig>, ConnectionError>>,
+}
+
+impl Tls {
+    pub(crate) fn new(trust: Trust, identity: Option<Identity>) -> Self {
+        Tls {
+            trust,
+            identity,
+            verifying: None,
+            accepting: None,
+        }
+    }
+
+    pub(crate) fn can_serve(&self) -> bool {
+        self.identity.is_some()
+    }
+
+    /// The server's side of a new connection.
+    pub(crate) fn server(&self) -> Option<rustls::Connection> {
+        let config = self.identity.as_ref()?.config.clone();
+        ServerConnection::new(config).ok().map(Into::into)
+    }
+
+    /// The client's side of a new connection.
+    pub(crate) fn client(&mut self, client: &TlsClient) -> Result<rustls::Connection, ConnectionError> {
+        let config = if client.verify {
+            self.verifying
+                .get_or_insert_with(|| verifying(&self.trust))
+                .clone()?
+        } else {
+            self.accepting.get_or_insert_with(accepting).clone()?
+        };
+        let name = ServerName::try_from(client.server_name.clone()).map_err(|_| ConnectionError::Tls {
+            detail: format!(
+                "{:?} is not a name that a certificate can carry",
+                client.server_name
+            ),
+        })?;
+        ClientConnection::new(config, name)
+            .map(Into::into)
+            .map_err(|error| failed(&error))
+    }
+}
+
+fn verifying(trust: &Trust) -> Result<Arc<ClientConfig>, ConnectionError> {
+    let mut roots = RootCertStore::empty();
+    match trust {
+        Trust::System => {
+            let found = rustls_native_certs::load_native_certs();
+            for error in &found.errors {
+                tracing::warn!(%error, "some root certificates cannot be read");
+            }
+            roots.add_parsable_certificates(found.certs);
+        }
+        Trust::Roots(certificates) => {
+            roots.add_parsable_certificates(certificates.iter().cloned());
+        }
+    }
+    if roots.is_empty() {
+        return Err(ConnectionError::Tls {
+            detail: "there are no root certificates; install the system's, or name a file in SSL_CERT_FILE"
+                .into(),
+        });
+    }
+    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider())
+        .build()
+        .map_err(|error| ConnectionError::Tls {
+            detail: error.to_string(),
+        })?;
+    let config = ClientConfig::builder_with_provider(provider())
+        .with_protocol_versions(VERSIONS)
+        .map_err(|error| failed(&error))?
+        .with_webpki_verifier(verifier)
+        .with_no_client_auth();
+    Ok(Arc::new(config))
+}
+
+fn accepting() -> Result<Arc<ClientConfig>, ConnectionError> {
+    let config = ClientConfig::builder_with_provider(provider())
+        .with_protocol_versions(VERSIONS)
+        .map_err(|error| failed(&error))?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(AnyCertificate {
+            algorithms: provider().signature_verification_algorithms,
+        }))
+        .with_no_client_auth();
+    Ok(Arc::new(config))
+}
+
+fn failed(error: &rustls::Error) -> ConnectionError {
+    ConnectionError::Tls {
+        detail: error.to_string(),
+    }
+}
+
+fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, IdentityError> {
+    let found = CertificateDer::pem_slice_iter(pem)
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| IdentityError::Certificates {
+            detail: error.to_string(),
+        })?;
+    if found.is_empty() {
+        return Err(IdentityError::Certificates {
+            detail: "there is none in the text".into(),
+        });
+    }
+    Ok(found)
+}
+
+/// Believes any certificate; the handshake itself is still checked, so that the peer does hold the key it shows.
+#[derive(Debug)]
+struct AnyCertificate {
+    algorithms: WebPkiSupportedAlgorithms,
+}
+
+impl ServerCertVerifier for AnyCertificate {
+    fn verify_server_cert(
+        &self,
+        _end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        rustls::crypto::verify_tls12_signature(message, certificate, signature, &self.algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        rustls::crypto::verify_tls13_signature(message, certificate, signature, &self.algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.algorithms.supported_schemes()
+    }
+}

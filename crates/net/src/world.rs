@@ -1,0 +1,387 @@
+//! The real world: one loop on one thread, and a lock that scripts share with it.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Weak};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use callwright_wire::{BindError, Epoch, PacketNode, Residue, Tap, Time};
+use mio::unix::SourceFd;
+use mio::{Events, Interest, Poll, Token, Waker};
+use parking_lot::{Mutex, MutexGuard};
+use rustix::time::{
+    Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create, timerfd_settime,
+};
+
+use crate::clock::Clock;
+use crate::engine::Engine;
+use crate::health::{Counters, Health};
+use crate::limits::{SIGNALLING_BUFFER, raise_open_files};
+use crate::resolver::{Answer, Resolver};
+use crate::sockets::Sockets;
+use crate::tls::{Identity, Trust};
+
+const WAKER: Token = Token(usize::MAX);
+const TIMER: Token = Token(usize::MAX - 1);
+/// How many sockets one look at the kernel can name.
+const EVENTS: usize = 1_024;
+
+/// A node of a world, numbered in the order of being added; numbers are not used again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PartyId(pub u32);
+
+/// What the owner of the world should know, and no node can tell.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Warning {
+    /// A TLS connection is made to whoever answers.
+    #[error(
+        "the certificate of {server_name} at {remote} is not verified, as the script asks: anybody may answer there"
+    )]
+    CertificateNotVerified {
+        /// The peer.
+        remote: SocketAddr,
+        /// The name that was not checked.
+        server_name: String,
+    },
+}
+
+/// Where the events of nodes go.
+///
+/// It is called under the world's lock, by the loop or by a thread inside [`World::with`]: it must be quick, and must
+/// not call the world.
+pub trait EventSink<E>: Send {
+    /// A node said something.
+    fn event(&mut self, party: PartyId, now: Time, event: E);
+
+    /// The world has a warning about what a node asked for. Logged unless this is written.
+    fn warning(&mut self, party: PartyId, now: Time, warning: Warning) {
+        tracing::warn!(party = party.0, %now, "{warning}");
+    }
+
+    /// The loop ended by a panic in a node or in this sink: no event comes any more, whoever waits for one must not.
+    fn failed(&mut self) {
+        tracing::error!("the network loop ended by a panic");
+    }
+}
+
+impl<E, F: FnMut(PartyId, Time, E) + Send> EventSink<E> for F {
+    fn event(&mut self, party: PartyId, now: Time, event: E) {
+        self(party, now, event);
+    }
+}
+
+/// What can be chosen about a world.
+#[derive(Clone, Debug)]
+pub struct WorldConfig {
+    /// The ports for RTP and RTCP; `None`: wherever the kernel finds a free pair.
+    pub media_ports: Option<RangeInclusive<u16>>,
+    /// How long a pair of media ports rests before its next lease.
+    pub media_port_rest: Duration,
+    /// Whose certificates are believed.
+    pub trust: Trust,
+    /// What TLS listeners show; without one there are no TLS listeners.
+    pub identity: Option<Identity>,
+    /// How long a TCP connection may take to come up.
+    pub connect_timeout: Duration,
+    /// How long a TLS handshake may take.
+    pub handshake_timeout: Duration,
+    /// How long an accepted connection may stay silent.
+    pub idle_timeout: Duration,
+    /// How many bytes may wait for a peer that does not read, before its connection is cut.
+    pub unsent_limit: usize,
+    /// How many accepted connections may be open.
+    pub connection_limit: usize,
+    /// The name server to ask; `None`: those of the system.
+    pub name_server: Option<SocketAddr>,
+}
+
+impl Default for WorldConfig {
+    fn default() -> Self {
+        WorldConfig {
+            media_ports: None,
+            media_port_rest: Duration::from_secs(1),
+            trust: Trust::System,
+            identity: None,
+            connect_timeout: Duration::from_secs(10),
+            handshake_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(3_600),
+            unsent_limit: 1 << 20,
+            connection_limit: 16_384,
+            name_server: None,
+        }
+    }
+}
+
+/// The operating system did not give what a world needs.
+#[derive(Debug, thiserror::Error)]
+#[error("the network loop cannot start: {0}")]
+pub struct StartError(#[from] io::Error);
+
+/// The real world, hosting nodes of one kind. Dropping it ends its threads and closes everything.
+pub struct World<N: PacketNode> {
+    shared: Arc<Shared<N>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// What the loop and everybody else share.
+struct Shared<N: PacketNode> {
+    engine: Mutex<Engine<N>>,
+    /// Answers of the resolver: its thread does not wait for the engine's lock.
+    answers: Mutex<Vec<Answer>>,
+    waker: Waker,
+    clock: Clock,
+    counters: Arc<Counters>,
+}
+
+impl<N> World<N>
+where
+    N: PacketNode + Send + 'static,
+{
+    /// Starts an empty world and its loop.
+    ///
+    /// # Errors
+    ///
+    /// When the system gives no event queue, no timer or no thread.
+    pub fn start(config: WorldConfig, sink: impl EventSink<N::Event> + 'static) -> Result<Self, StartError> {
+        let clock = Clock::start();
+        let counters = Arc::new(Counters::new());
+        counters.open_files_limit.store(raise_open_files(), Relaxed);
+        counters
+            .receive_buffer_asked
+            .store(SIGNALLING_BUFFER as u64, Relaxed);
+        let poll = Poll::new()?;
+        let waker = Waker::new(poll.registry(), WAKER)?;
+        let alarm = Alarm::new(&poll)?;
+        let name_server = config.name_server;
+        let sockets = Sockets::new(poll.registry().try_clone()?, clock, counters.clone(), config);
+        let shared = Arc::new_cyclic(|weak: &Weak<Shared<N>>| {
+            let weak = weak.clone();
+            let resolver = Resolver::new(
+                name_server,
+                Arc::new(move |answer| {
+                    if let Some(shared) = weak.upgrade() {
+                        shared.answer(answer);
+                    }
+                }),
+            );
+            Shared {
+                engine: Mutex::new(Engine::new(
+                    sockets,
+                    resolver,
+                    Box::new(sink),
+                    clock,
+                    counters.clone(),
+                )),
+                answers: Mutex::new(Vec::new()),
+                waker,
+                clock,
+                counters,
+            }
+        });
+        let looped = shared.clone();
+        let thread = std::thread::Builder::new()
+            .name("callwright-net".into())
+            .spawn(move || {
+                // The lock is not poisoned: whoever waits for events is told instead.
+                if catch_unwind(AssertUnwindSafe(|| run(poll, alarm, &looped))).is_err() {
+                    looped.engine.lock().fail();
+                }
+            })?;
+        Ok(World {
+            shared,
+            thread: Some(thread),
+        })
+    }
+
+    /// Adds a node. The name is for captures and messages.
+    pub fn add(&self, name: &str, node: N) -> PartyId {
+        self.locked(|engine| engine.add(name, node))
+    }
+
+    /// Takes a node out and closes everything that it holds; `None` when there is none of that number.
+    pub fn remove(&self, party: PartyId) -> Option<N> {
+        self.locked(|engine| engine.remove(party))
+    }
+
+    /// Lets a thread use a node: calls `f` under the lock, then does what came out of the node. `None` when there is
+    /// no such party.
+    ///
+    /// The loop waits meanwhile, and with it every other node: `f` must not block.
+    pub fn with<R>(&self, party: PartyId, f: impl FnOnce(&mut N, Time) -> R) -> Option<R> {
+        self.locked(|engine| engine.with(party, f))
+    }
+
+    /// The time now.
+    pub fn now(&self) -> Time {
+        self.shared.clock.now()
+    }
+
+    /// When the world started.
+    pub fn epoch(&self) -> Epoch {
+        self.shared.clock.epoch()
+    }
+
+    /// How well the world keeps up. Takes no lock.
+    pub fn health(&self) -> Health {
+        self.shared.counters.health()
+    }
+
+    /// The name of a party.
+    pub fn name(&self, party: PartyId) -> Option<Arc<str>> {
+        self.shared.engine.lock().name(party)
+    }
+
+    /// What all nodes together still hold.
+    pub fn residue(&self) -> Residue {
+        self.shared.engine.lock().residue()
+    }
+
+    /// Shows every packet to `tap` from now on; returns the tap before it. Without one, packets cost nothing more.
+    pub fn set_tap(&self, tap: Option<Box<dyn Tap>>) -> Option<Box<dyn Tap>> {
+        self.shared.engine.lock().replace_tap(tap)
+    }
+
+    /// Binds `pairs` of media ports at `ip` ahead of their use, so that calls do not wait for it.
+    ///
+    /// # Errors
+    ///
+    /// When there are not that many ports or file descriptors; what was bound until then stays.
+    pub fn reserve_media_ports(&self, ip: IpAddr, pairs: usize) -> Result<(), BindError> {
+        self.shared.engine.lock().sockets().reserve(ip, pairs)
+    }
+
+    fn locked<R>(&self, f: impl FnOnce(&mut Engine<N>) -> R) -> R {
+        let mut engine = self.shared.engine.lock();
+        let result = f(&mut engine);
+        let wake = engine.takes_waking();
+        drop(engine);
+        if wake {
+            self.shared.wake();
+        }
+        result
+    }
+}
+
+impl<N: PacketNode> Shared<N> {
+    fn answer(&self, answer: Answer) {
+        self.answers.lock().push(answer);
+        self.wake();
+    }
+
+    fn wake(&self) {
+        Counters::one(&self.counters.wakeups);
+        if let Err(error) = self.waker.wake() {
+            tracing::error!(%error, "the network loop cannot be woken");
+        }
+    }
+}
+
+impl<N: PacketNode> Drop for World<N> {
+    fn drop(&mut self) {
+        let resolver = {
+            let mut engine = self.shared.engine.lock();
+            engine.stopping = true;
+            engine.resolver().stop()
+        };
+        self.shared.wake();
+        for thread in [self.thread.take(), resolver].into_iter().flatten() {
+            if thread.join().is_err() {
+                tracing::error!("a thread of the network loop panicked");
+            }
+        }
+    }
+}
+
+/// The loop: sleeps until the next deadline or until the kernel has something; works in short holds of the lock.
+fn run<N: PacketNode>(mut poll: Poll, mut alarm: Alarm, shared: &Shared<N>) {
+    let mut events = Events::with_capacity(EVENTS);
+    let mut more = true;
+    loop {
+        // With work left this only looks what else is ready.
+        let patience = if more { Some(Duration::ZERO) } else { None };
+        match poll.poll(&mut events, patience) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => {
+                tracing::error!(%error, "the network loop cannot wait for the kernel");
+                return;
+            }
+        }
+        Counters::one(&shared.counters.turns);
+        let mut engine = shared.engine.lock();
+        engine.asleep_until = Time::ZERO;
+        if engine.stopping {
+            return;
+        }
+        for event in &events {
+            if event.token() != WAKER && event.token() != TIMER {
+                engine.sockets().mark_ready(event.token().0);
+            }
+        }
+        for answer in std::mem::take(&mut *shared.answers.lock()) {
+            engine.resolved(answer);
+        }
+        more = engine.work();
+        if !more {
+            engine.asleep_until = engine.deadline();
+            alarm.set(engine.asleep_until, shared.clock.now());
+        }
+        // To whoever waits longest, rather than to this thread again.
+        MutexGuard::unlock_fair(engine);
+    }
+}
+
+/// A timer of the kernel with microseconds: the event queue itself counts in milliseconds, and packets are due every 20.
+struct Alarm {
+    timer: OwnedFd,
+    set_to: Time,
+}
+
+impl Alarm {
+    fn new(poll: &Poll) -> io::Result<Self> {
+        let timer = timerfd_create(
+            TimerfdClockId::Monotonic,
+            TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC,
+        )?;
+        poll.registry()
+            .register(&mut SourceFd(&timer.as_raw_fd()), TIMER, Interest::READABLE)?;
+        Ok(Alarm {
+            timer,
+            set_to: Time::NEVER,
+        })
+    }
+
+    /// Wakes the loop at `at`; `Time::NEVER`: not at all.
+    fn set(&mut self, at: Time, now: Time) {
+        if at == self.set_to && at > now {
+            return;
+        }
+        self.set_to = at;
+        let zero = Timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        };
+        let value = if at == Time::NEVER {
+            // timerfd_create(2): zero disarms, so a deadline that is now becomes the shortest span below.
+            zero
+        } else {
+            let wait = at.since(now).max(Duration::from_nanos(1));
+            Timespec {
+                tv_sec: i64::try_from(wait.as_secs()).unwrap_or(i64::MAX),
+                tv_nsec: i64::from(wait.subsec_nanos()),
+            }
+        };
+        let spec = Itimerspec {
+            it_interval: zero,
+            it_value: value,
+        };
+        if let Err(error) = timerfd_settime(&self.timer, TimerfdTimerFlags::empty(), &spec) {
+            tracing::error!(%error, "the network loop cannot set its timer");
+        }
+    }
+}
