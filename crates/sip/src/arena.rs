@@ -16,7 +16,10 @@ pub(crate) struct Arena<T> {
 
 impl<T> Default for Arena<T> {
     fn default() -> Self {
-        Arena { slots: Vec::new(), free: Vec::new() }
+        Arena {
+            slots: Vec::new(),
+            free: Vec::new(),
+        }
     }
 }
 
@@ -26,10 +29,16 @@ impl<T> Arena<T> {
             let (generation, place) = &mut self.slots[index as usize];
             *generation = generation.wrapping_add(1);
             *place = Some(value);
-            return Slot { index, generation: *generation };
+            return Slot {
+                index,
+                generation: *generation,
+            };
         }
         self.slots.push((0, Some(value)));
-        Slot { index: (self.slots.len() - 1) as u32, generation: 0 }
+        Slot {
+            index: (self.slots.len() - 1) as u32,
+            generation: 0,
+        }
     }
 
     pub(crate) fn get(&self, slot: Slot) -> Option<&T> {
@@ -49,7 +58,15 @@ impl<T> Arena<T> {
     /// Whatever lies at `index` now.
     pub(crate) fn at_index(&self, index: u32) -> Option<(Slot, &T)> {
         let (generation, value) = self.slots.get(index as usize)?;
-        value.as_ref().map(|value| (Slot { index, generation: *generation }, value))
+        value.as_ref().map(|value| {
+            (
+                Slot {
+                    index,
+                    generation: *generation,
+                },
+                value,
+            )
+        })
     }
 
     pub(crate) fn remove(&mut self, slot: Slot) -> Option<T> {
@@ -63,9 +80,15 @@ impl<T> Arena<T> {
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (Slot, &T)> {
-        self.slots.iter().enumerate().filter_map(|(index, (generation, value))| {
-            let slot = Slot { index: index as u32, generation: *generation };
-            value.as_ref().map(|value| (slot, value))
-        })
+        self.slots
+            .iter()
+            .enumerate()
+            .filter_map(|(index, (generation, value))| {
+                let slot = Slot {
+                    index: index as u32,
+                    generation: *generation,
+                };
+                value.as_ref().map(|value| (slot, value))
+            })
     }
 }

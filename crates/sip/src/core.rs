@@ -23,8 +23,8 @@ use std::net::SocketAddr;
 
 use bytes::Bytes;
 use callwright_wire::{
-    Cause, ConnectionId, DnsAnswer, DnsError, Entropy, Flow, Input, Output, QueryId, Residue, SocketId, SocketUse, Time, Timer,
-    TimerQueue, Transport,
+    Cause, ConnectionId, DnsAnswer, DnsError, Entropy, Flow, Input, Node, Output, QueryId, Residue, SocketId,
+    SocketUse, Time, Timer, TimerQueue, Transport,
 };
 
 use crate::arena::{Arena, Slot};
@@ -175,7 +175,9 @@ impl Core {
 
     /// A core without sockets.
     pub fn new(config: CoreConfig, mut entropy: Entropy) -> Core {
-        let keys = ServerKeys { secret: entropy.next_u64() };
+        let keys = ServerKeys {
+            secret: entropy.next_u64(),
+        };
         Core {
             config,
             entropy,
@@ -196,8 +198,19 @@ impl Core {
     /// requests find a UDP socket only after that.
     pub fn listen(&mut self, transport: Transport, local: SocketAddr) -> SocketId {
         let socket = self.sockets.listen(transport);
-        self.outputs.push_back(Output::Bind { socket, local, usage: SocketUse::Signalling(transport) });
+        self.outputs.push_back(Output::Bind {
+            socket,
+            local,
+            usage: SocketUse::Signalling(transport),
+        });
         socket
+    }
+
+    /// Closes a socket. Connections that came by a listener stay.
+    pub fn unlisten(&mut self, socket: SocketId) {
+        if self.sockets.remove(socket).is_some() {
+            self.outputs.push_back(Output::Unbind { socket });
+        }
     }
 
     /// The open sockets: number, transport, address.
@@ -230,17 +243,29 @@ impl Core {
         match input {
             Input::Bound { socket, local } => {
                 if let Some(transport) = self.sockets.bound(socket, local) {
-                    self.tell(CoreEvent::Bound { socket, transport, local });
+                    self.tell(CoreEvent::Bound {
+                        socket,
+                        transport,
+                        local,
+                    });
                 }
             }
             Input::BindFailed { socket, error } => {
                 if let Some(transport) = self.sockets.remove(socket) {
-                    self.tell(CoreEvent::BindFailed { socket, transport, error });
+                    self.tell(CoreEvent::BindFailed {
+                        socket,
+                        transport,
+                        error,
+                    });
                 }
             }
             Input::Datagram { socket, flow, bytes } => self.datagram(now, socket, flow, bytes),
             Input::Unreachable { socket, remote } => self.unreachable(now, socket, remote),
-            Input::Connected { socket, connection, flow } => self.connected(now, socket, connection, flow),
+            Input::Connected {
+                socket,
+                connection,
+                flow,
+            } => self.connected(now, socket, connection, flow),
             Input::ConnectFailed { socket, error, .. } => self.connect_failed(now, socket, error),
             Input::Accepted { connection, flow, .. } => self.accepted(now, connection, flow),
             Input::Stream { connection, bytes } => self.stream(now, connection, &bytes),
@@ -311,7 +336,10 @@ impl Core {
     }
 
     fn terms<'a>(config: &'a CoreConfig, way: &Way) -> Terms<'a> {
-        Terms { timers: &config.timers, reliable: way.reliable() }
+        Terms {
+            timers: &config.timers,
+            reliable: way.reliable(),
+        }
     }
 
     /// Sends a whole message and says so. False when the connection is gone.
@@ -324,9 +352,15 @@ impl Core {
                 cause: note.cause,
             }),
             Exit::Connection(connection) => {
-                let Some(open) = self.connections.get_mut(connection) else { return false };
+                let Some(open) = self.connections.get_mut(connection) else {
+                    return false;
+                };
                 open.last_used = now;
-                self.outputs.push_back(Output::Stream { connection, bytes: bytes.clone(), cause: note.cause });
+                self.outputs.push_back(Output::Stream {
+                    connection,
+                    bytes: bytes.clone(),
+                    cause: note.cause,
+                });
             }
         }
         self.counters.sent += 1;
@@ -340,6 +374,31 @@ impl Core {
             cause: note.cause,
         }));
         true
+    }
+}
+
+impl Node for Core {
+    type Command = Infallible;
+    type Event = CoreEvent;
+
+    fn handle_input(&mut self, now: Time, input: Input<Infallible>) {
+        Core::handle_input(self, now, input);
+    }
+
+    fn handle_timeout(&mut self, now: Time) {
+        Core::handle_timeout(self, now);
+    }
+
+    fn poll_output(&mut self) -> Option<Output<CoreEvent>> {
+        Core::poll_output(self)
+    }
+
+    fn poll_timeout(&self) -> Option<(Time, &'static str)> {
+        Core::poll_timeout(self)
+    }
+
+    fn residue(&self) -> Residue {
+        Core::residue(self)
     }
 }
 

@@ -36,10 +36,13 @@ impl Destination {
         };
         let named = match uri.transport() {
             None => None,
-            Some(token) => Some(
-                Transport::from_token(token)
-                    .ok_or_else(|| ResolveError::UnknownTransport { transport: token.to_owned() })?,
-            ),
+            Some(token) => {
+                Some(
+                    Transport::from_token(token).ok_or_else(|| ResolveError::UnknownTransport {
+                        transport: token.to_owned(),
+                    })?,
+                )
+            }
         };
         let transport = match (preferred.or(named), secure) {
             (Some(Transport::Udp), true) => return Err(ResolveError::SecureOverUdp),
@@ -49,10 +52,17 @@ impl Destination {
         };
         // RFC 3263 §4: TARGET is the maddr parameter where there is one.
         let host = match uri.params().value("maddr") {
-            Some(maddr) => maddr.parse().map_err(|_| ResolveError::NotSip { uri: uri.to_string() })?,
+            Some(maddr) => maddr
+                .parse()
+                .map_err(|_| ResolveError::NotSip { uri: uri.to_string() })?,
             None => uri.host().clone(),
         };
-        Ok(Destination { host, port: uri.port(), transport, secure })
+        Ok(Destination {
+            host,
+            port: uri.port(),
+            transport,
+            secure,
+        })
     }
 }
 
@@ -145,7 +155,13 @@ pub struct Supported {
 
 impl Supported {
     /// Everything.
-    pub const ALL: Supported = Supported { udp: true, tcp: true, tls: true, v4: true, v6: true };
+    pub const ALL: Supported = Supported {
+        udp: true,
+        tcp: true,
+        tls: true,
+        v4: true,
+        v6: true,
+    };
 
     const fn allows(&self, transport: Transport, secure: bool) -> bool {
         match transport {
@@ -195,7 +211,10 @@ impl Resolution {
         let ip = destination.host.ip()?;
         let transport = default_transport(destination);
         let port = destination.port.unwrap_or(transport.default_port());
-        Some(Candidate { transport, remote: SocketAddr::new(ip, port) })
+        Some(Candidate {
+            transport,
+            remote: SocketAddr::new(ip, port),
+        })
     }
 
     /// The host that was looked for: what a certificate must name.
@@ -212,7 +231,11 @@ impl Resolution {
         if let Some(port) = self.destination.port {
             // RFC 3263 §4.1, §4.2: a port means neither NAPTR nor SRV.
             let transport = default_transport(&self.destination);
-            self.targets.push_back(Service { transport, host, port });
+            self.targets.push_back(Service {
+                transport,
+                host,
+                port,
+            });
             return;
         }
         self.plain_name = true;
@@ -223,7 +246,10 @@ impl Resolution {
     }
 
     /// What to do now: ask, or try an address. After [`Step::Ask`] it asks the same again until the answer came.
-    #[expect(clippy::should_implement_trait, reason = "a step is not an item: the answer comes in between")]
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "a step is not an item: the answer comes in between"
+    )]
     pub fn next(&mut self) -> Step {
         loop {
             match &self.asked {
@@ -249,12 +275,20 @@ impl Resolution {
                 self.plain_name = false;
                 let transport = default_transport(&self.destination);
                 let host = self.destination.host.to_string();
-                self.asked = Asked::Address(Service { transport, host, port: transport.default_port() });
+                self.asked = Asked::Address(Service {
+                    transport,
+                    host,
+                    port: transport.default_port(),
+                });
             } else if self.tried_any {
                 return Step::Exhausted(ResolveError::AllTried);
             } else {
                 let name = self.destination.host.to_string();
-                return Step::Exhausted(self.last_error.clone().unwrap_or(ResolveError::NoAddress { name }));
+                return Step::Exhausted(
+                    self.last_error
+                        .clone()
+                        .unwrap_or(ResolveError::NoAddress { name }),
+                );
             }
         }
     }
@@ -273,7 +307,10 @@ impl Resolution {
     fn naptr(&mut self, answer: Result<DnsAnswer, DnsError>) {
         let (secure, supported) = (self.destination.secure, self.supported);
         let choices = service::naptr_choices(&answer.unwrap_or_default());
-        self.services = choices.into_iter().filter(|c| supported.allows(c.transport, secure)).collect();
+        self.services = choices
+            .into_iter()
+            .filter(|c| supported.allows(c.transport, secure))
+            .collect();
         if self.services.is_empty() {
             // RFC 3263 §4.1: no NAPTR records: SRV for each transport that is spoken here.
             let host = self.destination.host.to_string();
@@ -288,17 +325,24 @@ impl Resolution {
     fn srv(&mut self, transport: Transport, answer: Result<DnsAnswer, DnsError>, entropy: &mut Entropy) {
         self.services.pop_front();
         let records = answer.unwrap_or_default();
-        if records.iter().any(|record| matches!(record, DnsRecord::Srv { .. })) {
+        if records
+            .iter()
+            .any(|record| matches!(record, DnsRecord::Srv { .. }))
+        {
             self.plain_name = false;
         }
-        self.targets.extend(service::srv_in_order(transport, &records, entropy));
+        self.targets
+            .extend(service::srv_in_order(transport, &records, entropy));
     }
 
     fn address(&mut self, service: &Service, answer: Result<DnsAnswer, DnsError>) {
         let records = match answer {
             Ok(records) => records,
             Err(error) => {
-                self.last_error = Some(ResolveError::Dns { name: service.host.clone(), error });
+                self.last_error = Some(ResolveError::Dns {
+                    name: service.host.clone(),
+                    error,
+                });
                 return;
             }
         };
@@ -312,15 +356,24 @@ impl Resolution {
         found.sort_unstable();
         found.dedup();
         if found.is_empty() {
-            self.last_error = Some(ResolveError::NoAddress { name: service.host.clone() });
+            self.last_error = Some(ResolveError::NoAddress {
+                name: service.host.clone(),
+            });
         }
-        let of = |ip| Candidate { transport: service.transport, remote: SocketAddr::new(ip, service.port) };
+        let of = |ip| Candidate {
+            transport: service.transport,
+            remote: SocketAddr::new(ip, service.port),
+        };
         self.addresses.extend(found.into_iter().map(of));
     }
 }
 
 /// RFC 3263 §4.1: where nothing is said, UDP for `sip` and TLS for `sips`.
 fn default_transport(destination: &Destination) -> Transport {
-    let otherwise = if destination.secure { Transport::Tls } else { Transport::Udp };
+    let otherwise = if destination.secure {
+        Transport::Tls
+    } else {
+        Transport::Udp
+    };
     destination.transport.unwrap_or(otherwise)
 }

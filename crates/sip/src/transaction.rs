@@ -82,7 +82,9 @@ pub enum RespondError {
     #[error("the request has its final response already")]
     AlreadyAnswered,
     /// RFC 4320 §4.1: other than 100 never; 100 over UDP not before Timer E of the client reaches T2.
-    #[error("a request other than INVITE takes no provisional response here (RFC 4320 §4.1): send the final one")]
+    #[error(
+        "a request other than INVITE takes no provisional response here (RFC 4320 §4.1): send the final one"
+    )]
     ProvisionalToNonInvite,
     /// RFC 4320 §4.2: the client timed out at the same time, and the 408 only makes servers look broken.
     #[error("a request other than INVITE is never answered with 408 (RFC 4320 §4.2): leave it unanswered")]

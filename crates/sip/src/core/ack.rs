@@ -12,24 +12,36 @@ use crate::transport::via_value;
 impl Core {
     /// Sends the ACK to a 2xx: a request of its own without a transaction. For each 2xx that comes again, give it again.
     pub fn send_ack(&mut self, now: Time, ack: impl Into<Outgoing>, target: Target, cause: Option<Cause>) {
-        let slot = self.transactions.clients.insert(Client::new(Kind::Ack, ack.into(), cause));
+        let slot = self
+            .transactions
+            .clients
+            .insert(Client::new(Kind::Ack, ack.into(), cause));
         self.find_way(now, slot, target);
     }
 
     /// Sends the ACK to a final response other than 2xx; `response` where it is the first one.
     pub(super) fn acknowledge(&mut self, now: Time, slot: Slot, response: Option<&Message>) {
-        let Some(client) = self.transactions.clients.get_mut(slot) else { return };
+        let Some(client) = self.transactions.clients.get_mut(slot) else {
+            return;
+        };
         let Some(way) = client.way else { return };
         // The request is there until its response went up; after that the bytes are those of the ACK.
         let again = client.request.is_none();
         if let (Some(request), Some(response)) = (&client.request, response) {
-            let branch = Branch { index: slot.index, nonce: client.nonce };
+            let branch = Branch {
+                index: slot.index,
+                nonce: client.nonce,
+            };
             let local = self.sockets.sent_by(&way);
             let via = via_value(way.flow.transport, local, branch);
             client.wire = ack_to(&request.message, response, &via).raw().clone();
         }
         let (wire, cause) = (client.wire.clone(), client.cause);
-        let note = Note { transaction: Some(TransactionId::Client(ClientId(slot))), cause, again };
+        let note = Note {
+            transaction: Some(TransactionId::Client(ClientId(slot))),
+            cause,
+            again,
+        };
         self.transmit(now, &way, &wire, note);
     }
 }
@@ -49,7 +61,13 @@ pub(super) fn skeleton(request: &Message, method: Method, via: &str) -> Builder 
         // A request that was sent on purpose with a broken Request-URI.
         Err(_) => request.to_builder(),
     };
-    builder = builder.header(HeaderName::Via, via).header(HeaderName::MaxForwards, 70);
-    builder = builder.copy_from(request, HeaderName::Route).copy_from(request, HeaderName::From);
-    builder.copy_from(request, HeaderName::CallId).header(HeaderName::CSeq, format_args!("{number} {method}"))
+    builder = builder
+        .header(HeaderName::Via, via)
+        .header(HeaderName::MaxForwards, 70);
+    builder = builder
+        .copy_from(request, HeaderName::Route)
+        .copy_from(request, HeaderName::From);
+    builder
+        .copy_from(request, HeaderName::CallId)
+        .header(HeaderName::CSeq, format_args!("{number} {method}"))
 }

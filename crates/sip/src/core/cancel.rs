@@ -41,7 +41,10 @@ impl Core {
         };
         let way = client.way?;
         let request = client.request.as_ref()?;
-        let branch = Branch { index: slot.index, nonce: client.nonce };
+        let branch = Branch {
+            index: slot.index,
+            nonce: client.nonce,
+        };
         let local = self.sockets.sent_by(&way);
         let via = via_value(way.flow.transport, local, branch);
         let mut builder =
@@ -70,21 +73,33 @@ impl Core {
         if status >= 200 {
             self.timers.clear(Due::Client(invite, TimerName::Cancelled));
             self.drop_waiting_cancel(now, Some(cancel));
-        } else if self.transactions.clients.get(cancel).is_some_and(|c| matches!(c.stage, Stage::Waiting)) {
+        } else if self
+            .transactions
+            .clients
+            .get(cancel)
+            .is_some_and(|c| matches!(c.stage, Stage::Waiting))
+        {
             self.send_cancel(now, invite, cancel);
         }
     }
 
     fn send_cancel(&mut self, now: Time, invite: Slot, cancel: Slot) {
         // RFC 3261 §9.1: without a final response within 64·T1 the INVITE counts as cancelled.
-        self.timers.set(Due::Client(invite, TimerName::Cancelled), now + self.config.timers.timeout());
+        self.timers.set(
+            Due::Client(invite, TimerName::Cancelled),
+            now + self.config.timers.timeout(),
+        );
         self.start_machine(now, cancel);
     }
 
     /// The INVITE is over: a CANCEL that did not leave yet never will.
     pub(super) fn drop_waiting_cancel(&mut self, now: Time, cancel: Option<Slot>) {
         if let Some(cancel) = cancel
-            && self.transactions.clients.get(cancel).is_some_and(|c| matches!(c.stage, Stage::Waiting))
+            && self
+                .transactions
+                .clients
+                .get(cancel)
+                .is_some_and(|c| matches!(c.stage, Stage::Waiting))
         {
             self.end_client(now, cancel);
         }

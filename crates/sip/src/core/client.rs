@@ -5,7 +5,9 @@ use callwright_sip_message::{HeaderName, Message, Method};
 use callwright_wire::{Cause, Flow, Time};
 
 use super::failover::{Attempt, Failure};
-use super::{ClientId, Core, CoreEvent, Due, Note, Outgoing, RequestError, Target, TransactionId, TransportError};
+use super::{
+    ClientId, Core, CoreEvent, Due, Note, Outgoing, RequestError, Target, TransactionId, TransportError,
+};
 use crate::arena::Slot;
 use crate::timer::TimerName;
 use crate::transaction::{Branch, Class, Effect, InviteClient, NonInviteClient};
@@ -105,24 +107,36 @@ impl Core {
             self.counters.over_limit += 1;
             return Err(RequestError::TooMany { max });
         }
-        let slot = self.transactions.clients.insert(Client::new(kind, request, cause));
+        let slot = self
+            .transactions
+            .clients
+            .insert(Client::new(kind, request, cause));
         self.find_way(now, slot, target);
         Ok(ClientId(slot))
     }
 
     /// The way is found: the request goes out, and its machine starts.
     pub(super) fn start_client(&mut self, now: Time, slot: Slot, way: Way, local: std::net::SocketAddr) {
-        let Some(client) = self.transactions.clients.get_mut(slot) else { return };
+        let Some(client) = self.transactions.clients.get_mut(slot) else {
+            return;
+        };
         let Some(request) = &client.request else { return };
         client.nonce = self.entropy.next_u64();
         client.way = Some(way);
-        let branch = Branch { index: slot.index, nonce: client.nonce };
+        let branch = Branch {
+            index: slot.index,
+            nonce: client.nonce,
+        };
         client.wire = request_on_wire(request, way.flow.transport, local, branch);
         if client.attempt.is_none() && client.kind == Kind::NonInvite {
             client.request = None;
         }
         if client.kind == Kind::Ack {
-            let note = Note { transaction: None, cause: client.cause, again: false };
+            let note = Note {
+                transaction: None,
+                cause: client.cause,
+                again: false,
+            };
             let wire = client.wire.clone();
             self.transactions.clients.remove(slot);
             self.transmit(now, &way, &wire, note);
@@ -156,7 +170,9 @@ impl Core {
             let terms = Core::terms(&self.config, way);
             match &mut client.stage {
                 Stage::Waiting => {}
-                Stage::Invite(machine) if timer == TimerName::Cancelled => machine.give_up(timer, &mut effects),
+                Stage::Invite(machine) if timer == TimerName::Cancelled => {
+                    machine.give_up(timer, &mut effects)
+                }
                 Stage::Invite(machine) => machine.timer(timer, &mut effects),
                 Stage::NonInvite(machine) => machine.timer(timer, terms, &mut effects),
             }
@@ -199,7 +215,11 @@ impl Core {
     }
 
     fn run_failed(&mut self, now: Time, slot: Slot, mut effects: Vec<Effect>, error: TransportError) {
-        let unanswered = self.transactions.clients.get(slot).is_some_and(|c| c.attempt.is_some() && c.cancel.is_none());
+        let unanswered = self
+            .transactions
+            .clients
+            .get(slot)
+            .is_some_and(|c| c.attempt.is_some() && c.cancel.is_none());
         for effect in effects.drain(..) {
             if let Effect::Clear(timer) = effect {
                 self.timers.clear(Due::Client(slot, timer));
@@ -214,7 +234,13 @@ impl Core {
     }
 
     /// Carries out what the machine of a client asked for.
-    fn run_client(&mut self, now: Time, slot: Slot, mut effects: Vec<Effect>, response: Option<(Message, Flow)>) {
+    fn run_client(
+        &mut self,
+        now: Time,
+        slot: Slot,
+        mut effects: Vec<Effect>,
+        response: Option<(Message, Flow)>,
+    ) {
         let mut response = response;
         let mut broken = None;
         for effect in effects.drain(..) {
@@ -237,7 +263,11 @@ impl Core {
                     }
                 }
                 Effect::TimedOut(timer) => {
-                    let other = self.transactions.clients.get(slot).is_some_and(|c| c.attempt.is_some() && c.cancel.is_none());
+                    let other = self
+                        .transactions
+                        .clients
+                        .get(slot)
+                        .is_some_and(|c| c.attempt.is_some() && c.cancel.is_none());
                     if other && timer != TimerName::Cancelled {
                         self.next_server(now, slot, Failure::TimedOut(timer));
                     } else {
@@ -259,16 +289,24 @@ impl Core {
     }
 
     fn send_client(&mut self, now: Time, slot: Slot, again: bool) -> bool {
-        let Some(client) = self.transactions.clients.get(slot) else { return true };
+        let Some(client) = self.transactions.clients.get(slot) else {
+            return true;
+        };
         let Some(way) = client.way else { return true };
         let (wire, cause) = (client.wire.clone(), client.cause);
-        let note = Note { transaction: Some(TransactionId::Client(ClientId(slot))), cause, again };
+        let note = Note {
+            transaction: Some(TransactionId::Client(ClientId(slot))),
+            cause,
+            again,
+        };
         self.transmit(now, &way, &wire, note)
     }
 
     /// Passes a response up, or goes on to the next server instead: true then.
     fn take_response(&mut self, now: Time, slot: Slot, message: Message, flow: Flow) -> bool {
-        let Some(client) = self.transactions.clients.get_mut(slot) else { return false };
+        let Some(client) = self.transactions.clients.get_mut(slot) else {
+            return false;
+        };
         let status = message.status().unwrap_or_default();
         // RFC 3263 §4.3: 503 counts as a failure of that server.
         if status == 503 && client.attempt.is_some() && client.cancel.is_none() {
@@ -285,7 +323,11 @@ impl Core {
                 client.wire = Bytes::new();
             }
         }
-        self.tell(CoreEvent::Response { id: ClientId(slot), message, flow });
+        self.tell(CoreEvent::Response {
+            id: ClientId(slot),
+            message,
+            flow,
+        });
         if let Some(cancel) = cancel {
             self.cancel_may_go(now, slot, cancel, status);
         }
@@ -294,11 +336,15 @@ impl Core {
 
     /// The transaction is over.
     pub(super) fn end_client(&mut self, now: Time, slot: Slot) {
-        let Some(client) = self.transactions.clients.remove(slot) else { return };
+        let Some(client) = self.transactions.clients.remove(slot) else {
+            return;
+        };
         if let Kind::Cancel(branch) = client.kind {
             self.transactions.cancels.remove(&branch);
         }
-        self.tell(CoreEvent::Ended { id: TransactionId::Client(ClientId(slot)) });
+        self.tell(CoreEvent::Ended {
+            id: TransactionId::Client(ClientId(slot)),
+        });
         if client.kind == Kind::Invite && client.cancel.is_some() {
             self.timers.clear(Due::Client(slot, TimerName::Cancelled));
             self.drop_waiting_cancel(now, client.cancel);
@@ -308,6 +354,8 @@ impl Core {
     /// The CSeq method of a response: INVITE and its CANCEL share a branch.
     pub(super) fn answers_cancel(message: &Message) -> bool {
         // The method is the last word of CSeq.
-        message.header_bytes(HeaderName::CSeq).is_some_and(|value| value.trim_ascii_end().ends_with(b"CANCEL"))
+        message
+            .header_bytes(HeaderName::CSeq)
+            .is_some_and(|value| value.trim_ascii_end().ends_with(b"CANCEL"))
     }
 }

@@ -64,15 +64,29 @@ impl Core {
             && let Some(connection) = self.connections.with_flow(&flow)
         {
             let local = self.sockets.stream_address(flow.transport, flow.local);
-            return self.start_client(now, slot, Way { exit: Exit::Connection(connection), flow }, local);
+            return self.start_client(
+                now,
+                slot,
+                Way {
+                    exit: Exit::Connection(connection),
+                    flow,
+                },
+                local,
+            );
         }
         let local = target.flow.map(|flow| flow.local);
         let destination = match Destination::of(&target.uri, target.transport) {
             Ok(destination) => destination,
             Err(error) => return self.fail_client(now, slot, Failure::Transport(error.into())),
         };
-        let Some(client) = self.transactions.clients.get_mut(slot) else { return };
-        let size = client.request.as_ref().map_or(0, |request| request.message.raw().len()) + HEAD_ROOM;
+        let Some(client) = self.transactions.clients.get_mut(slot) else {
+            return;
+        };
+        let size = client
+            .request
+            .as_ref()
+            .map_or(0, |request| request.message.raw().len())
+            + HEAD_ROOM;
         if let Some(candidate) = Resolution::literal(&destination)
             && candidate.transport == Transport::Udp
             && size <= self.config.large_request
@@ -80,8 +94,20 @@ impl Core {
             && let LocalAddress::Known(local) = self.sockets.local_address(bound, candidate.remote.ip())
         {
             // Nothing to ask and nothing else to try: most requests.
-            let flow = Flow { transport: Transport::Udp, local, remote: candidate.remote };
-            return self.start_client(now, slot, Way { exit: Exit::Socket(socket), flow }, local);
+            let flow = Flow {
+                transport: Transport::Udp,
+                local,
+                remote: candidate.remote,
+            };
+            return self.start_client(
+                now,
+                slot,
+                Way {
+                    exit: Exit::Socket(socket),
+                    flow,
+                },
+                local,
+            );
         }
         let name = destination.host.to_string();
         let supported = Supported {
@@ -92,17 +118,27 @@ impl Core {
             v6: self.sockets.has_family(false),
         };
         let resolution = Some(Resolution::new(destination, supported));
-        client.attempt =
-            Some(Box::new(Attempt { resolution, name, fallback: None, routing: None, local, last: None }));
+        client.attempt = Some(Box::new(Attempt {
+            resolution,
+            name,
+            fallback: None,
+            routing: None,
+            local,
+            last: None,
+        }));
         self.step(now, slot);
     }
 
     /// Goes on to the next server.
     pub(super) fn next_server(&mut self, now: Time, slot: Slot, failure: Failure) {
-        let Some(client) = self.transactions.clients.get_mut(slot) else { return };
+        let Some(client) = self.transactions.clients.get_mut(slot) else {
+            return;
+        };
         client.stage = Stage::Waiting;
         client.way = None;
-        let Some(attempt) = client.attempt.as_mut() else { return self.fail_client(now, slot, failure) };
+        let Some(attempt) = client.attempt.as_mut() else {
+            return self.fail_client(now, slot, failure);
+        };
         let refused = match (&failure, attempt.fallback.take()) {
             (Failure::Transport(_), Some(candidate)) => Some(candidate),
             _ => None,
@@ -118,8 +154,12 @@ impl Core {
     }
 
     fn step(&mut self, now: Time, slot: Slot) {
-        let Some(client) = self.transactions.clients.get_mut(slot) else { return };
-        let Some(attempt) = client.attempt.as_mut() else { return };
+        let Some(client) = self.transactions.clients.get_mut(slot) else {
+            return;
+        };
+        let Some(attempt) = client.attempt.as_mut() else {
+            return;
+        };
         match attempt.resolution.as_mut().map(Resolution::next) {
             Some(Step::Ask(question)) => self.ask(slot, question),
             Some(Step::Try(candidate)) => self.try_candidate(now, slot, candidate),
@@ -140,8 +180,12 @@ impl Core {
 
     /// The resolver answered a question of this client.
     pub(super) fn client_resolved(&mut self, now: Time, slot: Slot, answer: Result<DnsAnswer, DnsError>) {
-        let Some(client) = self.transactions.clients.get_mut(slot) else { return };
-        let Some(attempt) = client.attempt.as_mut() else { return };
+        let Some(client) = self.transactions.clients.get_mut(slot) else {
+            return;
+        };
+        let Some(attempt) = client.attempt.as_mut() else {
+            return;
+        };
         let Some(candidate) = attempt.routing.take() else {
             if let Some(resolution) = attempt.resolution.as_mut() {
                 resolution.answer(answer, &mut self.entropy);
@@ -160,21 +204,38 @@ impl Core {
                 self.try_on_udp(now, slot, candidate);
             }
             None => {
-                let error = TransportError::NoRoute { remote: candidate.remote };
+                let error = TransportError::NoRoute {
+                    remote: candidate.remote,
+                };
                 self.next_server(now, slot, Failure::Transport(error));
             }
         }
     }
 
     fn try_candidate(&mut self, now: Time, slot: Slot, candidate: Candidate) {
-        let Some(client) = self.transactions.clients.get_mut(slot) else { return };
-        let size = client.request.as_ref().map_or(0, |request| request.message.raw().len()) + HEAD_ROOM;
-        let Some(attempt) = client.attempt.as_mut() else { return };
+        let Some(client) = self.transactions.clients.get_mut(slot) else {
+            return;
+        };
+        let size = client
+            .request
+            .as_ref()
+            .map_or(0, |request| request.message.raw().len())
+            + HEAD_ROOM;
+        let Some(attempt) = client.attempt.as_mut() else {
+            return;
+        };
         // RFC 3261 §18.1.1: too large for a datagram, as far as anybody knows.
         let too_large = candidate.transport == Transport::Udp && size > self.config.large_request;
         if too_large && self.config.tcp && !self.refusals.0.contains(&candidate.remote) {
             attempt.fallback = Some(candidate);
-            return self.try_on_stream(now, slot, Candidate { transport: Transport::Tcp, ..candidate });
+            return self.try_on_stream(
+                now,
+                slot,
+                Candidate {
+                    transport: Transport::Tcp,
+                    ..candidate
+                },
+            );
         }
         match candidate.transport {
             Transport::Udp => self.try_on_udp(now, slot, candidate),
@@ -183,17 +244,36 @@ impl Core {
     }
 
     fn try_on_udp(&mut self, now: Time, slot: Slot, candidate: Candidate) {
-        let Some(client) = self.transactions.clients.get_mut(slot) else { return };
-        let Some(attempt) = client.attempt.as_mut() else { return };
+        let Some(client) = self.transactions.clients.get_mut(slot) else {
+            return;
+        };
+        let Some(attempt) = client.attempt.as_mut() else {
+            return;
+        };
         let remote = candidate.remote;
         let Some((socket, bound)) = self.sockets.datagram_to(remote, attempt.local) else {
-            let error = TransportError::NoSocket { transport: Transport::Udp, remote };
+            let error = TransportError::NoSocket {
+                transport: Transport::Udp,
+                remote,
+            };
             return self.next_server(now, slot, Failure::Transport(error));
         };
         match self.sockets.local_address(bound, remote.ip()) {
             LocalAddress::Known(local) => {
-                let flow = Flow { transport: Transport::Udp, local, remote };
-                self.start_client(now, slot, Way { exit: Exit::Socket(socket), flow }, local);
+                let flow = Flow {
+                    transport: Transport::Udp,
+                    local,
+                    remote,
+                };
+                self.start_client(
+                    now,
+                    slot,
+                    Way {
+                        exit: Exit::Socket(socket),
+                        flow,
+                    },
+                    local,
+                );
             }
             LocalAddress::AskRoute(ip) => {
                 attempt.routing = Some(candidate);
@@ -203,16 +283,29 @@ impl Core {
     }
 
     fn try_on_stream(&mut self, now: Time, slot: Slot, candidate: Candidate) {
-        let Some(client) = self.transactions.clients.get(slot) else { return };
-        let Some(attempt) = client.attempt.as_ref() else { return };
-        let name = if candidate.transport == Transport::Tls { attempt.name.clone() } else { String::new() };
-        let bytes = client.request.as_ref().map_or(0, |request| request.message.raw().len());
+        let Some(client) = self.transactions.clients.get(slot) else {
+            return;
+        };
+        let Some(attempt) = client.attempt.as_ref() else {
+            return;
+        };
+        let name = if candidate.transport == Transport::Tls {
+            attempt.name.clone()
+        } else {
+            String::new()
+        };
+        let bytes = client
+            .request
+            .as_ref()
+            .map_or(0, |request| request.message.raw().len());
         self.use_connection(now, slot, candidate, name, bytes);
     }
 
     /// Nothing is left to try: says why, and ends the client.
     pub(super) fn fail_client(&mut self, now: Time, slot: Slot, failure: Failure) {
-        let Some(client) = self.transactions.clients.get(slot) else { return };
+        let Some(client) = self.transactions.clients.get(slot) else {
+            return;
+        };
         if client.kind == Kind::Ack {
             let cause = client.cause;
             self.transactions.clients.remove(slot);
@@ -226,7 +319,11 @@ impl Core {
             Failure::TimedOut(timer) => self.tell(CoreEvent::TimedOut { id, timer }),
             Failure::Transport(error) => self.tell(CoreEvent::TransportFailed { id, error }),
             Failure::Response(message, flow) => {
-                self.tell(CoreEvent::Response { id: ClientId(slot), message, flow });
+                self.tell(CoreEvent::Response {
+                    id: ClientId(slot),
+                    message,
+                    flow,
+                });
             }
         }
         self.end_client(now, slot);
@@ -237,13 +334,19 @@ impl Core {
         for timer in [TimerName::D, TimerName::K] {
             self.timers.clear(Due::Client(slot, timer));
         }
-        let Some(client) = self.transactions.clients.get_mut(slot) else { return };
+        let Some(client) = self.transactions.clients.get_mut(slot) else {
+            return;
+        };
         let Some(way) = client.way else { return };
         if client.kind == Kind::Invite && !way.reliable() {
-            let branch = Branch { index: slot.index, nonce: client.nonce };
+            let branch = Branch {
+                index: slot.index,
+                nonce: client.nonce,
+            };
             let ack = std::mem::take(&mut client.wire);
             self.transactions.left.insert(branch, (way, ack));
-            self.timers.set(Due::Left(branch), now + self.config.timers.timer_d());
+            self.timers
+                .set(Due::Left(branch), now + self.config.timers.timer_d());
         }
     }
 }

@@ -24,16 +24,35 @@ impl Core {
             }
             Datagram::Garbage => {
                 self.counters.garbage += 1;
-                let error = Malformed::NotSip { reason: "the first line is not one of SIP".to_owned() };
-                return self.tell(CoreEvent::Malformed { flow, error, answered: None });
+                let error = Malformed::NotSip {
+                    reason: "the first line is not one of SIP".to_owned(),
+                };
+                return self.tell(CoreEvent::Malformed {
+                    flow,
+                    error,
+                    answered: None,
+                });
             }
         }
         match Message::parse(bytes, &self.config.message_limits) {
-            Ok(message) => self.message(now, Way { exit: Exit::Socket(socket), flow }, message),
+            Ok(message) => self.message(
+                now,
+                Way {
+                    exit: Exit::Socket(socket),
+                    flow,
+                },
+                message,
+            ),
             Err(error) => {
                 self.counters.garbage += 1;
-                let error = Malformed::NotSip { reason: error.to_string() };
-                self.tell(CoreEvent::Malformed { flow, error, answered: None });
+                let error = Malformed::NotSip {
+                    reason: error.to_string(),
+                };
+                self.tell(CoreEvent::Malformed {
+                    flow,
+                    error,
+                    answered: None,
+                });
             }
         }
     }
@@ -45,8 +64,14 @@ impl Core {
             Err(error) => {
                 self.seen_in(&message, &way, false, None);
                 self.counters.malformed += 1;
-                let error = Malformed::Invalid { reason: error.to_string() };
-                return self.tell(CoreEvent::Malformed { flow: way.flow, error, answered: None });
+                let error = Malformed::Invalid {
+                    reason: error.to_string(),
+                };
+                return self.tell(CoreEvent::Malformed {
+                    flow: way.flow,
+                    error,
+                    answered: None,
+                });
             }
         };
         if message.is_response() {
@@ -74,11 +99,19 @@ impl Core {
             return self.stray(now, way, message, branch);
         };
         // RFC 3261 §8.1.3.3: a response with another Via below ours was meant for somebody else.
-        if message.values(callwright_sip_message::HeaderName::Via).nth(1).is_some() {
+        if message
+            .values(callwright_sip_message::HeaderName::Via)
+            .nth(1)
+            .is_some()
+        {
             return self.stray(now, way, message, None);
         }
         let status = message.status().unwrap_or_default();
-        let again = self.transactions.clients.get(slot).is_some_and(|client| status >= 200 && !client.is_pending());
+        let again = self
+            .transactions
+            .clients
+            .get(slot)
+            .is_some_and(|client| status >= 200 && !client.is_pending());
         self.seen_in(&message, way, again, Some(TransactionId::Client(ClientId(slot))));
         self.client_response(now, slot, message, way.flow);
     }
@@ -95,16 +128,31 @@ impl Core {
     /// A response without a transaction (RFC 3261 §18.1.2, RFC 6026 §8.9).
     fn stray(&mut self, now: Time, way: &Way, message: Message, branch: Option<Branch>) {
         self.seen_in(&message, way, branch.is_some(), None);
-        if let Some((back, ack)) = branch.and_then(|branch| self.transactions.left.get(&branch)).cloned()
+        if let Some((back, ack)) = branch
+            .and_then(|branch| self.transactions.left.get(&branch))
+            .cloned()
             && message.status().is_some_and(|status| status >= 300)
         {
-            self.transmit(now, &back, &ack, Note { again: true, ..Note::default() });
+            self.transmit(
+                now,
+                &back,
+                &ack,
+                Note {
+                    again: true,
+                    ..Note::default()
+                },
+            );
             return;
         }
         self.counters.stray_responses += 1;
-        let answer = message.status().is_some_and(|status| (200..300).contains(&status));
+        let answer = message
+            .status()
+            .is_some_and(|status| (200..300).contains(&status));
         if answer && message.cseq().is_ok_and(|cseq| cseq.method == Method::Invite) {
-            self.tell(CoreEvent::StrayAnswer { message, flow: way.flow });
+            self.tell(CoreEvent::StrayAnswer {
+                message,
+                flow: way.flow,
+            });
         }
     }
 
@@ -116,7 +164,10 @@ impl Core {
             if method == Method::Ack {
                 self.seen_in(&message, &way, false, transaction);
                 if self.server_ack(now, slot) {
-                    self.tell(CoreEvent::Ack { message, flow: way.flow });
+                    self.tell(CoreEvent::Ack {
+                        message,
+                        flow: way.flow,
+                    });
                 }
                 return;
             }
@@ -130,7 +181,10 @@ impl Core {
         }
         if method == Method::Ack {
             self.seen_in(&message, &way, false, None);
-            return self.tell(CoreEvent::Ack { message, flow: way.flow });
+            return self.tell(CoreEvent::Ack {
+                message,
+                flow: way.flow,
+            });
         }
         let max = self.config.limits.server_transactions;
         if self.transactions.servers.len() >= max {
@@ -145,7 +199,12 @@ impl Core {
             return self.cancel_in(now, id, message, via, way.flow);
         }
         let merged = self.merged(id);
-        self.tell(CoreEvent::Request { id, message, flow: way.flow, merged });
+        self.tell(CoreEvent::Request {
+            id,
+            message,
+            flow: way.flow,
+            merged,
+        });
     }
 
     fn refuse_malformed(&mut self, now: Time, way: &Way, message: &Message, status: u16, problem: &Problem) {
@@ -153,7 +212,9 @@ impl Core {
         self.counters.malformed += 1;
         let error = match problem {
             Problem::Version { .. } => Malformed::Version,
-            problem => Malformed::Invalid { reason: problem.to_string() },
+            problem => Malformed::Invalid {
+                reason: problem.to_string(),
+            },
         };
         let phrase = match status {
             416 => "Unsupported URI Scheme".to_owned(),
@@ -162,7 +223,11 @@ impl Core {
             _ => format!("Bad Request: {problem}"),
         };
         let answered = self.refuse(now, way, message, status, &phrase);
-        self.tell(CoreEvent::Malformed { flow: way.flow, error, answered });
+        self.tell(CoreEvent::Malformed {
+            flow: way.flow,
+            error,
+            answered,
+        });
     }
 
     fn add_server(
@@ -201,8 +266,17 @@ impl Core {
     }
 
     fn merged(&self, id: ServerId) -> bool {
-        let merge = self.transactions.servers.get(id.0).and_then(|server| server.merge);
-        merge.is_some_and(|merge| self.transactions.merges.get(&merge.0).is_some_and(|count| *count > 1))
+        let merge = self
+            .transactions
+            .servers
+            .get(id.0)
+            .and_then(|server| server.merge);
+        merge.is_some_and(|merge| {
+            self.transactions
+                .merges
+                .get(&merge.0)
+                .is_some_and(|count| *count > 1)
+        })
     }
 
     /// RFC 3261 §9.2: a CANCEL has a transaction of its own, and is answered here: 200, or 481 when nothing matches.
@@ -214,19 +288,30 @@ impl Core {
             None => (481, "Call/Transaction Does Not Exist"),
         };
         // RFC 3261 §9.2: the To tag should be the one of the INVITE's responses.
-        let answered = invite.and_then(|slot| self.transactions.servers.get(slot)).map(|server| server.response.clone());
+        let answered = invite
+            .and_then(|slot| self.transactions.servers.get(slot))
+            .map(|server| server.response.clone());
         let tag = answered
             .and_then(|bytes| Message::parse(bytes, &self.config.message_limits).ok())
             .and_then(|response| response.to_tag().map(String::from))
             .unwrap_or_else(|| self.entropy.token(10));
-        let response = Builder::response_to(&message, status, reason).to_tag(&tag).finish();
+        let response = Builder::response_to(&message, status, reason)
+            .to_tag(&tag)
+            .finish();
         // A new transaction takes its first final response.
         let _ = self.respond(now, id, response, None);
         let pending = invite.filter(|slot| {
-            self.transactions.servers.get(*slot).is_some_and(|server| server.machine.is_pending())
+            self.transactions
+                .servers
+                .get(*slot)
+                .is_some_and(|server| server.machine.is_pending())
         });
         if let Some(slot) = pending {
-            self.tell(CoreEvent::Cancel { invite: ServerId(slot), message, flow });
+            self.tell(CoreEvent::Cancel {
+                invite: ServerId(slot),
+                message,
+                flow,
+            });
         }
     }
 }

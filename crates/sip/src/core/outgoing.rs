@@ -16,7 +16,10 @@ pub struct Outgoing {
 impl Outgoing {
     /// A message that is complete, but for Via.
     pub const fn new(message: Message) -> Outgoing {
-        Outgoing { message, contact: None }
+        Outgoing {
+            message,
+            contact: None,
+        }
     }
 
     /// Lets the core write the Contact header field, with the address that the message leaves from.
@@ -67,7 +70,11 @@ pub struct Target {
 impl Target {
     /// What the URI says.
     pub const fn new(uri: Uri) -> Target {
-        Target { uri, transport: None, flow: None }
+        Target {
+            uri,
+            transport: None,
+            flow: None,
+        }
     }
 
     /// With a transport that goes before the URI's.

@@ -59,8 +59,12 @@ impl Core {
             self.effects = effects;
             return Err(taken.err().unwrap_or(RespondError::NoSuchTransaction));
         };
-        let Some(server) = self.transactions.servers.get_mut(id.0) else { return Err(RespondError::NoSuchTransaction) };
-        let Some(request) = &server.request else { return Err(RespondError::AlreadyAnswered) };
+        let Some(server) = self.transactions.servers.get_mut(id.0) else {
+            return Err(RespondError::NoSuchTransaction);
+        };
+        let Some(request) = &server.request else {
+            return Err(RespondError::AlreadyAnswered);
+        };
         let local = match way.exit {
             Exit::Socket(_) => way.flow.local,
             Exit::Connection(_) => self.sockets.stream_address(way.flow.transport, way.flow.local),
@@ -81,7 +85,11 @@ impl Core {
     }
 
     fn give(&mut self, slot: Slot, status: u16, effects: &mut Vec<Effect>) -> Result<Way, RespondError> {
-        let server = self.transactions.servers.get_mut(slot).ok_or(RespondError::NoSuchTransaction)?;
+        let server = self
+            .transactions
+            .servers
+            .get_mut(slot)
+            .ok_or(RespondError::NoSuchTransaction)?;
         if server.request.is_none() {
             return Err(RespondError::AlreadyAnswered);
         }
@@ -96,7 +104,9 @@ impl Core {
     /// Sends bytes that [`Core::respond`] gave again: a 2xx to INVITE whose ACK is missing (RFC 3261 §13.3.1.4), or a reliable
     /// provisional response without its PRACK (RFC 3262 §3). False when the transaction is over.
     pub fn resend(&mut self, now: Time, id: ServerId, response: Bytes, cause: Option<Cause>) -> bool {
-        let Some(server) = self.transactions.servers.get(id.0) else { return false };
+        let Some(server) = self.transactions.servers.get(id.0) else {
+            return false;
+        };
         let allowed = matches!(
             server.machine,
             Machine::Invite(InviteServer::Proceeding { .. } | InviteServer::Accepted)
@@ -105,9 +115,19 @@ impl Core {
             return false;
         }
         let (way, port) = (server.way, server.sent_by_port);
-        let note = Note { transaction: Some(TransactionId::Server(id)), cause: cause.or(server.cause), again: true };
+        let note = Note {
+            transaction: Some(TransactionId::Server(id)),
+            cause: cause.or(server.cause),
+            again: true,
+        };
         self.transmit(now, &way, &response, note)
-            || self.reconnect_for(now, id.0, (way.flow.remote.ip(), port).into(), response, note.cause)
+            || self.reconnect_for(
+                now,
+                id.0,
+                (way.flow.remote.ip(), port).into(),
+                response,
+                note.cause,
+            )
     }
 
     pub(super) fn server_timer(&mut self, now: Time, slot: Slot, timer: TimerName) {
@@ -160,7 +180,13 @@ impl Core {
     }
 
     /// Carries out what the machine of a server transaction asked for.
-    pub(super) fn run_server(&mut self, now: Time, slot: Slot, mut effects: Vec<Effect>, error: Option<TransportError>) {
+    pub(super) fn run_server(
+        &mut self,
+        now: Time,
+        slot: Slot,
+        mut effects: Vec<Effect>,
+        error: Option<TransportError>,
+    ) {
         let id = TransactionId::Server(ServerId(slot));
         let mut error = error;
         let mut broken = None;
@@ -188,9 +214,15 @@ impl Core {
     }
 
     fn send_response(&mut self, now: Time, slot: Slot, again: bool) -> Result<(), TransportError> {
-        let Some(server) = self.transactions.servers.get(slot) else { return Ok(()) };
+        let Some(server) = self.transactions.servers.get(slot) else {
+            return Ok(());
+        };
         let (way, wire, port) = (server.way, server.response.clone(), server.sent_by_port);
-        let note = Note { transaction: Some(TransactionId::Server(ServerId(slot))), cause: server.cause, again };
+        let note = Note {
+            transaction: Some(TransactionId::Server(ServerId(slot))),
+            cause: server.cause,
+            again,
+        };
         if self.transmit(now, &way, &wire, note) {
             return Ok(());
         }
@@ -198,13 +230,19 @@ impl Core {
         if self.reconnect_for(now, slot, to, wire, note.cause) {
             return Ok(());
         }
-        Err(TransportError::Closed { remote: way.flow.remote })
+        Err(TransportError::Closed {
+            remote: way.flow.remote,
+        })
     }
 
     /// 100 by the transaction itself (RFC 3261 §17.2.1, RFC 4320 §4.1).
     fn send_trying(&mut self, now: Time, slot: Slot) -> Result<(), TransportError> {
-        let Some(server) = self.transactions.servers.get_mut(slot) else { return Ok(()) };
-        let Some(request) = &server.request else { return Ok(()) };
+        let Some(server) = self.transactions.servers.get_mut(slot) else {
+            return Ok(());
+        };
+        let Some(request) = &server.request else {
+            return Ok(());
+        };
         let trying = Outgoing::new(Builder::response_to(request, 100, "Trying").finish());
         let flow = server.way.flow;
         server.response = response_on_wire(&trying, request, flow.transport, flow.local, flow.remote);
@@ -212,7 +250,9 @@ impl Core {
     }
 
     fn end_server(&mut self, slot: Slot) {
-        let Some(server) = self.transactions.servers.remove(slot) else { return };
+        let Some(server) = self.transactions.servers.remove(slot) else {
+            return;
+        };
         self.transactions.by_key.remove(&server.key.0);
         if let Some(merge) = server.merge
             && let Some(count) = self.transactions.merges.get_mut(&merge.0)
@@ -222,13 +262,26 @@ impl Core {
                 self.transactions.merges.remove(&merge.0);
             }
         }
-        self.tell(CoreEvent::Ended { id: TransactionId::Server(ServerId(slot)) });
+        self.tell(CoreEvent::Ended {
+            id: TransactionId::Server(ServerId(slot)),
+        });
     }
 
     /// Answers without a transaction: what is malformed, or too much (RFC 3261 §8.2.7). Gives the status when one was sent.
-    pub(super) fn refuse(&mut self, now: Time, way: &Way, request: &Message, status: u16, reason: &str) -> Option<u16> {
+    pub(super) fn refuse(
+        &mut self,
+        now: Time,
+        way: &Way,
+        request: &Message,
+        status: u16,
+        reason: &str,
+    ) -> Option<u16> {
         // Without Via there is no way back; an ACK is never answered (RFC 3261 §8.2.7, §17.1.1.3).
-        if request.via().is_err() || request.method().is_none_or(|m| m == callwright_sip_message::Method::Ack) {
+        if request.via().is_err()
+            || request
+                .method()
+                .is_none_or(|m| m == callwright_sip_message::Method::Ack)
+        {
             return None;
         }
         let tag = self.entropy.token(10);
@@ -237,7 +290,13 @@ impl Core {
             builder = builder.header(HeaderName::RetryAfter, 5);
         }
         let response = Outgoing::new(builder.finish());
-        let bytes = response_on_wire(&response, request, way.flow.transport, way.flow.local, way.flow.remote);
+        let bytes = response_on_wire(
+            &response,
+            request,
+            way.flow.transport,
+            way.flow.local,
+            way.flow.remote,
+        );
         self.transmit(now, way, &bytes, Note::default()).then_some(status)
     }
 
@@ -248,7 +307,10 @@ impl Core {
             .clients
             .iter()
             .filter(|(_, client)| client.is_unanswered())
-            .filter(|(_, c)| c.way.is_some_and(|way| way.exit == Exit::Socket(socket) && way.flow.remote == remote))
+            .filter(|(_, c)| {
+                c.way
+                    .is_some_and(|way| way.exit == Exit::Socket(socket) && way.flow.remote == remote)
+            })
             .map(|(slot, _)| slot)
             .collect();
         for slot in hit {

@@ -4,7 +4,9 @@ use std::net::SocketAddr;
 
 use bytes::Bytes;
 use callwright_sip_message::{Frame, FrameError};
-use callwright_wire::{Cause, ConnectionError, ConnectionId, Flow, Output, SocketId, Time, TlsClient, Transport};
+use callwright_wire::{
+    Cause, ConnectionError, ConnectionId, Flow, Output, SocketId, Time, TlsClient, Transport,
+};
 
 use super::failover::Failure;
 use super::{Core, CoreEvent, Due, Malformed, Note, ServerId, TransactionId, TransportError};
@@ -18,7 +20,11 @@ pub(super) enum Waiting {
     /// A request: it is written when the local address is known.
     Client(Slot),
     /// A response whose connection is gone.
-    Response { server: Slot, bytes: Bytes, cause: Option<Cause> },
+    Response {
+        server: Slot,
+        bytes: Bytes,
+        cause: Option<Cause>,
+    },
 }
 
 impl Core {
@@ -33,7 +39,14 @@ impl Core {
     }
 
     /// A client goes over a stream: an open connection, or a new one.
-    pub(super) fn use_connection(&mut self, now: Time, slot: Slot, to: Candidate, name: String, bytes: usize) {
+    pub(super) fn use_connection(
+        &mut self,
+        now: Time,
+        slot: Slot,
+        to: Candidate,
+        name: String,
+        bytes: usize,
+    ) {
         match self.connections.to(to.transport, to.remote, &name) {
             Lookup::Up(id) => self.start_on(now, slot, id),
             Lookup::Opening(at) => {
@@ -48,7 +61,11 @@ impl Core {
                 };
                 if let Some((limit, max)) = over {
                     self.counters.over_limit += 1;
-                    return self.fail_client(now, slot, Failure::Transport(TransportError::Limit { limit, max }));
+                    return self.fail_client(
+                        now,
+                        slot,
+                        Failure::Transport(TransportError::Limit { limit, max }),
+                    );
                 }
                 connecting.waiting_bytes += bytes;
                 connecting.waiting.push(Waiting::Client(slot));
@@ -57,7 +74,10 @@ impl Core {
                 let max = self.config.limits.connections;
                 if self.connections.len() >= max {
                     self.counters.over_limit += 1;
-                    let error = TransportError::Limit { limit: "connections", max };
+                    let error = TransportError::Limit {
+                        limit: "connections",
+                        max,
+                    };
                     return self.fail_client(now, slot, Failure::Transport(error));
                 }
                 self.open(to, name, Waiting::Client(slot), bytes);
@@ -67,10 +87,17 @@ impl Core {
 
     fn open(&mut self, to: Candidate, name: String, first: Waiting, bytes: usize) {
         let socket = self.sockets.number();
-        let tls = (to.transport == Transport::Tls)
-            .then(|| TlsClient { server_name: name.clone(), verify: self.config.tls_verify });
+        let tls = (to.transport == Transport::Tls).then(|| TlsClient {
+            server_name: name.clone(),
+            verify: self.config.tls_verify,
+        });
         let local = self.sockets.connect_from(to.transport, to.remote);
-        self.outputs.push_back(Output::Connect { socket, local, remote: to.remote, tls });
+        self.outputs.push_back(Output::Connect {
+            socket,
+            local,
+            remote: to.remote,
+            tls,
+        });
         self.connections.connecting.push(Connecting {
             socket,
             transport: to.transport,
@@ -82,9 +109,19 @@ impl Core {
     }
 
     fn start_on(&mut self, now: Time, slot: Slot, id: ConnectionId) {
-        let Some(flow) = self.connections.get(id).map(|connection| connection.flow) else { return };
+        let Some(flow) = self.connections.get(id).map(|connection| connection.flow) else {
+            return;
+        };
         let local = self.sockets.stream_address(flow.transport, flow.local);
-        self.start_client(now, slot, Way { exit: Exit::Connection(id), flow }, local);
+        self.start_client(
+            now,
+            slot,
+            Way {
+                exit: Exit::Connection(id),
+                flow,
+            },
+            local,
+        );
     }
 
     pub(super) fn connected(&mut self, now: Time, socket: SocketId, id: ConnectionId, flow: Flow) {
@@ -93,17 +130,33 @@ impl Core {
             self.outputs.push_back(Output::Close { connection: id });
             return;
         };
-        self.add_connection(now, id, Connection::new(flow, connecting.name, self.config.message_limits, now));
+        self.add_connection(
+            now,
+            id,
+            Connection::new(flow, connecting.name, self.config.message_limits, now),
+        );
         for waiting in connecting.waiting {
             match waiting {
                 Waiting::Client(slot) => self.start_on(now, slot, id),
                 Waiting::Response { server, bytes, cause } => {
-                    let way = Way { exit: Exit::Connection(id), flow };
+                    let way = Way {
+                        exit: Exit::Connection(id),
+                        flow,
+                    };
                     if let Some(server) = self.transactions.servers.get_mut(server) {
                         server.way = way;
                     }
                     let transaction = Some(TransactionId::Server(ServerId(server)));
-                    self.transmit(now, &way, &bytes, Note { transaction, cause, again: false });
+                    self.transmit(
+                        now,
+                        &way,
+                        &bytes,
+                        Note {
+                            transaction,
+                            cause,
+                            again: false,
+                        },
+                    );
                 }
             }
         }
@@ -115,10 +168,16 @@ impl Core {
     }
 
     pub(super) fn connect_failed(&mut self, now: Time, socket: SocketId, error: ConnectionError) {
-        let Some(connecting) = self.connections.take_connecting(socket) else { return };
+        let Some(connecting) = self.connections.take_connecting(socket) else {
+            return;
+        };
         let (remote, transport) = (connecting.remote, connecting.transport);
         for waiting in connecting.waiting {
-            let error = TransportError::Connection { remote, transport, error: error.clone() };
+            let error = TransportError::Connection {
+                remote,
+                transport,
+                error: error.clone(),
+            };
             match waiting {
                 Waiting::Client(slot) => self.next_server(now, slot, Failure::Transport(error)),
                 Waiting::Response { server, .. } => self.server_transport_failed(now, server, error),
@@ -132,30 +191,49 @@ impl Core {
             self.outputs.push_back(Output::Close { connection: id });
             return;
         }
-        self.add_connection(now, id, Connection::new(flow, String::new(), self.config.message_limits, now));
+        self.add_connection(
+            now,
+            id,
+            Connection::new(flow, String::new(), self.config.message_limits, now),
+        );
     }
 
     pub(super) fn stream(&mut self, now: Time, id: ConnectionId, bytes: &Bytes) {
-        let Some(connection) = self.connections.get_mut(id) else { return };
+        let Some(connection) = self.connections.get_mut(id) else {
+            return;
+        };
         connection.last_used = now;
         connection.framer.push(bytes);
         // What a message sets off can end the connection.
         while let Some(connection) = self.connections.get_mut(id)
             && let Some(frame) = connection.framer.next()
         {
-            let way = Way { exit: Exit::Connection(id), flow: connection.flow };
+            let way = Way {
+                exit: Exit::Connection(id),
+                flow: connection.flow,
+            };
             match frame {
                 Ok(Frame::Message(message)) => self.message(now, way, message),
                 Ok(Frame::Ping) => {
                     // RFC 5626 §4.4.1: a CRLF back.
                     self.counters.keep_alives += 1;
                     let bytes = Bytes::from_static(b"\r\n");
-                    self.outputs.push_back(Output::Stream { connection: id, bytes, cause: None });
+                    self.outputs.push_back(Output::Stream {
+                        connection: id,
+                        bytes,
+                        cause: None,
+                    });
                 }
                 Ok(Frame::Pong) => self.counters.keep_alives += 1,
                 Err(error) => {
                     self.unframed(now, way, error);
-                    self.close(now, id, ConnectionError::Other { detail: "the peer sent no SIP".to_owned() });
+                    self.close(
+                        now,
+                        id,
+                        ConnectionError::Other {
+                            detail: "the peer sent no SIP".to_owned(),
+                        },
+                    );
                 }
             }
         }
@@ -167,13 +245,25 @@ impl Core {
             FrameError::ContentLength(message) => {
                 self.counters.malformed += 1;
                 let answered = self.refuse(now, &way, &message, 400, "Bad Request: Content-Length");
-                let error = Malformed::Invalid { reason: "no readable Content-Length in a stream".to_owned() };
-                self.tell(CoreEvent::Malformed { flow: way.flow, error, answered });
+                let error = Malformed::Invalid {
+                    reason: "no readable Content-Length in a stream".to_owned(),
+                };
+                self.tell(CoreEvent::Malformed {
+                    flow: way.flow,
+                    error,
+                    answered,
+                });
             }
             error => {
                 self.counters.garbage += 1;
-                let error = Malformed::NotSip { reason: error.to_string() };
-                self.tell(CoreEvent::Malformed { flow: way.flow, error, answered: None });
+                let error = Malformed::NotSip {
+                    reason: error.to_string(),
+                };
+                self.tell(CoreEvent::Malformed {
+                    flow: way.flow,
+                    error,
+                    answered: None,
+                });
             }
         }
     }
@@ -186,7 +276,9 @@ impl Core {
 
     /// A connection is gone: what ran over it has failed.
     pub(super) fn closed(&mut self, now: Time, id: ConnectionId, error: Option<ConnectionError>) {
-        let Some(connection) = self.connections.remove(id) else { return };
+        let Some(connection) = self.connections.remove(id) else {
+            return;
+        };
         self.timers.clear(Due::Idle(id));
         let (remote, transport) = (connection.flow.remote, connection.flow.transport);
         let exit = Exit::Connection(id);
@@ -199,21 +291,34 @@ impl Core {
             .collect();
         for slot in hit {
             let error = match error.clone() {
-                Some(error) => TransportError::Connection { remote, transport, error },
+                Some(error) => TransportError::Connection {
+                    remote,
+                    transport,
+                    error,
+                },
                 None => TransportError::Closed { remote },
             };
             self.client_transport_failed(now, slot, error);
         }
-        self.tell(CoreEvent::FlowClosed { flow: connection.flow, error });
+        self.tell(CoreEvent::FlowClosed {
+            flow: connection.flow,
+            error,
+        });
     }
 
     /// The idle timer of a connection.
     pub(super) fn idle(&mut self, now: Time, id: ConnectionId) {
-        let Some(connection) = self.connections.get(id) else { return };
+        let Some(connection) = self.connections.get(id) else {
+            return;
+        };
         let exit = Exit::Connection(id);
         let until = connection.last_used + self.config.idle_connection;
         let in_use = connection.kept
-            || self.transactions.clients.iter().any(|(_, c)| c.way.is_some_and(|way| way.exit == exit))
+            || self
+                .transactions
+                .clients
+                .iter()
+                .any(|(_, c)| c.way.is_some_and(|way| way.exit == exit))
             || self.transactions.servers.iter().any(|(_, s)| s.way.exit == exit);
         if until > now {
             self.timers.set(Due::Idle(id), until);
@@ -221,31 +326,66 @@ impl Core {
             self.timers.set(Due::Idle(id), now + self.config.idle_connection);
         } else if let Some(connection) = self.connections.remove(id) {
             self.outputs.push_back(Output::Close { connection: id });
-            self.tell(CoreEvent::FlowClosed { flow: connection.flow, error: None });
+            self.tell(CoreEvent::FlowClosed {
+                flow: connection.flow,
+                error: None,
+            });
         }
     }
 
     /// A response whose connection is gone goes to the source's address and the port of sent-by, over a new one (RFC 3261
     /// §18.2.2). False when that cannot be.
-    pub(super) fn reconnect_for(&mut self, now: Time, server: Slot, to: SocketAddr, bytes: Bytes, cause: Option<Cause>) -> bool {
-        let Some(transport) = self.transactions.servers.get(server).map(|s| s.way.flow.transport) else { return false };
+    pub(super) fn reconnect_for(
+        &mut self,
+        now: Time,
+        server: Slot,
+        to: SocketAddr,
+        bytes: Bytes,
+        cause: Option<Cause>,
+    ) -> bool {
+        let Some(transport) = self
+            .transactions
+            .servers
+            .get(server)
+            .map(|s| s.way.flow.transport)
+        else {
+            return false;
+        };
         let size = bytes.len();
         let waiting = Waiting::Response { server, bytes, cause };
         match self.connections.to(transport, to, "") {
             Lookup::Up(id) => {
-                let Some(flow) = self.connections.get(id).map(|connection| connection.flow) else { return false };
-                let way = Way { exit: Exit::Connection(id), flow };
+                let Some(flow) = self.connections.get(id).map(|connection| connection.flow) else {
+                    return false;
+                };
+                let way = Way {
+                    exit: Exit::Connection(id),
+                    flow,
+                };
                 if let Some(server) = self.transactions.servers.get_mut(server) {
                     server.way = way;
                 }
-                let Waiting::Response { bytes, .. } = waiting else { return false };
+                let Waiting::Response { bytes, .. } = waiting else {
+                    return false;
+                };
                 let transaction = Some(TransactionId::Server(ServerId(server)));
-                self.transmit(now, &way, &bytes, Note { transaction, cause, again: false })
+                self.transmit(
+                    now,
+                    &way,
+                    &bytes,
+                    Note {
+                        transaction,
+                        cause,
+                        again: false,
+                    },
+                )
             }
             Lookup::Opening(at) => {
                 let connecting = &mut self.connections.connecting[at];
                 let limits = self.config.limits;
-                if connecting.waiting.len() >= limits.queued_messages || connecting.waiting_bytes + size > limits.queued_bytes {
+                if connecting.waiting.len() >= limits.queued_messages
+                    || connecting.waiting_bytes + size > limits.queued_bytes
+                {
                     self.counters.over_limit += 1;
                     return false;
                 }
@@ -254,9 +394,22 @@ impl Core {
                 true
             }
             // A TLS client proved no name that could be asked for again.
-            Lookup::Nothing if transport == Transport::Tls || self.connections.len() >= self.config.limits.connections => false,
+            Lookup::Nothing
+                if transport == Transport::Tls
+                    || self.connections.len() >= self.config.limits.connections =>
+            {
+                false
+            }
             Lookup::Nothing => {
-                self.open(Candidate { transport, remote: to }, String::new(), waiting, size);
+                self.open(
+                    Candidate {
+                        transport,
+                        remote: to,
+                    },
+                    String::new(),
+                    waiting,
+                    size,
+                );
                 true
             }
         }

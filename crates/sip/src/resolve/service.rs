@@ -17,7 +17,10 @@ impl NaptrChoice {
             Transport::Tcp => "_sip._tcp",
             Transport::Tls => "_sips._tcp",
         };
-        NaptrChoice { transport, name: format!("{prefix}.{host}") }
+        NaptrChoice {
+            transport,
+            name: format!("{prefix}.{host}"),
+        }
     }
 }
 
@@ -37,26 +40,63 @@ pub(super) fn naptr_choices(records: &[DnsRecord]) -> Vec<NaptrChoice> {
 }
 
 fn ranked_choice(record: &DnsRecord) -> Option<(u16, u16, NaptrChoice)> {
-    let DnsRecord::Naptr { order, preference, flags, services, replacement } = record else { return None };
+    let DnsRecord::Naptr {
+        order,
+        preference,
+        flags,
+        services,
+        replacement,
+    } = record
+    else {
+        return None;
+    };
     // RFC 3263 §4.1: the flag is "s", the replacement an SRV name.
     if !flags.eq_ignore_ascii_case("s") {
         return None;
     }
-    let known = [("SIP+D2U", Transport::Udp), ("SIP+D2T", Transport::Tcp), ("SIPS+D2T", Transport::Tls)];
-    let (_, transport) = known.into_iter().find(|(token, _)| services.eq_ignore_ascii_case(token))?;
-    Some((*order, *preference, NaptrChoice { transport, name: replacement.clone() }))
+    let known = [
+        ("SIP+D2U", Transport::Udp),
+        ("SIP+D2T", Transport::Tcp),
+        ("SIPS+D2T", Transport::Tls),
+    ];
+    let (_, transport) = known
+        .into_iter()
+        .find(|(token, _)| services.eq_ignore_ascii_case(token))?;
+    Some((
+        *order,
+        *preference,
+        NaptrChoice {
+            transport,
+            name: replacement.clone(),
+        },
+    ))
 }
 
 /// The targets of SRV records in the order to try them: by priority, and within one at random by weight (RFC 2782).
-pub(super) fn srv_in_order(transport: Transport, records: &[DnsRecord], entropy: &mut Entropy) -> Vec<Service> {
+pub(super) fn srv_in_order(
+    transport: Transport,
+    records: &[DnsRecord],
+    entropy: &mut Entropy,
+) -> Vec<Service> {
     let mut left: Vec<(u16, u16, Service)> = records
         .iter()
         .filter_map(|record| match record {
             // RFC 2782: the target "." says that the service is decidedly not available.
             DnsRecord::Srv { target, .. } if target.is_empty() || target == "." => None,
-            DnsRecord::Srv { priority, weight, port, target } => {
-                Some((*priority, *weight, Service { transport, host: target.clone(), port: *port }))
-            }
+            DnsRecord::Srv {
+                priority,
+                weight,
+                port,
+                target,
+            } => Some((
+                *priority,
+                *weight,
+                Service {
+                    transport,
+                    host: target.clone(),
+                    port: *port,
+                },
+            )),
             DnsRecord::Naptr { .. } | DnsRecord::Address(_) => None,
         })
         .collect();
@@ -65,7 +105,10 @@ pub(super) fn srv_in_order(transport: Transport, records: &[DnsRecord], entropy:
     let mut ordered = Vec::with_capacity(left.len());
     while let Some((priority, _, _)) = left.first() {
         let group = left.iter().take_while(|(p, _, _)| p == priority).count();
-        let total: u64 = left[..group].iter().map(|(_, weight, _)| u64::from(*weight)).sum();
+        let total: u64 = left[..group]
+            .iter()
+            .map(|(_, weight, _)| u64::from(*weight))
+            .sum();
         let drawn = if group == 1 { 0 } else { entropy.below(total + 1) };
         let mut sum = 0;
         let chosen = left[..group].iter().position(|(_, weight, _)| {

@@ -122,7 +122,9 @@ impl InviteClient {
                 effects.push(Effect::TimedOut(TimerName::B));
                 self.end(effects);
             }
-            (InviteClient::Completed, TimerName::D) | (InviteClient::Accepted, TimerName::M) => self.end(effects),
+            (InviteClient::Completed, TimerName::D) | (InviteClient::Accepted, TimerName::M) => {
+                self.end(effects)
+            }
             _ => {}
         }
     }

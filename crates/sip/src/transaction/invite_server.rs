@@ -155,7 +155,9 @@ impl InviteServer {
                 effects.push(Effect::TimedOut(TimerName::H));
                 self.end(effects);
             }
-            (InviteServer::Confirmed, TimerName::I) | (InviteServer::Accepted, TimerName::L) => self.end(effects),
+            (InviteServer::Confirmed, TimerName::I) | (InviteServer::Accepted, TimerName::L) => {
+                self.end(effects)
+            }
             _ => {}
         }
     }

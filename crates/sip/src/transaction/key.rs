@@ -20,11 +20,18 @@ impl Branch {
     /// Reads a branch that this core wrote; `None` for any other.
     pub(crate) fn parse(text: &str) -> Option<Branch> {
         let digits = text.strip_prefix(MAGIC_COOKIE)?;
-        if digits.len() < 17 || !digits.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b)) {
+        if digits.len() < 17
+            || !digits
+                .bytes()
+                .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+        {
             return None;
         }
         let (nonce, index) = digits.split_at(16);
-        Some(Branch { index: u32::from_str_radix(index, 16).ok()?, nonce: u64::from_str_radix(nonce, 16).ok()? })
+        Some(Branch {
+            index: u32::from_str_radix(index, 16).ok()?,
+            nonce: u64::from_str_radix(nonce, 16).ok()?,
+        })
     }
 }
 
@@ -51,7 +58,11 @@ impl ServerKeys {
     /// The transaction of a request with this method: its own, for ACK the INVITE's. With CANCEL the caller asks for
     /// `INVITE` to find what is to be cancelled (RFC 3261 §9.2).
     pub(crate) fn transaction(&self, message: &Message, via: &Via, method: &Method) -> ServerKey {
-        let method = if *method == Method::Ack { &Method::Invite } else { method };
+        let method = if *method == Method::Ack {
+            &Method::Invite
+        } else {
+            method
+        };
         let mut hasher = self.hasher();
         match via.branch() {
             Some(branch) if branch.starts_with(MAGIC_COOKIE) => {
@@ -66,7 +77,11 @@ impl ServerKeys {
             _ => {
                 // RFC 3261 §17.2.3: a client of RFC 2543: Request-URI, From tag, Call-ID, CSeq number, top Via. The To tag
                 // is left out, since the ACK has the one of our response; nothing else tells it from its INVITE.
-                message.request_uri().ok().map(|uri| uri.to_string()).hash(&mut hasher);
+                message
+                    .request_uri()
+                    .ok()
+                    .map(|uri| uri.to_string())
+                    .hash(&mut hasher);
                 message.from_tag().hash(&mut hasher);
                 message.call_id().ok().hash(&mut hasher);
                 message.cseq().ok().map(|cseq| cseq.number).hash(&mut hasher);

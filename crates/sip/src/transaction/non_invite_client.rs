@@ -63,7 +63,10 @@ impl NonInviteClient {
                 effects.push(Effect::Tell);
                 *self = NonInviteClient::Proceeding;
             }
-            (NonInviteClient::Trying { .. } | NonInviteClient::Proceeding, Class::Success | Class::Failure) => {
+            (
+                NonInviteClient::Trying { .. } | NonInviteClient::Proceeding,
+                Class::Success | Class::Failure,
+            ) => {
                 self.clear_timers(terms.reliable, effects);
                 effects.push(Effect::Tell);
                 if terms.reliable {

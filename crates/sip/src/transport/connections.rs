@@ -20,7 +20,13 @@ pub(crate) struct Connection {
 
 impl Connection {
     pub(crate) fn new(flow: Flow, name: String, limits: Limits, now: Time) -> Connection {
-        Connection { flow, name, framer: Framer::new(limits), last_used: now, kept: false }
+        Connection {
+            flow,
+            name,
+            framer: Framer::new(limits),
+            last_used: now,
+            kept: false,
+        }
     }
 }
 
@@ -55,7 +61,11 @@ pub(crate) struct Connections<W> {
 
 impl<W> Default for Connections<W> {
     fn default() -> Self {
-        Connections { up: BTreeMap::new(), by_peer: BTreeMap::new(), connecting: Vec::new() }
+        Connections {
+            up: BTreeMap::new(),
+            by_peer: BTreeMap::new(),
+            connecting: Vec::new(),
+        }
     }
 }
 
@@ -79,17 +89,27 @@ impl<W> Connections<W> {
 
     /// A connection to `remote` for a request. With TLS only one whose server proved `name` will do: a client proves none.
     pub(crate) fn to(&self, transport: Transport, remote: SocketAddr, name: &str) -> Lookup {
-        let known = self.by_peer.get(&(transport, remote)).map(Vec::as_slice).unwrap_or_default();
+        let known = self
+            .by_peer
+            .get(&(transport, remote))
+            .map(Vec::as_slice)
+            .unwrap_or_default();
         let fits = |id: &&ConnectionId| self.up.get(id).is_some_and(|connection| connection.name == name);
         if let Some(id) = known.iter().find(fits) {
             return Lookup::Up(*id);
         }
         let opening = |c: &Connecting<W>| c.transport == transport && c.remote == remote && c.name == name;
-        self.connecting.iter().position(opening).map_or(Lookup::Nothing, Lookup::Opening)
+        self.connecting
+            .iter()
+            .position(opening)
+            .map_or(Lookup::Nothing, Lookup::Opening)
     }
 
     pub(crate) fn insert(&mut self, id: ConnectionId, connection: Connection) {
-        self.by_peer.entry((connection.flow.transport, connection.flow.remote)).or_default().push(id);
+        self.by_peer
+            .entry((connection.flow.transport, connection.flow.remote))
+            .or_default()
+            .push(id);
         self.up.insert(id, connection);
     }
 
@@ -108,7 +128,9 @@ impl<W> Connections<W> {
     /// The connection with exactly these addresses.
     pub(crate) fn with_flow(&self, flow: &Flow) -> Option<ConnectionId> {
         let ids = self.by_peer.get(&(flow.transport, flow.remote))?;
-        ids.iter().copied().find(|id| self.up.get(id).is_some_and(|connection| connection.flow == *flow))
+        ids.iter()
+            .copied()
+            .find(|id| self.up.get(id).is_some_and(|connection| connection.flow == *flow))
     }
 
     /// Takes the entry of a connection that came up or failed.

@@ -38,7 +38,12 @@ pub(crate) struct Sockets {
 
 impl Sockets {
     pub(crate) fn new(first: u32) -> Sockets {
-        Sockets { sockets: Vec::new(), next: first, first, routes: BTreeMap::new() }
+        Sockets {
+            sockets: Vec::new(),
+            next: first,
+            first,
+            routes: BTreeMap::new(),
+        }
     }
 
     /// A number that no other socket of this node has: for listeners and for connections being opened.
@@ -50,7 +55,11 @@ impl Sockets {
 
     pub(crate) fn listen(&mut self, transport: Transport) -> SocketId {
         let id = self.number();
-        self.sockets.push(Socket { id, transport, local: None });
+        self.sockets.push(Socket {
+            id,
+            transport,
+            local: None,
+        });
         id
     }
 
@@ -73,7 +82,9 @@ impl Sockets {
 
     /// Those that are open.
     pub(crate) fn open(&self) -> impl Iterator<Item = (SocketId, Transport, SocketAddr)> {
-        self.sockets.iter().filter_map(|socket| Some((socket.id, socket.transport, socket.local?)))
+        self.sockets
+            .iter()
+            .filter_map(|socket| Some((socket.id, socket.transport, socket.local?)))
     }
 
     pub(crate) fn clear(&mut self) {
@@ -85,11 +96,23 @@ impl Sockets {
     }
 
     /// An open UDP socket from which `remote` can be reached, that at `preferred` before others.
-    pub(crate) fn datagram_to(&self, remote: SocketAddr, preferred: Option<SocketAddr>) -> Option<(SocketId, SocketAddr)> {
+    pub(crate) fn datagram_to(
+        &self,
+        remote: SocketAddr,
+        preferred: Option<SocketAddr>,
+    ) -> Option<(SocketId, SocketAddr)> {
         let mut found = None;
-        for socket in self.sockets.iter().filter(|socket| socket.transport == Transport::Udp) {
-            let Some(local) = socket.local.filter(|local| local.is_ipv4() == remote.is_ipv4()) else { continue };
-            let wanted = preferred.is_none_or(|p| p.port() == local.port() && (local.ip().is_unspecified() || p.ip() == local.ip()));
+        for socket in self
+            .sockets
+            .iter()
+            .filter(|socket| socket.transport == Transport::Udp)
+        {
+            let Some(local) = socket.local.filter(|local| local.is_ipv4() == remote.is_ipv4()) else {
+                continue;
+            };
+            let wanted = preferred.is_none_or(|p| {
+                p.port() == local.port() && (local.ip().is_unspecified() || p.ip() == local.ip())
+            });
             if wanted {
                 return Some((socket.id, local));
             }
@@ -100,12 +123,16 @@ impl Sockets {
 
     /// Whether any open socket is of this family: what DNS may answer with.
     pub(crate) fn has_family(&self, v4: bool) -> bool {
-        self.sockets.iter().any(|socket| socket.local.is_some_and(|local| local.is_ipv4() == v4))
+        self.sockets
+            .iter()
+            .any(|socket| socket.local.is_some_and(|local| local.is_ipv4() == v4))
     }
 
     /// Whether there is an open socket of this transport.
     pub(crate) fn has(&self, transport: Transport) -> bool {
-        self.sockets.iter().any(|socket| socket.transport == transport && socket.local.is_some())
+        self.sockets
+            .iter()
+            .any(|socket| socket.transport == transport && socket.local.is_some())
     }
 
     /// The address in Via for datagrams that leave a socket bound to `local`.
@@ -130,18 +157,38 @@ impl Sockets {
     /// The address in Via for what leaves by a connection: the port is the listener's, where there is one, so that the peer can
     /// open a connection to it when this one is gone (RFC 3261 §18.1.1).
     pub(crate) fn stream_address(&self, transport: Transport, local: SocketAddr) -> SocketAddr {
-        let listener = self.sockets.iter().filter(|socket| socket.transport == transport).find_map(|socket| {
-            socket.local.filter(|l| l.is_ipv4() == local.is_ipv4() && (l.ip().is_unspecified() || l.ip() == local.ip()))
-        });
-        SocketAddr::new(local.ip(), listener.map_or(local.port(), |listener| listener.port()))
+        let listener = self
+            .sockets
+            .iter()
+            .filter(|socket| socket.transport == transport)
+            .find_map(|socket| {
+                socket.local.filter(|l| {
+                    l.is_ipv4() == local.is_ipv4() && (l.ip().is_unspecified() || l.ip() == local.ip())
+                })
+            });
+        SocketAddr::new(
+            local.ip(),
+            listener.map_or(local.port(), |listener| listener.port()),
+        )
     }
 
     /// The address to connect from: that of a listener of the transport, or of any socket of the family.
     pub(crate) fn connect_from(&self, transport: Transport, remote: SocketAddr) -> Option<IpAddr> {
-        let of_family = |socket: &&Socket| socket.local.is_some_and(|local| local.is_ipv4() == remote.is_ipv4());
-        let own = self.sockets.iter().filter(of_family).find(|socket| socket.transport == transport);
+        let of_family = |socket: &&Socket| {
+            socket
+                .local
+                .is_some_and(|local| local.is_ipv4() == remote.is_ipv4())
+        };
+        let own = self
+            .sockets
+            .iter()
+            .filter(of_family)
+            .find(|socket| socket.transport == transport);
         let socket = own.or_else(|| self.sockets.iter().find(of_family))?;
-        socket.local.map(|local| local.ip()).filter(|ip| !ip.is_unspecified())
+        socket
+            .local
+            .map(|local| local.ip())
+            .filter(|ip| !ip.is_unspecified())
     }
 
     /// The world said which address leads to `remote`.

@@ -15,15 +15,28 @@ use crate::transaction::Branch;
 pub(crate) fn via_value(transport: Transport, local: SocketAddr, branch: Branch) -> String {
     let mut value = String::with_capacity(96);
     // Writing to a String never fails.
-    let _ = write!(value, "SIP/2.0/{} {local};branch={branch};rport", transport.via_token());
+    let _ = write!(
+        value,
+        "SIP/2.0/{} {local};branch={branch};rport",
+        transport.via_token()
+    );
     value
 }
 
 /// A request as it leaves: with a new top Via, and Contact where it is the core's to write.
-pub(crate) fn request_on_wire(request: &Outgoing, transport: Transport, local: SocketAddr, branch: Branch) -> Bytes {
+pub(crate) fn request_on_wire(
+    request: &Outgoing,
+    transport: Transport,
+    local: SocketAddr,
+    branch: Branch,
+) -> Bytes {
     let mut head = String::with_capacity(192);
     head.push_str("Via: ");
-    let _ = write!(head, "SIP/2.0/{} {local};branch={branch};rport\r\n", transport.via_token());
+    let _ = write!(
+        head,
+        "SIP/2.0/{} {local};branch={branch};rport\r\n",
+        transport.via_token()
+    );
     if let Some(contact) = &request.contact {
         write_contact(&mut head, contact, transport, local);
     }
@@ -51,11 +64,21 @@ pub(crate) fn response_on_wire(
         Some(top) => {
             let from = top.as_ptr() as usize - raw.as_ptr() as usize;
             let filled = filled_in(&String::from_utf8_lossy(top), sent_by, source).into_owned();
-            spliced(&[&raw[..line], head.as_bytes(), &raw[line..from], filled.as_bytes(), &raw[from + top.len()..]])
+            spliced(&[
+                &raw[..line],
+                head.as_bytes(),
+                &raw[line..from],
+                filled.as_bytes(),
+                &raw[from + top.len()..],
+            ])
         }
         None => {
             for (at, via) in request.headers(HeaderName::Via).enumerate() {
-                let via = if at == 0 { Cow::Owned(filled_in(&via, sent_by, source).into_owned()) } else { via };
+                let via = if at == 0 {
+                    Cow::Owned(filled_in(&via, sent_by, source).into_owned())
+                } else {
+                    via
+                };
                 let _ = write!(head, "Via: {via}\r\n");
             }
             spliced(&[&raw[..line], head.as_bytes(), &raw[line..]])
@@ -64,7 +87,11 @@ pub(crate) fn response_on_wire(
 }
 
 fn write_contact(head: &mut String, contact: &LocalContact, transport: Transport, local: SocketAddr) {
-    head.push_str(if contact.secure { "Contact: <sips:" } else { "Contact: <sip:" });
+    head.push_str(if contact.secure {
+        "Contact: <sips:"
+    } else {
+        "Contact: <sip:"
+    });
     if let Some(user) = &contact.user {
         head.push_str(user);
         head.push('@');
@@ -83,7 +110,9 @@ fn write_contact(head: &mut String, contact: &LocalContact, transport: Transport
 }
 
 fn first_line(raw: &[u8]) -> usize {
-    raw.iter().position(|byte| *byte == b'\n').map_or(raw.len(), |at| at + 1)
+    raw.iter()
+        .position(|byte| *byte == b'\n')
+        .map_or(raw.len(), |at| at + 1)
 }
 
 fn spliced(parts: &[&[u8]]) -> Bytes {
@@ -124,11 +153,13 @@ fn filled_in(value: &str, sent_by: Option<IpAddr>, source: SocketAddr) -> Cow<'_
 
 fn params(element: &str) -> impl Iterator<Item = &str> {
     let mut from = 0;
-    outside_quotes(element, b';').chain([element.len()]).map(move |end| {
-        let part = &element[from..end];
-        from = (end + 1).min(element.len());
-        part
-    })
+    outside_quotes(element, b';')
+        .chain([element.len()])
+        .map(move |end| {
+            let part = &element[from..end];
+            from = (end + 1).min(element.len());
+            part
+        })
 }
 
 /// Where `wanted` stands outside of quoted strings.
