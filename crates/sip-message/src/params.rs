@@ -55,7 +55,7 @@ impl Params {
     }
 
     /// Sets a parameter, in place when it is there, else at the end. A value with characters that a parameter cannot have is
-    /// written as a quoted string.
+    /// written as a quoted string. `name` is a token.
     pub fn set(&mut self, name: &str, value: impl fmt::Display) {
         self.replace(name, Some(&value.to_string()));
     }

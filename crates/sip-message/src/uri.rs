@@ -138,9 +138,12 @@ impl Uri {
         self
     }
 
-    /// Sets the user from plain text, which is escaped as needed.
+    /// Sets the user from plain text, which is escaped as needed; an empty text removes it.
     #[must_use]
     pub fn with_user(mut self, user: &str) -> Uri {
+        if user.is_empty() {
+            return self.without_user();
+        }
         self.user = Some(escape::escape_user(user));
         self
     }

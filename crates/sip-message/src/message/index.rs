@@ -31,6 +31,10 @@ impl Span {
         self.start as usize..self.end as usize
     }
 
+    pub(crate) fn len(self) -> usize {
+        (self.end - self.start) as usize
+    }
+
     pub(crate) fn is_empty(self) -> bool {
         self.start == self.end
     }
@@ -55,6 +59,16 @@ pub(crate) struct Field {
 impl Field {
     pub(crate) fn is_unknown(&self) -> bool {
         self.id == NameId::OTHER && !self.name.is_empty()
+    }
+
+    /// RFC 3261 §7.3.1: a line that begins with a blank continues the field before it.
+    fn fold(&mut self, line: Span) {
+        self.folded = true;
+        if self.value.is_empty() {
+            self.value = line;
+        } else if !line.is_empty() {
+            self.value.end = line.end;
+        }
     }
 }
 
@@ -173,7 +187,6 @@ impl Index {
         within("start_line", limits.start_line, first.len())?;
         let start = parse_start(bytes, first)?;
         let mut fields: SmallVec<[Field; 16]> = SmallVec::new();
-        let mut vias = 0;
         let mut terminated = false;
         let mut line_start = 0;
         while let Some(line) = lines.next() {
@@ -186,31 +199,15 @@ impl Index {
                 && let Some(last) = fields.last_mut()
             {
                 within("header", limits.header, line.end - line_start)?;
-                // RFC 3261 §7.3.1: the line continues the one before.
-                let start = if last.value.is_empty() {
-                    line.start
-                } else {
-                    last.value.range().start
-                };
-                last.value = trimmed(bytes, start..line.end);
-                last.folded = true;
+                last.fold(trimmed(bytes, line));
             } else {
                 line_start = line.start;
                 within("header", limits.header, line.len())?;
                 within("headers", limits.headers, fields.len() + 1)?;
                 fields.push(parse_field(bytes, line));
             }
-            let Some(field) = fields.last() else { continue };
-            let value = field.value.range();
-            // A short value cannot have too many.
-            if value.len() > limits.params {
-                within("params", limits.params, memchr_iter(b';', &bytes[value]).count())?;
-            }
-            if field.id == HeaderName::Via.id() && !field.folded {
-                vias += 1;
-                within("vias", limits.vias, vias)?;
-            }
         }
+        check_fields(bytes, &fields, limits)?;
         let body = u32::try_from(lines.at).unwrap_or(0);
         Ok(Index {
             start,
@@ -237,6 +234,23 @@ impl Index {
             }
         }
     }
+}
+
+fn check_fields(bytes: &[u8], fields: &[Field], limits: &Limits) -> Result<(), ParseError> {
+    let vias = fields
+        .iter()
+        .filter(|field| field.id == HeaderName::Via.id())
+        .count();
+    within("vias", limits.vias, vias)?;
+    // A short value cannot have too many.
+    for field in fields.iter().filter(|field| field.value.len() > limits.params) {
+        within(
+            "params",
+            limits.params,
+            memchr_iter(b';', &bytes[field.value.range()]).count(),
+        )?;
+    }
+    Ok(())
 }
 
 /// The lines of a head, without their ends. A line feed alone ends a line too.
