@@ -1,5 +1,8 @@
 //! RTP, RTCP, SRTP, codecs, telephone-event, tones, WAV and quality: media that paces itself, without IO.
 
 pub mod codec;
+pub mod jitter;
 pub mod level;
+pub mod reception;
+pub mod rtp;
 pub mod tone;
