@@ -5,4 +5,5 @@ pub mod jitter;
 pub mod level;
 pub mod reception;
 pub mod rtp;
+pub mod telephone_event;
 pub mod tone;
