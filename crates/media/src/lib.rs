@@ -4,6 +4,7 @@ pub mod codec;
 pub mod jitter;
 pub mod level;
 pub mod reception;
+pub mod rtcp;
 pub mod rtp;
 pub mod telephone_event;
 pub mod tone;
