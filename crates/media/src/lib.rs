@@ -6,5 +6,6 @@ pub mod level;
 pub mod reception;
 pub mod rtcp;
 pub mod rtp;
+pub mod srtp;
 pub mod telephone_event;
 pub mod tone;
