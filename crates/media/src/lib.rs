@@ -3,9 +3,13 @@
 pub mod codec;
 pub mod jitter;
 pub mod level;
+pub mod plane;
 pub mod reception;
 pub mod rtcp;
 pub mod rtp;
+mod session;
 pub mod srtp;
 pub mod telephone_event;
 pub mod tone;
+
+pub use plane::{Command, CommandError, Event, Plane, PlaneConfig, SessionId};

@@ -1,0 +1,313 @@
+//! The plane: the media sessions of many user agents, paced by one deadline.
+//!
+//! # The contract
+//!
+//! ```text
+//! plane.handle_packet(now, socket, from, bytes)   or   plane.command(now, session, command)
+//!                                                 or   plane.handle_timeout(now)
+//! while let Some((socket, to, length)) = plane.poll_transmit(now, &mut buffer) { send }
+//! while let Some((session, event)) = plane.poll_event() { tell whoever is above }
+//! plane.poll_timeout()                            when to call `handle_timeout` next
+//! ```
+//!
+//! - Sessions that are due in the same millisecond go out in one batch; their starts are spread over 20 ms.
+//! - A session that is woken more than 60 ms late skips the samples it missed and counts them. Up to 60 ms late, it catches
+//!   up. The lateness of each packet goes into [`Plane::lateness`].
+//! - A packet, sent or received, allocates nothing.
+
+mod command;
+mod event;
+mod lateness;
+mod stats;
+mod wheel;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use callwright_wire::{Entropy, Epoch, SocketId, Time};
+
+pub use self::command::{
+    Command, CommandError, Dtmf, DtmfMode, Ports, Remote, SendFormat, Source, SrtpKeys, Start,
+};
+pub use self::event::Event;
+pub use self::lateness::Lateness;
+pub use self::stats::{Received, Refused, RemoteReport, Sent, Stats};
+
+use self::wheel::Wheel;
+use crate::session::{Clear, Session, Sink};
+
+/// A media session, numbered by the plane. The generation tells it from one that had its place before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SessionId {
+    index: u32,
+    generation: u32,
+}
+
+/// What a plane needs to know about its world.
+#[derive(Clone, Copy, Debug)]
+pub struct PlaneConfig {
+    /// When the world started: RTCP carries calendar time.
+    pub epoch: Epoch,
+}
+
+/// The media sessions of many user agents.
+#[derive(Debug)]
+pub struct Plane {
+    config: PlaneConfig,
+    places: Vec<Place>,
+    vacant: Vec<u32>,
+    sockets: BTreeMap<SocketId, Port>,
+    wheel: Wheel,
+    /// Sessions whose interval is over, and which may have something to send.
+    ready: VecDeque<SessionId>,
+    events: VecDeque<(SessionId, Event)>,
+    /// What closed sessions still have to say.
+    goodbyes: VecDeque<Goodbye>,
+    clear: Clear,
+    lateness: Lateness,
+    unknown_socket: u64,
+}
+
+#[derive(Debug)]
+struct Place {
+    generation: u32,
+    session: Option<Box<Session>>,
+    /// The first deadline of a session that was started.
+    phase: Option<Time>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Port {
+    session: SessionId,
+    is_rtcp: bool,
+}
+
+#[derive(Debug)]
+struct Goodbye {
+    socket: SocketId,
+    to: SocketAddr,
+    bytes: Box<[u8]>,
+}
+
+impl Plane {
+    /// A plane without sessions.
+    pub fn new(now: Time, config: PlaneConfig) -> Self {
+        Plane {
+            config,
+            places: Vec::new(),
+            vacant: Vec::new(),
+            sockets: BTreeMap::new(),
+            wheel: Wheel::new(now),
+            ready: VecDeque::new(),
+            events: VecDeque::new(),
+            goodbyes: VecDeque::new(),
+            clear: Clear::new(),
+            lateness: Lateness::default(),
+            unknown_socket: 0,
+        }
+    }
+
+    /// How many sessions are open.
+    pub fn sessions(&self) -> usize {
+        self.places.len() - self.vacant.len()
+    }
+
+    /// What was measured in a session; `None` when it is not open.
+    pub fn stats(&self, id: SessionId) -> Option<Stats> {
+        self.session(id).map(Session::stats)
+    }
+
+    /// The last audio heard, `span` of it and at most 3 s, oldest first: 8,000 samples a second. Empty when nothing was
+    /// heard.
+    pub fn recent_audio(&self, id: SessionId, span: Duration) -> Vec<i16> {
+        self.session(id)
+            .map(|session| session.ears().recent(span))
+            .unwrap_or_default()
+    }
+
+    /// How late packets were sent, over all sessions, since this was reset.
+    pub fn lateness(&self) -> &Lateness {
+        &self.lateness
+    }
+
+    /// Hands over the lateness measured so far, and starts anew.
+    pub fn take_lateness(&mut self) -> Lateness {
+        std::mem::take(&mut self.lateness)
+    }
+
+    /// Datagrams for sockets that belong to no session.
+    pub fn unknown_socket(&self) -> u64 {
+        self.unknown_socket
+    }
+
+    /// The clear text of the packet that the last `handle_packet` took or `poll_transmit` gave, where that went encrypted
+    /// and was authentic.
+    pub fn clear_text(&self) -> Option<&[u8]> {
+        self.clear.get()
+    }
+
+    /// Opens a session on a pair of sockets. SSRC, sequence numbers and the rest that is random come from `entropy`, the
+    /// stream of the party that the session belongs to. Nothing is sent before [`Command::Start`].
+    pub fn open(&mut self, ports: Ports, entropy: &mut Entropy) -> SessionId {
+        let session = Some(Box::new(Session::new(ports, entropy)));
+        let id = match self.vacant.pop() {
+            Some(index) => {
+                let place = &mut self.places[index as usize];
+                place.session = session;
+                SessionId {
+                    index,
+                    generation: place.generation,
+                }
+            }
+            None => {
+                self.places.push(Place {
+                    generation: 0,
+                    session,
+                    phase: None,
+                });
+                SessionId {
+                    index: (self.places.len() - 1) as u32,
+                    generation: 0,
+                }
+            }
+        };
+        for (socket, is_rtcp) in [(ports.rtcp, true), (ports.rtp, false)] {
+            self.sockets.insert(socket, Port { session: id, is_rtcp });
+        }
+        id
+    }
+
+    /// Ends a session and gives its last figures; `None` when it is not open. Its recording comes out as events, its
+    /// goodbye (RFC 3550 §6.6) by `poll_transmit`: drain both before the sockets are closed.
+    pub fn close(&mut self, now: Time, id: SessionId) -> Option<Stats> {
+        let place = self.places.get_mut(id.index as usize)?;
+        if place.generation != id.generation {
+            return None;
+        }
+        let mut session = place.session.take()?;
+        place.generation = place.generation.wrapping_add(1);
+        if let Some(phase) = place.phase.take() {
+            self.wheel.leave(phase);
+        }
+        self.vacant.push(id.index);
+        let ports = session.ports();
+        for socket in [ports.rtp, ports.rtcp] {
+            if self.sockets.get(&socket).is_some_and(|port| port.session == id) {
+                self.sockets.remove(&socket);
+            }
+        }
+        let mut buffer = [0; 512];
+        let mut sink = Sink {
+            session: id,
+            events: &mut self.events,
+        };
+        let goodbye = session.close(now, self.config.epoch, &mut buffer, &mut self.clear, &mut sink);
+        if let Some(goodbye) = goodbye {
+            self.goodbyes.push_back(Goodbye {
+                socket: goodbye.socket,
+                to: goodbye.to,
+                bytes: buffer[..goodbye.length].into(),
+            });
+        }
+        Some(session.stats())
+    }
+
+    /// Asks something of a session.
+    ///
+    /// # Errors
+    /// Why it cannot be carried out; the session is as it was then.
+    pub fn command(&mut self, now: Time, id: SessionId, command: Command) -> Result<(), CommandError> {
+        let place = self
+            .places
+            .get_mut(id.index as usize)
+            .filter(|place| place.generation == id.generation)
+            .ok_or(CommandError::NoSuchSession)?;
+        let session = place.session.as_mut().ok_or(CommandError::NoSuchSession)?;
+        let mut first = Time::NEVER;
+        if matches!(command, Command::Start(_)) && !session.is_started() {
+            first = self.wheel.phase(now);
+            place.phase = Some(first);
+            self.wheel.set(id, first);
+        }
+        let mut sink = Sink {
+            session: id,
+            events: &mut self.events,
+        };
+        session.command(now, command, first, &mut sink)
+    }
+
+    /// Takes a datagram that arrived on a media socket.
+    pub fn handle_packet(&mut self, now: Time, socket: SocketId, from: SocketAddr, packet: &[u8]) {
+        self.clear.forget();
+        let Some(&Port { session: id, is_rtcp }) = self.sockets.get(&socket) else {
+            self.unknown_socket += 1;
+            return;
+        };
+        let mut sink = Sink {
+            session: id,
+            events: &mut self.events,
+        };
+        if let Some(session) = &mut self.places[id.index as usize].session {
+            let epoch = self.config.epoch;
+            session.receive(now, epoch, from, is_rtcp, packet, &mut self.clear, &mut sink);
+        }
+    }
+
+    /// Makes sessions ready whose time has come; before the deadline it does nothing.
+    pub fn handle_timeout(&mut self, now: Time) {
+        let ready = &mut self.ready;
+        self.wheel.advance(now, |session| ready.push_back(session));
+    }
+
+    /// The next datagram to send, written into `buffer` (at least 1,500 bytes): socket, destination, length. `None` when
+    /// there is none for now.
+    pub fn poll_transmit(&mut self, now: Time, buffer: &mut [u8]) -> Option<(SocketId, SocketAddr, usize)> {
+        self.clear.forget();
+        if let Some(goodbye) = self.goodbyes.pop_front() {
+            let length = goodbye.bytes.len();
+            buffer.get_mut(..length)?.copy_from_slice(&goodbye.bytes);
+            return Some((goodbye.socket, goodbye.to, length));
+        }
+        while let Some(&id) = self.ready.front() {
+            let place = &mut self.places[id.index as usize];
+            // A session that was closed meanwhile leaves its place to another generation.
+            if place.generation == id.generation
+                && let Some(session) = &mut place.session
+            {
+                let mut sink = Sink {
+                    session: id,
+                    events: &mut self.events,
+                };
+                let epoch = self.config.epoch;
+                if let Some(transmit) = session.transmit(now, epoch, buffer, &mut self.clear, &mut sink) {
+                    if let Some(late) = transmit.late {
+                        self.lateness.record(late);
+                    }
+                    return Some((transmit.socket, transmit.to, transmit.length));
+                }
+                self.wheel.set(id, session.due());
+            }
+            self.ready.pop_front();
+        }
+        None
+    }
+
+    /// The next event; `None` when there is none for now.
+    pub fn poll_event(&mut self) -> Option<(SessionId, Event)> {
+        self.events.pop_front()
+    }
+
+    /// When to call [`Plane::handle_timeout`] next, and the name of the timer.
+    pub fn poll_timeout(&self) -> Option<(Time, &'static str)> {
+        self.wheel.next().map(|time| (time, "RTP packet interval"))
+    }
+
+    fn session(&self, id: SessionId) -> Option<&Session> {
+        let place = self.places.get(id.index as usize)?;
+        if place.generation != id.generation {
+            return None;
+        }
+        place.session.as_deref()
+    }
+}

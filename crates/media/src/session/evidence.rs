@@ -1,0 +1,50 @@
+//! The last seconds heard, kept as they came: encoded, one byte a sample.
+
+use crate::codec::Codec;
+
+/// Three seconds of G.711.
+pub(crate) const CAPACITY: usize = 24_000;
+
+/// A ring of encoded audio of one codec, made at the first packet.
+#[derive(Debug, Default)]
+pub(crate) struct Evidence {
+    codec: Option<Codec>,
+    ring: Option<Box<[u8]>>,
+    /// Bytes ever written.
+    written: u64,
+}
+
+impl Evidence {
+    /// Adds a payload; another codec than before starts anew.
+    pub(crate) fn add(&mut self, codec: Codec, payload: &[u8]) {
+        if self.codec != Some(codec) {
+            self.codec = Some(codec);
+            self.written = 0;
+        }
+        let ring = self
+            .ring
+            .get_or_insert_with(|| vec![0; CAPACITY].into_boxed_slice());
+        let payload = &payload[payload.len().saturating_sub(CAPACITY)..];
+        let at = (self.written % CAPACITY as u64) as usize;
+        let first = payload.len().min(CAPACITY - at);
+        ring[at..at + first].copy_from_slice(&payload[..first]);
+        ring[..payload.len() - first].copy_from_slice(&payload[first..]);
+        self.written += payload.len() as u64;
+    }
+
+    /// The last `samples` samples at most, decoded, oldest first.
+    pub(crate) fn last(&self, samples: usize) -> Vec<i16> {
+        let (Some(codec), Some(ring)) = (self.codec, &self.ring) else {
+            return Vec::new();
+        };
+        let written = usize::try_from(self.written).unwrap_or(CAPACITY);
+        let bytes = samples.min(CAPACITY).min(written);
+        let end = (self.written % CAPACITY as u64) as usize;
+        let start = (end + CAPACITY - bytes) % CAPACITY;
+        let mut audio = vec![0; bytes];
+        let (head, tail) = audio.split_at_mut(bytes.min(CAPACITY - start));
+        codec.decode(&ring[start..start + head.len()], head);
+        codec.decode(&ring[..tail.len()], tail);
+        audio
+    }
+}

@@ -1,0 +1,134 @@
+//! Where packets may come from, and where they go: symmetric RTP (RFC 4961) without serving whoever asks.
+//!
+//! A description can name an address that the other side does not send from: behind a NAT, or a gateway that knows no
+//! better. So RTP goes to where valid packets come from; but nobody takes a stream over by sending to its port.
+//!
+//! | packets come from | what happens |
+//! | --- | --- |
+//! | the address described | taken, and sent to, from the first one on; it wins over a guess |
+//! | elsewhere, authenticated (SRTP) | taken, and sent to, from the first one on |
+//! | elsewhere, while nothing was settled | two in sequence, of one source, settle it |
+//! | elsewhere, afterwards | refused |
+//!
+//! A new description unsettles it.
+
+use std::net::SocketAddr;
+
+use crate::plane::Remote;
+
+/// What to do with a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// Take it.
+    Taken,
+    /// Take it, and send there from now on.
+    Latched,
+    /// Not yet: another must follow.
+    OnProbation,
+    /// Not from there.
+    Refused,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Candidate {
+    from: SocketAddr,
+    ssrc: u32,
+    sequence: u16,
+}
+
+/// The addresses of the other side.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Latch {
+    described: Option<Remote>,
+    rtp: Option<SocketAddr>,
+    rtcp: Option<SocketAddr>,
+    candidate: Option<Candidate>,
+}
+
+impl Latch {
+    /// What the other side's description says. The same as before changes nothing.
+    pub(crate) fn describe(&mut self, remote: Option<Remote>) {
+        if self.described == remote {
+            return;
+        }
+        let was_early = self.described.is_none();
+        self.described = remote;
+        self.rtcp = None;
+        self.candidate = None;
+        // Early media came from somewhere before the answer named an address: it may go on until that one sends.
+        if !was_early {
+            self.rtp = None;
+        }
+    }
+
+    /// Where RTP goes.
+    pub(crate) fn rtp(&self) -> Option<SocketAddr> {
+        // Before there is a description there is nothing that was agreed to be sent.
+        let described = self.described?;
+        Some(self.rtp.unwrap_or(described.rtp))
+    }
+
+    /// Where RTCP goes, on a port of its own.
+    pub(crate) fn rtcp(&self) -> Option<SocketAddr> {
+        let described = self.described?;
+        Some(self.rtcp.unwrap_or(described.rtcp))
+    }
+
+    /// True when packets from there are expected: no proof is asked for.
+    pub(crate) fn takes(&self, from: SocketAddr) -> bool {
+        self.rtp == Some(from) || self.described.is_some_and(|remote| remote.rtp == from)
+    }
+
+    /// Judges a valid RTP packet.
+    pub(crate) fn judge(
+        &mut self,
+        from: SocketAddr,
+        ssrc: u32,
+        sequence: u16,
+        authenticated: bool,
+    ) -> Verdict {
+        if self.rtp == Some(from) {
+            return Verdict::Taken;
+        }
+        let described = self.described.map(|remote| remote.rtp);
+        if described == Some(from) {
+            let guessed = self.rtp.is_some();
+            self.rtp = Some(from);
+            return if guessed { Verdict::Latched } else { Verdict::Taken };
+        }
+        if self.rtp.is_some() {
+            return Verdict::Refused;
+        }
+        let follows = self.candidate.is_some_and(|candidate| {
+            candidate.from == from && candidate.ssrc == ssrc && candidate.sequence.wrapping_add(1) == sequence
+        });
+        if authenticated || follows || described.is_none() {
+            self.rtp = Some(from);
+            self.candidate = None;
+            return if described.is_some() {
+                Verdict::Latched
+            } else {
+                Verdict::Taken
+            };
+        }
+        self.candidate = Some(Candidate { from, ssrc, sequence });
+        Verdict::OnProbation
+    }
+
+    /// Judges a valid RTCP packet: it must come from the host that RTP comes from or was described.
+    pub(crate) fn judge_rtcp(&mut self, from: SocketAddr, authenticated: bool) -> bool {
+        let described = self.described.map(|remote| remote.rtcp);
+        let hosts = [described, self.described.map(|remote| remote.rtp), self.rtp];
+        let known = hosts
+            .into_iter()
+            .flatten()
+            .any(|address| address.ip() == from.ip());
+        let taken = known || authenticated || self.described.is_none();
+        if taken && described != Some(from) && self.rtcp.is_none() {
+            self.rtcp = Some(from);
+        } else if described == Some(from) {
+            self.rtcp = None;
+        }
+        taken
+    }
+}
