@@ -23,6 +23,7 @@
 //!
 //! Linux only: ICMP errors, drop counters and precise timers are asked of its kernel.
 
+mod buffered_tap;
 mod clock;
 mod connection;
 mod datagram;
@@ -38,6 +39,7 @@ mod tapping;
 mod tls;
 mod world;
 
+pub use buffered_tap::{BufferedTap, TapDrain};
 pub use health::{Health, Lateness};
 pub use tls::{Identity, IdentityError, Trust};
 pub use world::{EventSink, PartyId, StartError, Warning, World, WorldConfig};

@@ -17,12 +17,10 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use crate::PartyId;
 use crate::route::source_towards;
 
-/// What a server has to answer one query.
-const ATTEMPT: Duration = Duration::from_secs(2);
 /// How often a query is sent.
 const ATTEMPTS: usize = 2;
-/// What a whole question may take, search domains and both address families included.
-const QUESTION: Duration = Duration::from_secs(10);
+/// How many times the patience for one query a whole question may take, search domains included.
+const QUERIES: u32 = 5;
 
 /// A question on its way, and whose it is.
 #[derive(Debug)]
@@ -46,15 +44,18 @@ pub(crate) type Deliver = Arc<dyn Fn(Answer) + Send + Sync>;
 /// The thread that asks, started by the first question that needs it.
 pub(crate) struct Resolver {
     server: Option<SocketAddr>,
+    /// For one query to one server.
+    timeout: Duration,
     deliver: Deliver,
     thread: Option<(UnboundedSender<Question>, JoinHandle<()>)>,
 }
 
 impl Resolver {
-    /// Asks the system's servers, or `server` alone.
-    pub(crate) fn new(server: Option<SocketAddr>, deliver: Deliver) -> Self {
+    /// Asks the system's servers, or `server` alone; each has `timeout` to answer one query.
+    pub(crate) fn new(server: Option<SocketAddr>, timeout: Duration, deliver: Deliver) -> Self {
         Resolver {
             server,
+            timeout,
             deliver,
             thread: None,
         }
@@ -89,10 +90,10 @@ impl Resolver {
     fn channel(&mut self) -> io::Result<&UnboundedSender<Question>> {
         if self.thread.is_none() {
             let (sender, receiver) = unbounded_channel();
-            let (server, deliver) = (self.server, self.deliver.clone());
+            let (server, timeout, deliver) = (self.server, self.timeout, self.deliver.clone());
             let thread = std::thread::Builder::new()
                 .name("callwright-dns".into())
-                .spawn(move || run(server, receiver, &deliver))?;
+                .spawn(move || run(server, timeout, receiver, &deliver))?;
             self.thread = Some((sender, thread));
         }
         match &self.thread {
@@ -141,7 +142,12 @@ fn failed(detail: &str) -> Result<DnsAnswer, DnsError> {
     })
 }
 
-fn run(server: Option<SocketAddr>, mut questions: UnboundedReceiver<Question>, deliver: &Deliver) {
+fn run(
+    server: Option<SocketAddr>,
+    timeout: Duration,
+    mut questions: UnboundedReceiver<Question>,
+    deliver: &Deliver,
+) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = match runtime {
         Ok(runtime) => runtime,
@@ -153,7 +159,7 @@ fn run(server: Option<SocketAddr>, mut questions: UnboundedReceiver<Question>, d
         }
     };
     runtime.block_on(async move {
-        let resolver = configured(server);
+        let resolver = configured(server, timeout);
         while let Some(question) = questions.recv().await {
             let deliver = deliver.clone();
             match &resolver {
@@ -161,7 +167,8 @@ fn run(server: Option<SocketAddr>, mut questions: UnboundedReceiver<Question>, d
                     let resolver = resolver.clone();
                     tokio::spawn(async move {
                         let found =
-                            tokio::time::timeout(QUESTION, look_up(&resolver, &question.question)).await;
+                            tokio::time::timeout(timeout * QUERIES, look_up(&resolver, &question.question))
+                                .await;
                         answer(&deliver, &question, found.unwrap_or(Err(DnsError::Timeout)));
                     });
                 }
@@ -183,7 +190,7 @@ fn answer(deliver: &Deliver, question: &Question, answer: Result<DnsAnswer, DnsE
     });
 }
 
-fn configured(server: Option<SocketAddr>) -> Result<TokioResolver, NetError> {
+fn configured(server: Option<SocketAddr>, timeout: Duration) -> Result<TokioResolver, NetError> {
     let mut builder = match server {
         None => TokioResolver::builder_tokio()?,
         Some(server) => {
@@ -196,7 +203,7 @@ fn configured(server: Option<SocketAddr>) -> Result<TokioResolver, NetError> {
         }
     };
     let options = builder.options_mut();
-    options.timeout = ATTEMPT;
+    options.timeout = timeout;
     options.attempts = ATTEMPTS;
     // Which family is used is decided by RFC 3263 selection, above: it needs to see both.
     options.ip_strategy = LookupIpStrategy::Ipv4AndIpv6;

@@ -98,6 +98,8 @@ pub struct WorldConfig {
     pub connection_limit: usize,
     /// The name server to ask; `None`: those of the system.
     pub name_server: Option<SocketAddr>,
+    /// How long a name server may take to answer one query; a question may take several.
+    pub name_timeout: Duration,
 }
 
 impl Default for WorldConfig {
@@ -113,6 +115,7 @@ impl Default for WorldConfig {
             unsent_limit: 1 << 20,
             connection_limit: 16_384,
             name_server: None,
+            name_timeout: Duration::from_secs(2),
         }
     }
 }
@@ -157,12 +160,13 @@ where
         let poll = Poll::new()?;
         let waker = Waker::new(poll.registry(), WAKER)?;
         let alarm = Alarm::new(&poll)?;
-        let name_server = config.name_server;
+        let (name_server, name_timeout) = (config.name_server, config.name_timeout);
         let sockets = Sockets::new(poll.registry().try_clone()?, clock, counters.clone(), config);
         let shared = Arc::new_cyclic(|weak: &Weak<Shared<N>>| {
             let weak = weak.clone();
             let resolver = Resolver::new(
                 name_server,
+                name_timeout,
                 Arc::new(move |answer| {
                     if let Some(shared) = weak.upgrade() {
                         shared.answer(answer);
