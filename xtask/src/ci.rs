@@ -2,6 +2,7 @@
 //!
 //! All steps build the workspace in one profile and with the same flags, so that nothing is compiled twice.
 
+use std::cell::OnceCell;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
@@ -9,6 +10,7 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail, ensure};
 
+use crate::image::Image;
 use crate::{layers, prerequisites, tidy};
 
 /// Whether the command may install what it misses.
@@ -20,15 +22,17 @@ pub enum Install {
     Nothing,
 }
 
-/// The folders that every step works in.
+/// What the steps work with.
 struct Workshop {
     root: PathBuf,
     target: PathBuf,
+    /// The binary as users get it, once it is built.
+    binary: OnceCell<PathBuf>,
 }
 
 type Step = (&'static str, fn(&Workshop) -> Result<()>);
 
-const STEPS: [Step; 7] = [
+const STEPS: [Step; 8] = [
     ("fmt", |shop| shop.cargo(&["fmt", "--all", "--check"])),
     ("layers", |shop| no_findings(layers::check(&shop.root)?)),
     ("tidy", |shop| no_findings(tidy::check(&shop.root)?)),
@@ -46,6 +50,7 @@ const STEPS: [Step; 7] = [
             "warnings",
         ])
     }),
+    ("image", build_image),
     ("tests", |shop| {
         shop.cargo(&["nextest", "run", "--workspace", "--locked", "--no-fail-fast"])
     }),
@@ -59,6 +64,7 @@ pub fn run(root: &Path, install: Install) -> Result<ExitCode> {
     let shop = Workshop {
         root: root.to_owned(),
         target: target_folder(root),
+        binary: OnceCell::new(),
     };
     let began = Instant::now();
     if install == Install::Missing {
@@ -92,6 +98,13 @@ pub fn run(root: &Path, install: Install) -> Result<ExitCode> {
     } else {
         ExitCode::FAILURE
     })
+}
+
+/// The tests after it run against the binary and the image that users get.
+fn build_image(shop: &Workshop) -> Result<()> {
+    let image = Image::new(&shop.root, &shop.target);
+    let binary = image.build_binary()?;
+    image.build(shop.binary.get_or_init(|| binary))
 }
 
 impl Workshop {
@@ -141,6 +154,7 @@ fn no_findings(findings: Vec<String>) -> Result<()> {
     Ok(())
 }
 
-fn target_folder(root: &Path) -> PathBuf {
+/// Where cargo builds the workspace in `root`.
+pub fn target_folder(root: &Path) -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), |folder| root.join(folder))
 }

@@ -3,6 +3,7 @@
 
 pub mod ci;
 pub mod crate_table;
+pub mod image;
 pub mod layers;
 pub mod prerequisites;
 pub mod tidy;

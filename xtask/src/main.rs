@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail};
+use xtask::image::Image;
 use xtask::{ci, layers, tidy};
 
 const USAGE: &str = "\
@@ -11,6 +12,8 @@ cargo xtask COMMAND
 
   layers            each crate's dependencies agree with the table in ARCHITECTURE.md
   tidy              the fast checks that no compiler makes
+  image [--export]  build the static binary and the image around it, and start it once;
+                    --export also writes target/image/callwright.tar for `docker load`
   ci [--no-install] every check and every test; installs the tools and peers that it misses
 ";
 
@@ -32,6 +35,8 @@ fn run(arguments: Vec<String>) -> Result<ExitCode> {
     match words.as_slice() {
         ["layers"] => Ok(report("layers", &layers::check(root)?)),
         ["tidy"] => Ok(report("tidy", &tidy::check(root)?)),
+        ["image"] => image(root, false),
+        ["image", "--export"] => image(root, true),
         ["ci"] => ci::run(root, ci::Install::Missing),
         ["ci", "--no-install"] => ci::run(root, ci::Install::Nothing),
         [] | ["help" | "--help" | "-h"] => {
@@ -40,6 +45,15 @@ fn run(arguments: Vec<String>) -> Result<ExitCode> {
         }
         _ => bail!("no such command: {}\n\n{USAGE}", arguments.join(" ")),
     }
+}
+
+fn image(root: &Path, export: bool) -> Result<ExitCode> {
+    let image = Image::new(root, &ci::target_folder(root));
+    image.build(&image.build_binary()?)?;
+    if export {
+        println!("{}", image.export()?.display());
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 fn report(check: &str, findings: &[String]) -> ExitCode {
