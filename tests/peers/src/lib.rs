@@ -1,4 +1,4 @@
-//! Foreign peers for tests: Kamailio, SIPp and tshark, each started on ports of its own, waited for without a
+//! Foreign peers for tests: Kamailio, SIPp, tshark and the product's own image, each started on ports of its own, waited for without a
 //! fixed sleep, read when it is done, and stopped when it is dropped. Whatever a peer wrote stays in a folder that
 //! is shown when the test fails.
 //!
@@ -16,6 +16,7 @@
 mod authority;
 mod daemon;
 mod evidence;
+mod image;
 mod kamailio;
 mod peer;
 mod ports;
@@ -25,6 +26,7 @@ mod tshark;
 
 pub use authority::Authority;
 pub use evidence::Evidence;
+pub use image::{Container, Image};
 pub use kamailio::Kamailio;
 pub use peer::{Peer, available};
 pub use ports::Port;

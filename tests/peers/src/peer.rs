@@ -11,6 +11,8 @@ pub enum Peer {
     Sipp,
     /// The command line of Wireshark.
     Tshark,
+    /// Builds and runs images without a container engine.
+    Buildah,
 }
 
 impl Peer {
@@ -20,6 +22,7 @@ impl Peer {
             Self::Kamailio => "kamailio kamailio-tls-modules",
             Self::Sipp => "sip-tester",
             Self::Tshark => "tshark",
+            Self::Buildah => "buildah",
         }
     }
 
@@ -29,6 +32,7 @@ impl Peer {
             Self::Kamailio => program("kamailio").is_some() && tls_module_is_installed(),
             Self::Sipp => program("sipp").is_some(),
             Self::Tshark => program("tshark").is_some(),
+            Self::Buildah => program("buildah").is_some(),
         }
     }
 }
