@@ -69,7 +69,10 @@ impl Codec {
             // The only error is a buffer that is too short.
             Self::Pcmu => pcmu::PcmuEncoder::new().encode_into(samples, out).unwrap_or(0),
             Self::Pcma => {
-                samples.chunks(160).zip(out.chunks_mut(160)).for_each(|(part, out)| encode_a_law(part, out));
+                samples
+                    .chunks(160)
+                    .zip(out.chunks_mut(160))
+                    .for_each(|(part, out)| encode_a_law(part, out));
                 count
             }
         }

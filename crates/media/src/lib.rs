@@ -1,6 +1,11 @@
 //! RTP, RTCP, SRTP, codecs, telephone-event, tones, WAV and quality: media that paces itself, without IO.
 
+
+pub use plane::{Command, CommandError, Event, Plane, PlaneConfig, SessionId};
+
 pub mod codec;
+pub mod detect;
+pub mod dtmf_inband;
 pub mod jitter;
 pub mod level;
 pub mod plane;
@@ -11,5 +16,3 @@ mod session;
 pub mod srtp;
 pub mod telephone_event;
 pub mod tone;
-
-pub use plane::{Command, CommandError, Event, Plane, PlaneConfig, SessionId};

@@ -4,6 +4,7 @@ mod dtmf;
 mod noise;
 mod sine;
 
+pub(crate) use dtmf::{COLUMNS_HZ, ROWS_HZ};
 pub use dtmf::{DtmfDigit, DtmfGenerator};
 pub use noise::Noise;
 pub use sine::{FrequencyError, MAX_FREQUENCY_HZ, MIN_FREQUENCY_HZ, Tones};
