@@ -3,6 +3,7 @@
 mod arena;
 pub mod command;
 pub mod core;
+pub mod digest;
 pub mod endpoint;
 pub mod event;
 pub mod resolve;
