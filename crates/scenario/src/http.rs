@@ -1,8 +1,15 @@
 //! HTTP as scenarios use it: requests, responses, and a server to be asked by the system under test.
 
+mod client;
+pub mod json;
+mod server;
+
 use std::time::Duration;
 
 use bytes::Bytes;
+
+pub use client::Client;
+pub use server::Servers;
 
 /// A request to send.
 #[derive(Clone, Debug)]
@@ -113,4 +120,57 @@ pub enum ListenError {
         /// What the system said.
         detail: String,
     },
+}
+
+/// The value of the first header field of that name.
+pub fn header<'a>(headers: &'a [(String, String)], name: &str) -> Option<&'a str> {
+    headers
+        .iter()
+        .find(|(field, _)| field.eq_ignore_ascii_case(name))
+        .map(|(_, value)| value.as_str())
+}
+
+/// The value of a query parameter, decoded.
+pub fn query_value(query: &str, name: &str) -> Option<String> {
+    query
+        .split('&')
+        .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+        .find(|(key, _)| percent_decoded(&key.replace('+', " ")) == name)
+        .map(|(_, value)| percent_decoded(&value.replace('+', " ")))
+}
+
+/// A text with its %XX decoded; what is not UTF-8 then is replaced.
+pub(crate) fn percent_decoded(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&first, after)) = rest.split_first() {
+        let hex = after
+            .get(..2)
+            .filter(|_| first == b'%')
+            .and_then(|hex| std::str::from_utf8(hex).ok());
+        match hex.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
+            Some(byte) => {
+                bytes.push(byte);
+                rest = &after[2..];
+            }
+            None => {
+                bytes.push(first);
+                rest = after;
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn queries_are_decoded() {
+        assert_eq!(query_value("a=1&b=x%20y+z%C3%A4", "b"), Some("x y zä".to_owned()));
+        assert_eq!(query_value("flag&b=%zz", "b"), Some("%zz".to_owned()));
+        assert_eq!(query_value("flag", "flag"), Some(String::new()));
+        assert_eq!(query_value("", "a"), None);
+    }
 }

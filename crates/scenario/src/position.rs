@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use callwright_events::Location;
 use callwright_wire::Cause;
 
 /// A place in a scenario file. Lines and columns count from 1; a place without a known line has 0.
@@ -25,6 +26,15 @@ impl Position {
             line,
             column,
         }
+    }
+
+    /// The place as events have it; none for a file as a whole.
+    pub fn location(&self) -> Option<Location> {
+        (self.line > 0).then(|| Location {
+            file: self.file.to_string(),
+            line: self.line as usize,
+            column: self.column as usize,
+        })
     }
 
     /// A file as a whole.

@@ -8,8 +8,8 @@ mod topics;
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
+use callwright_events::Health;
 use callwright_wire::{BindError, Epoch, Time};
 
 use crate::http;
@@ -36,15 +36,6 @@ pub enum Wake {
 
 /// A piece of work for [`World::run_tasks`].
 pub type Task<'a> = Box<dyn FnOnce() + Send + 'a>;
-
-/// The condition of the machine that runs the tests: what makes a verdict about audio worthless.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Health {
-    /// How late own media was sent, 99th percentile, over the last seconds.
-    pub lateness_p99: Duration,
-    /// Datagrams that own sockets dropped since the start of the world.
-    pub drops: u64,
-}
 
 /// Why an agent could not be started. Each text says what the reader can do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -143,7 +134,7 @@ pub trait World: Send + Sync {
     /// [`http::RequestError`]; a response with an error status is none.
     fn http(&self, request: &http::Request) -> Result<http::Response, http::RequestError>;
 
-    /// The condition of the generator now.
+    /// How well the generator itself did so far; lateness over the last seconds, so that a check can be judged by it.
     fn health(&self) -> Health;
 }
 

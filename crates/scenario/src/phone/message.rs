@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use callwright_sip_message::{Limits, Message};
 use callwright_wire::{Cause, Flow, Time};
 
 /// Sent or received.
@@ -65,4 +66,41 @@ pub struct Messages {
     pub list: Vec<Arc<SipRecord>>,
     /// How many messages of this phone (of any kind) were dropped because it keeps only so many.
     pub dropped: u64,
+}
+
+impl SipRecord {
+    /// The message, parsed; one that is not SIP holds its bytes and nothing else.
+    pub fn message(&self) -> Message {
+        Message::parse(self.bytes.clone(), &Limits::default())
+            .unwrap_or_else(|_| Message::from_raw(self.bytes.clone()))
+    }
+}
+
+impl MessageFilter {
+    /// Whether a message passes: for phones.
+    pub fn passes(&self, record: &SipRecord) -> bool {
+        if record.retransmission && !self.retransmissions {
+            return false;
+        }
+        if self
+            .direction
+            .is_some_and(|direction| direction != record.direction)
+        {
+            return false;
+        }
+        let message = record.message();
+        let method = || message.method().map(|method| method.to_string());
+        self.method
+            .as_ref()
+            .is_none_or(|wanted| method().is_some_and(|method| method.eq_ignore_ascii_case(wanted)))
+            && self.status.is_none_or(|status| message.status() == Some(status))
+            && self
+                .requests
+                .is_none_or(|requests| message.is_request() == requests)
+            && self.call_id.as_ref().is_none_or(|wanted| {
+                message
+                    .call_id()
+                    .is_ok_and(|call_id| call_id.to_string() == *wanted)
+            })
+    }
 }

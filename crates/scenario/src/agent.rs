@@ -1,0 +1,233 @@
+//! An agent: a phone with a name, as scenarios know it.
+
+mod config;
+mod getters;
+mod targets;
+mod verbs;
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use callwright_events::RunEvent;
+
+use crate::phone::{Aspect, Audio, Phone, PhoneSpec};
+use crate::world::{StartError, Wake, World};
+use crate::{Fault, Position, Scene, Value, context};
+
+pub use config::{KEYS, Key};
+pub use getters::{Call, PeerView};
+pub use targets::Target;
+pub use verbs::Response;
+
+/// How long the end of a scenario waits for its agents to hang up and unregister.
+const END_WITHIN: Duration = Duration::from_secs(2);
+
+/// A handle on an agent. Clones mean the same agent.
+#[derive(Clone)]
+pub struct Agent(Arc<AgentParts>);
+
+/// What an agent consists of.
+pub(crate) struct AgentParts {
+    name: String,
+    aor: String,
+    domain: String,
+    metadata: Value,
+    world: Arc<dyn World>,
+    phone: Arc<dyn Phone>,
+    sending: Mutex<Audio>,
+    asked_to_register: AtomicBool,
+    dialed: Mutex<Vec<String>>,
+}
+
+impl Agent {
+    /// Starts an agent of a scene: its sockets are open when this returns, nothing was sent.
+    ///
+    /// # Errors
+    /// A key that is unknown, missing or wrong; an account that another agent has; a phone that cannot start.
+    pub fn start(scene: &Scene, name: &str, config: &Value, at: &Position) -> Result<Agent, Fault> {
+        scene.check()?;
+        let (spec, metadata) = config::read(name, config).map_err(|fault| fault.at(at))?;
+        if !spec.tls_verify {
+            scene.warn(
+                format!("agent {name:?} accepts any certificate (tls_verify: false)"),
+                at,
+            );
+        }
+        let aor = spec.aor();
+        let domain = spec.domain.clone();
+        scene
+            .run()
+            .take_account(&aor, name, &scene.name())
+            .map_err(|fault| fault.at(at))?;
+        let phone = scene.world().phone(spec).map_err(|error| {
+            scene.run().give_account(&aor);
+            let text = format!("agent {name:?}: {error}");
+            match error {
+                StartError::Bind(_) | StartError::NoRoute { .. } => Fault::environment(text),
+                StartError::NotSupported { .. } | StartError::BadValue { .. } => Fault::script(text),
+                StartError::Ending => Fault::interrupted(),
+            }
+            .at(at)
+        })?;
+        let parts = Arc::new(AgentParts {
+            name: name.to_owned(),
+            aor: aor.clone(),
+            domain,
+            metadata,
+            world: Arc::clone(scene.run().world()),
+            phone,
+            sending: Mutex::new(Audio::Silence),
+            asked_to_register: AtomicBool::new(false),
+            dialed: Mutex::default(),
+        });
+        scene.keep_agent(Arc::clone(&parts));
+        scene.emit(RunEvent::AgentStarted {
+            name: name.to_owned(),
+            aor,
+            location: at.location(),
+        });
+        let agent = Agent(parts);
+        agent.save_audio(scene, at)?;
+        Ok(agent)
+    }
+
+    pub(crate) fn from_parts(parts: Arc<AgentParts>) -> Self {
+        Agent(parts)
+    }
+
+    /// Its name in the scenario.
+    pub fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// Its address-of-record.
+    pub fn aor(&self) -> &str {
+        &self.0.aor
+    }
+
+    /// What the scenario keeps with it.
+    pub fn metadata(&self) -> &Value {
+        &self.0.metadata
+    }
+
+    /// Its phone.
+    pub fn phone(&self) -> &Arc<dyn Phone> {
+        &self.0.phone
+    }
+
+    /// Whether two handles mean the same agent.
+    pub fn is(&self, other: &Agent) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    pub(crate) fn domain(&self) -> &str {
+        &self.0.domain
+    }
+
+    pub(crate) fn world(&self) -> &dyn World {
+        &*self.0.world
+    }
+
+    /// Notes that the current try looks at an aspect of this agent.
+    pub(crate) fn reads(&self, aspect: Aspect) {
+        context::reads(self.world(), self.0.phone.topic(aspect));
+    }
+
+    /// What it was last told to send.
+    pub(crate) fn sending(&self) -> Audio {
+        self.0
+            .sending
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    pub(crate) fn was_asked_to_register(&self) -> bool {
+        self.0.asked_to_register.load(Ordering::Relaxed)
+    }
+
+    /// The URIs that it dialled.
+    pub(crate) fn dialed(&self) -> Vec<String> {
+        self.0
+            .dialed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+}
+
+impl Scene {
+    /// The agents of this scene, oldest first.
+    pub(crate) fn all_agents(&self) -> Vec<Agent> {
+        self.agents().into_iter().map(Agent::from_parts).collect()
+    }
+}
+
+/// Ends agents at the end of their scene: hangs up and unregisters all at once, waits for that, but not for long, and
+/// gives their accounts back.
+pub(crate) fn end_all(scene: &Scene, agents: &[Arc<AgentParts>]) {
+    if agents.is_empty() {
+        return;
+    }
+    for agent in agents {
+        agent.phone.close();
+    }
+    let world = scene.world();
+    let until = world.now() + END_WITHIN;
+    loop {
+        let open: Vec<_> = agents
+            .iter()
+            .map(|agent| agent.phone.topic(Aspect::Closed))
+            .collect();
+        let reads: Vec<_> = open
+            .into_iter()
+            .map(|topic| (topic, world.version(topic)))
+            .collect();
+        let late: Vec<&str> = agents
+            .iter()
+            .filter(|agent| !agent.phone.is_closed())
+            .map(|agent| agent.name.as_str())
+            .collect();
+        if late.is_empty() {
+            break;
+        }
+        if world.wait(&reads, until) == Wake::TimeUp {
+            scene.report(RunEvent::Note {
+                message: format!(
+                    "{} got no answer to the last BYE, CANCEL or REGISTER within {}",
+                    late.join(", "),
+                    crate::span::text(END_WITHIN)
+                ),
+                location: None,
+            });
+            break;
+        }
+    }
+    for agent in agents {
+        scene.run().give_account(&agent.aor);
+    }
+}
+
+impl fmt::Debug for Agent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Agent({} {})", self.0.name, self.0.aor)
+    }
+}
+
+impl fmt::Display for Agent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} <{}>", self.0.name, self.0.aor)
+    }
+}
+
+impl PhoneSpec {
+    /// Reads the configuration of an agent: the phone, without starting it.
+    ///
+    /// # Errors
+    /// A key that is unknown, missing or wrong.
+    pub fn read(name: &str, config: &Value) -> Result<PhoneSpec, Fault> {
+        config::read(name, config).map(|(spec, _)| spec)
+    }
+}

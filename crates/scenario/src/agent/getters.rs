@@ -1,0 +1,258 @@
+//! What an agent says about itself. Every reading is noted, so that `await_until` wakes when it changes.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use super::Agent;
+use crate::Value;
+use crate::context;
+use crate::phone::{
+    Aspect, CallRef, CallSnapshot, CallState, MessageFilter, Messages, MessagesWaiting, Peer, Phase, Quality,
+    Registration,
+};
+
+/// The other side of a call; everything is missing when there is none.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PeerView {
+    /// Its URI.
+    pub uri: Option<String>,
+    /// The user part of the URI.
+    pub number: Option<String>,
+    /// Its display name.
+    pub name: Option<String>,
+}
+
+/// One call of an agent.
+#[derive(Clone)]
+pub struct Call {
+    agent: Agent,
+    id: CallRef,
+}
+
+impl Agent {
+    /// The registration.
+    pub fn registration(&self) -> Registration {
+        self.reads(Aspect::Registration);
+        self.phone().snapshot().registration
+    }
+
+    /// The state.
+    pub fn state(&self) -> CallState {
+        self.reads(Aspect::Calls);
+        self.phone().snapshot().state()
+    }
+
+    /// The other side of the newest call.
+    pub fn peer(&self) -> PeerView {
+        self.reads(Aspect::Calls);
+        self.phone()
+            .snapshot()
+            .current()
+            .map(|call| PeerView::of(&call.peer))
+            .unwrap_or_default()
+    }
+
+    /// How the last call that ended did so.
+    pub fn reason(&self) -> Option<String> {
+        self.reads(Aspect::Calls);
+        self.phone().snapshot().reason
+    }
+
+    /// The status of the response that ended it.
+    pub fn status_code(&self) -> Option<u16> {
+        self.reads(Aspect::Calls);
+        self.phone().snapshot().status_code
+    }
+
+    /// The URI at which it listens.
+    pub fn contact(&self) -> String {
+        self.phone().snapshot().contact
+    }
+
+    /// Digits received on the current or last call.
+    pub fn received_dtmf(&self) -> String {
+        self.reads(Aspect::Dtmf);
+        self.reads(Aspect::Calls);
+        self.phone().snapshot().received_dtmf
+    }
+
+    /// Figures of the current or last call. They change without an event.
+    pub fn quality(&self) -> Quality {
+        context::reads_without_event();
+        self.reads(Aspect::Calls);
+        self.phone().snapshot().quality
+    }
+
+    /// Message waiting.
+    pub fn mwi(&self) -> Option<MessagesWaiting> {
+        self.reads(Aspect::MessageWaiting);
+        self.phone().snapshot().mwi
+    }
+
+    /// All calls, oldest first, ended ones included.
+    pub fn calls(&self) -> Vec<Call> {
+        self.reads(Aspect::Calls);
+        let calls = self.phone().snapshot().calls;
+        calls
+            .iter()
+            .map(|call| Call {
+                agent: self.clone(),
+                id: call.id,
+            })
+            .collect()
+    }
+
+    /// True while the tone is in the audio that arrives.
+    pub fn hears(&self, hz: f64) -> bool {
+        context::reads_without_event();
+        self.phone().hears(hz)
+    }
+
+    /// A header field of the newest INVITE received.
+    pub fn header(&self, name: &str) -> Option<String> {
+        self.invite_headers(None)?
+            .iter()
+            .find(|(field, _)| field.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.clone())
+    }
+
+    /// All header fields of the newest INVITE received; of those with one name, the last.
+    pub fn headers(&self) -> BTreeMap<String, String> {
+        self.invite_headers(None)
+            .map(|headers| headers.iter().cloned().collect())
+            .unwrap_or_default()
+    }
+
+    fn invite_headers(&self, call: Option<CallRef>) -> Option<Arc<[(String, String)]>> {
+        self.reads(Aspect::Calls);
+        self.phone().invite_headers(call)
+    }
+
+    /// The SIP messages that pass a filter.
+    pub fn messages(&self, filter: &MessageFilter) -> Messages {
+        self.reads(Aspect::Messages);
+        self.phone().messages(filter)
+    }
+
+    /// Everything in short, to be printed.
+    pub fn info(&self) -> Value {
+        self.reads(Aspect::Registration);
+        self.reads(Aspect::Calls);
+        let snapshot = self.phone().snapshot();
+        let peer = snapshot
+            .current()
+            .map_or(Value::Absent, |call| PeerView::of(&call.peer).to_value());
+        let calls = i64::try_from(snapshot.live_calls()).unwrap_or(i64::MAX);
+        let fields: [(&str, Value); 8] = [
+            ("name", self.name().into()),
+            ("aor", self.aor().into()),
+            ("registered", snapshot.registration.registered.into()),
+            ("state", snapshot.state().name().into()),
+            ("reason", snapshot.reason.clone().into()),
+            ("status_code", snapshot.status_code.map(i64::from).into()),
+            ("peer", peer),
+            ("calls", calls.into()),
+        ];
+        Value::Map(
+            fields
+                .into_iter()
+                .map(|(key, value)| (key.to_owned(), value))
+                .collect(),
+        )
+    }
+}
+
+impl PeerView {
+    fn of(peer: &Peer) -> Self {
+        PeerView {
+            uri: Some(peer.uri.clone()),
+            number: peer.number().map(str::to_owned),
+            name: peer.name.clone(),
+        }
+    }
+
+    fn to_value(&self) -> Value {
+        let fields = [("uri", &self.uri), ("number", &self.number), ("name", &self.name)];
+        Value::Map(
+            fields
+                .into_iter()
+                .map(|(key, value)| (key.to_owned(), value.clone().into()))
+                .collect(),
+        )
+    }
+}
+
+impl fmt::Display for PeerView {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.uri.as_deref().unwrap_or("no call"))
+    }
+}
+
+impl Call {
+    /// Whose call.
+    pub fn agent(&self) -> &Agent {
+        &self.agent
+    }
+
+    /// Which call.
+    pub fn id(&self) -> CallRef {
+        self.id
+    }
+
+    /// The call as it is now; `None` when the phone no longer knows it.
+    pub fn snapshot(&self) -> Option<CallSnapshot> {
+        self.agent.reads(Aspect::Calls);
+        self.agent.phone().snapshot().call(self.id).cloned()
+    }
+
+    /// How far it is; a forgotten call has ended.
+    pub fn phase(&self) -> Phase {
+        self.snapshot().map_or(Phase::Ended, |call| call.phase)
+    }
+
+    /// The state, as of an agent with this call alone.
+    pub fn state(&self) -> CallState {
+        match self.phase() {
+            Phase::Ended => CallState::Idle,
+            phase if phase.is_established() => CallState::Established,
+            _ => CallState::Ringing,
+        }
+    }
+
+    /// The other side.
+    pub fn peer(&self) -> PeerView {
+        self.snapshot()
+            .map(|call| PeerView::of(&call.peer))
+            .unwrap_or_default()
+    }
+
+    /// Digits received on it.
+    pub fn received_dtmf(&self) -> String {
+        self.agent.reads(Aspect::Dtmf);
+        self.snapshot().map(|call| call.received_dtmf).unwrap_or_default()
+    }
+
+    /// Its figures. They change without an event.
+    pub fn quality(&self) -> Quality {
+        context::reads_without_event();
+        self.snapshot().map(|call| call.quality).unwrap_or_default()
+    }
+
+    /// A header field of its INVITE, when it was received.
+    pub fn header(&self, name: &str) -> Option<String> {
+        self.agent
+            .invite_headers(Some(self.id))?
+            .iter()
+            .find(|(field, _)| field.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.clone())
+    }
+
+    /// All header fields of its INVITE, when it was received.
+    pub fn headers(&self) -> BTreeMap<String, String> {
+        let headers = self.agent.invite_headers(Some(self.id));
+        headers
+            .map(|headers| headers.iter().cloned().collect())
+            .unwrap_or_default()
+    }
+}

@@ -1,0 +1,64 @@
+//! Whom a verb is about.
+
+use callwright_sip_message::Uri;
+
+use crate::{Agent, Fault};
+
+/// Whom to call, or to transfer to.
+#[derive(Clone, Debug)]
+pub enum Target {
+    /// An agent: its address-of-record.
+    Agent(Agent),
+    /// A `sip:`, `sips:` or `tel:` URI, `user@host`, or a bare name or number in the agent's own domain.
+    Text(String),
+}
+
+impl Target {
+    /// The URI, for an agent in `domain`.
+    ///
+    /// # Errors
+    /// When the text cannot be made one.
+    pub(crate) fn uri(&self, domain: &str) -> Result<String, Fault> {
+        let text = match self {
+            Target::Agent(agent) => return Ok(agent.aor().to_owned()),
+            Target::Text(text) => text.trim(),
+        };
+        let uri = if has_scheme(text) {
+            text.to_owned()
+        } else if text.contains('@') {
+            format!("sip:{text}")
+        } else {
+            format!("sip:{text}@{domain}")
+        };
+        if text.is_empty() {
+            return Err(Fault::verb("the target is empty"));
+        }
+        uri.parse::<Uri>()
+            .map(|_| uri.clone())
+            .map_err(|error| Fault::verb(format!("{text:?} is no target: as {uri} it is no URI ({error})")))
+    }
+}
+
+fn has_scheme(text: &str) -> bool {
+    ["sip:", "sips:", "tel:"].iter().any(|scheme| {
+        text.get(..scheme.len())
+            .is_some_and(|start| start.eq_ignore_ascii_case(scheme))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bare_name_is_in_the_own_domain() {
+        let uri = |text: &str| Target::Text(text.to_owned()).uri("example.com:5080");
+        assert_eq!(uri("bob").unwrap(), "sip:bob@example.com:5080");
+        assert_eq!(uri("+4930").unwrap(), "sip:+4930@example.com:5080");
+        assert_eq!(uri("bob@example.org").unwrap(), "sip:bob@example.org");
+        assert_eq!(uri("SIPS:bob@example.org").unwrap(), "SIPS:bob@example.org");
+        assert_eq!(uri("tel:+4930").unwrap(), "tel:+4930");
+        assert!(uri("").is_err());
+        assert!(uri("bob smith").is_err());
+    }
+}

@@ -1,0 +1,153 @@
+//! What a failure shows: the fault, the source line, and the SIP messages of the agents.
+
+use std::collections::BTreeMap;
+
+use callwright_events::{Failure, FailureKind, Hint, RunEvent, SipDirection, SipLine};
+use callwright_sip_message::StartLine;
+
+use crate::phone::{Direction, MessageFilter, SipRecord};
+use crate::scene::millis;
+use crate::{Agent, Fault, Scene};
+
+/// How many messages a failure shows at most: the newest.
+const MESSAGES_SHOWN: usize = 200;
+
+/// The story of a fault in a scene.
+pub(crate) fn failure(scene: &Scene, fault: &Fault, source_line: Option<String>) -> Failure {
+    let parts = fault.parts();
+    let agents = scene.all_agents();
+    let (messages, messages_dropped) = ladder(scene, &agents);
+    let mut hints: Vec<String> = parts.hints.clone();
+    hints.extend(unregistered_callees(&agents));
+    hints.extend(scene.mock_errors());
+    Failure {
+        kind: fault.kind().unwrap_or_default(),
+        message: parts.message.clone(),
+        location: parts.at.as_ref().and_then(crate::Position::location),
+        excerpt: source_line,
+        excerpt_length: None,
+        label: parts.label.clone(),
+        expected: parts.expected.clone(),
+        actual: parts.actual.clone(),
+        waited_ms: parts.waited.map(millis),
+        history: parts.history.clone(),
+        hints: hints.into_iter().map(Hint).collect(),
+        messages,
+        messages_dropped,
+        files: Vec::new(),
+        trace: parts.trace.iter().filter_map(crate::Position::location).collect(),
+    }
+}
+
+/// A failure that is nobody's step: an unexpected pass, a late generator.
+pub(crate) fn bare(kind: FailureKind, message: &str) -> Failure {
+    Failure {
+        kind,
+        message: message.to_owned(),
+        ..Failure::default()
+    }
+}
+
+/// The SIP messages of all agents in the order of their time, and how many are missing.
+fn ladder(scene: &Scene, agents: &[Agent]) -> (Vec<SipLine>, u64) {
+    let filter = MessageFilter {
+        retransmissions: true,
+        ..MessageFilter::default()
+    };
+    let mut dropped = 0;
+    let mut lines = Vec::new();
+    for agent in agents {
+        let messages = agent.phone().messages(&filter);
+        dropped += messages.dropped;
+        for record in messages.list {
+            lines.push((record.time, line(scene, agent, &record)));
+        }
+    }
+    lines.sort_by_key(|(time, _)| *time);
+    let hidden = lines.len().saturating_sub(MESSAGES_SHOWN);
+    let shown = lines.split_off(hidden);
+    (
+        shown.into_iter().map(|(_, line)| line).collect(),
+        dropped + hidden as u64,
+    )
+}
+
+fn line(scene: &Scene, agent: &Agent, record: &SipRecord) -> SipLine {
+    let message = record.message();
+    SipLine {
+        t_ms: millis(record.time.since(scene.started())),
+        agent: agent.name().to_owned(),
+        direction: direction(record.direction),
+        peer: record.flow.remote.to_string(),
+        summary: summary(record),
+        retransmission: record.retransmission,
+        call_id: message.call_id().map(|id| id.to_string()).unwrap_or_default(),
+    }
+}
+
+/// The SIP messages of an agent as events, for `--logs`.
+pub(crate) fn message_events(scene: &Scene, agent: &Agent) -> Vec<RunEvent> {
+    let filter = MessageFilter {
+        retransmissions: true,
+        ..MessageFilter::default()
+    };
+    let messages = agent.phone().messages(&filter).list;
+    messages
+        .iter()
+        .map(|record| RunEvent::Sip {
+            agent: agent.name().to_owned(),
+            direction: direction(record.direction),
+            peer: format!("{} {}", record.flow.transport, record.flow.remote),
+            summary: summary(record),
+            raw: Some(String::from_utf8_lossy(&record.bytes).into_owned()),
+            retransmission: record.retransmission,
+            location: record
+                .cause
+                .and_then(|cause| scene.run().causes().step(cause))
+                .and_then(|step| step.at.location()),
+        })
+        .collect()
+}
+
+fn direction(direction: Direction) -> SipDirection {
+    match direction {
+        Direction::Sent => SipDirection::Sent,
+        Direction::Received => SipDirection::Received,
+    }
+}
+
+/// `INVITE sip:bob@example.com` or `486 Busy Here (INVITE)`.
+fn summary(record: &SipRecord) -> String {
+    let message = record.message();
+    match message.start() {
+        StartLine::Request { method, uri } => format!("{method} {uri}"),
+        StartLine::Response { status, reason } => {
+            let method = message
+                .method()
+                .map_or_else(String::new, |method| format!(" ({method})"));
+            format!("{status} {reason}{method}")
+        }
+        StartLine::Neither => "not SIP".to_owned(),
+    }
+}
+
+/// A 404 from a callee that nobody told to register is the script's own doing.
+fn unregistered_callees(agents: &[Agent]) -> Vec<String> {
+    let silent: BTreeMap<&str, &Agent> = agents
+        .iter()
+        .filter(|agent| !agent.was_asked_to_register())
+        .map(|agent| (agent.aor(), agent))
+        .collect();
+    agents
+        .iter()
+        .filter(|agent| matches!(agent.phone().snapshot().status_code, Some(404 | 410 | 480)))
+        .flat_map(Agent::dialed)
+        .filter_map(|target| silent.get(target.as_str()).copied())
+        .map(|agent| {
+            format!(
+                "{} was never told to register: call its register() first",
+                agent.name()
+            )
+        })
+        .collect()
+}

@@ -1,0 +1,315 @@
+//! One scenario, from its first attempt to its verdict.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use callwright_events::{Failure, FailureKind, Outcome, RunEvent};
+
+use super::{Attempt, Program, Registration, Suite};
+use crate::context::Context;
+use crate::scene::millis;
+use crate::{Fault, FaultCause, Position, Scene, evidence};
+
+/// Own lateness above which an audio check proves nothing.
+const LATENESS_LIMIT_MS: f64 = 20.0;
+
+/// What is run.
+pub(super) enum Subject<'a> {
+    /// A scenario of a suite.
+    Scenario {
+        suite: &'a dyn Suite,
+        index: usize,
+        registration: &'a Registration,
+    },
+    /// A file that is itself one.
+    File { program: &'a dyn Program },
+}
+
+/// The user's settings for one scenario.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    pub(super) retries: u32,
+    pub(super) timeout: Option<Duration>,
+}
+
+/// How one attempt ended.
+enum Ended {
+    Passed,
+    Skipped(Option<String>),
+    Failed(Box<Failed>),
+}
+
+struct Failed {
+    fault: Fault,
+    failure: Failure,
+}
+
+/// Runs a scenario until it passes or has no more retries. `open` makes the scene of an attempt.
+pub(super) fn run(subject: &Subject<'_>, limits: Limits, open: &dyn Fn() -> Arc<Scene>) -> Outcome {
+    let (limits, expect_fail) = match subject {
+        Subject::Scenario { registration, .. } => (
+            Limits {
+                retries: registration.retries.unwrap_or(limits.retries),
+                timeout: registration.timeout.or(limits.timeout),
+            },
+            registration.expect_fail.as_deref(),
+        ),
+        Subject::File { .. } => (limits, None),
+    };
+    let mut attempt = 1;
+    loop {
+        let scene = open();
+        scene.limit(limits.timeout);
+        subject.report_start(&scene, attempt);
+        let ended = subject.attempt(&scene);
+        let verdict = Verdict::of(ended, expect_fail, &scene);
+        let again = verdict.outcome == Outcome::Failed
+            && expect_fail.is_none()
+            && attempt <= limits.retries
+            && !scene.run().interrupt().is_raised();
+        let outcome = if verdict.outcome == Outcome::Passed && attempt > 1 {
+            Outcome::Flaky
+        } else {
+            verdict.outcome
+        };
+        let duration = scene.world().now().since(scene.started());
+        report_agents(&scene);
+        scene.end();
+        subject.report_end(&scene, verdict, (!again).then_some(outcome), attempt, duration);
+        if !again {
+            return outcome;
+        }
+        attempt += 1;
+    }
+}
+
+impl Subject<'_> {
+    fn name(&self) -> String {
+        match self {
+            Subject::Scenario { registration, .. } => registration.name.clone(),
+            Subject::File { program } => program.path().display().to_string(),
+        }
+    }
+
+    fn report_start(&self, scene: &Scene, attempt: u32) {
+        if let Subject::Scenario { registration, .. } = self {
+            scene.report(RunEvent::ScenarioStarted {
+                name: registration.name.clone(),
+                attempt,
+                tags: registration.tags.clone(),
+                location: registration.at.location(),
+            });
+        }
+    }
+
+    fn attempt(&self, scene: &Arc<Scene>) -> Ended {
+        let _entered = Context::new(scene).enter();
+        match self {
+            Subject::File { program } => match program.run(scene) {
+                Ok(()) => Ended::Passed,
+                Err(fault) => Ended::of(scene, fault),
+            },
+            Subject::Scenario { suite, index, .. } => scenario(scene, &mut *suite.attempt(*index)),
+        }
+    }
+
+    fn report_end(
+        &self,
+        scene: &Scene,
+        verdict: Verdict,
+        outcome: Option<Outcome>,
+        attempt: u32,
+        duration: Duration,
+    ) {
+        if verdict.outcome == Outcome::Skipped {
+            scene.report(RunEvent::ScenarioSkipped {
+                name: self.name(),
+                reason: verdict.reason,
+            });
+            return;
+        }
+        let passed = verdict.outcome.is_pass();
+        let error = verdict.failure.as_ref().map(|failure| first_line(failure));
+        let failure = verdict.failure.map(Box::new);
+        let duration_ms = millis(duration);
+        scene.report(match self {
+            Subject::Scenario { .. } => RunEvent::ScenarioFinished {
+                name: self.name(),
+                passed,
+                outcome,
+                attempt,
+                error,
+                failure,
+                duration_ms,
+            },
+            Subject::File { .. } => RunEvent::Finished {
+                path: self.name(),
+                passed,
+                outcome,
+                attempt,
+                error,
+                failure,
+                duration_ms,
+            },
+        });
+    }
+}
+
+/// Setup, body and teardown.
+fn scenario(scene: &Arc<Scene>, attempt: &mut dyn Attempt) -> Ended {
+    if let Err(fault) = attempt.setup() {
+        if let FaultCause::Skip(reason) = &fault.parts().cause {
+            return Ended::Skipped(reason.clone());
+        }
+        let ended = Ended::of(scene, fault);
+        scene.begin_end();
+        if let Err(fault) = attempt.teardown() {
+            note(scene, "teardown after the failed setup", &fault);
+        }
+        return ended;
+    }
+    let ended = match attempt.body() {
+        Ok(()) => Ended::Passed,
+        Err(fault) => Ended::of(scene, fault),
+    };
+    scene.begin_end();
+    match (attempt.teardown(), ended) {
+        (Ok(()), ended) => ended,
+        (Err(fault), Ended::Failed(failed)) => {
+            note(scene, "teardown", &fault);
+            Ended::Failed(failed)
+        }
+        (Err(mut fault), Ended::Passed | Ended::Skipped(_)) => {
+            let parts = fault.parts_mut();
+            parts.cause = FaultCause::Failure(FailureKind::Teardown);
+            parts.message = format!("teardown: {}", parts.message);
+            Ended::of(scene, fault)
+        }
+    }
+}
+
+fn note(scene: &Scene, what: &str, fault: &Fault) {
+    let unknown = Position::file(scene.file().display().to_string());
+    let at = fault.parts().at.as_ref().unwrap_or(&unknown);
+    scene.note(format!("{what} failed: {fault}"), at);
+}
+
+impl Ended {
+    /// Takes down the evidence at once, before agents end.
+    fn of(scene: &Scene, fault: Fault) -> Ended {
+        if let FaultCause::Skip(reason) = &fault.parts().cause {
+            return Ended::Skipped(reason.clone());
+        }
+        let excerpt = fault
+            .parts()
+            .at
+            .as_ref()
+            .and_then(|at| source_line(at, scene.file()));
+        let failure = evidence::failure(scene, &fault, excerpt);
+        Ended::Failed(Box::new(Failed { fault, failure }))
+    }
+}
+
+/// What an attempt means.
+struct Verdict {
+    outcome: Outcome,
+    failure: Option<Failure>,
+    reason: Option<String>,
+}
+
+impl Verdict {
+    fn of(ended: Ended, expect_fail: Option<&str>, scene: &Scene) -> Verdict {
+        let verdict = |outcome, failure| Verdict {
+            outcome,
+            failure,
+            reason: None,
+        };
+        match (ended, expect_fail) {
+            (Ended::Passed, None) => verdict(Outcome::Passed, None),
+            (Ended::Passed, Some(reason)) => {
+                let message = format!("it was expected to fail ({reason}), and passed; remove `expect_fail`");
+                verdict(
+                    Outcome::Failed,
+                    Some(evidence::bare(FailureKind::UnexpectedPass, &message)),
+                )
+            }
+            (Ended::Skipped(reason), _) => Verdict {
+                outcome: Outcome::Skipped,
+                failure: None,
+                reason,
+            },
+            (Ended::Failed(failed), expected) => {
+                let Failed { fault, mut failure } = *failed;
+                if fault.kind() == Some(FailureKind::Interrupted) {
+                    return verdict(Outcome::Interrupted, Some(failure));
+                }
+                let lateness = scene.world().health().lateness_p99_ms.unwrap_or(0.0);
+                if fault.parts().about_audio && lateness > LATENESS_LIMIT_MS {
+                    failure.kind = FailureKind::Generator;
+                    failure.message = format!(
+                        "{}; but own audio was {lateness:.0} ms late (99th percentile, limit {LATENESS_LIMIT_MS} ms), \
+                         so this proves nothing: run fewer scenarios at the same time, or on a faster machine",
+                        failure.message
+                    );
+                    return verdict(Outcome::Invalid, Some(failure));
+                }
+                if expected.is_some() && is_a_finding(&fault) {
+                    return verdict(Outcome::ExpectedFailure, Some(failure));
+                }
+                verdict(Outcome::Failed, Some(failure))
+            }
+        }
+    }
+}
+
+/// A failure that says something about the system under test, not about the script.
+fn is_a_finding(fault: &Fault) -> bool {
+    let kind = fault.kind();
+    matches!(
+        kind,
+        Some(FailureKind::Assertion | FailureKind::Verb | FailureKind::Timeout)
+    ) || fault.parts().retriable
+}
+
+/// What was measured and, where asked for, what was sent and received.
+fn report_agents(scene: &Scene) {
+    for agent in scene.all_agents() {
+        let quality = agent.phone().snapshot().quality;
+        if quality.packets_sent + quality.packets_received > 0 {
+            scene.report(RunEvent::Metric {
+                agent: agent.name().to_owned(),
+                mos: quality.mos,
+                jitter_ms: quality.jitter_ms,
+                packet_loss_pct: quality.packet_loss_pct,
+                rtt_ms: quality.rtt_ms,
+                packets_sent: quality.packets_sent,
+                packets_received: quality.packets_received,
+            });
+        }
+        if scene.run().settings().sip_messages {
+            for event in evidence::message_events(scene, &agent) {
+                scene.report(event);
+            }
+        }
+    }
+}
+
+/// The line of a script at a place.
+pub(super) fn source_line(at: &Position, file: &Path) -> Option<String> {
+    let text = std::fs::read_to_string(&*at.file)
+        .or_else(|_| std::fs::read_to_string(file))
+        .ok()?;
+    text.lines()
+        .nth(usize::try_from(at.line).ok()?.checked_sub(1)?)
+        .map(str::to_owned)
+}
+
+/// A failure in one line.
+pub(super) fn first_line(failure: &Failure) -> String {
+    let line = failure.message.lines().next().unwrap_or_default();
+    match &failure.location {
+        Some(location) if !line.starts_with(&location.file) => format!("{location}: {line}"),
+        _ => line.to_owned(),
+    }
+}

@@ -1,0 +1,621 @@
+//! The run: files, selection, slots, workers, the result.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use callwright_events::{ExitCode, Failure, Outcome, RunEvent, VOCABULARY_VERSION};
+use callwright_wire::Time;
+
+use super::attempt::{self, Limits, Subject, first_line, source_line};
+use super::order::{Early, Ordered, SlotSink};
+use super::{Loaded, Program, Registration, Selection, Shard, Suite};
+use crate::context::Context;
+use crate::scene::millis;
+use crate::world::{Task, Topic};
+use crate::{Fault, Position, Run, Scene, Sink, evidence};
+
+/// How to run.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Which scenarios.
+    pub selection: Selection,
+    /// Which part of them.
+    pub shard: Option<Shard>,
+    /// Each of them so often; at least once.
+    pub repeat: usize,
+    /// So many at the same time; at least one.
+    pub jobs: usize,
+    /// How often a failing scenario is tried again.
+    pub retries: u32,
+    /// How long a scenario may take.
+    pub timeout: Option<Duration>,
+    /// Nothing is started after the first failure.
+    pub fail_fast: bool,
+    /// A scenario that passes only when tried again fails the run.
+    pub flaky_fails: bool,
+    /// The seed, for the record.
+    pub seed: u64,
+    /// The version of the program, for the record.
+    pub version: String,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            selection: Selection::default(),
+            shard: None,
+            repeat: 1,
+            jobs: 1,
+            retries: 0,
+            timeout: None,
+            fail_fast: false,
+            flaky_fails: false,
+            seed: 0,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        }
+    }
+}
+
+/// A scenario that would run.
+#[derive(Clone, Debug)]
+pub struct Listed {
+    /// Its file.
+    pub path: PathBuf,
+    /// The scenario; `None` for a file that is itself one.
+    pub scenario: Option<Registration>,
+}
+
+/// What would run, and what is wrong with files.
+#[derive(Debug, Default)]
+pub struct Plan {
+    /// In the order of the run.
+    pub scenarios: Vec<Listed>,
+    /// Files whose top level failed, or that are no programs.
+    pub broken: Vec<(PathBuf, Fault)>,
+    /// Some scenarios say `only`, so others are left out.
+    pub only: bool,
+}
+
+/// Runs files in order. Events go to `sink` in the order of the plan, whatever runs at the same time.
+pub fn run(run: &Arc<Run>, sink: &Arc<dyn Sink>, files: Vec<Loaded>, options: &Options) -> ExitCode {
+    let started = run.world().now();
+    sink.emit(run.record(
+        RunEvent::RunStarted {
+            version: options.version.clone(),
+            vocabulary: VOCABULARY_VERSION,
+            seed: options.seed,
+            jobs: options.jobs.max(1),
+            files: files.len(),
+        },
+        None,
+    ));
+    let mut files: Vec<File> = files.into_iter().map(|loaded| File::open(run, loaded)).collect();
+    let only = select(&mut files, options);
+    if only {
+        let message = "some scenarios say `only`: all others are left out of this run".to_owned();
+        sink.emit(run.record(
+            RunEvent::Warning {
+                message,
+                location: None,
+            },
+            None,
+        ));
+    }
+    let slots = slots(&files);
+    let ordered = Ordered::new(Arc::clone(sink), slots.len());
+    let crew = Crew {
+        run: Arc::clone(run),
+        files: &files,
+        slots: &slots,
+        options,
+        ordered: Arc::clone(&ordered),
+        board: Mutex::new(Board::new(slots.len(), files.len())),
+        moved: run.world().new_topic(),
+    };
+    let scenarios = slots
+        .iter()
+        .filter(|slot| matches!(slot, Slot::Scenario { .. }))
+        .count();
+    let workers = options.jobs.clamp(1, scenarios.max(1));
+    let tasks = {
+        let crew = &crew;
+        (0..workers)
+            .map(|worker| -> Task<'_> { Box::new(move || crew.work(worker)) })
+            .collect()
+    };
+    run.world().run_tasks(tasks);
+    crew.conclude(sink, started)
+}
+
+/// What would run. The top level of suites is evaluated for that: nothing else is.
+pub fn list(run: &Arc<Run>, files: Vec<Loaded>, options: &Options) -> Plan {
+    let mut files: Vec<File> = files.into_iter().map(|loaded| File::open(run, loaded)).collect();
+    let only = select(&mut files, options);
+    let mut plan = Plan {
+        only,
+        ..Plan::default()
+    };
+    for file in files {
+        match &file.content {
+            Content::Broken(fault) => plan.broken.push((file.path.clone(), fault.clone())),
+            Content::Single(_) => {
+                plan.scenarios.extend(file.selected.iter().map(|_| Listed {
+                    path: file.path.clone(),
+                    scenario: None,
+                }));
+            }
+            Content::Suite(suite) => plan.scenarios.extend(file.selected.iter().map(|index| Listed {
+                path: file.path.clone(),
+                scenario: suite.registrations().get(*index).cloned(),
+            })),
+        }
+    }
+    plan
+}
+
+/// A file of the run.
+struct File {
+    path: PathBuf,
+    scene: Arc<Scene>,
+    early: Arc<Early>,
+    started: Time,
+    content: Content,
+    /// The scenarios to be run, by their index; of a file that is itself one, 0.
+    selected: Vec<usize>,
+}
+
+enum Content {
+    Broken(Fault),
+    Single(Arc<dyn Program>),
+    Suite(Arc<dyn Suite>),
+}
+
+impl File {
+    /// Loads what a file registers.
+    fn open(run: &Arc<Run>, loaded: Loaded) -> File {
+        let early = Arc::new(Early::default());
+        let path = match &loaded {
+            Ok(program) => program.path().to_owned(),
+            Err((path, _)) => path.clone(),
+        };
+        let scene = Scene::of_file(run, Arc::clone(&early) as _, &path, None, 0);
+        let content = match loaded {
+            Err((_, fault)) => Content::Broken(fault),
+            Ok(program) if !program.is_suite() => Content::Single(program),
+            Ok(program) => {
+                let _entered = Context::new(&scene).enter();
+                match program.open(&scene) {
+                    Ok(suite) => Content::Suite(suite),
+                    Err(fault) => Content::Broken(fault),
+                }
+            }
+        };
+        File {
+            path,
+            started: scene.started(),
+            scene,
+            early,
+            content,
+            selected: Vec::new(),
+        }
+    }
+
+    fn registrations(&self) -> &[Registration] {
+        match &self.content {
+            Content::Suite(suite) => suite.registrations(),
+            Content::Broken(_) | Content::Single(_) => &[],
+        }
+    }
+}
+
+/// Selects scenarios over the whole run; true when `only` left some out.
+fn select(files: &mut [File], options: &Options) -> bool {
+    let passes = |registration: &Registration| options.selection.passes(registration);
+    let only = files
+        .iter()
+        .flat_map(File::registrations)
+        .any(|registration| registration.only && passes(registration));
+    let mut position = 0;
+    let mut mine = || {
+        position += 1;
+        options.shard.is_none_or(|shard| shard.has(position - 1))
+    };
+    for file in files {
+        let mut selected = Vec::new();
+        match &file.content {
+            Content::Broken(_) => {}
+            Content::Single(_) => selected.extend(mine().then_some(0)),
+            Content::Suite(suite) => {
+                for (index, registration) in suite.registrations().iter().enumerate() {
+                    if passes(registration) && (registration.only || !only) && mine() {
+                        selected.push(index);
+                    }
+                }
+            }
+        }
+        file.selected = selected.repeat(options.repeat.max(1));
+    }
+    only
+}
+
+/// A step of the plan.
+#[derive(Clone, Copy, Debug)]
+enum Slot {
+    Begin { file: usize },
+    Scenario { file: usize, index: usize },
+    End { file: usize },
+}
+
+fn slots(files: &[File]) -> Vec<Slot> {
+    let mut slots = Vec::new();
+    for (file, content) in files.iter().enumerate() {
+        if content.selected.is_empty() && !matches!(content.content, Content::Broken(_)) {
+            continue;
+        }
+        slots.push(Slot::Begin { file });
+        slots.extend(
+            content
+                .selected
+                .iter()
+                .map(|index| Slot::Scenario { file, index: *index }),
+        );
+        slots.push(Slot::End { file });
+    }
+    slots
+}
+
+/// The workers, and what they share.
+struct Crew<'a> {
+    run: Arc<Run>,
+    files: &'a [File],
+    slots: &'a [Slot],
+    options: &'a Options,
+    ordered: Arc<Ordered>,
+    board: Mutex<Board>,
+    moved: Topic,
+}
+
+/// What was done so far.
+struct Board {
+    taken: Vec<bool>,
+    done: Vec<bool>,
+    outcomes: Vec<Option<Outcome>>,
+    /// Why the scenarios of a file cannot run.
+    setup_faults: Vec<Option<Fault>>,
+    /// What went wrong in files outside their scenarios.
+    file_failed: Vec<bool>,
+    stopped: bool,
+}
+
+impl Board {
+    fn new(slots: usize, files: usize) -> Self {
+        Board {
+            taken: vec![false; slots],
+            done: vec![false; slots],
+            outcomes: vec![None; slots],
+            setup_faults: vec![None; files],
+            file_failed: vec![false; files],
+            stopped: false,
+        }
+    }
+}
+
+impl Crew<'_> {
+    /// Takes slots in order until none is left.
+    fn work(&self, worker: usize) {
+        loop {
+            let seen = self.run.world().version(self.moved);
+            let Some(slot) = self.take() else {
+                if self.board().taken.iter().all(|taken| *taken) {
+                    return;
+                }
+                self.run.world().wait(&[(self.moved, seen)], Time::NEVER);
+                continue;
+            };
+            self.perform(slot, worker);
+            self.board().done[slot] = true;
+            self.ordered.done(slot);
+            self.run.world().touch(self.moved);
+        }
+    }
+
+    /// The first slot that nobody has taken and that may begin.
+    fn take(&self) -> Option<usize> {
+        let mut board = self.board();
+        let done = |file: usize, wanted: fn(&Slot) -> bool| {
+            self.slots
+                .iter()
+                .zip(&board.done)
+                .filter(|(slot, _)| slot.file() == file && wanted(slot))
+                .all(|(_, done)| *done)
+        };
+        let ready = |slot: &Slot| match slot {
+            Slot::Begin { .. } => true,
+            Slot::Scenario { file, .. } => done(*file, |slot| matches!(slot, Slot::Begin { .. })),
+            Slot::End { file } => done(*file, |slot| !matches!(slot, Slot::End { .. })),
+        };
+        let next = (0..self.slots.len()).find(|slot| !board.taken[*slot] && ready(&self.slots[*slot]))?;
+        board.taken[next] = true;
+        Some(next)
+    }
+
+    fn perform(&self, slot: usize, worker: usize) {
+        let sink = self.ordered.slot(slot);
+        match self.slots[slot] {
+            Slot::Begin { file } => self.begin(file, &sink),
+            Slot::Scenario { file, index } => {
+                if self.board().stopped || self.run.interrupt().is_raised() {
+                    return;
+                }
+                let outcome = self.scenario(file, index, &sink, worker);
+                let failed = !(outcome.is_pass() || outcome == Outcome::Skipped);
+                let mut board = self.board();
+                board.outcomes[slot] = Some(outcome);
+                board.stopped |= failed && self.options.fail_fast;
+            }
+            Slot::End { file } => self.end(file, &sink),
+        }
+    }
+
+    fn begin(&self, index: usize, sink: &Arc<SlotSink>) {
+        let file = &self.files[index];
+        let scenarios = match &file.content {
+            Content::Single(_) => None,
+            Content::Suite(_) | Content::Broken(_) => Some(file.selected.len()),
+        };
+        let path = file.path.display().to_string();
+        sink.emit(self.run.record(RunEvent::FileStarted { path, scenarios }, None));
+        file.early.go_on(Arc::clone(sink));
+        if let Content::Suite(suite) = &file.content
+            && !self.run.interrupt().is_raised()
+        {
+            let _entered = Context::new(&file.scene).enter();
+            let fault = suite.setup_file(&file.scene).err();
+            self.board().setup_faults[index] = fault;
+        }
+    }
+
+    fn scenario(&self, index: usize, scenario: usize, sink: &Arc<SlotSink>, worker: usize) -> Outcome {
+        let file = &self.files[index];
+        let limits = Limits {
+            retries: self.options.retries,
+            timeout: self.options.timeout,
+        };
+        match &file.content {
+            Content::Broken(_) => Outcome::Failed,
+            Content::Single(program) => {
+                let name = file.path.display().to_string();
+                let open = || {
+                    Scene::of_file(
+                        &self.run,
+                        Arc::clone(sink) as _,
+                        &file.path,
+                        Some(name.clone()),
+                        worker,
+                    )
+                };
+                attempt::run(&Subject::File { program: &**program }, limits, &open)
+            }
+            Content::Suite(suite) => {
+                let Some(registration) = suite.registrations().get(scenario) else {
+                    return Outcome::Failed;
+                };
+                let open = || {
+                    file.scene
+                        .of_scenario(Arc::clone(sink) as _, &registration.name, worker)
+                };
+                if let Some(reason) = &registration.skip {
+                    let name = registration.name.clone();
+                    open().report(RunEvent::ScenarioSkipped {
+                        name,
+                        reason: reason.clone(),
+                    });
+                    return Outcome::Skipped;
+                }
+                let setup_fault = self.board().setup_faults[index].clone();
+                if let Some(fault) = setup_fault {
+                    return not_run(&open(), registration, &fault);
+                }
+                attempt::run(
+                    &Subject::Scenario {
+                        suite: &**suite,
+                        index: scenario,
+                        registration,
+                    },
+                    limits,
+                    &open,
+                )
+            }
+        }
+    }
+
+    fn end(&self, index: usize, sink: &Arc<SlotSink>) {
+        let file = &self.files[index];
+        file.early.go_on(Arc::clone(sink));
+        let fault = match &file.content {
+            Content::Broken(fault) => Some(fault.clone()),
+            Content::Single(_) => None,
+            Content::Suite(suite) => {
+                let _entered = Context::new(&file.scene).enter();
+                file.scene.begin_end();
+                let teardown = suite.teardown_file(&file.scene).err();
+                let setup = self.board().setup_faults[index].clone();
+                setup
+                    .map(|fault| named("setup_file", fault))
+                    .or(teardown.map(|fault| named("teardown_file", fault)))
+            }
+        };
+        let failure = fault.map(|fault| self.file_failure(file, &fault));
+        file.scene.end();
+        self.board().file_failed[index] = failure.is_some();
+        if matches!(file.content, Content::Single(_)) {
+            return;
+        }
+        let outcomes = self.outcomes_of(index);
+        let event = RunEvent::SuiteFinished {
+            path: file.path.display().to_string(),
+            total: file.selected.len(),
+            passed: outcomes.iter().filter(|outcome| outcome.is_pass()).count(),
+            skipped: outcomes
+                .iter()
+                .filter(|outcome| **outcome == Outcome::Skipped)
+                .count(),
+            duration_ms: millis(self.run.world().now().since(file.started)),
+            error: failure.as_ref().map(first_line),
+            failure: failure.map(Box::new),
+        };
+        sink.emit(self.run.record(event, None));
+    }
+
+    fn file_failure(&self, file: &File, fault: &Fault) -> Failure {
+        let line = fault
+            .parts()
+            .at
+            .as_ref()
+            .and_then(|at| source_line(at, &file.path));
+        evidence::failure(&file.scene, fault, line)
+    }
+
+    fn outcomes_of(&self, file: usize) -> Vec<Outcome> {
+        let board = self.board();
+        let of_file = self
+            .slots
+            .iter()
+            .zip(&board.outcomes)
+            .filter(|(slot, _)| slot.file() == file);
+        of_file.filter_map(|(_, outcome)| *outcome).collect()
+    }
+
+    /// The last event, and the exit code.
+    fn conclude(&self, sink: &Arc<dyn Sink>, started: Time) -> ExitCode {
+        let board = self.board();
+        let total = self
+            .slots
+            .iter()
+            .filter(|slot| matches!(slot, Slot::Scenario { .. }))
+            .count();
+        let count = |wanted: fn(Outcome) -> bool| {
+            board
+                .outcomes
+                .iter()
+                .flatten()
+                .filter(|one| wanted(**one))
+                .count()
+        };
+        let failed = count(|outcome| outcome == Outcome::Failed);
+        let flaky = count(|outcome| outcome == Outcome::Flaky);
+        let invalid = count(|outcome| outcome == Outcome::Invalid);
+        let ran = count(|_| true);
+        let broken = board.file_failed.iter().filter(|failed| **failed).count();
+        let interrupted = self.run.interrupt().is_raised();
+        let error = if interrupted {
+            Some(format!(
+                "interrupted: {} of {total} scenarios were not run",
+                total - ran
+            ))
+        } else if total == 0 && broken == 0 {
+            Some(self.nothing())
+        } else if ran < total {
+            Some(format!(
+                "ended at the first failure (--fail-fast): {} scenarios were not run",
+                total - ran
+            ))
+        } else {
+            None
+        };
+        let code = if interrupted {
+            ExitCode::Interrupted
+        } else if failed > 0 || broken > 0 || total == 0 || (self.options.flaky_fails && flaky > 0) {
+            ExitCode::Failed
+        } else if invalid > 0 {
+            ExitCode::Invalid
+        } else {
+            ExitCode::Passed
+        };
+        let ran_files: BTreeSet<usize> = self.slots.iter().map(Slot::file).collect();
+        let fine = |file: &usize| {
+            let outcomes = self.slots.iter().zip(&board.outcomes);
+            let mut of_file =
+                outcomes.filter(|(slot, _)| matches!(slot, Slot::Scenario { .. }) && slot.file() == *file);
+            !board.file_failed[*file]
+                && of_file
+                    .all(|(_, outcome)| outcome.is_some_and(|one| one.is_pass() || one == Outcome::Skipped))
+        };
+        let event = RunEvent::RunFinished {
+            files: ran_files.len(),
+            passed_files: ran_files.iter().filter(|file| fine(file)).count(),
+            scenarios: total,
+            passed_scenarios: count(Outcome::is_pass),
+            skipped_scenarios: count(|outcome| outcome == Outcome::Skipped),
+            failed_scenarios: failed,
+            flaky_scenarios: flaky,
+            invalid_scenarios: invalid,
+            error,
+            exit_code: code.code(),
+            health: self.run.world().health(),
+            duration_ms: millis(self.run.world().now().since(started)),
+        };
+        drop(board);
+        sink.emit(self.run.record(event, None));
+        code
+    }
+
+    /// Why nothing was selected.
+    fn nothing(&self) -> String {
+        let known: usize = self.files.iter().map(|file| file.registrations().len()).sum();
+        let asked = self.options.selection.text();
+        match (self.files.len(), asked.is_empty()) {
+            (0, _) => "there is no scenario file".to_owned(),
+            (_, true) => "there is no scenario to run".to_owned(),
+            (_, false) => format!("{asked} selects none of {known} scenarios"),
+        }
+    }
+
+    fn board(&self) -> MutexGuard<'_, Board> {
+        self.board.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Slot {
+    fn file(&self) -> usize {
+        match self {
+            Slot::Begin { file } | Slot::Scenario { file, .. } | Slot::End { file } => *file,
+        }
+    }
+}
+
+fn named(hook: &str, mut fault: Fault) -> Fault {
+    let parts = fault.parts_mut();
+    parts.message = format!("{hook}: {}", parts.message);
+    fault
+}
+
+/// A scenario whose file could not be set up.
+fn not_run(scene: &Scene, registration: &Registration, fault: &Fault) -> Outcome {
+    let name = registration.name.clone();
+    scene.report(RunEvent::ScenarioStarted {
+        name: name.clone(),
+        attempt: 1,
+        tags: registration.tags.clone(),
+        location: registration.at.location(),
+    });
+    let unknown = Position::file(scene.file().display().to_string());
+    let at = fault.parts().at.as_ref().unwrap_or(&unknown);
+    let failure = evidence::failure(
+        scene,
+        &named("setup_file", fault.clone()),
+        source_line(at, scene.file()),
+    );
+    scene.report(RunEvent::ScenarioFinished {
+        name,
+        passed: false,
+        outcome: Some(Outcome::Failed),
+        attempt: 1,
+        error: Some(first_line(&failure)),
+        failure: Some(Box::new(failure)),
+        duration_ms: 0.0,
+    });
+    Outcome::Failed
+}
