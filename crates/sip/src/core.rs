@@ -230,7 +230,7 @@ impl Core {
 
     /// How a server transaction's request came.
     pub fn flow_of_server(&self, id: ServerId) -> Option<Flow> {
-        self.transactions.servers.get(id.0).map(|server| server.way.flow)
+        self.transactions.servers.get(id.0).map(|server| server.flow)
     }
 
     /// The way of a client transaction; `None` until something was sent.

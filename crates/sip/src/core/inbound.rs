@@ -4,7 +4,7 @@ use bytes::Bytes;
 use callwright_sip_message::{Builder, Datagram, Message, Method, Problem, Via, classify};
 use callwright_wire::{Flow, SocketId, Time};
 
-use super::server::{Machine, Server};
+use super::server::{Machine, Server, way_back};
 use super::{ClientId, Core, CoreEvent, Direction, Malformed, Note, Seen, ServerId, TransactionId};
 use crate::arena::Slot;
 use crate::transaction::{Branch, InviteServer, NonInviteServer};
@@ -252,7 +252,8 @@ impl Core {
         }
         let slot = self.transactions.servers.insert(Server {
             machine,
-            way,
+            flow: way.flow,
+            way: way_back(way, via),
             key,
             merge,
             request: Some(message.clone()),

@@ -1,8 +1,8 @@
 //! Server transactions: from the request to its end.
 
 use bytes::Bytes;
-use callwright_sip_message::{Builder, HeaderName, Message};
-use callwright_wire::{Cause, SocketId, Time};
+use callwright_sip_message::{Builder, HeaderName, Message, Method, Via};
+use callwright_wire::{Cause, Flow, SocketId, Time};
 
 use super::{Core, CoreEvent, Due, Note, Outgoing, RespondError, ServerId, TransactionId, TransportError};
 use crate::arena::Slot;
@@ -14,6 +14,9 @@ use crate::transport::{Exit, Way, response_on_wire};
 #[derive(Debug)]
 pub(super) struct Server {
     pub(super) machine: Machine,
+    /// How the request came.
+    pub(super) flow: Flow,
+    /// How responses go.
     pub(super) way: Way,
     pub(super) key: ServerKey,
     pub(super) merge: Option<ServerKey>,
@@ -39,6 +42,15 @@ impl Machine {
             Machine::NonInvite(machine) => machine.is_pending(),
         }
     }
+}
+
+/// Where responses to a request go that came by `way` (RFC 3261 §18.2.2, RFC 3581 §4): by a stream back on it; else to the
+/// source, at its port where `rport` is there and at the port of sent-by where not.
+pub(super) fn way_back(mut way: Way, via: &Via) -> Way {
+    if !way.reliable() && via.rport().is_none() {
+        way.flow.remote.set_port(via.port_or_default());
+    }
+    way
 }
 
 impl Core {
@@ -69,7 +81,7 @@ impl Core {
             Exit::Socket(_) => way.flow.local,
             Exit::Connection(_) => self.sockets.stream_address(way.flow.transport, way.flow.local),
         };
-        let wire = response_on_wire(&response, request, way.flow.transport, local, way.flow.remote);
+        let wire = response_on_wire(&response, request, way.flow.transport, local, server.flow.remote);
         server.response = wire.clone();
         server.cause = cause.or(server.cause);
         if status >= 200 {
@@ -244,7 +256,7 @@ impl Core {
             return Ok(());
         };
         let trying = Outgoing::new(Builder::response_to(request, 100, "Trying").finish());
-        let flow = server.way.flow;
+        let flow = server.flow;
         server.response = response_on_wire(&trying, request, flow.transport, flow.local, flow.remote);
         self.send_response(now, slot, false)
     }
@@ -276,12 +288,9 @@ impl Core {
         status: u16,
         reason: &str,
     ) -> Option<u16> {
-        // Without Via there is no way back; an ACK is never answered (RFC 3261 §8.2.7, §17.1.1.3).
-        if request.via().is_err()
-            || request
-                .method()
-                .is_none_or(|m| m == callwright_sip_message::Method::Ack)
-        {
+        // Without Via there is no way back; an ACK is never answered (RFC 3261 §17.1.1.3).
+        let via = request.via().ok()?;
+        if request.method().is_none_or(|method| method == Method::Ack) {
             return None;
         }
         let tag = self.entropy.token(10);
@@ -297,7 +306,8 @@ impl Core {
             way.flow.local,
             way.flow.remote,
         );
-        self.transmit(now, way, &bytes, Note::default()).then_some(status)
+        self.transmit(now, &way_back(*way, &via), &bytes, Note::default())
+            .then_some(status)
     }
 
     /// ICMP says that nobody listens at `remote`: requests to it have failed (RFC 3261 §18.4).
