@@ -1,0 +1,7 @@
+//! WAV files, as bytes: who opens and closes the file is the caller.
+
+mod read;
+mod write;
+
+pub use read::{MAX_SECONDS, ReadError, read};
+pub use write::Recorder;
