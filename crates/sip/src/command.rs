@@ -134,6 +134,29 @@ pub struct Reason {
     pub text: Option<String>,
 }
 
+impl std::fmt::Display for Replaces {
+    /// The value of the header field.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{};to-tag={};from-tag={}", self.call_id, self.to_tag, self.from_tag)?;
+        if self.early_only { f.write_str(";early-only") } else { Ok(()) }
+    }
+}
+
+impl std::fmt::Display for Reason {
+    /// The value of the header field.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut reason = callwright_sip_message::header::Reason::new(&self.protocol, 0, "");
+        reason.params = callwright_sip_message::Params::NONE;
+        if let Some(cause) = self.cause {
+            reason.params.set("cause", cause);
+        }
+        if let Some(text) = &self.text {
+            reason.params.set("text", format_args!("\"{}\"", text.replace(['"', '\\'], "'")));
+        }
+        reason.fmt(f)
+    }
+}
+
 /// A call to place: [`Endpoint::invite`](crate::Endpoint::invite).
 #[derive(Clone, Debug)]
 pub struct Invite {

@@ -8,6 +8,8 @@ use callwright_sip_message::{Message, Uri};
 use callwright_wire::{BindError, Flow, SocketId, Transport};
 
 use crate::command::{Reason, Replaces};
+use crate::core::{Malformed, Seen};
+use crate::digest::AuthError;
 use crate::endpoint::{CallId, IdentityId, IncomingId, ReferId, RegistrationId, RequestId, SubscriptionId};
 
 /// Something that happened.
@@ -30,6 +32,24 @@ pub enum Event {
         transport: Transport,
         /// Why.
         error: BindError,
+    },
+    /// A message went out or came in: everything, retransmissions included. For traces.
+    Seen(Seen),
+    /// Bytes came that are no acceptable message.
+    Malformed {
+        /// How they came.
+        flow: Flow,
+        /// What is wrong with them.
+        error: Malformed,
+        /// The status of the response that was sent, if one was possible.
+        answered: Option<u16>,
+    },
+    /// A challenge (401 or 407) was not met; the event of the operation itself follows.
+    ChallengeUnmet {
+        /// Whose credentials were asked for.
+        identity: IdentityId,
+        /// Why they were not, or not again, sent.
+        error: AuthError,
     },
     /// Somebody calls. Answer by `progress`, `answer`, `reject` or `redirect`.
     IncomingCall(Box<IncomingCall>),

@@ -269,6 +269,11 @@ impl Client {
         }
     }
 
+    /// True once a server asked: then [`Client::authorize`] has something to say.
+    pub const fn has_sessions(&self) -> bool {
+        !self.sessions.is_empty()
+    }
+
     /// Forgets all nonces: the next request leaves without credentials.
     pub fn forget(&mut self) {
         self.sessions.clear();

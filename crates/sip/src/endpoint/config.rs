@@ -7,6 +7,8 @@ use callwright_sip_message::Method;
 /// Limits and defaults of an [`Endpoint`](crate::Endpoint).
 #[derive(Clone, Debug)]
 pub struct EndpointConfig {
+    /// The transport and transactions below.
+    pub core: crate::core::CoreConfig,
     /// `User-Agent` in requests, `Server` in responses; `None`: neither.
     pub product: Option<String>,
     /// What is allowed in `Allow`; any other registered method is answered 405, an unknown one 501.
@@ -29,6 +31,7 @@ pub struct EndpointConfig {
 impl Default for EndpointConfig {
     fn default() -> Self {
         EndpointConfig {
+            core: crate::core::CoreConfig::default(),
             product: Some(concat!("Callwright/", env!("CARGO_PKG_VERSION")).into()),
             allow: vec![
                 Method::Invite,
@@ -55,7 +58,7 @@ impl Default for EndpointConfig {
             .map(String::from)
             .to_vec(),
             answer_above: Vec::new(),
-            min_session: Duration::from_secs(90),
+            min_session: crate::session_timer::LEAST_INTERVAL,
             max_calls: 20_000,
             max_forks: 16,
             max_queued: 32,

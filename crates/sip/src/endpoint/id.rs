@@ -55,3 +55,8 @@ ids! {
     /// A subscription, of the subscriber's side.
     SubscriptionId "subscription",
 }
+
+impl IdentityId {
+    /// The identity of nobody: of a call that came for none of ours.
+    pub(crate) const NOBODY: IdentityId = IdentityId { index: u32::MAX, generation: 0 };
+}

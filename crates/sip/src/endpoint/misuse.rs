@@ -47,6 +47,12 @@ pub enum Misuse {
     /// A method that the endpoint sends by itself, by another operation.
     #[error("that method has an operation of its own, or is sent by the endpoint itself")]
     Method,
+    /// There are as many calls as may be.
+    #[error("there are {limit} calls already: end some, or raise `EndpointConfig::max_calls`")]
+    TooManyCalls {
+        /// The limit.
+        limit: usize,
+    },
     /// Too many operations of the call wait already.
     #[error("{limit} operations of the call wait already: the peer answers none of them")]
     QueueFull {

@@ -1,27 +1,45 @@
 //! The endpoint: dialogs, calls, registrations and subscriptions of one or many identities, over one core.
-//!
-//! The operations are declared here; none is carried out yet.
 
+mod calls;
+mod channel;
+mod client;
 mod config;
+mod dispatch;
 mod id;
+mod identity;
 mod misuse;
+mod reply;
+mod requests;
+mod server;
+mod slab;
+mod timer;
 
-use std::collections::VecDeque;
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 
-use bytes::Bytes;
-use callwright_wire::{Cause, Entropy, Input, Node, Output, Residue, SocketId, Time, Transport};
+use callwright_sip_message::Message;
+use callwright_wire::{Entropy, Input, Node, Output, Residue, SocketId, Time, Transport};
 
-use crate::command::{
-    Answer, DialogRequest, Hangup, Headers, Identity, Invite, OutsideRequest, Progress, Redirect, Refer, Registration,
-    Reject, Response, Subscribe,
-};
-use crate::event::Event;
+use crate::command::Identity;
+use crate::core::{Core, ServerId};
+use crate::event::{EndCause, Event};
+use crate::invite::Call;
+use crate::registration::Registered;
+use crate::subscription::Subscribed;
+
+use identity::Local;
+use requests::Received;
+use slab::Slab;
 
 pub use config::EndpointConfig;
 pub use id::{CallId, IdentityId, IncomingId, ReferId, RegistrationId, RequestId, SubscriptionId};
 pub use misuse::Misuse;
+pub use timer::{ACK_WAIT, PRACK_WAIT};
+
+pub(crate) use channel::{Channel, Owner, Purpose};
+pub(crate) use reply::{Reply, write_extra};
+pub(crate) use timer::UsageTimer;
 
 /// A SIP endpoint, client and server.
 ///
@@ -32,227 +50,231 @@ pub use misuse::Misuse;
 /// reliable provisional response is not acknowledged) waits, and is carried out in the order of the calls.
 #[derive(Debug)]
 pub struct Endpoint {
-    config: EndpointConfig,
-    entropy: Entropy,
-    outputs: VecDeque<Output<Event>>,
+    pub(crate) channel: Channel,
+    pub(crate) calls: Slab<CallId, Call>,
+    /// Which call an INVITE that has a server transaction belongs to.
+    invites: BTreeMap<ServerId, CallId>,
+    incoming: Slab<IncomingId, Received>,
+    pub(crate) registrations: Slab<RegistrationId, Registered>,
+    pub(crate) subscriptions: Slab<SubscriptionId, Subscribed>,
 }
 
 impl Endpoint {
     /// An endpoint that listens nowhere.
-    pub fn new(config: EndpointConfig, entropy: Entropy) -> Endpoint {
-        Endpoint { config, entropy, outputs: VecDeque::new() }
+    pub fn new(config: EndpointConfig, mut entropy: Entropy) -> Endpoint {
+        let mut seed = [0; 32];
+        entropy.fill(&mut seed);
+        let core = Core::new(config.core.clone(), callwright_wire::Seed::from_bytes(seed).derive("core").stream());
+        Endpoint {
+            channel: Channel::new(config, core, entropy),
+            calls: Slab::default(),
+            invites: BTreeMap::new(),
+            incoming: Slab::default(),
+            registrations: Slab::default(),
+            subscriptions: Slab::default(),
+        }
     }
 
     /// Opens a socket, or a listener for a stream transport; answered by [`Event::Listening`] or [`Event::ListenFailed`].
     /// Port 0: any.
     pub fn listen(&mut self, now: Time, transport: Transport, local: SocketAddr) -> SocketId {
-        SocketId(0)
+        let socket = self.channel.core.listen(transport, local);
+        self.settle(now);
+        socket
     }
 
-    /// Closes what `listen` opened.
-    pub fn unlisten(&mut self, now: Time, socket: SocketId) {}
+    /// The open sockets: number, transport, address.
+    pub fn listening(&self) -> impl Iterator<Item = (SocketId, Transport, SocketAddr)> {
+        self.channel.core.listening()
+    }
+
+    /// Ends everything at once: calls, registrations and subscriptions without a word to anybody, connections and sockets
+    /// closed. To end in order, hang up and unregister first.
+    pub fn shut_down(&mut self, now: Time) {
+        self.channel.core.shut_down();
+        self.channel.forget();
+        self.calls = Slab::default();
+        self.invites.clear();
+        self.incoming = Slab::default();
+        self.registrations = Slab::default();
+        self.subscriptions = Slab::default();
+        self.settle(now);
+    }
+
+    /// What the transport and the transactions below counted.
+    pub fn counters(&self) -> &crate::core::Counters {
+        self.channel.core.counters()
+    }
 
     /// Adds an identity.
     pub fn add_identity(&mut self, identity: Identity) -> IdentityId {
-        IdentityId { index: 0, generation: 0 }
+        self.channel.identities.insert(Local::new(identity))
     }
 
-    /// Changes an identity; calls that exist keep what they sent.
+    /// An identity as it was given.
+    pub fn identity(&self, id: IdentityId) -> Option<&Identity> {
+        self.channel.identities.get(id).map(|local| &local.identity)
+    }
+
+    /// Changes an identity; dialogs that exist keep what they have.
+    ///
+    /// # Errors
+    ///
+    /// When there is none of that handle.
     pub fn change_identity(&mut self, id: IdentityId, identity: Identity) -> Result<(), Misuse> {
-        Err(Misuse::Gone { what: "identity" })
+        let local = self.channel.identities.get_mut(id).ok_or(Misuse::Gone { what: "identity" })?;
+        *local = Local::new(identity);
+        Ok(())
     }
 
     /// Forgets an identity. Its calls, registrations and subscriptions go on without credentials: end them first.
-    pub fn remove_identity(&mut self, id: IdentityId) {}
-
-    /// Places a call. Its story is told by events, from [`Event::Progress`] to [`Event::Ended`].
-    pub fn invite(&mut self, now: Time, invite: Invite, cause: Option<Cause>) -> Result<CallId, Misuse> {
-        Err(Misuse::Gone { what: "identity" })
+    pub fn remove_identity(&mut self, id: IdentityId) {
+        self.channel.identities.remove(id);
     }
 
-    /// Sends a provisional response to an incoming call.
-    pub fn progress(&mut self, now: Time, call: CallId, progress: Progress, cause: Option<Cause>) -> Result<(), Misuse> {
-        Err(Misuse::Gone { what: "call" })
+    /// The identity that a request outside dialogs is for: by its Request-URI, else by its To.
+    pub(crate) fn identity_for(&self, message: &Message) -> Option<IdentityId> {
+        let uri = message.request_uri().ok();
+        let to = message.to().ok().map(|to| to.uri);
+        [uri, to].into_iter().flatten().find_map(|uri| {
+            self.channel.identities.iter().find(|(_, local)| local.is_at(&uri)).map(|(id, _)| id)
+        })
     }
 
-    /// Answers an incoming call with 200. A call that it replaces (RFC 3891) is ended.
-    pub fn answer(&mut self, now: Time, call: CallId, answer: Answer, cause: Option<Cause>) -> Result<(), Misuse> {
-        Err(Misuse::Gone { what: "call" })
+    /// A call that has not ended.
+    pub(crate) fn living(&self, call: CallId) -> Result<&Call, Misuse> {
+        self.calls.get(call).filter(|call| call.lives()).ok_or(Misuse::Gone { what: "call" })
     }
 
-    /// Refuses an incoming call with 400 to 699.
-    pub fn reject(&mut self, now: Time, call: CallId, reject: Reject, cause: Option<Cause>) -> Result<(), Misuse> {
-        Err(Misuse::Gone { what: "call" })
+    /// Does something with a call, and lets it go when that was the end of it.
+    pub(crate) fn with_call<R>(&mut self, id: CallId, act: impl FnOnce(&mut Call, &mut Channel) -> R) -> Option<R> {
+        let call = self.calls.get_mut(id)?;
+        let result = act(call, &mut self.channel);
+        if call.is_done() {
+            let tag = call.local_tag.clone();
+            self.calls.remove(id);
+            self.channel.owners.remove(&tag);
+            self.channel.refuse_refers_of(id);
+        }
+        Some(result)
     }
 
-    /// Refuses an incoming call with 3xx.
-    pub fn redirect(&mut self, now: Time, call: CallId, redirect: Redirect, cause: Option<Cause>) -> Result<(), Misuse> {
-        Err(Misuse::Gone { what: "call" })
-    }
-
-    /// Ends a call by what its state asks for: CANCEL, a refusal, or BYE. A BYE that must wait for the ACK waits
-    /// (RFC 3261 §15); other operations that wait are given up.
-    pub fn hangup(&mut self, now: Time, call: CallId, hangup: Hangup, cause: Option<Cause>) -> Result<(), Misuse> {
-        Err(Misuse::Gone { what: "call" })
-    }
-
-    /// Offers a change of the session by a re-INVITE; `None` asks the peer to offer. Waits while another is pending.
-    pub fn offer(
+    /// An operation of the API on a call.
+    fn operate(
         &mut self,
         now: Time,
-        call: CallId,
-        offer: Option<Bytes>,
-        headers: Headers,
-        cause: Option<Cause>,
+        id: CallId,
+        act: impl FnOnce(&mut Call, &mut Channel) -> Result<(), Misuse>,
     ) -> Result<(), Misuse> {
-        Err(Misuse::Gone { what: "call" })
+        self.living(id)?;
+        let result = self.with_call(id, act).unwrap_or(Err(Misuse::Gone { what: "call" }));
+        self.settle(now);
+        result
     }
 
-    /// Sends an UPDATE (RFC 3311), with an offer or without; in an early dialog too.
-    pub fn update(
-        &mut self,
-        now: Time,
-        call: CallId,
-        offer: Option<Bytes>,
-        headers: Headers,
-        cause: Option<Cause>,
-    ) -> Result<(), Misuse> {
-        Err(Misuse::Gone { what: "call" })
+    /// Hands the core's outputs on, and takes its events, until there are none.
+    pub(crate) fn settle(&mut self, now: Time) {
+        loop {
+            for (purpose, error) in std::mem::take(&mut self.channel.unsent) {
+                let error = error.to_string();
+                self.on_failure(now, purpose, EndCause::Transport { error });
+            }
+            let Some(output) = self.channel.core.poll_output() else {
+                if self.channel.unsent.is_empty() {
+                    return;
+                }
+                continue;
+            };
+            if let Some(event) = self.channel.pass(output) {
+                self.on_core_event(now, event);
+            }
+        }
     }
 
-    /// Answers an offer of the peer: [`Event::Offer`], or an offer in [`Event::Answered`], [`Event::Progress`] or
-    /// [`Event::OfferAnswered`]. When the peer asked for an offer, `description` is that offer. It travels in what the
-    /// carrier of the offer asks for: the 2xx, the ACK or the PRACK.
-    pub fn answer_offer(
-        &mut self,
-        now: Time,
-        call: CallId,
-        description: Bytes,
-        cause: Option<Cause>,
-    ) -> Result<(), Misuse> {
-        Err(Misuse::Gone { what: "call" })
+    /// Does what is due.
+    fn on_timer(&mut self, now: Time, timer: UsageTimer) {
+        match timer {
+            UsageTimer::RingExpires(id) => {
+                let hangup = crate::command::Hangup::default();
+                self.with_call(id, |call, channel| call.hang_up(channel, now, hangup, None));
+            }
+            UsageTimer::RepeatProgress(id) => {
+                self.with_call(id, |call, channel| call.repeat_progress(channel, now));
+            }
+            UsageTimer::RepeatReliable(id) => {
+                self.with_call(id, |call, channel| call.repeat_reliable(channel, now));
+            }
+            UsageTimer::AwaitPrack(id) => {
+                self.with_call(id, |call, channel| call.prack_missing(channel, now));
+            }
+            UsageTimer::RepeatAnswer(id) => {
+                self.with_call(id, |call, channel| call.repeat_answer(channel, now));
+            }
+            UsageTimer::AwaitAck(id) => {
+                self.with_call(id, |call, channel| call.ack_missing(channel, now));
+            }
+            UsageTimer::Glare(id) => {
+                self.with_call(id, |call, channel| call.glare_over(channel, now));
+            }
+            UsageTimer::SessionRefresh(id) => {
+                self.with_call(id, |call, channel| call.refresh_session(channel, now));
+            }
+            UsageTimer::SessionExpires(id) => {
+                let end = EndCause::SessionExpired;
+                let hangup = crate::command::Hangup::default();
+                self.with_call(id, |call, channel| call.leave(channel, now, end, hangup, None));
+            }
+            UsageTimer::ReferExpires(id) => self.refer_expired(now, id),
+            UsageTimer::Register(id) => self.send_register(now, id, None),
+            UsageTimer::BindingExpires(id) => self.binding_expired(id),
+            UsageTimer::Subscribe(id) => self.send_subscribe(now, id, None),
+            UsageTimer::SubscriptionExpires(id) => self.subscription_expired(now, id),
+            UsageTimer::AwaitNotify(id) => self.notify_missing(now, id),
+        }
     }
 
-    /// Refuses an offer of the peer, usually with 488. An offer in a 2xx cannot be refused: hang up instead.
-    pub fn reject_offer(&mut self, now: Time, call: CallId, reject: Reject, cause: Option<Cause>) -> Result<(), Misuse> {
-        Err(Misuse::Gone { what: "call" })
-    }
-
-    /// Asks the peer of an established call to call somebody else (RFC 3515).
-    pub fn refer(&mut self, now: Time, call: CallId, refer: Refer, cause: Option<Cause>) -> Result<ReferId, Misuse> {
-        Err(Misuse::Gone { what: "call" })
-    }
-
-    /// Takes a REFER with 202 (200 where no subscription is wanted) and a first NOTIFY of `100 Trying`.
-    pub fn accept_refer(&mut self, now: Time, refer: ReferId, cause: Option<Cause>) -> Result<(), Misuse> {
-        Err(Misuse::Gone { what: "REFER" })
-    }
-
-    /// Refuses a REFER with 400 to 699.
-    pub fn reject_refer(&mut self, now: Time, refer: ReferId, reject: Reject, cause: Option<Cause>) -> Result<(), Misuse> {
-        Err(Misuse::Gone { what: "REFER" })
-    }
-
-    /// Reports how far the call that a REFER asked for has got: its last status. From 200 on the report is the last
-    /// one, and the handle is gone.
-    pub fn notify_refer(
-        &mut self,
-        now: Time,
-        refer: ReferId,
-        status: u16,
-        reason: &str,
-        cause: Option<Cause>,
-    ) -> Result<(), Misuse> {
-        Err(Misuse::Gone { what: "REFER" })
-    }
-
-    /// Sends a request inside a call.
-    pub fn request(
-        &mut self,
-        now: Time,
-        call: CallId,
-        request: DialogRequest,
-        cause: Option<Cause>,
-    ) -> Result<RequestId, Misuse> {
-        Err(Misuse::Gone { what: "call" })
-    }
-
-    /// Sends a request outside any call.
-    pub fn send_request(
-        &mut self,
-        now: Time,
-        request: OutsideRequest,
-        cause: Option<Cause>,
-    ) -> Result<RequestId, Misuse> {
-        Err(Misuse::Gone { what: "identity" })
-    }
-
-    /// Answers a request of [`Event::Request`].
-    pub fn respond(
-        &mut self,
-        now: Time,
-        request: IncomingId,
-        response: Response,
-        cause: Option<Cause>,
-    ) -> Result<(), Misuse> {
-        Err(Misuse::Gone { what: "request" })
-    }
-
-    /// Registers, and refreshes by itself until `unregister`.
-    pub fn register(
-        &mut self,
-        now: Time,
-        registration: Registration,
-        cause: Option<Cause>,
-    ) -> Result<RegistrationId, Misuse> {
-        Err(Misuse::Gone { what: "identity" })
-    }
-
-    /// Sends the REGISTER of a registration again, now.
-    pub fn reregister(&mut self, now: Time, registration: RegistrationId, cause: Option<Cause>) -> Result<(), Misuse> {
-        Err(Misuse::Gone { what: "registration" })
-    }
-
-    /// Removes the binding. After [`RegistrationState::Unregistered`](crate::event::RegistrationState::Unregistered)
-    /// the handle is gone.
-    pub fn unregister(&mut self, now: Time, registration: RegistrationId, cause: Option<Cause>) -> Result<(), Misuse> {
-        Err(Misuse::Gone { what: "registration" })
-    }
-
-    /// Subscribes, and refreshes by itself until `unsubscribe`.
-    pub fn subscribe(&mut self, now: Time, subscribe: Subscribe, cause: Option<Cause>) -> Result<SubscriptionId, Misuse> {
-        Err(Misuse::Gone { what: "identity" })
-    }
-
-    /// Ends a subscription. After a [`SubscriptionState::Terminated`](crate::event::SubscriptionState::Terminated)
-    /// without `retry` the handle is gone.
-    pub fn unsubscribe(
-        &mut self,
-        now: Time,
-        subscription: SubscriptionId,
-        cause: Option<Cause>,
-    ) -> Result<(), Misuse> {
-        Err(Misuse::Gone { what: "subscription" })
-    }
 }
 
 impl Node for Endpoint {
     type Command = Infallible;
     type Event = Event;
 
-    fn handle_input(&mut self, now: Time, input: Input<Infallible>) {}
+    fn handle_input(&mut self, now: Time, input: Input<Infallible>) {
+        self.channel.core.handle_input(now, input);
+        self.settle(now);
+    }
 
-    fn handle_timeout(&mut self, now: Time) {}
+    fn handle_timeout(&mut self, now: Time) {
+        self.channel.core.handle_timeout(now);
+        self.settle(now);
+        while let Some(timer) = self.channel.timers.pop(now) {
+            self.on_timer(now, timer);
+            self.settle(now);
+        }
+    }
 
     fn poll_output(&mut self) -> Option<Output<Event>> {
-        self.outputs.pop_front()
+        self.channel.next_output()
     }
 
     fn poll_timeout(&self) -> Option<(Time, &'static str)> {
-        None
+        let usage = self.channel.timers.next();
+        let core = self.channel.core.poll_timeout();
+        match (core, usage) {
+            (Some(core), Some(usage)) => Some(if usage.0 < core.0 { usage } else { core }),
+            (core, usage) => core.or(usage),
+        }
     }
 
+    /// Dialogs are those of calls, of subscriptions, and of REFERs outside calls; a registration counts as none.
     fn residue(&self) -> Residue {
-        Residue::default()
+        let calls: usize = self.calls.iter().map(|(_, call)| call.dialogs().max(1)).sum();
+        let refers = self.channel.refers.iter().filter(|(_, refer)| refer.has_dialog()).count();
+        let own = Residue {
+            dialogs: calls + refers + self.subscriptions.len(),
+            timers: self.channel.timers.len(),
+            ..Residue::default()
+        };
+        own + self.channel.core.residue()
     }
 }

@@ -1,0 +1,316 @@
+//! What every usage sends through: the core, the timers, the events, the identities.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use callwright_sip_message::{Builder, HeaderName, Message, Method, Uri};
+use callwright_wire::{Cause, Entropy, Output, Time, TimerQueue, Transport};
+
+use super::config::EndpointConfig;
+use super::id::{CallId, IdentityId, ReferId, RegistrationId, RequestId, SubscriptionId};
+use super::identity::Local;
+use super::reply::Reply;
+use super::slab::Slab;
+use super::timer::UsageTimer;
+use crate::core::{ClientId, Core, CoreEvent, LocalContact, Outgoing, RequestError, ServerId, Target};
+use crate::dialog::Draft;
+use crate::event::Event;
+use crate::invite::Call;
+use crate::refer::Refer;
+
+/// Whom the response to a request is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// The INVITE that began a call.
+    Invite(CallId),
+    /// A re-INVITE.
+    Reinvite(CallId),
+    Update(CallId),
+    /// A PRACK, and which early dialog it was sent in.
+    Prack(CallId, u16),
+    Bye(CallId),
+    Refer(ReferId),
+    /// A NOTIFY about a REFER.
+    Notify(ReferId),
+    Request(RequestId),
+    Register(RegistrationId),
+    Subscribe(SubscriptionId),
+    /// The BYE of a dialog that nobody wanted: a second answer of a forked call.
+    Nobody,
+}
+
+/// Whose a local tag is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Owner {
+    Call(CallId),
+    Refer(ReferId),
+    Subscription(SubscriptionId),
+}
+
+/// A request that waits for its final response, or (INVITE) for more of them.
+#[derive(Clone, Debug)]
+pub(crate) struct Pending {
+    pub(crate) purpose: Purpose,
+    pub(crate) identity: IdentityId,
+    pub(crate) draft: Arc<Draft>,
+    pub(crate) cause: Option<Cause>,
+}
+
+/// The shared lower side of all usages.
+#[derive(Debug)]
+pub(crate) struct Channel {
+    pub(crate) config: EndpointConfig,
+    pub(crate) core: Core,
+    pub(crate) timers: TimerQueue<UsageTimer>,
+    pub(crate) entropy: Entropy,
+    pub(crate) identities: Slab<IdentityId, Local>,
+    pub(crate) owners: BTreeMap<Arc<str>, Owner>,
+    pub(crate) pending: BTreeMap<ClientId, Pending>,
+    pub(crate) refers: Slab<ReferId, Refer>,
+    /// Requests of the caller of the API, and the call of each.
+    pub(crate) requests: Slab<RequestId, Option<CallId>>,
+    /// Requests that the core did not take, to be told when the operation is done.
+    pub(crate) unsent: Vec<(Purpose, RequestError)>,
+    outputs: VecDeque<Output<Event>>,
+    allow: String,
+    accept: String,
+}
+
+/// The option tags of `Supported` in every request and response.
+const SUPPORTED: &str = "replaces, norefersub, timer";
+
+impl Channel {
+    pub(crate) fn new(config: EndpointConfig, core: Core, entropy: Entropy) -> Channel {
+        let allow = config.allow.iter().map(Method::as_str).collect::<Vec<_>>().join(", ");
+        let accept = config.accept.join(", ");
+        Channel {
+            config,
+            core,
+            timers: TimerQueue::default(),
+            entropy,
+            identities: Slab::default(),
+            owners: BTreeMap::new(),
+            pending: BTreeMap::new(),
+            refers: Slab::default(),
+            requests: Slab::default(),
+            unsent: Vec::new(),
+            outputs: VecDeque::new(),
+            allow,
+            accept,
+        }
+    }
+
+    /// Tells an event.
+    pub(crate) fn tell(&mut self, event: Event) {
+        self.outputs.push_back(Output::Event(event));
+    }
+
+    /// The next output.
+    pub(crate) fn next_output(&mut self) -> Option<Output<Event>> {
+        self.outputs.pop_front()
+    }
+
+    /// A tag for a local side, unique in this endpoint.
+    pub(crate) fn tag(&mut self) -> Arc<str> {
+        // 60 random bits: RFC 3261 §19.3 asks for 32.
+        self.entropy.token(12).into()
+    }
+
+    /// A Call-ID.
+    pub(crate) fn call_id(&mut self) -> Arc<str> {
+        self.entropy.token(20).into()
+    }
+
+    /// The value of Allow.
+    pub(crate) fn allow(&self) -> &str {
+        &self.allow
+    }
+
+    /// The value of Accept.
+    pub(crate) fn accept(&self) -> &str {
+        &self.accept
+    }
+
+    /// The value of Supported.
+    pub(crate) fn supported(&self, reliable: bool) -> String {
+        if reliable { format!("100rel, {SUPPORTED}") } else { SUPPORTED.to_owned() }
+    }
+
+    /// Sends a request, and remembers whom its responses are for. `None`: the core is full, which is told later.
+    pub(crate) fn send(
+        &mut self,
+        now: Time,
+        identity: IdentityId,
+        purpose: Purpose,
+        draft: Draft,
+        cause: Option<Cause>,
+    ) -> Option<ClientId> {
+        self.send_pending(now, Pending { purpose, identity, draft: Arc::new(draft), cause })
+    }
+
+    /// Sends a request once more, as after a challenge.
+    pub(crate) fn send_pending(&mut self, now: Time, mut pending: Pending) -> Option<ClientId> {
+        self.authorize(&mut pending);
+        let target = self.target(pending.identity, &pending.draft);
+        let outgoing = self.outgoing(pending.identity, &pending.draft);
+        match self.core.request(now, outgoing, target, pending.cause) {
+            Ok(id) => {
+                self.pending.insert(id, pending);
+                Some(id)
+            }
+            Err(error) => {
+                self.unsent.push((pending.purpose, error));
+                None
+            }
+        }
+    }
+
+    /// Writes a request.
+    pub(crate) fn outgoing(&self, identity: IdentityId, draft: &Draft) -> Outgoing {
+        let named = draft.extra.iter().any(|(name, _)| *name == HeaderName::Contact);
+        let builder = draft.write(self.config.product.as_deref());
+        if draft.contact && !named { self.with_contact(builder, Some(identity)) } else { builder.finish().into() }
+    }
+
+    fn with_contact(&self, builder: Builder, identity: Option<IdentityId>) -> Outgoing {
+        let local = identity.and_then(|identity| self.identities.get(identity)).map(|local| &local.identity);
+        match local.and_then(|identity| identity.contact.as_ref()) {
+            Some(uri) => builder.header(HeaderName::Contact, format_args!("<{uri}>")).finish().into(),
+            None => {
+                let user = local.and_then(|identity| identity.aor.user()).map(str::to_owned);
+                Outgoing::new(builder.finish()).with_contact(LocalContact { user, ..LocalContact::default() })
+            }
+        }
+    }
+
+    /// The next hop of a request (RFC 3261 §8.1.2): its first Route, else its Request-URI.
+    pub(crate) fn target(&self, identity: IdentityId, draft: &Draft) -> Target {
+        let hop = draft.routes.first().unwrap_or(&draft.uri).clone();
+        let transport = self.identities.get(identity).and_then(|local| local.identity.transport);
+        let flow = draft.flow.filter(|flow| {
+            // A connection serves the dialog only where it leads to the next hop; of a datagram flow the core takes the
+            // local side alone.
+            flow.transport == Transport::Udp || hop.host().ip() == Some(flow.remote.ip())
+        });
+        // What the URI says goes before the identity's habit: `transport=tcp` in a Contact or Route is the peer's wish.
+        let transport = if hop.transport().is_some() { None } else { transport };
+        Target::new(hop).with_transport(transport).with_flow(flow)
+    }
+
+    /// Answers a request; gives the bytes as they left, none when the transaction is over. `tag` is the local tag.
+    #[expect(clippy::too_many_arguments, reason = "each is another thing, and none belongs together")]
+    pub(crate) fn respond(
+        &mut self,
+        now: Time,
+        server: ServerId,
+        request: &Message,
+        identity: Option<IdentityId>,
+        tag: &str,
+        reply: &Reply,
+        cause: Option<Cause>,
+    ) -> Bytes {
+        let named = reply.extra.iter().any(|(name, _)| *name == HeaderName::Contact);
+        let builder = reply.write(request, tag, self.config.product.as_deref());
+        let outgoing =
+            if reply.contact && !named { self.with_contact(builder, identity) } else { builder.finish().into() };
+        self.core.respond(now, server, outgoing, cause).unwrap_or_default()
+    }
+
+    /// Answers a request inside a call.
+    pub(crate) fn answer(&mut self, now: Time, server: ServerId, request: &Message, call: &Call, reply: &Reply) {
+        self.respond(now, server, request, Some(call.identity), &call.local_tag, reply, None);
+    }
+
+    /// Answers a request outside any dialog.
+    pub(crate) fn answer_outside(&mut self, now: Time, server: ServerId, request: &Message, reply: &Reply) {
+        let tag = self.tag();
+        self.respond(now, server, request, None, &tag, reply, None);
+    }
+
+    /// What a server can do, for OPTIONS (RFC 3261 §11.2).
+    pub(crate) fn capabilities(&self) -> Reply {
+        Reply::new(200)
+            .with_contact()
+            .with(HeaderName::Allow, self.allow())
+            .with(HeaderName::Accept, self.accept())
+            .with(HeaderName::Supported, self.supported(true))
+            .with(HeaderName::AllowEvents, "refer, message-summary")
+    }
+
+    /// After a 2xx to INVITE only what further 2xx and their ACKs need is kept.
+    pub(crate) fn slim(&mut self, client: ClientId, status: u16) {
+        if !(200..300).contains(&status) {
+            return;
+        }
+        if let Some(pending) = self.pending.get_mut(&client) {
+            let kept = [HeaderName::Authorization, HeaderName::ProxyAuthorization];
+            let draft = Arc::make_mut(&mut pending.draft);
+            draft.headers.retain(|(name, _)| kept.contains(name));
+            draft.headers.shrink_to_fit();
+            draft.extra = Vec::new();
+            draft.body = None;
+        }
+    }
+
+    /// Refuses the REFERs of a call that were not answered: it is over.
+    pub(crate) fn refuse_refers_of(&mut self, call: CallId) {
+        let asked: Vec<_> =
+            self.refers.iter().filter(|(_, refer)| refer.call == Some(call)).map(|(id, _)| id).collect();
+        for id in asked {
+            self.refers.remove(id);
+        }
+    }
+
+    /// Forgets everything but identities.
+    pub(crate) fn forget(&mut self) {
+        self.timers = TimerQueue::default();
+        self.owners.clear();
+        self.pending.clear();
+        self.refers = Slab::default();
+        self.requests = Slab::default();
+    }
+
+    /// Hands an output of the core on; gives back what is an event of it.
+    pub(crate) fn pass(&mut self, output: Output<CoreEvent>) -> Option<CoreEvent> {
+        let output = match output {
+            Output::Event(event) => return Some(event),
+            Output::Bind { socket, local, usage } => Output::Bind { socket, local, usage },
+            Output::Unbind { socket } => Output::Unbind { socket },
+            Output::Datagram { socket, to, bytes, cause } => Output::Datagram { socket, to, bytes, cause },
+            Output::Connect { socket, local, remote, tls } => Output::Connect { socket, local, remote, tls },
+            Output::Stream { connection, bytes, cause } => Output::Stream { connection, bytes, cause },
+            Output::Close { connection } => Output::Close { connection },
+            Output::Resolve { query, question } => Output::Resolve { query, question },
+        };
+        self.outputs.push_back(output);
+        None
+    }
+
+    /// A request of the caller of the API has its final response, or never will.
+    pub(crate) fn request_over(&mut self, request: RequestId) {
+        self.requests.remove(request);
+    }
+
+    /// A request outside any dialog (RFC 3261 §8.1.1), and its local tag.
+    pub(crate) fn outside(&mut self, identity: IdentityId, method: Method, target: &Uri) -> Option<(Draft, Arc<str>)> {
+        let tag = self.tag();
+        let call_id = self.call_id();
+        let local = self.identities.get(identity)?;
+        let draft = Draft {
+            method,
+            uri: target.clone().without_headers(),
+            from: local.from(&tag).into(),
+            to: format!("<{}>", target.clone().without_headers()).into(),
+            call_id,
+            cseq: 1,
+            routes: local.routes(),
+            flow: None,
+            contact: false,
+            headers: Vec::new(),
+            extra: Vec::new(),
+            body: None,
+        };
+        Some((draft, tag))
+    }
+}

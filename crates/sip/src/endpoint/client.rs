@@ -1,0 +1,118 @@
+//! Requests that were challenged, and what they are sent again with (RFC 3261 §22).
+
+use std::sync::Arc;
+
+use callwright_sip_message::{HeaderName, Message};
+use callwright_wire::Time;
+
+use super::channel::{Channel, Pending, Purpose};
+use super::{Endpoint, IdentityId};
+use crate::core::ClientId;
+use crate::dialog::Draft;
+use crate::event::Event;
+
+impl Endpoint {
+    /// Sends a request again with credentials. False when it makes no sense, which is told.
+    pub(super) fn meet_challenge(&mut self, now: Time, id: ClientId, response: &Message) -> bool {
+        let Some(pending) = self.channel.pending.get(&id) else { return false };
+        // RFC 3261 §9.1: a call that is being given up is not tried again.
+        if let Purpose::Invite(call) = pending.purpose
+            && self.calls.get(call).is_none_or(|call| call.is_hanging_up())
+        {
+            return false;
+        }
+        let identity = pending.identity;
+        let request = pending.draft.write(None).finish();
+        let Channel { identities, entropy, .. } = &mut self.channel;
+        let Some(local) = identities.get_mut(identity) else { return false };
+        if let Err(error) = local.digest.challenged(&request, response, entropy) {
+            self.channel.tell(Event::ChallengeUnmet { identity, error });
+            return false;
+        }
+        let Some(mut pending) = self.channel.pending.remove(&id) else { return false };
+        // RFC 3261 §22.2: the same request with a higher CSeq.
+        let cseq = self.next_cseq(pending.purpose).unwrap_or(pending.draft.cseq + 1);
+        Arc::make_mut(&mut pending.draft).cseq = cseq;
+        let purpose = pending.purpose;
+        let Some(client) = self.channel.send_pending(now, pending) else { return true };
+        match purpose {
+            Purpose::Invite(call) => {
+                self.with_call(call, |call, _| call.invite_moved(client));
+            }
+            Purpose::Refer(refer) => {
+                if let Some(refer) = self.channel.refers.get_mut(refer) {
+                    refer.cseq = cseq;
+                }
+            }
+            Purpose::Reinvite(_)
+            | Purpose::Update(_)
+            | Purpose::Prack(..)
+            | Purpose::Bye(_)
+            | Purpose::Notify(_)
+            | Purpose::Request(_)
+            | Purpose::Register(_)
+            | Purpose::Subscribe(_)
+            | Purpose::Nobody => {}
+        }
+        true
+    }
+
+    /// The next number of the dialog that a request is sent in; `None` outside dialogs.
+    fn next_cseq(&mut self, purpose: Purpose) -> Option<u32> {
+        let call = match purpose {
+            // Early dialogs of a challenged INVITE are over, and the next ones begin at its number.
+            Purpose::Invite(_) | Purpose::Nobody => return None,
+            Purpose::Register(id) => return self.register_cseq(id),
+            Purpose::Subscribe(id) => return self.subscribe_cseq(id),
+            Purpose::Reinvite(call) | Purpose::Update(call) | Purpose::Bye(call) => call,
+            Purpose::Prack(call, number) => {
+                let call = self.calls.get_mut(call)?;
+                let fork = call.forks.iter_mut().find(|fork| fork.number == number)?;
+                return Some(fork.dialog.next_cseq());
+            }
+            Purpose::Refer(id) | Purpose::Notify(id) => {
+                let refer = self.channel.refers.get_mut(id)?;
+                if let Some(own) = refer.own_dialog() {
+                    return Some(own.next_cseq());
+                }
+                refer.call?
+            }
+            Purpose::Request(id) => self.channel.requests.get(id).copied()??,
+        };
+        self.calls.get_mut(call)?.main_mut().map(|fork| fork.dialog.next_cseq())
+    }
+}
+
+impl Channel {
+    /// Writes the credentials that the identity's servers have asked for so far into a request that is about to leave.
+    pub(super) fn authorize(&mut self, pending: &mut Pending) {
+        if let Some(local) = self.identities.get_mut(pending.identity) {
+            let draft = &pending.draft;
+            let body = draft.body.as_ref().map_or(&[][..], |body| &body.bytes);
+            if !local.digest.has_sessions() && !has_credentials(draft) {
+                return;
+            }
+            let credentials = local.digest.authorize(draft.method.as_str(), &draft.uri.to_string(), body);
+            let draft = Arc::make_mut(&mut pending.draft);
+            draft.headers.retain(|(name, _)| !is_credentials(name));
+            draft.headers.extend(credentials.into_iter().map(|(name, value)| (name, value.to_string())));
+        }
+    }
+
+    /// Takes the next nonce that a server gives.
+    pub(super) fn accepted(&mut self, identity: IdentityId, response: &Message) {
+        if let Some(local) = self.identities.get_mut(identity)
+            && response.has_header(HeaderName::AuthenticationInfo)
+        {
+            local.digest.accepted(response);
+        }
+    }
+}
+
+fn has_credentials(draft: &Draft) -> bool {
+    draft.headers.iter().any(|(name, _)| is_credentials(name))
+}
+
+fn is_credentials(name: &HeaderName) -> bool {
+    matches!(name, HeaderName::Authorization | HeaderName::ProxyAuthorization)
+}

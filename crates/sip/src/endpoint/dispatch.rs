@@ -1,0 +1,205 @@
+//! What the core tells, and whom it concerns.
+
+use callwright_sip_message::{Message, Method};
+use callwright_wire::{Flow, Time};
+
+use super::channel::{Owner, Purpose};
+use super::{CallId, Endpoint};
+use crate::core::{ClientId, CoreEvent, ServerId, TransactionId, TransportError};
+use crate::event::{EndCause, Event, Failure};
+use crate::timer::TimerName;
+
+impl Endpoint {
+    /// Takes an event of the core.
+    pub(super) fn on_core_event(&mut self, now: Time, event: CoreEvent) {
+        match event {
+            CoreEvent::Bound { socket, transport, local } => {
+                self.channel.tell(Event::Listening { socket, transport, local });
+            }
+            CoreEvent::BindFailed { socket, transport, error } => {
+                self.channel.tell(Event::ListenFailed { socket, transport, error });
+            }
+            CoreEvent::Request { id, message, flow, merged } => self.on_request(now, id, message, flow, merged),
+            CoreEvent::Ack { message, .. } => self.on_ack(now, &message),
+            CoreEvent::Cancel { invite, message, .. } => {
+                if let Some(call) = self.invites.get(&invite).copied() {
+                    self.with_call(call, |call, channel| call.on_cancel(channel, now, &message));
+                }
+            }
+            CoreEvent::Response { id, message, flow } => self.on_response(now, id, message, flow),
+            CoreEvent::StrayAnswer { message, .. } => self.on_stray_answer(now, &message),
+            CoreEvent::TimedOut { id, timer } => self.on_lost(now, id, lost_by_timer(timer)),
+            CoreEvent::TransportFailed { id, error } => self.on_lost(now, id, lost_by_transport(&error)),
+            CoreEvent::Ended { id } => self.on_transaction_ended(id),
+            CoreEvent::AckFailed { .. } => {}
+            CoreEvent::FlowClosed { flow, .. } => self.flow_closed(now, &flow),
+            CoreEvent::Seen(seen) => {
+                self.note_contact(&seen);
+                self.channel.tell(Event::Seen(seen));
+            }
+            CoreEvent::Malformed { flow, error, answered } => {
+                self.channel.tell(Event::Malformed { flow, error, answered });
+            }
+        }
+    }
+
+    fn on_ack(&mut self, now: Time, message: &Message) {
+        let (Some(tag), Ok(cseq)) = (message.to_tag(), message.cseq()) else { return };
+        let Some(Owner::Call(id)) = self.channel.owners.get(tag.as_str()).copied() else { return };
+        let (Ok(call_id), remote) = (message.call_id(), message.from_tag()) else { return };
+        self.with_call(id, |call, channel| {
+            if call.fork(call_id.as_str(), remote.as_deref().unwrap_or_default()).is_some() {
+                call.on_ack(channel, now, message, cseq.number);
+            }
+        });
+    }
+
+    fn on_response(&mut self, now: Time, id: ClientId, message: Message, flow: Flow) {
+        let status = message.status().unwrap_or_default();
+        if matches!(status, 401 | 407) && self.meet_challenge(now, id, &message) {
+            return;
+        }
+        let Some(pending) = self.channel.pending.get(&id).cloned() else { return };
+        // A 2xx to INVITE may come again, and from others too.
+        if status >= 300 || (status >= 200 && pending.draft.method != Method::Invite) {
+            self.channel.pending.remove(&id);
+        }
+        if (200..300).contains(&status) {
+            self.channel.accepted(pending.identity, &message);
+        }
+        let (draft, cause) = (pending.draft, pending.cause);
+        match pending.purpose {
+            Purpose::Invite(call) => {
+                let identity = pending.identity;
+                self.with_call(call, |call, channel| {
+                    call.on_invite_response(channel, now, draft, identity, message, flow, cause);
+                });
+                self.channel.slim(id, status);
+            }
+            Purpose::Reinvite(call) => {
+                self.with_call(call, |call, channel| call.on_change_response(channel, now, &draft, message, cause));
+                self.channel.slim(id, status);
+            }
+            Purpose::Update(call) => {
+                self.with_call(call, |call, channel| call.on_change_response(channel, now, &draft, message, cause));
+            }
+            Purpose::Prack(call, _) if status >= 200 => {
+                self.with_call(call, |call, channel| call.on_prack_response(channel, message));
+            }
+            Purpose::Bye(call) if status >= 200 => {
+                // RFC 3261 §15.1.1: 481 and 408 are an end too.
+                let agreed = status < 300 || crate::dialog::ends_dialog(status);
+                let failure = (!agreed).then(|| Failure::Response(message));
+                self.with_call(call, |call, channel| call.on_bye_over(channel, failure));
+            }
+            Purpose::Refer(refer) => self.on_refer_response(now, refer, message),
+            Purpose::Notify(refer) if status >= 200 => self.on_notify_response(refer, Some(status)),
+            Purpose::Request(request) => self.on_own_response(now, request, message),
+            Purpose::Register(registration) => self.on_register_response(now, registration, message, flow),
+            Purpose::Subscribe(subscription) => self.on_subscribe_response(now, subscription, &draft, message, flow),
+            Purpose::Prack(..) | Purpose::Bye(_) | Purpose::Notify(_) | Purpose::Nobody => {}
+        }
+    }
+
+    /// A 2xx to an INVITE whose transaction has ended, or never was.
+    fn on_stray_answer(&mut self, now: Time, message: &Message) {
+        let (Some(tag), Ok(cseq)) = (message.from_tag(), message.cseq()) else { return };
+        if let Some(Owner::Call(id)) = self.channel.owners.get(tag.as_str()).copied() {
+            self.with_call(id, |call, channel| call.repeat_ack(channel, now, cseq.number));
+        }
+    }
+
+    fn on_lost(&mut self, now: Time, id: TransactionId, end: EndCause) {
+        match id {
+            TransactionId::Client(id) => {
+                if let Some(pending) = self.channel.pending.remove(&id) {
+                    self.on_failure(now, pending.purpose, end);
+                }
+            }
+            // A response that nobody acknowledges, or that cannot be sent: the wait for the ACK to a 2xx has a timer of
+            // its own, and a refused call is over already.
+            TransactionId::Server(_) => {}
+        }
+    }
+
+    /// A request got no response.
+    pub(super) fn on_failure(&mut self, now: Time, purpose: Purpose, end: EndCause) {
+        match purpose {
+            Purpose::Invite(call) => {
+                self.with_call(call, |call, channel| call.end(channel, end));
+            }
+            Purpose::Reinvite(call) | Purpose::Update(call) => {
+                self.with_call(call, |call, channel| call.on_change_failed(channel, now, end));
+            }
+            Purpose::Bye(call) => {
+                let failure = failure(end);
+                self.with_call(call, |call, channel| call.on_bye_over(channel, Some(failure)));
+            }
+            Purpose::Refer(refer) => self.on_refer_failed(refer, failure(end)),
+            Purpose::Notify(refer) => self.on_notify_response(refer, None),
+            Purpose::Request(request) => self.on_own_failure(now, request, end),
+            Purpose::Register(registration) => self.on_register_failed(now, registration, &failure(end)),
+            Purpose::Subscribe(subscription) => self.on_subscribe_failed(now, subscription, &failure(end)),
+            // The INVITE that the PRACK belongs to has timers of its own.
+            Purpose::Prack(..) | Purpose::Nobody => {}
+        }
+    }
+
+    fn on_transaction_ended(&mut self, id: TransactionId) {
+        match id {
+            TransactionId::Client(id) => {
+                if let Some(pending) = self.channel.pending.remove(&id)
+                    && let Purpose::Invite(call) | Purpose::Reinvite(call) = pending.purpose
+                {
+                    // No more 2xx will come by it.
+                    let number = pending.draft.cseq;
+                    self.with_call(call, |call, _| {
+                        call.strays = Vec::new();
+                        call.ack = call.ack.take().filter(|ack| ack.cseq != number);
+                    });
+                }
+            }
+            TransactionId::Server(id) => {
+                self.invites.remove(&id);
+            }
+        }
+    }
+
+    /// Remembers which call an INVITE belongs to, for its CANCEL.
+    pub(super) fn note_invite(&mut self, server: ServerId, call: CallId) {
+        self.invites.insert(server, call);
+    }
+}
+
+fn lost_by_timer(timer: TimerName) -> EndCause {
+    EndCause::Timeout { timer: timer.as_str() }
+}
+
+fn lost_by_transport(error: &TransportError) -> EndCause {
+    match error {
+        TransportError::Cancelled => EndCause::Cancelled { remote: false, reason: None },
+        TransportError::Resolve(_)
+        | TransportError::Connection { .. }
+        | TransportError::Unreachable { .. }
+        | TransportError::NoSocket { .. }
+        | TransportError::NoRoute { .. }
+        | TransportError::Closed { .. }
+        | TransportError::Limit { .. } => EndCause::Transport { error: error.to_string() },
+    }
+}
+
+/// The same for a request that is no INVITE.
+fn failure(end: EndCause) -> Failure {
+    match end {
+        EndCause::Timeout { timer } => Failure::Timeout { timer },
+        EndCause::Transport { error } => Failure::Transport { error },
+        EndCause::Response(message) | EndCause::DialogGone(message) => Failure::Response(message),
+        EndCause::Rejected { .. }
+        | EndCause::RemoteBye { .. }
+        | EndCause::LocalBye
+        | EndCause::Cancelled { .. }
+        | EndCause::SessionExpired
+        | EndCause::Replaced { .. }
+        | EndCause::Protocol { .. } => Failure::CallEnded,
+    }
+}

@@ -1,0 +1,68 @@
+//! The timers of dialogs, calls, registrations and subscriptions.
+
+use callwright_wire::Timer;
+
+use super::id::{CallId, ReferId, RegistrationId, SubscriptionId};
+
+/// What can be due, and for whom.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum UsageTimer {
+    /// The caller gives up an unanswered call: its own `expires` (RFC 3261 §13.2.1).
+    RingExpires(CallId),
+    /// A provisional response is repeated against proxies that give up after three minutes (RFC 3261 §13.3.1.1).
+    RepeatProgress(CallId),
+    /// A reliable provisional response goes out again (RFC 3262 §3).
+    RepeatReliable(CallId),
+    /// No PRACK came: 64·T1 (RFC 3262 §3).
+    AwaitPrack(CallId),
+    /// A 2xx goes out again (RFC 3261 §13.3.1.4).
+    RepeatAnswer(CallId),
+    /// No ACK came: 64·T1 (RFC 3261 §13.3.1.4).
+    AwaitAck(CallId),
+    /// An offer is tried again after a 491 (RFC 3261 §14.1).
+    Glare(CallId),
+    /// This side refreshes the session (RFC 4028 §7.2).
+    SessionRefresh(CallId),
+    /// The session has run out (RFC 4028 §10).
+    SessionExpires(CallId),
+    /// The implicit subscription of a REFER has run out (RFC 3515 §2.4.4).
+    ReferExpires(ReferId),
+    /// A registration is refreshed, or tried again.
+    Register(RegistrationId),
+    /// A binding has run out.
+    BindingExpires(RegistrationId),
+    /// A subscription is refreshed, or asked for again.
+    Subscribe(SubscriptionId),
+    /// A subscription has run out.
+    SubscriptionExpires(SubscriptionId),
+    /// No NOTIFY came after SUBSCRIBE: Timer N, 64·T1 (RFC 6665 §4.1.2).
+    AwaitNotify(SubscriptionId),
+}
+
+impl Timer for UsageTimer {
+    fn name(&self) -> &'static str {
+        match self {
+            UsageTimer::RingExpires(_) => "Expires of INVITE",
+            UsageTimer::RepeatProgress(_) => "1xx each minute",
+            UsageTimer::RepeatReliable(_) => "reliable 1xx retransmission",
+            UsageTimer::AwaitPrack(_) => PRACK_WAIT,
+            UsageTimer::RepeatAnswer(_) => "2xx retransmission",
+            UsageTimer::AwaitAck(_) => ACK_WAIT,
+            UsageTimer::Glare(_) => "retry after 491",
+            UsageTimer::SessionRefresh(_) => "session refresh",
+            UsageTimer::SessionExpires(_) => "session expiration",
+            UsageTimer::ReferExpires(_) => "expiration of the subscription of a REFER",
+            UsageTimer::Register(_) => "registration refresh",
+            UsageTimer::BindingExpires(_) => "expiration of the binding",
+            UsageTimer::Subscribe(_) => "subscription refresh",
+            UsageTimer::SubscriptionExpires(_) => "expiration of the subscription",
+            UsageTimer::AwaitNotify(_) => "Timer N",
+        }
+    }
+}
+
+/// How the wait for the ACK to a 2xx is called: RFC 3261 §13.3.1.4 gives it the value of Timer H, but no letter.
+pub const ACK_WAIT: &str = "64*T1 for the ACK to a 2xx";
+
+/// How the wait for a PRACK is called (RFC 3262 §3).
+pub const PRACK_WAIT: &str = "64*T1 for the PRACK to a 1xx";

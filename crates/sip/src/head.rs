@@ -1,0 +1,44 @@
+//! What dialogs need of a message, read once.
+
+use std::sync::Arc;
+
+use callwright_sip_message::{CSeq, HeaderError, Message, NameAddr, Uri};
+
+/// The header fields that every dialog looks at.
+#[derive(Clone, Debug)]
+pub(crate) struct Head {
+    pub(crate) from: NameAddr,
+    pub(crate) to: NameAddr,
+    pub(crate) call_id: Arc<str>,
+    pub(crate) cseq: CSeq,
+    /// The first Contact.
+    pub(crate) contact: Option<Uri>,
+    /// Record-Route from top to bottom.
+    pub(crate) record_routes: Vec<Uri>,
+}
+
+impl Head {
+    /// Reads them. A broken Contact or Record-Route counts as absent.
+    ///
+    /// # Errors
+    ///
+    /// When From, To, Call-ID or CSeq is missing or broken.
+    pub(crate) fn of(message: &Message) -> Result<Head, HeaderError> {
+        Ok(Head {
+            from: message.from()?,
+            to: message.to()?,
+            call_id: message.call_id()?.as_str().into(),
+            cseq: message.cseq()?,
+            contact: message.contact().map(|contact| contact.uri),
+            record_routes: message.record_routes().filter_map(Result::ok).map(|route| route.uri).collect(),
+        })
+    }
+
+    pub(crate) fn to_tag(&self) -> Arc<str> {
+        self.to.tag().unwrap_or_default().into()
+    }
+
+    pub(crate) fn from_tag(&self) -> Arc<str> {
+        self.from.tag().unwrap_or_default().into()
+    }
+}

@@ -1,0 +1,130 @@
+//! How calls end (RFC 3261 §15, RFC 5057).
+
+use callwright_sip_message::{HeaderName, Message, Method};
+use callwright_wire::{Cause, Time};
+
+use super::call::{Call, Phase};
+use crate::command::{Hangup, Reject};
+use crate::core::ServerId;
+use crate::endpoint::{Channel, Purpose, Reply};
+use crate::event::{EndCause, Event, Failure};
+
+impl Call {
+    /// Ends the call as its state asks for; never while our 2xx has no ACK.
+    pub(crate) fn hang_up(&mut self, channel: &mut Channel, now: Time, hangup: Hangup, cause: Option<Cause>) {
+        match self.phase {
+            Phase::Calling(_) => self.cancel(channel, now, hangup, cause),
+            Phase::Ringing(_) => {
+                let mut headers = hangup.headers;
+                if let Some(reason) = &hangup.reason {
+                    headers.push((HeaderName::Reason, reason.to_string()));
+                }
+                let status = hangup.status.unwrap_or(486);
+                self.send_reject(channel, now, Reject { status, reason: None, headers }, cause);
+            }
+            Phase::Established => self.leave(channel, now, EndCause::LocalBye, hangup, cause),
+            Phase::Answered | Phase::Leaving | Phase::Over => {}
+        }
+    }
+
+    /// Sends BYE and tells the end.
+    pub(crate) fn leave(
+        &mut self,
+        channel: &mut Channel,
+        now: Time,
+        end: EndCause,
+        hangup: Hangup,
+        cause: Option<Cause>,
+    ) {
+        if !self.lives() {
+            return;
+        }
+        // A 2xx with an offer still wants its ACK, and one without an answer is all that there is (RFC 3261 §13.2.2.4).
+        if let Some(super::modify::Change::AckDue { draft }) = &self.change {
+            let draft = draft.clone();
+            self.change = None;
+            self.acknowledge(channel, now, &draft, None, cause);
+        }
+        self.withdraw_quietly(channel, now);
+        let Some(fork) = self.forks.first_mut() else {
+            self.end(channel, end);
+            return;
+        };
+        let mut draft = fork.dialog.draft(Method::Bye).with_extra(hangup.headers);
+        if let Some(reason) = &hangup.reason {
+            draft = draft.with(HeaderName::Reason, reason);
+        }
+        self.phase = Phase::Leaving;
+        self.unacked = None;
+        self.clear_timers(channel);
+        channel.send(now, self.identity, Purpose::Bye(self.id), draft, cause);
+        self.drop_queue(channel);
+        channel.tell(Event::Ended { call: self.id, cause: end });
+    }
+
+    /// Tells the end; nothing is sent.
+    pub(crate) fn end(&mut self, channel: &mut Channel, end: EndCause) {
+        if !self.lives() {
+            return;
+        }
+        self.phase = Phase::Over;
+        self.change = None;
+        self.unacked = None;
+        self.clear_timers(channel);
+        self.drop_queue(channel);
+        channel.tell(Event::Ended { call: self.id, cause: end });
+    }
+
+    /// A request inside the dialog was refused with a status that ends it (RFC 5057 §5.1).
+    pub(crate) fn dialog_gone(&mut self, channel: &mut Channel, now: Time, message: Message) {
+        match message.status() {
+            // The peer knows nothing of the dialog: a BYE would find nobody.
+            Some(481) => self.end(channel, EndCause::DialogGone(message)),
+            _ => self.leave(channel, now, EndCause::DialogGone(message), Hangup::default(), None),
+        }
+    }
+
+    /// A BYE of the peer (RFC 3261 §15.1.2).
+    pub(crate) fn on_bye(&mut self, channel: &mut Channel, now: Time, server: ServerId, message: Message, place: usize) {
+        channel.answer(now, server, &message, self, &Reply::new(200));
+        let reason = crate::reason::of(&message);
+        match self.phase {
+            // RFC 3261 §15.1.2: what is pending gets its 487.
+            Phase::Ringing(_) => {
+                self.refuse(channel, now, &Reply::new(487), None);
+                self.end(channel, EndCause::RemoteBye { reason, message });
+            }
+            // The BYE overtook the 2xx of that early dialog.
+            Phase::Calling(_) => {
+                if let Some(fork) = self.forks.get_mut(place) {
+                    fork.left = true;
+                }
+            }
+            Phase::Answered | Phase::Established => {
+                self.withdraw_quietly(channel, now);
+                self.end(channel, EndCause::RemoteBye { reason, message });
+            }
+            // The BYEs crossed (RFC 5407 §3.2.1): ours gets its own response.
+            Phase::Leaving | Phase::Over => {}
+        }
+    }
+
+    /// The end of our BYE.
+    pub(crate) fn on_bye_over(&mut self, channel: &mut Channel, failure: Option<Failure>) {
+        if !matches!(self.phase, Phase::Leaving) {
+            return;
+        }
+        self.phase = Phase::Over;
+        if let Some(failure) = failure {
+            channel.tell(Event::HangupFailed { call: self.id, failure });
+        }
+    }
+
+    /// Gives a pending request of the peer its 487 (RFC 3261 §15.1.2), without a word to the layer above.
+    fn withdraw_quietly(&mut self, channel: &mut Channel, now: Time) {
+        if let Some(super::modify::Change::Theirs(theirs)) = self.change.take() {
+            let identity = Some(self.identity);
+            channel.respond(now, theirs.server, &theirs.request, identity, &self.local_tag, &Reply::new(487), None);
+        }
+    }
+}

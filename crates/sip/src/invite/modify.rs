@@ -1,0 +1,511 @@
+//! Changes of an established session: re-INVITE (RFC 3261 §14) and UPDATE (RFC 3311), both ways, and their collisions.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use callwright_sip_message::{HeaderName, Message, Method};
+use callwright_wire::{Cause, Time};
+
+use super::call::{Call, Phase, Side};
+use super::exchange::{Collision, Exchange};
+use super::queue::{Operation, Waiting};
+use crate::body::description;
+use crate::command::{Body, Hangup, Headers, Reject};
+use crate::core::ServerId;
+use crate::dialog::Draft;
+use crate::endpoint::{Channel, Misuse, Purpose, Reply, UsageTimer};
+use crate::event::{Description, EndCause, Event, Failure, OfferCarrier};
+use crate::head::Head;
+use crate::session_timer::{Agreed, Asked};
+
+/// A change of the session that is under way.
+#[derive(Debug)]
+pub(crate) enum Change {
+    /// Our re-INVITE or UPDATE has no final response.
+    Ours {
+        /// What to try again after a 491.
+        again: Box<Operation>,
+        cause: Option<Cause>,
+    },
+    /// The 2xx to our INVITE carries an offer, and the ACK waits for our answer.
+    AckDue {
+        /// That INVITE.
+        draft: Arc<Draft>,
+    },
+    /// The peer's request waits for our answer.
+    Theirs(Box<Theirs>),
+    /// A 491 came: our offer waits for its next try (RFC 3261 §14.1).
+    Glare,
+}
+
+/// A request of the peer that waits for our answer.
+#[derive(Debug)]
+pub(crate) struct Theirs {
+    pub(crate) server: ServerId,
+    pub(crate) request: Message,
+    pub(crate) carrier: OfferCarrier,
+}
+
+impl Call {
+    /// Sends a re-INVITE.
+    pub(crate) fn send_reinvite(
+        &mut self,
+        channel: &mut Channel,
+        now: Time,
+        offer: Option<Bytes>,
+        headers: Headers,
+        cause: Option<Cause>,
+    ) {
+        let Some(fork) = self.forks.first_mut() else { return };
+        let draft = fork
+            .dialog
+            .draft(Method::Invite)
+            .with(HeaderName::Allow, channel.allow())
+            .with(HeaderName::Supported, channel.supported(true));
+        let mut draft = self.with_session_timer(draft).with_extra(headers.clone());
+        if let Some(offer) = &offer {
+            draft.body = Some(Body::new("application/sdp", offer.clone()));
+            self.open_offer(offer.clone());
+        }
+        let again = Box::new(Operation::Offer { offer, headers });
+        self.change = Some(Change::Ours { again, cause });
+        channel.send(now, self.identity, Purpose::Reinvite(self.id), draft, cause);
+    }
+
+    /// Sends an UPDATE.
+    pub(crate) fn send_update(
+        &mut self,
+        channel: &mut Channel,
+        now: Time,
+        offer: Option<Bytes>,
+        headers: Headers,
+        cause: Option<Cause>,
+    ) {
+        let Some(fork) = self.forks.first_mut() else { return };
+        let draft = fork
+            .dialog
+            .draft(Method::Update)
+            .with(HeaderName::Allow, channel.allow())
+            .with(HeaderName::Supported, channel.supported(false));
+        let mut draft = self.with_session_timer(draft).with_extra(headers.clone());
+        if let Some(offer) = &offer {
+            draft.body = Some(Body::new("application/sdp", offer.clone()));
+            self.open_offer(offer.clone());
+        }
+        let again = Box::new(Operation::Update { offer, headers });
+        self.change = Some(Change::Ours { again, cause });
+        channel.send(now, self.identity, Purpose::Update(self.id), draft, cause);
+    }
+
+    fn open_offer(&mut self, offer: Bytes) {
+        if let Some(fork) = self.forks.first_mut() {
+            fork.exchange.offer();
+        }
+        self.session.local = Some(offer);
+    }
+
+    /// RFC 4028 §7.4: each request that refreshes the target says the interval again.
+    fn with_session_timer(&self, draft: Draft) -> Draft {
+        match self.session.timer {
+            Some(agreed) if !matches!(self.phase, Phase::Calling(_) | Phase::Ringing(_)) => {
+                let value = format!("{};refresher={}", agreed.interval, agreed.refresher(true));
+                draft.with(HeaderName::SessionExpires, value)
+            }
+            Some(_) | None => draft,
+        }
+    }
+
+    /// Refreshes the session (RFC 4028 §7.4): by UPDATE where the peer allows it, else by a re-INVITE that offers what is agreed.
+    pub(crate) fn refresh_session(&mut self, channel: &mut Channel, now: Time) {
+        let operation = if self.session.peer_updates {
+            Operation::Update { offer: None, headers: Vec::new() }
+        } else {
+            Operation::Offer { offer: self.session.local.clone(), headers: Vec::new() }
+        };
+        // A full queue means a dead peer; then the expiration ends the session.
+        let _full = self.perform(channel, now, operation, None);
+    }
+
+    /// A response to our re-INVITE or UPDATE; no 401 or 407 that was met.
+    pub(crate) fn on_change_response(
+        &mut self,
+        channel: &mut Channel,
+        now: Time,
+        draft: &Arc<Draft>,
+        message: Message,
+        cause: Option<Cause>,
+    ) {
+        let status = message.status().unwrap_or_default();
+        let Ok(head) = Head::of(&message) else { return };
+        let invite = draft.method == Method::Invite;
+        if status < 200 {
+            return;
+        }
+        if !matches!(self.change, Some(Change::Ours { .. })) {
+            // The 2xx again, or the answer to a request that a BYE overtook: each 2xx to INVITE gets its ACK.
+            if invite && status < 300 {
+                match &self.ack {
+                    Some(ack) if ack.cseq == draft.cseq => self.repeat_ack(channel, now, head.cseq.number),
+                    Some(_) | None if !matches!(self.change, Some(Change::AckDue { .. })) => {
+                        self.acknowledge(channel, now, draft, None, cause);
+                    }
+                    Some(_) | None => {}
+                }
+            }
+            return;
+        }
+        match status {
+            ..300 => self.on_change_accepted(channel, now, draft, &head, message, cause),
+            491 => self.on_glare(channel, now),
+            _ => self.on_change_refused(channel, now, draft, status, message),
+        }
+    }
+
+    fn on_change_accepted(
+        &mut self,
+        channel: &mut Channel,
+        now: Time,
+        draft: &Arc<Draft>,
+        head: &Head,
+        message: Message,
+        cause: Option<Cause>,
+    ) {
+        let invite = draft.method == Method::Invite;
+        let Some(fork) = self.forks.first_mut() else { return };
+        fork.dialog.refresh_target(head);
+        let offered = fork.exchange.awaits_answer();
+        let body = description(&message);
+        let described = match (offered, body) {
+            (true, Some(answer)) => {
+                fork.exchange.settle();
+                Some(Description::Answer(answer))
+            }
+            // An empty re-INVITE: the 2xx must offer.
+            (false, Some(offer)) if invite && draft.body.is_none() => {
+                let taken = fork.exchange.take_offer(OfferCarrier::Invite);
+                taken.is_ok().then_some(Description::Offer(offer))
+            }
+            (true, None) => {
+                // RFC 3264 §4: an offer without an answer changes nothing.
+                fork.exchange.withdraw();
+                None
+            }
+            (false, _) => None,
+        };
+        self.learn(&message);
+        self.change = None;
+        let agreed = Agreed::as_client(Asked::by(&message));
+        let was = self.session.timer.is_some();
+        if agreed.is_some() || was {
+            self.restart_session_timer(channel, now, agreed);
+        }
+        match described {
+            Some(Description::Offer(_)) => self.change = Some(Change::AckDue { draft: draft.clone() }),
+            Some(Description::Answer(_) | Description::Preview(_)) | None if invite => {
+                self.acknowledge(channel, now, draft, None, cause);
+            }
+            Some(_) | None => {}
+        }
+        channel.tell(Event::OfferAnswered { call: self.id, description: described, message });
+        self.pump(channel, now);
+    }
+
+    fn on_change_refused(
+        &mut self,
+        channel: &mut Channel,
+        now: Time,
+        draft: &Arc<Draft>,
+        status: u16,
+        message: Message,
+    ) {
+        self.change = None;
+        if let Some(fork) = self.forks.first_mut()
+            && draft.body.is_some()
+        {
+            fork.exchange.withdraw();
+        }
+        if crate::dialog::ends_dialog(status) {
+            self.dialog_gone(channel, now, message);
+            return;
+        }
+        channel.tell(Event::OfferRejected { call: self.id, failure: Failure::Response(message) });
+        self.pump(channel, now);
+    }
+
+    /// Our re-INVITE or UPDATE got no response: RFC 3261 §14.1 ends the dialog then.
+    pub(crate) fn on_change_failed(&mut self, channel: &mut Channel, now: Time, end: EndCause) {
+        self.leave(channel, now, end, Hangup::default(), None);
+    }
+
+    /// 491: both sides offered at the same time. The offer is tried again after a random time that differs between the sides
+    /// (RFC 3261 §14.1), in steps of 10 ms.
+    fn on_glare(&mut self, channel: &mut Channel, now: Time) {
+        let Some(Change::Ours { again, cause }) = self.change.take() else { return };
+        if let Some(fork) = self.forks.first_mut()
+            && fork.exchange.awaits_answer()
+        {
+            fork.exchange.withdraw();
+        }
+        self.queue.push_front(Waiting { operation: *again, cause });
+        self.change = Some(Change::Glare);
+        let wait = match self.side {
+            // The owner of the Call-ID: 2.1 s to 4 s.
+            Side::Caller => 2_100 + 10 * channel.entropy.below(191),
+            // The other side: 0 s to 2 s.
+            Side::Callee => 10 * channel.entropy.below(201),
+        };
+        channel.timers.set(UsageTimer::Glare(self.id), now + Duration::from_millis(wait));
+    }
+
+    /// The wait after a 491 is over.
+    pub(crate) fn glare_over(&mut self, channel: &mut Channel, now: Time) {
+        if matches!(self.change, Some(Change::Glare)) {
+            self.change = None;
+        }
+        self.pump(channel, now);
+    }
+
+    /// A re-INVITE of the peer (RFC 3261 §14.2).
+    pub(crate) fn on_reinvite(&mut self, channel: &mut Channel, now: Time, server: ServerId, message: Message) {
+        if !matches!(self.phase, Phase::Answered | Phase::Established) {
+            // An INVITE inside a dialog that is still early on our side as callee: the first one is pending.
+            self.refuse_collision(channel, now, server, &message, self.pending_collision());
+            return;
+        }
+        // RFC 5407 §3.1.5: our offer in the 2xx waits for the answer in the ACK.
+        let collision = match (&self.change, self.exchange()) {
+            (Some(Change::Ours { .. } | Change::AckDue { .. }), _) => Some(Collision::Ours),
+            (Some(Change::Theirs(_)), _) => Some(Collision::Theirs),
+            (Some(Change::Glare) | None, Exchange::LocalOffer { .. }) => Some(Collision::Ours),
+            (Some(Change::Glare) | None, Exchange::RemoteOffer { .. }) => Some(Collision::Theirs),
+            (Some(Change::Glare) | None, Exchange::Stable { .. }) => None,
+        };
+        if let Some(collision) = collision {
+            self.refuse_collision(channel, now, server, &message, collision);
+            return;
+        }
+        // RFC 5407 §3.1.4: the ACK of the first INVITE was lost, yet the peer, who sends a new one, knows of our 2xx.
+        if self.unacked.is_some() {
+            self.unacked = None;
+            channel.timers.clear(UsageTimer::RepeatAnswer(self.id));
+            channel.timers.clear(UsageTimer::AwaitAck(self.id));
+            if matches!(self.phase, Phase::Answered) {
+                self.phase = Phase::Established;
+                channel.tell(Event::Confirmed { call: self.id, description: None });
+            }
+        }
+        self.take_change(channel, now, server, message, OfferCarrier::Invite);
+    }
+
+    /// An UPDATE of the peer (RFC 3311 §5.2).
+    pub(crate) fn on_update(&mut self, channel: &mut Channel, now: Time, server: ServerId, message: Message) {
+        if description(&message).is_none() {
+            self.answer_update(channel, now, server, message);
+            return;
+        }
+        let collision = match (&self.change, self.exchange()) {
+            (Some(Change::Theirs(_)), _) | (_, Exchange::RemoteOffer { .. }) => Some(Collision::Theirs),
+            (Some(Change::Ours { again, .. }), _) if again.offers() => Some(Collision::Ours),
+            (_, Exchange::LocalOffer { .. }) => Some(Collision::Ours),
+            (_, Exchange::Stable { .. }) => None,
+        };
+        match collision {
+            Some(collision) => self.refuse_collision(channel, now, server, &message, collision),
+            None => self.take_change(channel, now, server, message, OfferCarrier::Update),
+        }
+    }
+
+    fn take_change(
+        &mut self,
+        channel: &mut Channel,
+        now: Time,
+        server: ServerId,
+        message: Message,
+        carrier: OfferCarrier,
+    ) {
+        let asked = Asked::by(&message);
+        if let Err(min) = asked.refuse_below(channel.config.min_session) {
+            channel.answer(now, server, &message, self, &Reply::new(422).with(HeaderName::MinSe, min));
+            return;
+        }
+        self.learn(&message);
+        let Some(fork) = self.forks.first_mut() else { return };
+        if let Ok(head) = Head::of(&message) {
+            fork.dialog.refresh_target(&head);
+        }
+        let offer = description(&message);
+        if offer.is_some() && fork.exchange.take_offer(carrier).is_err() {
+            return;
+        }
+        let theirs = Theirs { server, request: message.clone(), carrier };
+        self.change = Some(Change::Theirs(Box::new(theirs)));
+        channel.tell(Event::Offer { call: self.id, offer, carrier, message });
+    }
+
+    /// An UPDATE without an offer refreshes the session and the target.
+    fn answer_update(&mut self, channel: &mut Channel, now: Time, server: ServerId, message: Message) {
+        let asked = Asked::by(&message);
+        if let Err(min) = asked.refuse_below(channel.config.min_session) {
+            channel.answer(now, server, &message, self, &Reply::new(422).with(HeaderName::MinSe, min));
+            return;
+        }
+        self.learn(&message);
+        if let (Some(fork), Ok(head)) = (self.forks.first_mut(), Head::of(&message)) {
+            fork.dialog.refresh_target(&head);
+        }
+        let agreed = Agreed::as_server(asked, None);
+        let reply = self.session_reply(channel, 200, asked, agreed);
+        channel.answer(now, server, &message, self, &reply);
+        if agreed.is_some() || self.session.timer.is_some() {
+            self.restart_session_timer(channel, now, agreed);
+        }
+    }
+
+    fn pending_collision(&self) -> Collision {
+        match self.phase {
+            Phase::Calling(_) => Collision::Ours,
+            Phase::Ringing(_) | Phase::Answered | Phase::Established | Phase::Leaving | Phase::Over => {
+                Collision::Theirs
+            }
+        }
+    }
+
+    fn refuse_collision(
+        &self,
+        channel: &mut Channel,
+        now: Time,
+        server: ServerId,
+        message: &Message,
+        collision: Collision,
+    ) {
+        let reply = match collision {
+            Collision::Ours => Reply::new(491),
+            // RFC 3261 §14.2: 0 to 10 s, at random.
+            Collision::Theirs => Reply::new(500).with(HeaderName::RetryAfter, channel.entropy.below(11)),
+        };
+        channel.answer(now, server, message, self, &reply);
+    }
+
+    /// Answers the peer's offer, or offers where the peer asked for it.
+    pub(crate) fn answer_theirs(
+        &mut self,
+        channel: &mut Channel,
+        now: Time,
+        body: Bytes,
+        cause: Option<Cause>,
+    ) -> Result<(), Misuse> {
+        match self.change.take() {
+            Some(Change::AckDue { draft }) => {
+                self.session.local = Some(body.clone());
+                self.acknowledge(channel, now, &draft, Some(body), cause);
+            }
+            Some(Change::Theirs(theirs)) => self.send_theirs(channel, now, *theirs, body, cause),
+            other => {
+                self.change = other;
+                let due = self.forks.iter_mut().position(|fork| fork.prack_due.is_some());
+                let Some(place) = due else { return Err(Misuse::NoOffer) };
+                let Some(rack) = self.forks[place].prack_due.take() else { return Err(Misuse::NoOffer) };
+                self.session.local = Some(body.clone());
+                self.send_prack(channel, now, place, rack, Some(body), cause);
+            }
+        }
+        self.pump(channel, now);
+        Ok(())
+    }
+
+    fn send_theirs(&mut self, channel: &mut Channel, now: Time, theirs: Theirs, body: Bytes, cause: Option<Cause>) {
+        let Theirs { server, request, carrier } = theirs;
+        self.session.local = Some(body.clone());
+        if let Some(fork) = self.forks.first_mut() {
+            if fork.exchange.owes_answer() {
+                fork.exchange.settle();
+            } else {
+                fork.exchange.offer();
+            }
+        }
+        let asked = Asked::by(&request);
+        let agreed = Agreed::as_server(asked, None);
+        let mut reply = match carrier {
+            OfferCarrier::Invite | OfferCarrier::Update => self.session_reply(channel, 200, asked, agreed),
+            OfferCarrier::Prack | OfferCarrier::Provisional => Reply::new(200),
+        };
+        reply.body = Some(Body::new("application/sdp", body));
+        let wire =
+            channel.respond(now, server, &request, Some(self.identity), &self.local_tag, &reply, cause);
+        match carrier {
+            OfferCarrier::Invite => {
+                let cseq = request.cseq().map_or(0, |cseq| cseq.number);
+                self.await_ack(channel, now, server, wire, cseq, cause);
+            }
+            OfferCarrier::Update | OfferCarrier::Prack | OfferCarrier::Provisional => {}
+        }
+        if carrier != OfferCarrier::Prack && (agreed.is_some() || self.session.timer.is_some()) {
+            self.restart_session_timer(channel, now, agreed);
+        }
+    }
+
+    /// Refuses the peer's offer: what was agreed before stays (RFC 3261 §14.2).
+    pub(crate) fn refuse_theirs(
+        &mut self,
+        channel: &mut Channel,
+        now: Time,
+        reject: Reject,
+        cause: Option<Cause>,
+    ) -> Result<(), Misuse> {
+        match self.change.take() {
+            Some(Change::Theirs(theirs)) => {
+                let reply = Reply::new(reject.status).with_reason(reject.reason).with_extra(reject.headers);
+                let identity = Some(self.identity);
+                channel.respond(now, theirs.server, &theirs.request, identity, &self.local_tag, &reply, cause);
+                self.withdraw_exchange();
+                self.pump(channel, now);
+                Ok(())
+            }
+            other => {
+                self.change = other;
+                Err(Misuse::NoOffer)
+            }
+        }
+    }
+
+    /// The peer cancelled its re-INVITE, or the call ends under it: 487.
+    pub(crate) fn withdraw_theirs(&mut self, channel: &mut Channel, now: Time) {
+        match self.change.take() {
+            Some(Change::Theirs(theirs)) => {
+                let reply = Reply::new(487);
+                let identity = Some(self.identity);
+                channel.respond(now, theirs.server, &theirs.request, identity, &self.local_tag, &reply, None);
+                self.withdraw_exchange();
+                if self.lives() {
+                    channel.tell(Event::OfferWithdrawn { call: self.id });
+                    self.pump(channel, now);
+                }
+            }
+            other => self.change = other,
+        }
+    }
+
+    fn withdraw_exchange(&mut self) {
+        if let Some(fork) = self.forks.first_mut()
+            && fork.exchange.owes_answer()
+        {
+            fork.exchange.withdraw();
+        }
+    }
+}
+
+impl Operation {
+    /// True for a request that carries an offer or asks for one.
+    fn offers(&self) -> bool {
+        match self {
+            Operation::Offer { .. } => true,
+            Operation::Update { offer, .. } => offer.is_some(),
+            Operation::Progress(_)
+            | Operation::Answer(_)
+            | Operation::Request(..)
+            | Operation::Refer(..)
+            | Operation::Hangup(_) => false,
+        }
+    }
+}
