@@ -1,0 +1,576 @@
+//! A fleet: the user agents of one process and the media plane that they share, as one node.
+
+mod routes;
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use callwright_media::plane::{Plane, PlaneConfig, Stats};
+use callwright_wire::{
+    Cause, Epoch, Input, Node, Output, PacketNode, Residue, Seed, SocketId, Time, Timer, TimerQueue,
+};
+
+use crate::account::Account;
+use crate::call::CallKey;
+use crate::media_host::{FIRST_SOCKET, MediaHost, PortRequest};
+use crate::trace::TraceLimits;
+use crate::user_agent::{
+    Change, Context, Heard, ListenFor, ListenerId, OWN_QUERY, RequestKey, Seeds, UserAgent, UserAgentId,
+};
+use crate::verb::{ArmedResponse, Audio, Done, FreeRequest, VerbError};
+use routes::Routes;
+
+/// Settings of a fleet.
+#[derive(Clone, Debug)]
+pub struct FleetConfig {
+    /// When the world started: RTCP carries calendar time.
+    pub epoch: Epoch,
+    /// The seed of tags, branches, Call-IDs and SSRCs.
+    pub seed: Seed,
+    /// The seed of SRTP keys: in the real world from the operating system, whatever the seed of the run.
+    pub key_seed: Seed,
+    /// How much of its messages each user agent keeps.
+    pub trace: TraceLimits,
+}
+
+/// A change of one user agent.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FleetEvent {
+    /// Whose.
+    pub user_agent: UserAgentId,
+    /// What changed.
+    pub change: Change,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Wake(UserAgentId);
+
+impl Timer for Wake {
+    fn name(&self) -> &'static str {
+        "user agent"
+    }
+}
+
+/// Thousands of user agents and one media plane. See [`Node`] for how it is driven; its operations are methods, to be
+/// followed by draining, as after any mutation.
+#[derive(Debug)]
+pub struct Fleet {
+    config: FleetConfig,
+    user_agents: Vec<Option<Box<UserAgent>>>,
+    started: u32,
+    media: MediaHost,
+    routes: Routes,
+    wakes: TimerQueue<Wake>,
+    outputs: VecDeque<Output<FleetEvent>>,
+    /// The time of the last mutation.
+    now: Time,
+}
+
+impl Fleet {
+    /// A fleet without user agents.
+    pub fn new(now: Time, config: FleetConfig) -> Self {
+        let plane = Plane::new(now, PlaneConfig { epoch: config.epoch });
+        let entropy = config.seed.derive("media").stream();
+        Fleet {
+            media: MediaHost::new(plane, entropy),
+            config,
+            user_agents: Vec::new(),
+            started: 0,
+            routes: Routes::default(),
+            wakes: TimerQueue::default(),
+            outputs: VecDeque::new(),
+            now,
+        }
+    }
+
+    /// Brings a user agent up. `name` tells it apart in the derivation of its randomness; [`Change::Started`] or
+    /// [`Change::StartFailed`] follows.
+    pub fn start(&mut self, now: Time, name: &str, account: Account) -> UserAgentId {
+        let id = UserAgentId(self.started);
+        self.started += 1;
+        let seed = self.config.seed.derive(&format!("user agent {} {name}", id.0));
+        let seeds = Seeds {
+            signalling: seed.derive("signalling").stream(),
+            own: seed.derive("own").stream(),
+            keys: self
+                .config
+                .key_seed
+                .derive(&format!("keys {} {name}", id.0))
+                .stream(),
+        };
+        let user_agent = UserAgent::new(id, account, seeds, self.config.trace);
+        self.user_agents.push(Some(Box::new(user_agent)));
+        self.with(now, id, None, |user_agent, ctx| user_agent.begin(ctx));
+        id
+    }
+
+    /// Takes a user agent away with everything that it still holds. After [`Change::Closed`] nothing is lost by it.
+    pub fn remove(&mut self, now: Time, id: UserAgentId) {
+        let Some(mut user_agent) = self.user_agents.get_mut(id.0 as usize).and_then(Option::take) else {
+            return;
+        };
+        let mut ctx = Context {
+            now,
+            cause: None,
+            media: &mut self.media,
+        };
+        user_agent.drop_media(&mut ctx);
+        self.wakes.clear(Wake(id));
+        for output in self.routes.forget(id) {
+            self.outputs.push_back(output);
+        }
+        self.drain_ports();
+    }
+
+    /// A user agent; `None` when it was removed.
+    pub fn user_agent(&self, id: UserAgentId) -> Option<&UserAgent> {
+        self.user_agents.get(id.0 as usize)?.as_deref()
+    }
+
+    /// The media plane: its lateness and counters.
+    pub fn plane(&self) -> &Plane {
+        self.media.plane()
+    }
+
+    /// Mutates a user agent, and takes what comes out of it.
+    fn with<R>(
+        &mut self,
+        now: Time,
+        id: UserAgentId,
+        cause: Option<Cause>,
+        mutate: impl FnOnce(&mut UserAgent, &mut Context<'_>) -> R,
+    ) -> Option<R> {
+        self.now = now;
+        let user_agent = self.user_agents.get_mut(id.0 as usize)?.as_deref_mut()?;
+        let mut ctx = Context {
+            now,
+            cause,
+            media: &mut self.media,
+        };
+        let result = mutate(user_agent, &mut ctx);
+        while let Some(output) = user_agent.poll_output() {
+            self.outputs.push_back(self.routes.outward(id, output));
+        }
+        match user_agent.poll_timeout() {
+            Some((at, _)) => {
+                if self.wakes.at(Wake(id)) != Some(at) {
+                    self.wakes.set(Wake(id), at);
+                }
+            }
+            None => self.wakes.clear(Wake(id)),
+        }
+        self.drain_ports();
+        Some(result)
+    }
+
+    fn verb(
+        &mut self,
+        now: Time,
+        id: UserAgentId,
+        cause: Option<Cause>,
+        verb: impl FnOnce(&mut UserAgent, &mut Context<'_>) -> Result<Done, VerbError>,
+    ) -> Result<Done, VerbError> {
+        self.with(now, id, cause, verb).unwrap_or(Err(VerbError::Closing))
+    }
+
+    fn drain_ports(&mut self) {
+        while let Some(request) = self.media.poll_request() {
+            self.outputs.push_back(match request {
+                PortRequest::Bind { rtp, local, usage } => Output::Bind {
+                    socket: rtp,
+                    local,
+                    usage,
+                },
+                PortRequest::Unbind { rtp } => Output::Unbind { socket: rtp },
+            });
+        }
+    }
+
+    fn drain_media_events(&mut self) {
+        let now = self.now;
+        while let Some((session, event)) = self.media.plane_mut().poll_event() {
+            if let Some((id, call)) = self.media.owner(session) {
+                self.with(now, id, None, |user_agent, ctx| {
+                    user_agent.handle_media_event(ctx, call, event)
+                });
+            }
+        }
+    }
+}
+
+/// What a user agent can be told. `call` is the call that is meant; `None`: the one that the verb means by itself.
+/// `cause` is attached to every message that follows.
+///
+/// Every one of these fails with [`VerbError`] when it cannot be carried out, never for what a peer decides.
+#[expect(clippy::missing_errors_doc, reason = "said once, above")]
+impl Fleet {
+    /// Registers, or registers again now.
+    pub fn register(&mut self, now: Time, id: UserAgentId, cause: Option<Cause>) -> Result<Done, VerbError> {
+        self.verb(now, id, cause, |user_agent, ctx| user_agent.register(ctx))
+    }
+
+    /// Takes the binding back.
+    pub fn unregister(
+        &mut self,
+        now: Time,
+        id: UserAgentId,
+        cause: Option<Cause>,
+    ) -> Result<Done, VerbError> {
+        self.verb(now, id, cause, |user_agent, ctx| user_agent.unregister(ctx))
+    }
+
+    /// Places a call.
+    pub fn dial(
+        &mut self,
+        now: Time,
+        id: UserAgentId,
+        target: &str,
+        headers: &[(String, String)],
+        cause: Option<Cause>,
+    ) -> Result<Done, VerbError> {
+        self.verb(now, id, cause, |user_agent, ctx| {
+            user_agent.dial(ctx, target, headers)
+        })
+    }
+
+    /// Answers the newest incoming call that rings.
+    pub fn accept(
+        &mut self,
+        now: Time,
+        id: UserAgentId,
+        call: Option<CallKey>,
+        cause: Option<Cause>,
+    ) -> Result<Done, VerbError> {
+        self.verb(now, id, cause, |user_agent, ctx| user_agent.accept(ctx, call))
+    }
+
+    /// Ends the newest call that rings, else the newest established; passes with a note when there is none.
+    pub fn hangup(
+        &mut self,
+        now: Time,
+        id: UserAgentId,
+        call: Option<CallKey>,
+        cause: Option<Cause>,
+    ) -> Result<Done, VerbError> {
+        self.verb(now, id, cause, |user_agent, ctx| user_agent.hangup(ctx, call))
+    }
+
+    /// Rejects the newest incoming call that rings: status 300 to 699.
+    pub fn reject(
+        &mut self,
+        now: Time,
+        id: UserAgentId,
+        call: Option<CallKey>,
+        status: u16,
+        reason: Option<String>,
+        cause: Option<Cause>,
+    ) -> Result<Done, VerbError> {
+        self.verb(now, id, cause, |user_agent, ctx| {
+            user_agent.reject(ctx, call, status, reason)
+        })
+    }
+
+    /// Holds the newest established call.
+    pub fn hold(
+        &mut self,
+        now: Time,
+        id: UserAgentId,
+        call: Option<CallKey>,
+        cause: Option<Cause>,
+    ) -> Result<Done, VerbError> {
+        self.verb(now, id, cause, |user_agent, ctx| user_agent.hold(ctx, call))
+    }
+
+    /// Resumes the newest call that this side holds.
+    pub fn resume(
+        &mut self,
+        now: Time,
+        id: UserAgentId,
+        call: Option<CallKey>,
+        cause: Option<Cause>,
+    ) -> Result<Done, VerbError> {
+        self.verb(now, id, cause, |user_agent, ctx| user_agent.resume(ctx, call))
+    }
+
+    /// Mutes the newest established call, or ends that.
+    pub fn toggle_mute(
+        &mut self,
+        now: Time,
+        id: UserAgentId,
+        call: Option<CallKey>,
+        cause: Option<Cause>,
+    ) -> Result<Done, VerbError> {
+        self.verb(now, id, cause, |user_agent, ctx| {
+            user_agent.toggle_mute(ctx, call)
+        })
+    }
+
+    /// Asks the peer of the newest established call to call `target` instead.
+    pub fn transfer(
+        &mut self,
+        now: Time,
+        id: UserAgentId,
+        call: Option<CallKey>,
+        target: &str,
+        cause: Option<Cause>,
+    ) -> Result<Done, VerbError> {
+        self.verb(now, id, cause, |user_agent, ctx| {
+            user_agent.transfer(ctx, call, target)
+        })
+    }
+
+    /// Holds the newest established call and consults `target`.
+    pub fn attended_transfer(
+        &mut self,
+        now: Time,
+        id: UserAgentId,
+        call: Option<CallKey>,
+        target: &str,
+        cause: Option<Cause>,
+    ) -> Result<Done, VerbError> {
+        self.verb(now, id, cause, |user_agent, ctx| {
+            user_agent.attended_transfer(ctx, call, target)
+        })
+    }
+
+    /// Connects the first call with the one that was consulted.
+    pub fn complete_transfer(
+        &mut self,
+        now: Time,
+        id: UserAgentId,
+        cause: Option<Cause>,
+    ) -> Result<Done, VerbError> {
+        self.verb(now, id, cause, |user_agent, ctx| {
+            user_agent.complete_transfer(ctx)
+        })
+    }
+
+    /// Ends the consultation and resumes the first call.
+    pub fn abort_transfer(
+        &mut self,
+        now: Time,
+        id: UserAgentId,
+        cause: Option<Cause>,
+    ) -> Result<Done, VerbError> {
+        self.verb(now, id, cause, |user_agent, ctx| user_agent.abort_transfer(ctx))
+    }
+
+    /// Answers calls with 302 to `target` from now on.
+    pub fn deflect(&mut self, now: Time, id: UserAgentId, target: &str) -> Result<Done, VerbError> {
+        self.verb(now, id, None, |user_agent, _| user_agent.deflect(target))
+    }
+
+    /// No longer.
+    pub fn stop_deflect(&mut self, now: Time, id: UserAgentId) -> Result<Done, VerbError> {
+        self.verb(now, id, None, |user_agent, _| Ok(user_agent.stop_deflect()))
+    }
+
+    /// Answers the next incoming call with this response, by itself.
+    pub fn respond_incoming(
+        &mut self,
+        now: Time,
+        id: UserAgentId,
+        response: ArmedResponse,
+    ) -> Result<Done, VerbError> {
+        self.verb(now, id, None, |user_agent, _| {
+            user_agent.respond_incoming(response)
+        })
+    }
+
+    /// Sends digits: `0-9 * # A-D a-d`.
+    pub fn dtmf(
+        &mut self,
+        now: Time,
+        id: UserAgentId,
+        call: Option<CallKey>,
+        digits: &str,
+        gap: Option<Duration>,
+        cause: Option<Cause>,
+    ) -> Result<Done, VerbError> {
+        self.verb(now, id, cause, |user_agent, ctx| {
+            user_agent.dtmf(ctx, call, digits, gap)
+        })
+    }
+
+    /// Changes what is sent, now or on the next call.
+    pub fn send_audio(
+        &mut self,
+        now: Time,
+        id: UserAgentId,
+        call: Option<CallKey>,
+        audio: Audio,
+    ) -> Result<Done, VerbError> {
+        self.verb(now, id, None, |user_agent, ctx| {
+            user_agent.send_audio(ctx, call, audio)
+        })
+    }
+
+    /// Records what is sent and heard from now on: see [`Change::Recorded`].
+    pub fn record(&mut self, now: Time, id: UserAgentId) -> Result<Done, VerbError> {
+        self.verb(now, id, None, |user_agent, ctx| Ok(user_agent.record(ctx)))
+    }
+
+    /// Sends a request of any method.
+    pub fn send(
+        &mut self,
+        now: Time,
+        id: UserAgentId,
+        call: Option<CallKey>,
+        request: &FreeRequest,
+        cause: Option<Cause>,
+    ) -> Result<RequestKey, VerbError> {
+        self.with(now, id, cause, |user_agent, ctx| {
+            user_agent.send(ctx, call, request)
+        })
+        .unwrap_or(Err(VerbError::Closing))
+    }
+
+    /// Starts to listen.
+    pub fn listen(&mut self, now: Time, id: UserAgentId, what: ListenFor) -> Result<ListenerId, VerbError> {
+        self.with(now, id, None, |user_agent, ctx| user_agent.listen(ctx, what))
+            .unwrap_or(Err(VerbError::Closing))
+    }
+
+    /// What a listener heard so far.
+    pub fn heard(&self, id: UserAgentId, listener: ListenerId) -> Option<Heard> {
+        self.user_agent(id)?.heard(&self.media, listener)
+    }
+
+    /// Ends a listener.
+    pub fn unlisten(&mut self, now: Time, id: UserAgentId, listener: ListenerId) {
+        self.with(now, id, None, |user_agent, ctx| {
+            user_agent.unlisten(ctx, listener)
+        });
+    }
+
+    /// The figures of a call's audio.
+    pub fn stats(&self, id: UserAgentId, call: CallKey) -> Option<Stats> {
+        self.user_agent(id)?.stats(&self.media, call)
+    }
+
+    /// The last audio heard on the newest call that has any: `span` of it and at most 3 s, mono samples at 8,000 Hz,
+    /// oldest first. Empty when nothing was heard.
+    pub fn recent_audio(&self, id: UserAgentId, span: Duration) -> Vec<i16> {
+        let sessions = self
+            .user_agent(id)
+            .into_iter()
+            .flat_map(|user_agent| user_agent.sessions().rev());
+        sessions
+            .map(|session| self.media.recent_audio(session, span))
+            .find(|audio| !audio.is_empty())
+            .unwrap_or_default()
+    }
+
+    /// Begins to hang up everything and to unregister; [`Change::Closed`] follows.
+    pub fn close(&mut self, now: Time, id: UserAgentId, cause: Option<Cause>) {
+        self.with(now, id, cause, |user_agent, ctx| user_agent.close(ctx));
+    }
+}
+
+impl Node for Fleet {
+    type Command = std::convert::Infallible;
+    type Event = FleetEvent;
+
+    fn handle_input(&mut self, now: Time, input: Input<Self::Command>) {
+        self.now = now;
+        match input {
+            Input::Bound { socket, local } if socket.0 >= FIRST_SOCKET => {
+                if let Some(((id, call), session)) = self.media.bound(socket) {
+                    self.with(now, id, None, |user_agent, ctx| {
+                        user_agent.handle_media_open(ctx, call, session, local)
+                    });
+                }
+            }
+            Input::BindFailed { socket, error } if socket.0 >= FIRST_SOCKET => {
+                if let Some((id, call)) = self.media.bind_failed(socket) {
+                    self.with(now, id, None, |user_agent, ctx| {
+                        user_agent.handle_media_failed(ctx, call, &error)
+                    });
+                }
+            }
+            other => {
+                let connection = match &other {
+                    Input::Connected { connection, .. } | Input::Accepted { connection, .. } => {
+                        Some(*connection)
+                    }
+                    _ => None,
+                };
+                let Some((id, input)) = self.routes.inward(other) else {
+                    // Whoever wanted it is gone.
+                    self.outputs
+                        .extend(connection.map(|connection| Output::Close { connection }));
+                    return;
+                };
+                match input {
+                    Input::Resolved {
+                        query: OWN_QUERY,
+                        answer,
+                    } => {
+                        self.with(now, id, None, |user_agent, ctx| {
+                            user_agent.handle_own_answer(ctx, answer)
+                        });
+                    }
+                    input => {
+                        self.with(now, id, None, |user_agent, ctx| {
+                            user_agent.handle_input(ctx, input)
+                        });
+                    }
+                }
+            }
+        }
+    }
+
+    fn handle_timeout(&mut self, now: Time) {
+        self.now = now;
+        while let Some(Wake(id)) = self.wakes.pop(now) {
+            self.with(now, id, None, |user_agent, ctx| user_agent.handle_timeout(ctx));
+        }
+        self.media.plane_mut().handle_timeout(now);
+        self.drain_ports();
+    }
+
+    fn poll_output(&mut self) -> Option<Output<FleetEvent>> {
+        if self.outputs.is_empty() {
+            self.drain_media_events();
+        }
+        self.outputs.pop_front()
+    }
+
+    fn poll_timeout(&self) -> Option<(Time, &'static str)> {
+        if self.media.has_requests() {
+            return Some((Time::ZERO, "ports to give back"));
+        }
+        let wake = self.wakes.next().map(|(at, _)| (at, "user agent"));
+        [wake, self.media.plane().poll_timeout()]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    fn residue(&self) -> Residue {
+        self.user_agents
+            .iter()
+            .flatten()
+            .fold(Residue::default(), |sum, user_agent| sum + user_agent.residue())
+    }
+}
+
+impl PacketNode for Fleet {
+    fn handle_packet(&mut self, now: Time, socket: SocketId, from: SocketAddr, packet: &[u8]) {
+        self.now = now;
+        self.media.plane_mut().handle_packet(now, socket, from, packet);
+    }
+
+    fn poll_transmit(&mut self, now: Time, buffer: &mut [u8]) -> Option<(SocketId, SocketAddr, usize)> {
+        let packet = self.media.plane_mut().poll_transmit(now, buffer);
+        if packet.is_none() {
+            self.media.let_go();
+        }
+        packet
+    }
+
+    fn clear_text(&self) -> Option<&[u8]> {
+        self.media.plane().clear_text()
+    }
+}

@@ -1,0 +1,447 @@
+//! What the endpoint tells: calls that come, calls that go on, calls that end.
+
+use callwright_sip::command::{Hangup, Progress as Provisional, Reject};
+use callwright_sip::core::{Direction as Way, Seen};
+use callwright_sip::endpoint::CallId;
+use callwright_sip::event::{Description, EndCause, Event, IncomingCall};
+use callwright_sip_message::{Message, NameAddr};
+
+use crate::call::{Call, CallKey, Ended, Origin, Peer, Progress};
+use crate::trace::{Direction, TracedMessage};
+
+use super::{Alarm, Change, Context, ENDED_CALLS, UserAgent};
+
+impl UserAgent {
+    pub(super) fn handle_event(&mut self, ctx: &mut Context<'_>, event: Event) {
+        match event {
+            Event::Listening { socket, local, .. } => self.handle_listening(ctx, socket, local),
+            Event::ListenFailed { socket, error, .. } => self.handle_listen_failed(socket, error),
+            Event::IncomingCall(incoming) => self.handle_incoming_call(ctx, *incoming),
+            Event::Progress {
+                call,
+                status,
+                description,
+                message,
+                ..
+            } => {
+                self.handle_progress(ctx, call, status, description.as_ref(), &message);
+            }
+            Event::Answered {
+                call,
+                description,
+                message,
+                ..
+            } => {
+                self.handle_answered(ctx, call, description.as_ref(), &message);
+            }
+            Event::Confirmed { call, description } => self.handle_confirmed(ctx, call, description.as_ref()),
+            Event::Offer { call, offer, .. } => self.handle_offer(ctx, call, offer.as_ref()),
+            Event::OfferWithdrawn { call } => self.handle_offer_gone(ctx, call),
+            Event::OfferAnswered {
+                call, description, ..
+            } => self.handle_offer_answered(ctx, call, description.as_ref()),
+            Event::OfferRejected { call, .. } => self.handle_offer_refused(ctx, call),
+            Event::Redirected { .. } => self.change(Change::Calls),
+            Event::Referred(referred) => self.handle_referred(ctx, *referred),
+            Event::ReferProgress { .. } => self.change(Change::Calls),
+            Event::ReferEnded { refer, outcome, .. } => self.handle_refer_ended(ctx, refer, &outcome),
+            Event::Request { call, message, .. } => self.handle_request(call, &message),
+            Event::Response { request, message, .. } => self.handle_response(ctx, request, message),
+            Event::RequestFailed { request, failure, .. } => {
+                self.handle_request_failed(ctx, request, &failure)
+            }
+            // What follows from it is told by the events of what it was about.
+            Event::ChallengeUnmet { .. } => self.change(Change::Messages),
+            // The end of that call was told already; the peer's silence shows in the trace.
+            Event::HangupFailed { .. } => self.change(Change::Messages),
+            Event::Ended { call, cause } => self.handle_ended(ctx, call, cause),
+            Event::Registration { state, .. } => self.handle_registration(ctx, state),
+            Event::Subscription { state, .. } => self.handle_subscription(&state),
+            Event::Notify { .. } => {}
+            Event::MessageWaiting { summary, .. } => self.handle_message_waiting(&summary),
+            Event::Seen(seen) => self.handle_seen(ctx, seen),
+            Event::Malformed { .. } => self.malformed += 1,
+        }
+    }
+
+    fn handle_seen(&mut self, ctx: &Context<'_>, seen: Seen) {
+        let direction = match seen.direction {
+            Way::Out => Direction::Sent,
+            Way::In => Direction::Received,
+        };
+        self.trace.push(TracedMessage {
+            time: ctx.now,
+            direction,
+            bytes: seen.bytes,
+            flow: seen.flow,
+            retransmission: seen.retransmission,
+            cause: seen.cause,
+        });
+        self.change(Change::Messages);
+    }
+
+    fn handle_incoming_call(&mut self, ctx: &mut Context<'_>, incoming: IncomingCall) {
+        let IncomingCall {
+            call: sip,
+            offer,
+            replaces,
+            message,
+            ..
+        } = incoming;
+        if self.closing {
+            // It may have been cancelled meanwhile.
+            let _ = self.endpoint.reject(ctx.now, sip, Reject::new(480), ctx.cause);
+            return;
+        }
+        let peer = message.from().map(|from| peer_of(&from)).unwrap_or_default();
+        let call = self.begin_call(ctx, Origin::Incoming, peer);
+        call.sip = Some(sip);
+        call.call_id = message.call_id().map(|id| id.to_string()).unwrap_or_default();
+        call.invite = Some(message.clone());
+        let (key, keys) = (call.key, call.keys.clone());
+        self.newest_invite = Some(message);
+        self.change(Change::Calls);
+        if let Some(target) = self.deflect_to.clone() {
+            let redirect = self.deflection(&target);
+            // Here and below: it may have been cancelled meanwhile, and its end is told by an event.
+            let _ = self.endpoint.redirect(ctx.now, sip, redirect, ctx.cause);
+            return;
+        }
+        if let Some(response) = self.armed.take_if(|response| response.status >= 300) {
+            let headers = super::verbs::named(response.headers.iter()).unwrap_or_default();
+            let reject = Reject {
+                status: response.status,
+                reason: Some(response.reason),
+                headers,
+            };
+            let _ = self.endpoint.reject(ctx.now, sip, reject, ctx.cause);
+            return;
+        }
+        if let Some(offer) = offer {
+            match self.look_at_offer(&offer, keys) {
+                Ok(negotiation) => {
+                    if let Some(call) = self.call_mut(key) {
+                        call.negotiation = Some(negotiation);
+                        call.remote_offer = Some(offer);
+                    }
+                }
+                Err(error) => {
+                    let mut reject = Reject::new(error.status());
+                    if let Some(warning) = error.warning() {
+                        reject
+                            .headers
+                            .push((callwright_sip_message::HeaderName::Warning, warning));
+                    }
+                    let _ = self.endpoint.reject(ctx.now, sip, reject, ctx.cause);
+                    return;
+                }
+            }
+        }
+        self.open_media(ctx, key);
+        let provisional = match self.armed.take() {
+            Some(armed) => Provisional {
+                reason: Some(armed.reason),
+                headers: super::verbs::named(armed.headers.iter()).unwrap_or_default(),
+                ..Provisional::new(armed.status)
+            },
+            None => Provisional::new(180),
+        };
+        // A call that takes the place of another is answered by itself (RFC 3891 §3).
+        if replaces.is_some() {
+            self.accept_call(ctx, key);
+            return;
+        }
+        if self
+            .endpoint
+            .progress(ctx.now, sip, provisional, ctx.cause)
+            .is_ok()
+            && let Some(call) = self.call_mut(key)
+        {
+            call.progress = Progress::Ringing;
+        }
+        match self.account.auto_answer {
+            Some(after) if after.is_zero() => self.accept_call(ctx, key),
+            Some(after) => self.alarms.set(Alarm::AutoAnswer(key), ctx.now + after),
+            None => {}
+        }
+    }
+
+    pub(super) fn answer_by_itself(&mut self, ctx: &mut Context<'_>, key: CallKey) {
+        if self.call(key).is_some_and(Call::rings_here) {
+            self.accept_call(ctx, key);
+        }
+    }
+
+    fn handle_progress(
+        &mut self,
+        ctx: &mut Context<'_>,
+        sip: CallId,
+        status: u16,
+        description: Option<&Description>,
+        message: &Message,
+    ) {
+        let Some(key) = self.key_of(sip) else { return };
+        if let Some(Description::Answer(answer) | Description::Preview(answer)) = description
+            && self.take_answer(ctx, key, answer).is_err()
+        {
+            // What a provisional response gets wrong the final one may put right.
+            self.rollback(key);
+        }
+        if let Some(call) = self.call_mut(key)
+            && status > 100
+            && call.progress < Progress::Ringing
+        {
+            call.progress = Progress::Ringing;
+        }
+        if status > 100 {
+            let reason = phrase_of(message);
+            self.report_to_referrer(ctx, key, status, &reason);
+        }
+        self.change(Change::Calls);
+    }
+
+    fn handle_answered(
+        &mut self,
+        ctx: &mut Context<'_>,
+        sip: CallId,
+        description: Option<&Description>,
+        message: &Message,
+    ) {
+        let Some(key) = self.key_of(sip) else { return };
+        let agreed = match description {
+            Some(Description::Answer(answer) | Description::Preview(answer)) => {
+                self.take_answer(ctx, key, answer)
+            }
+            Some(Description::Offer(offer)) => self.take_offer(key, offer).and_then(|()| {
+                let answer = self.make_answer(ctx, key)?;
+                let _ = self.endpoint.answer_offer(ctx.now, sip, answer, ctx.cause);
+                Ok(())
+            }),
+            None => Ok(()),
+        };
+        if let Some(call) = self.call_mut(key) {
+            call.progress = Progress::Established;
+            call.offered = None;
+        }
+        let (status, reason) = (message.status().unwrap_or(200), phrase_of(message));
+        self.report_to_referrer(ctx, key, status, &reason);
+        if let Err(error) = agreed {
+            // An answer that breaks the rules leaves no session: the call was answered, so it is ended (RFC 3261 §13.2.2.4).
+            self.set_end_reason(key, format!("the answer of the peer cannot be used: {error}"));
+            self.hangup_call(ctx, key, Hangup::default());
+        }
+        self.change(Change::Calls);
+        self.send_due_offer(ctx, key);
+    }
+
+    fn handle_confirmed(&mut self, ctx: &mut Context<'_>, sip: CallId, description: Option<&Description>) {
+        let Some(key) = self.key_of(sip) else { return };
+        let agreed = match description {
+            Some(description) => self.take_answer(ctx, key, description.bytes()),
+            None => Ok(()),
+        };
+        if let Some(call) = self.call_mut(key) {
+            call.progress = Progress::Established;
+            call.offered = None;
+        }
+        if let Err(error) = agreed {
+            self.set_end_reason(key, format!("the answer of the peer cannot be used: {error}"));
+            self.hangup_call(ctx, key, Hangup::default());
+        }
+        self.change(Change::Calls);
+        self.send_due_offer(ctx, key);
+    }
+
+    fn handle_offer(&mut self, ctx: &mut Context<'_>, sip: CallId, offer: Option<&bytes::Bytes>) {
+        let Some(key) = self.key_of(sip) else { return };
+        let description = match offer {
+            Some(offer) => self
+                .take_offer(key, offer)
+                .and_then(|()| self.make_answer(ctx, key)),
+            None => self.make_offer(ctx, key),
+        };
+        // Its end is told by an event when it is gone.
+        match description {
+            Ok(description) => drop(self.endpoint.answer_offer(ctx.now, sip, description, ctx.cause)),
+            Err(error) => {
+                self.rollback(key);
+                let reject = Reject::new(error.status());
+                drop(self.endpoint.reject_offer(ctx.now, sip, reject, ctx.cause));
+            }
+        }
+        self.change(Change::Calls);
+        self.send_due_offer(ctx, key);
+    }
+
+    fn handle_offer_gone(&mut self, ctx: &mut Context<'_>, sip: CallId) {
+        let Some(key) = self.key_of(sip) else { return };
+        self.rollback(key);
+        self.change(Change::Calls);
+        self.send_due_offer(ctx, key);
+    }
+
+    fn handle_offer_refused(&mut self, ctx: &mut Context<'_>, sip: CallId) {
+        let Some(key) = self.key_of(sip) else { return };
+        self.rollback(key);
+        if let Some(call) = self.call_mut(key) {
+            // What was agreed before stays: the call is held as it was, or not.
+            call.hold = call.direction == callwright_sdp::Direction::SendOnly;
+        }
+        self.change(Change::Calls);
+        self.send_due_offer(ctx, key);
+    }
+
+    fn handle_offer_answered(
+        &mut self,
+        ctx: &mut Context<'_>,
+        sip: CallId,
+        description: Option<&Description>,
+    ) {
+        let Some(key) = self.key_of(sip) else { return };
+        match description {
+            Some(Description::Answer(answer) | Description::Preview(answer)) => {
+                if self.take_answer(ctx, key, answer).is_err() {
+                    self.rollback(key);
+                }
+            }
+            Some(Description::Offer(offer)) => {
+                if let Ok(answer) = self
+                    .take_offer(key, offer)
+                    .and_then(|()| self.make_answer(ctx, key))
+                {
+                    let _ = self.endpoint.answer_offer(ctx.now, sip, answer, ctx.cause);
+                }
+            }
+            None => {}
+        }
+        self.change(Change::Calls);
+        self.send_due_offer(ctx, key);
+    }
+
+    fn rollback(&mut self, key: CallKey) {
+        if let Some(negotiation) = self.call_mut(key).and_then(|call| call.negotiation.as_mut()) {
+            negotiation.rollback();
+        }
+    }
+
+    fn handle_ended(&mut self, ctx: &mut Context<'_>, sip: CallId, cause: EndCause) {
+        let Some(key) = self.key_of(sip) else { return };
+        let ended = ended(&cause);
+        let (status, reason) = match &cause {
+            EndCause::Response(message) => (message.status().unwrap_or(500), phrase_of(message)),
+            EndCause::Timeout { .. } => (408, "Request Timeout".to_owned()),
+            _ => (503, "Service Unavailable".to_owned()),
+        };
+        self.report_to_referrer(ctx, key, status, &reason);
+        self.end_call(ctx, key, ended);
+    }
+
+    pub(super) fn end_call(&mut self, ctx: &mut Context<'_>, key: CallKey, ended: Ended) {
+        self.close_media(ctx, key);
+        self.alarms.clear(Alarm::AutoAnswer(key));
+        self.alarms.clear(Alarm::NextInfoDigit(key));
+        if let Some(call) = self.call_mut(key) {
+            // A reason that was known before the end says more than `hung up`.
+            let ended = call.ended.take().unwrap_or(ended);
+            call.progress = Progress::Ended;
+            call.sip = None;
+            call.waiting = None;
+            call.negotiation = None;
+            call.offered = None;
+            call.remote_offer = None;
+            call.info = None;
+            call.offer_due = None;
+            call.ended = Some(ended.clone());
+            self.last_end = Some(ended);
+        }
+        let ended_calls = self.calls.iter().filter(|call| !call.is_live()).count();
+        if ended_calls > ENDED_CALLS
+            && let Some(oldest) = self.calls.iter().position(|call| !call.is_live())
+        {
+            self.calls.remove(oldest);
+        }
+        self.change(Change::Calls);
+    }
+
+    fn set_end_reason(&mut self, key: CallKey, reason: String) {
+        if let Some(call) = self.call_mut(key) {
+            call.ended = Some(Ended { status: None, reason });
+        }
+    }
+
+    pub(super) fn begin_call(&mut self, ctx: &Context<'_>, origin: Origin, peer: Peer) -> &mut Call {
+        self.calls_so_far += 1;
+        let mut call = Call::new(CallKey(self.calls_so_far), origin, peer, ctx.now);
+        call.keys = self.draw_keys();
+        self.calls.push(call);
+        let last = self.calls.len() - 1;
+        &mut self.calls[last]
+    }
+
+    pub(super) fn key_of(&self, sip: CallId) -> Option<CallKey> {
+        self.calls
+            .iter()
+            .find(|call| call.sip == Some(sip))
+            .map(Call::key)
+    }
+
+    pub(super) fn call_mut(&mut self, key: CallKey) -> Option<&mut Call> {
+        self.calls.iter_mut().find(|call| call.key == key)
+    }
+}
+
+fn peer_of(from: &NameAddr) -> Peer {
+    let name = from
+        .display
+        .as_deref()
+        .filter(|name| !name.is_empty())
+        .map(str::to_owned);
+    Peer {
+        uri: from.uri.to_string(),
+        name,
+    }
+}
+
+fn phrase_of(message: &Message) -> String {
+    message
+        .reason_phrase()
+        .map(std::borrow::Cow::into_owned)
+        .unwrap_or_default()
+}
+
+/// How a call ended, in words for a person.
+fn ended(cause: &EndCause) -> Ended {
+    let by_response = |message: &Message| Ended {
+        status: message.status(),
+        reason: format!("{} {}", message.status().unwrap_or_default(), phrase_of(message))
+            .trim_end()
+            .to_owned(),
+    };
+    let words = |reason: String| Ended { status: None, reason };
+    let because = |reason: &Option<callwright_sip::command::Reason>| match reason {
+        Some(reason) => match (&reason.text, reason.cause) {
+            (Some(text), _) => format!(": {text}"),
+            (None, Some(cause)) => format!(": {} {cause}", reason.protocol),
+            (None, None) => String::new(),
+        },
+        None => String::new(),
+    };
+    match cause {
+        EndCause::Response(message) | EndCause::DialogGone(message) => by_response(message),
+        EndCause::Rejected { status } => Ended {
+            status: Some(*status),
+            reason: format!("{status} {}", callwright_sip::reason_phrase(*status)),
+        },
+        EndCause::RemoteBye { reason, .. } => words(format!("the peer hung up{}", because(reason))),
+        EndCause::LocalBye => words("hung up".into()),
+        EndCause::Cancelled { remote: true, reason } => {
+            words(format!("cancelled by the caller{}", because(reason)))
+        }
+        EndCause::Cancelled { remote: false, .. } => words("cancelled".into()),
+        EndCause::Timeout { timer } => words(format!("no answer from the peer ({timer})")),
+        EndCause::Transport { error } => words(format!("not delivered: {error}")),
+        EndCause::SessionExpired => words("the session timer ran out".into()),
+        EndCause::Replaced { .. } => words("another call took its place".into()),
+        EndCause::Protocol { rule } => words(format!("the peer broke a rule: {rule}")),
+    }
+}

@@ -1,0 +1,180 @@
+//! The life of a call, from both sides.
+
+mod support;
+
+use std::time::Duration;
+
+use callwright_ua::{Done, Ended, Phase, VerbError};
+use callwright_wire::Residue;
+use support::Lab;
+
+#[test]
+fn an_answered_call_is_established_on_both_sides_and_ends_on_both() {
+    let mut lab = Lab::new();
+    let (a, b) = (lab.phone("alice"), lab.phone("bob"));
+    lab.establish(a, b);
+    assert_eq!(lab.hangup(a), Ok(Done::default()));
+    lab.until(|lab| lab.phase(a) == Some(Phase::Ended) && lab.phase(b) == Some(Phase::Ended));
+    assert_eq!(lab.reason(a), "hung up");
+    assert_eq!(lab.reason(b), "the peer hung up");
+}
+
+#[test]
+fn nothing_is_left_of_a_call_when_its_transactions_are_over() {
+    let mut lab = Lab::new();
+    let (a, b) = (lab.phone("alice"), lab.phone("bob"));
+    let before = lab.user_agent(a).calls().len();
+    lab.establish(a, b);
+    lab.hangup(a).unwrap();
+    lab.pass(Duration::from_secs(64));
+    assert_eq!(before, 0);
+    for phone in [a, b] {
+        let residue = lab.fleet(phone, |fleet, _, _| callwright_wire::Node::residue(fleet));
+        assert_eq!(
+            Residue {
+                sockets: 0,
+                connections: 0,
+                ..residue
+            },
+            Residue::default()
+        );
+    }
+}
+
+#[test]
+fn the_callee_sees_who_calls() {
+    let mut lab = Lab::new();
+    let a = lab.phone_with("alice", |account| account.display_name = Some("Alice A".into()));
+    let b = lab.phone("bob");
+    lab.dial(a, b);
+    lab.until(|lab| lab.phase(b) == Some(Phase::Ringing));
+    let peer = lab.user_agent(b).calls()[0].peer().clone();
+    assert_eq!(peer.uri, "sip:alice@10.0.0.250");
+    assert_eq!(peer.name.as_deref(), Some("Alice A"));
+}
+
+#[test]
+fn a_call_that_is_rejected_ends_with_the_status() {
+    let mut lab = Lab::new();
+    let (a, b) = (lab.phone("alice"), lab.phone("bob"));
+    lab.dial(a, b);
+    lab.until(|lab| lab.phase(b) == Some(Phase::Ringing));
+    lab.hangup(b).unwrap();
+    lab.until(|lab| lab.phase(a) == Some(Phase::Ended));
+    let busy = Ended {
+        status: Some(486),
+        reason: "486 Busy Here".into(),
+    };
+    assert_eq!(lab.user_agent(a).last_end(), Some(&busy));
+    assert_eq!(lab.user_agent(b).last_end(), Some(&busy));
+}
+
+#[test]
+fn a_call_that_is_cancelled_stops_ringing() {
+    let mut lab = Lab::new();
+    let (a, b) = (lab.phone("alice"), lab.phone("bob"));
+    lab.dial(a, b);
+    lab.until(|lab| lab.phase(b) == Some(Phase::Ringing));
+    lab.hangup(a).unwrap();
+    lab.until(|lab| lab.phase(b) == Some(Phase::Ended) && lab.phase(a) == Some(Phase::Ended));
+    assert_eq!(lab.reason(b), "cancelled by the caller");
+}
+
+#[test]
+fn a_peer_that_never_answers_ends_in_timer_b() {
+    let mut lab = Lab::new();
+    let a = lab.phone("alice");
+    lab.fleet(a, |fleet, now, id| {
+        fleet.dial(now, id, "sip:nobody@10.0.0.99:5060", &[], None)
+    })
+    .unwrap();
+    lab.pass(Duration::from_millis(31_900));
+    assert_ne!(lab.phase(a), Some(Phase::Ended));
+    lab.pass(Duration::from_millis(200));
+    assert_eq!(lab.phase(a), Some(Phase::Ended));
+    assert!(lab.reason(a).contains("Timer B"), "{}", lab.reason(a));
+    assert_eq!(lab.user_agent(a).last_end().unwrap().status, None);
+}
+
+#[test]
+fn digits_arrive_once_and_in_order() {
+    let mut lab = Lab::new();
+    let (a, b) = (lab.phone("alice"), lab.phone("bob"));
+    lab.establish(a, b);
+    lab.fleet(a, |fleet, now, id| fleet.dtmf(now, id, None, "12#*", None, None))
+        .unwrap();
+    lab.until(|lab| lab.user_agent(b).calls()[0].received_dtmf().len() == 4);
+    lab.pass(Duration::from_secs(1));
+    assert_eq!(lab.user_agent(b).calls()[0].received_dtmf(), "12#*");
+}
+
+#[test]
+fn digits_by_info_arrive_once_and_in_order() {
+    let mut lab = Lab::new();
+    let a = lab.phone_with("alice", |account| account.dtmf = callwright_ua::DtmfMode::Info);
+    let b = lab.phone("bob");
+    lab.establish(a, b);
+    lab.fleet(a, |fleet, now, id| fleet.dtmf(now, id, None, "12#*", None, None))
+        .unwrap();
+    lab.until(|lab| lab.user_agent(b).calls()[0].received_dtmf() == "12#*");
+}
+
+#[test]
+fn a_call_is_held_and_resumed() {
+    let mut lab = Lab::new();
+    let (a, b) = (lab.phone("alice"), lab.phone("bob"));
+    lab.establish(a, b);
+    lab.fleet(a, |fleet, now, id| fleet.hold(now, id, None, None))
+        .unwrap();
+    lab.until(|lab| lab.phase(a) == Some(Phase::Held) && lab.phase(b) == Some(Phase::Held));
+    lab.fleet(a, |fleet, now, id| fleet.resume(now, id, None, None))
+        .unwrap();
+    lab.until(|lab| lab.phase(a) == Some(Phase::Established) && lab.phase(b) == Some(Phase::Established));
+}
+
+#[test]
+fn hold_and_resume_at_once_are_carried_out_in_order() {
+    let mut lab = Lab::new();
+    let (a, b) = (lab.phone("alice"), lab.phone("bob"));
+    lab.establish(a, b);
+    lab.fleet(a, |fleet, now, id| fleet.hold(now, id, None, None))
+        .unwrap();
+    lab.fleet(a, |fleet, now, id| fleet.resume(now, id, None, None))
+        .unwrap();
+    lab.pass(Duration::from_secs(5));
+    assert_eq!(lab.phase(a), Some(Phase::Established));
+    assert_eq!(lab.phase(b), Some(Phase::Established));
+}
+
+#[test]
+fn verbs_without_their_call_are_refused() {
+    let mut lab = Lab::new();
+    let a = lab.phone("alice");
+    let refused = |wanted| Err(VerbError::NoCall { wanted });
+    assert_eq!(
+        lab.fleet(a, |fleet, now, id| fleet.accept(now, id, None, None)),
+        refused("incoming call that rings")
+    );
+    assert_eq!(
+        lab.fleet(a, |fleet, now, id| fleet.hold(now, id, None, None)),
+        refused("established call")
+    );
+    assert_eq!(
+        lab.fleet(a, |fleet, now, id| fleet.dtmf(now, id, None, "1", None, None)),
+        refused("established call")
+    );
+    assert!(lab.hangup(a).unwrap().note.is_some());
+}
+
+#[test]
+fn closing_ends_the_call_and_says_so() {
+    let mut lab = Lab::new();
+    let (a, b) = (lab.phone("alice"), lab.phone("bob"));
+    lab.establish(a, b);
+    lab.fleet(a, |fleet, now, id| fleet.close(now, id, None));
+    lab.until(|lab| lab.user_agent(a).is_closed() && lab.phase(b) == Some(Phase::Ended));
+    assert_eq!(
+        lab.fleet(a, |fleet, now, id| fleet.dial(now, id, "bob", &[], None)),
+        Err(VerbError::Closing)
+    );
+}
