@@ -7,7 +7,11 @@
 //! peer.wait(32_000)               time passes
 //! ```
 
-#![expect(dead_code, reason = "each test file uses its part")]
+#![expect(
+    dead_code,
+    unreachable_pub,
+    reason = "each test file is a crate of its own and uses its part"
+)]
 
 use std::collections::{BTreeMap, VecDeque};
 use std::convert::Infallible;
