@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use callwright_wire::Time;
 
+use crate::emodel::LossRuns;
 use crate::reception::Window;
 
 /// How long a gap may stay open.
@@ -49,8 +50,8 @@ pub struct PlayoutCounts {
     pub played: u64,
     /// Packets given up.
     pub lost: u64,
-    /// Runs of packets given up.
-    pub gaps: u64,
+    /// The same as runs, in the order in which they were sent.
+    pub runs: LossRuns,
     /// Packets that came after later ones, in time to be put right.
     pub reordered: u64,
     /// Packets that came after they had been given up.
@@ -66,8 +67,7 @@ impl PlayoutCounts {
 
     /// The mean length of a gap over the one that random loss would give, at least 1 (ITU-T G.107 §3.5); `None` without loss.
     pub fn burst_ratio(&self) -> Option<f64> {
-        let loss = self.loss_ratio()?;
-        (self.gaps > 0).then(|| (self.lost as f64 / self.gaps as f64 * (1.0 - loss)).max(1.0))
+        (self.lost > 0).then(|| self.runs.burst_ratio())
     }
 }
 
@@ -92,7 +92,6 @@ pub struct Playout {
     /// Packets ahead of `next`, by sequence number; made when one has to wait for the first time.
     slots: Vec<Slot>,
     held: u16,
-    in_gap: bool,
     counts: PlayoutCounts,
 }
 
@@ -155,7 +154,6 @@ impl Playout {
         }
         self.next = None;
         self.passed = Window::default();
-        self.in_gap = false;
     }
 
     fn slot_of(sequence: u16) -> usize {
@@ -194,7 +192,7 @@ impl Playout {
 
     fn play(&mut self, packet: Put<'_>, hear: &mut impl FnMut(Heard<'_>)) {
         self.counts.played += 1;
-        self.in_gap = false;
+        self.counts.runs.record(false);
         self.next = Some(packet.sequence.wrapping_add(1));
         self.passed.advance(1);
         hear(Heard::Packet(packet));
@@ -240,8 +238,7 @@ impl Playout {
             return;
         }
         self.counts.lost += u64::from(missing);
-        self.counts.gaps += u64::from(!self.in_gap);
-        self.in_gap = true;
+        (0..missing).for_each(|_| self.counts.runs.record(true));
         self.next = self.next.map(|next| next.wrapping_add(missing));
         // None of them came: the window moves by as many zeros.
         self.passed.skip(missing);

@@ -38,8 +38,8 @@ pub enum Event {
     Digit {
         /// `0-9 * # A-D`.
         digit: char,
-        /// For how long it sounded, as far as packets told.
-        duration: Duration,
+        /// For how long it sounded, as far as packets told; `None` in band, where only its start is heard.
+        duration: Option<Duration>,
         /// How it arrived.
         mode: DtmfMode,
     },

@@ -35,6 +35,8 @@ pub use self::lateness::Lateness;
 pub use self::stats::{Received, Refused, RemoteReport, Sent, Stats};
 
 use self::wheel::Wheel;
+use crate::detect::{Strongest, strongest};
+use crate::level::level;
 use crate::session::{Clear, Session, Sink};
 
 /// A media session, numbered by the plane. The generation tells it from one that had its place before.
@@ -124,6 +126,17 @@ impl Plane {
         self.session(id)
             .map(|session| session.ears().recent(span))
             .unwrap_or_default()
+    }
+
+    /// The strongest frequency in the last `span` heard (3 s at most), and its level; `None` when nothing was heard.
+    pub fn strongest(&self, id: SessionId, span: Duration) -> Option<Strongest> {
+        strongest(&self.recent_audio(id, span))
+    }
+
+    /// The level of the last `span` heard (3 s at most) in dBm0; `None` when nothing was heard.
+    pub fn level(&self, id: SessionId, span: Duration) -> Option<f64> {
+        let heard = self.recent_audio(id, span);
+        (!heard.is_empty()).then(|| level(&heard))
     }
 
     /// How late packets were sent, over all sessions, since this was reset.

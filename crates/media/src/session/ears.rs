@@ -1,56 +1,76 @@
-//! What a session does with audio that it hears: keep the last seconds, look for what somebody listens for, record.
+//! What a session does with audio that it hears: keep the last seconds, let listeners hear it, record it.
 
 use std::time::Duration;
 
 use callwright_wire::Time;
 
 use super::evidence::{CAPACITY, Evidence};
+use super::listeners::Listeners;
 use super::recorder::Recorder;
 use super::sink::Sink;
 use crate::codec::{Codec, SAMPLE_RATE};
-use crate::plane::{Command, CommandError, Event, Received};
+use crate::plane::{Command, CommandError, Event};
 
 /// Samples decoded at once.
 const CHUNK: usize = 480;
+/// A hole in the sequence numbers longer than this is not filled up with as much silence: half a second.
+const LONGEST_HOLE: usize = 4_000;
 
 /// The ears of a session.
 #[derive(Debug, Default)]
 pub(crate) struct Ears {
     evidence: Evidence,
+    listeners: Listeners,
     recorder: Option<Box<Recorder>>,
+    /// Samples in the last packet: as many are missing where one was lost.
+    packet_samples: usize,
 }
 
 impl Ears {
     pub(crate) fn command(
         &mut self,
-        _now: Time,
+        now: Time,
         command: &Command,
         sink: &mut Sink<'_>,
     ) -> Result<(), CommandError> {
         match command {
             Command::Record(true) => {
                 self.recorder.get_or_insert_default();
+                Ok(())
             }
-            Command::Record(false) => self.finish(sink),
-            _ => {}
+            Command::Record(false) => {
+                self.finish(sink);
+                Ok(())
+            }
+            other => self.listeners.command(now, other),
         }
-        Ok(())
     }
 
     /// Hears a payload, in order.
-    pub(crate) fn audio(&mut self, _arrived: Time, codec: Codec, payload: &[u8], _sink: &mut Sink<'_>) {
+    pub(crate) fn audio(&mut self, arrived: Time, codec: Codec, payload: &[u8], sink: &mut Sink<'_>) {
         self.evidence.add(codec, payload);
-        if let Some(recorder) = &mut self.recorder {
-            let mut samples = [0; CHUNK];
-            for chunk in payload.chunks(CHUNK) {
-                let decoded = codec.decode(chunk, &mut samples);
-                recorder.hear(&samples[..decoded]);
+        self.packet_samples = payload.len();
+        if self.listeners.is_empty() && self.recorder.is_none() {
+            return;
+        }
+        let mut samples = [0; CHUNK];
+        for chunk in payload.chunks(CHUNK) {
+            let decoded = codec.decode(chunk, &mut samples);
+            self.listeners.hear(arrived, &samples[..decoded], sink);
+            if let Some(recorder) = &mut self.recorder {
+                recorder.hear(&mut samples[..decoded]);
             }
         }
     }
 
     /// Hears that so many packets are missing.
-    pub(crate) fn lost(&mut self, _missing: u16, _sink: &mut Sink<'_>) {}
+    pub(crate) fn lost(&mut self, missing: u16, sink: &mut Sink<'_>) {
+        let samples = (usize::from(missing) * self.packet_samples).min(LONGEST_HOLE);
+        self.listeners.miss(samples, sink);
+        if let Some(recorder) = &mut self.recorder {
+            recorder.miss(samples);
+        }
+    }
 
     /// An interval went by in which `frame` was sent.
     pub(crate) fn sent(&mut self, frame: &[i16], sink: &mut Sink<'_>) {
@@ -77,9 +97,4 @@ impl Ears {
         self.evidence
             .last(usize::try_from(samples).unwrap_or(CAPACITY).min(CAPACITY))
     }
-}
-
-/// Quality as a listener would put it.
-pub(crate) fn mos(_received: &Received, _round_trip: Option<Duration>) -> Option<f64> {
-    None
 }

@@ -233,7 +233,7 @@ impl Hearing<'_, '_> {
         let micros = u64::from(completed.ticks) * 1_000_000 / u64::from(SAMPLE_RATE);
         self.sink.tell(Event::Digit {
             digit: completed.digit,
-            duration: Duration::from_micros(micros),
+            duration: Some(Duration::from_micros(micros)),
             mode: DtmfMode::Rfc4733,
         });
     }

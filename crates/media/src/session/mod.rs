@@ -5,8 +5,10 @@ mod ears;
 mod evidence;
 mod incoming;
 mod latch;
+mod listeners;
 mod outgoing;
 mod player;
+mod quality;
 mod recorder;
 mod report;
 mod security;
@@ -369,7 +371,7 @@ impl Session {
         received.rtcp_packets = self.reporting.received;
         let mut sent = self.outgoing.counts.clone();
         sent.rtcp_packets = self.reporting.sent;
-        let mos = crate::session::ears::mos(&received, self.reporting.round_trip);
+        let mos = quality::mos(&received, self.reporting.round_trip);
         Stats {
             sent,
             received,
