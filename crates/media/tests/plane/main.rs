@@ -1,0 +1,12 @@
+//! Two planes wired in memory, on virtual time.
+
+mod audio;
+mod dtmf;
+mod pacing;
+mod pair;
+mod recording;
+mod renegotiation;
+mod reports;
+mod security;
+mod statistics;
+mod symmetric;
