@@ -266,7 +266,7 @@ impl Builder {
     pub fn finish(self) -> Message {
         let mut text = Vec::with_capacity(self.arena.len() + self.body.len() + self.fields.len() * 24 + 64);
         let start = self.write_start(&mut text);
-        let mut fields: SmallVec<[Field; 16]> = SmallVec::with_capacity(self.fields.len() + 1);
+        let mut fields = Vec::with_capacity(self.fields.len() + 1);
         for draft in self
             .fields
             .iter()

@@ -44,6 +44,7 @@ const TOKEN: u8 = 1;
 const PARAM: u8 = 2;
 const USER: u8 = 4;
 const HOST: u8 = 8;
+const VISIBLE: u8 = 16;
 
 /// One byte of classes for each byte of text.
 static CLASSES: [u8; 256] = classify_bytes();
@@ -75,6 +76,9 @@ const fn classify_bytes() -> [u8; 256] {
         if b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_') {
             class |= HOST;
         }
+        if b > 0x20 && b != 0x7f {
+            class |= VISIBLE;
+        }
         classes[byte] = class;
         byte += 1;
     }
@@ -82,7 +86,7 @@ const fn classify_bytes() -> [u8; 256] {
 }
 
 fn all(text: &str, class: u8) -> bool {
-    text.bytes().all(|b| CLASSES[usize::from(b)] & class != 0)
+    run(text, class) == text.len()
 }
 
 /// Whether `text` is a `token`.
@@ -105,10 +109,25 @@ pub(crate) fn host_run(text: &str) -> usize {
     run(text, HOST)
 }
 
+/// Four bytes at a time while they last: the texts of a message are mostly one run.
 fn run(text: &str, class: u8) -> usize {
-    text.bytes()
-        .position(|b| CLASSES[usize::from(b)] & class == 0)
-        .unwrap_or(text.len())
+    let class_of = |byte: u8| CLASSES[usize::from(byte)];
+    let (chunks, _) = text.as_bytes().as_chunks::<4>();
+    let whole = chunks
+        .iter()
+        .take_while(|[a, b, c, d]| class_of(*a) & class_of(*b) & class_of(*c) & class_of(*d) & class != 0);
+    let mut length = whole.count() * 4;
+    while let Some(byte) = text.as_bytes().get(length)
+        && class_of(*byte) & class != 0
+    {
+        length += 1;
+    }
+    length
+}
+
+/// Length of the run of bytes at the start of `text` that are neither blanks nor controls.
+pub(crate) fn visible_run(text: &str) -> usize {
+    run(text, VISIBLE)
 }
 
 /// Whether `text` can stand as the user or password of a URI.
@@ -117,27 +136,69 @@ pub(crate) fn is_user(text: &str) -> bool {
 }
 
 /// SP and HTAB, and the CR and LF that a folded value may still hold.
-pub(crate) fn is_blank(c: char) -> bool {
-    matches!(c, ' ' | '\t' | '\r' | '\n')
+pub(crate) fn is_blank(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\r' | b'\n')
 }
 
 /// `text` without linear white space on both sides.
 pub(crate) fn trim(text: &str) -> &str {
-    text.trim_matches(is_blank)
+    let text = skip_blank(text);
+    let mut end = text.len();
+    while end > 0 && is_blank(text.as_bytes()[end - 1]) {
+        end -= 1;
+    }
+    &text[..end]
 }
 
 /// `text` without linear white space at its start.
 pub(crate) fn skip_blank(text: &str) -> &str {
-    text.trim_start_matches(is_blank)
+    let mut start = 0;
+    while start < text.len() && is_blank(text.as_bytes()[start]) {
+        start += 1;
+    }
+    &text[start..]
+}
+
+/// The offset of an ASCII character in a text.
+pub(crate) fn find(byte: u8, text: &str) -> Option<usize> {
+    find_byte(byte, text.as_bytes())
+}
+
+/// The offset of a byte. What is looked for in a message is mostly near, and found eight bytes at a time before `memchr` has
+/// set itself up; what is far is left to it.
+pub(crate) fn find_byte(byte: u8, bytes: &[u8]) -> Option<usize> {
+    const LOW: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = 0x8080_8080_8080_8080;
+    const NEAR: usize = 2;
+    let (chunks, tail) = bytes.as_chunks::<8>();
+    for (position, chunk) in chunks.iter().take(NEAR).enumerate() {
+        let difference = u64::from_le_bytes(*chunk) ^ (LOW * u64::from(byte));
+        // The lowest bit that is set belongs to the first byte that is zero.
+        let zeros = difference.wrapping_sub(LOW) & !difference & HIGH;
+        if zeros != 0 {
+            return Some(position * 8 + zeros.trailing_zeros() as usize / 8);
+        }
+    }
+    if chunks.len() > NEAR {
+        return memchr(byte, &bytes[NEAR * 8..]).map(|at| at + NEAR * 8);
+    }
+    tail.iter()
+        .position(|b| *b == byte)
+        .map(|at| at + chunks.len() * 8)
 }
 
 /// Unsigned decimal digits only: no sign, no white space, no overflow.
 pub(crate) fn number<N: TryFrom<u64>>(text: &str) -> Option<N> {
-    if text.is_empty() || text.len() > 20 {
+    number_of(text.as_bytes())
+}
+
+/// [`number`] of bytes.
+pub(crate) fn number_of<N: TryFrom<u64>>(digits: &[u8]) -> Option<N> {
+    if digits.is_empty() || digits.len() > 20 {
         return None;
     }
     let mut value: u64 = 0;
-    for byte in text.bytes() {
+    for byte in digits {
         if !byte.is_ascii_digit() {
             return None;
         }
@@ -164,7 +225,7 @@ pub(crate) fn unquote(text: &str) -> Cow<'_, str> {
     let Some(inner) = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) else {
         return Cow::Borrowed(text);
     };
-    if memchr(b'\\', inner.as_bytes()).is_none() {
+    if find(b'\\', inner).is_none() {
         return Cow::Borrowed(inner);
     }
     let mut plain = String::with_capacity(inner.len());

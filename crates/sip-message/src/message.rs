@@ -8,13 +8,13 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 
 use crate::builder::Builder;
 use crate::grammar::SyntaxError;
 use crate::limits::{LimitExceeded, Limits};
 use crate::method::Method;
-use crate::name::HeaderName;
+use crate::name::{HeaderName, NameId};
 use crate::uri::Uri;
 
 pub(crate) use index::{Field, Index, Span, Start, find_head_end};
@@ -74,12 +74,16 @@ impl Message {
     ///
     /// When the first line is not one of SIP, or a limit is exceeded; any other fault is left to [`Message::validate`].
     pub fn parse(bytes: Bytes, limits: &Limits) -> Result<Message, ParseError> {
-        let (index, range) = Index::parse(&bytes, limits)?;
-        let raw = if range == (0..bytes.len()) {
-            bytes
-        } else {
-            bytes.slice(range)
-        };
+        // RFC 3261 §7.5: line ends before the start line are ignored.
+        let lead = bytes
+            .iter()
+            .position(|b| !matches!(b, b'\r' | b'\n'))
+            .ok_or(ParseError::Empty)?;
+        let mut raw = bytes;
+        raw.advance(lead);
+        let (mut index, length) = Index::parse(&raw, limits)?;
+        raw.truncate(length);
+        index.read_text(&raw);
         Ok(Message {
             raw,
             index: Arc::new(index),
@@ -89,14 +93,12 @@ impl Message {
     /// Holds any bytes, legal or not, without cutting anything off: a message to be sent exactly as it is.
     pub fn from_raw(bytes: Bytes) -> Message {
         let index = Index::of_anything(&bytes);
-        Message {
-            raw: bytes,
-            index: Arc::new(index),
-        }
+        Message::from_parts(bytes, index)
     }
 
     /// Bytes and index that were made together.
-    pub(crate) fn from_parts(raw: Bytes, index: Index) -> Message {
+    pub(crate) fn from_parts(raw: Bytes, mut index: Index) -> Message {
+        index.read_text(&raw);
         Message {
             raw,
             index: Arc::new(index),
@@ -185,7 +187,7 @@ impl Message {
 
     /// The start line and header fields, without the empty line and the body; bytes that are no UTF-8 become U+FFFD.
     pub fn head(&self) -> Cow<'_, str> {
-        String::from_utf8_lossy(&self.raw[..self.index.body_start()])
+        self.text(Span::new(0, self.index.body_start()))
     }
 
     /// A builder with the content of this message, to change some of it. Content-Length is written anew, header fields without
@@ -197,24 +199,18 @@ impl Message {
     /// The first field of that name: its value on one line, trimmed. Bytes that are no UTF-8 become U+FFFD;
     /// [`Message::header_bytes`] has them as they are.
     pub fn header(&self, name: impl Into<HeaderName>) -> Option<Cow<'_, str>> {
-        self.headers(name).next()
+        self.first(&name.into())
     }
 
     /// The value of the first field of that name as on the wire, trimmed; it may have folded lines.
     pub fn header_bytes(&self, name: impl Into<HeaderName>) -> Option<&[u8]> {
-        let name = name.into();
-        let field = self
-            .index
-            .fields
-            .iter()
-            .find(|field| self.has_name(field, &name))?;
+        let field = self.first_field(&name.into())?;
         Some(&self.raw[field.value.range()])
     }
 
     /// Whether there is a field of that name.
     pub fn has_header(&self, name: impl Into<HeaderName>) -> bool {
-        let name = name.into();
-        self.index.fields.iter().any(|field| self.has_name(field, &name))
+        self.first_field(&name.into()).is_some()
     }
 
     /// The values of all fields of that name in order, one a field.
@@ -241,12 +237,29 @@ impl Message {
     }
 
     pub(crate) fn has_name(&self, field: &Field, name: &HeaderName) -> bool {
-        match name {
-            HeaderName::Other(text) => {
-                field.is_unknown() && self.raw[field.name.range()].eq_ignore_ascii_case(text.as_bytes())
-            }
-            known => field.id == known.id(),
+        self.is_named(field, name.id(), name)
+    }
+
+    fn first_field(&self, name: &HeaderName) -> Option<&Field> {
+        let id = name.id();
+        let mut fields = self.index.fields.iter();
+        if id == NameId::OTHER {
+            return fields.find(|field| self.is_named(field, id, name));
         }
+        fields.find(|field| field.id == id)
+    }
+
+    /// The value of the first field of that name.
+    fn first(&self, name: &HeaderName) -> Option<Cow<'_, str>> {
+        self.first_field(name).map(|field| self.value(field))
+    }
+
+    /// [`Message::has_name`] with the id of the name at hand.
+    fn is_named(&self, field: &Field, id: NameId, name: &HeaderName) -> bool {
+        field.id == id
+            && (id != NameId::OTHER
+                || field.is_unknown()
+                    && self.raw[field.name.range()].eq_ignore_ascii_case(name.as_str().as_bytes()))
     }
 
     /// The name of a field.
@@ -258,17 +271,19 @@ impl Message {
     }
 
     pub(crate) fn text(&self, span: Span) -> Cow<'_, str> {
-        String::from_utf8_lossy(&self.raw[span.range()])
+        match self.index.text(span) {
+            Some(text) => Cow::Borrowed(text),
+            None => String::from_utf8_lossy(&self.raw[span.range()]),
+        }
     }
 
     /// The value of a field on one line.
     pub(crate) fn value(&self, field: &Field) -> Cow<'_, str> {
         let text = self.text(field.value);
-        if field.folded {
-            Cow::Owned(unfold(&text))
-        } else {
-            text
+        if !field.folded {
+            return text;
         }
+        Cow::Owned(unfold(&text))
     }
 }
 

@@ -215,7 +215,9 @@ impl NameId {
             if id == u8::MAX {
                 return NameId::OTHER;
             }
-            if TEXTS[usize::from(id)].as_bytes().eq_ignore_ascii_case(name) {
+            let text = TEXTS[usize::from(id)].as_bytes();
+            // Most peers spell names as the RFCs do.
+            if text == name || text.eq_ignore_ascii_case(name) {
                 return NameId(id);
             }
             slot = (slot + 1) % SLOT_COUNT;

@@ -115,61 +115,62 @@ impl Params {
     }
 
     fn parse_with(whole: &str, blanks: bool) -> Result<Params, SyntaxError> {
+        if is_canonical(whole) {
+            return Ok(Params {
+                text: SmolStr::new(whole),
+            });
+        }
         let skip = |text| if blanks { grammar::skip_blank(text) } else { text };
+        let mut canonical = SmolStrBuilder::new();
         let mut rest = skip(whole);
-        let mut tidy = rest.len() == whole.len();
-        let mut pairs = PairBuffer::new();
         while !rest.is_empty() {
             let Some(after) = rest.strip_prefix(';') else {
                 return Err(SyntaxError::before(whole, rest, "`;` before a parameter"));
             };
-            let start = skip(after);
-            tidy &= start.len() == after.len();
-            rest = start;
+            rest = skip(after);
             if rest.is_empty() || rest.starts_with(';') {
                 // A `;` too many says nothing: many phones end a value with one.
-                tidy = false;
                 continue;
             }
             let (name, after) = rest.split_at(grammar::param_run(rest));
             if name.is_empty() {
                 return Err(SyntaxError::before(whole, rest, "a parameter name"));
             }
+            rest = skip(after);
             let mut value = None;
-            let next = skip(after);
-            rest = next;
-            if let Some(after_equals) = next.strip_prefix('=') {
-                tidy &= next.len() == after.len();
-                let start = skip(after_equals);
-                tidy &= start.len() == after_equals.len();
-                let length = value_len(start).ok_or(SyntaxError::before(
-                    whole,
-                    start,
-                    "the end of a quoted string",
-                ))?;
-                let (text, after) = start.split_at(length);
+            if let Some(after) = rest.strip_prefix('=') {
+                let start = skip(after);
+                let unended = SyntaxError::before(whole, start, "the end of a quoted string");
+                let (text, after) = start.split_at(value_len(start).ok_or(unended)?);
                 value = Some(text);
                 rest = skip(after);
-                tidy &= rest.len() == after.len();
-            } else {
-                tidy &= next.len() == after.len();
             }
-            pairs.push((name, value));
+            append(&mut canonical, name, value);
         }
-        if tidy {
-            return Ok(Params {
-                text: SmolStr::new(whole),
-            });
-        }
-        let mut text = SmolStrBuilder::new();
-        for (name, value) in pairs {
-            append(&mut text, name, value);
-        }
-        Ok(Params { text: text.finish() })
+        Ok(Params {
+            text: canonical.finish(),
+        })
     }
 }
 
-type PairBuffer<'a> = smallvec::SmallVec<[(&'a str, Option<&'a str>); 4]>;
+/// Whether `text` is `;name=value;name` without a blank: what most peers send, and what is kept as it is.
+fn is_canonical(text: &str) -> bool {
+    let mut rest = text;
+    while let Some(start) = rest.strip_prefix(';') {
+        let name = grammar::param_run(start);
+        if name == 0 {
+            return false;
+        }
+        rest = &start[name..];
+        if let Some(start) = rest.strip_prefix('=') {
+            let Some(value) = value_len(start) else {
+                return false;
+            };
+            rest = &start[value..];
+        }
+    }
+    rest.is_empty()
+}
 
 /// Length of the value at the start of `text`: a quoted string, or a run of bytes (which may hold further `=`, as Base64 does,
 /// and `?`).

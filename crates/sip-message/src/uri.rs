@@ -220,7 +220,7 @@ impl Uri {
     }
 
     fn parse_sip(scheme: Scheme, whole: &str, body: &str) -> Result<Uri, SyntaxError> {
-        let (userinfo, location) = match memchr::memchr(b'@', body.as_bytes()) {
+        let (userinfo, location) = match grammar::find(b'@', body) {
             Some(at) => (Some(&body[..at]), &body[at + 1..]),
             None => (None, body),
         };
@@ -230,7 +230,7 @@ impl Uri {
         };
         let start = grammar::offset(whole, location);
         let (host, port, rest) = Host::parse_with_port(location).map_err(|e| e.shifted(start))?;
-        let (params, headers) = match memchr::memchr(b'?', rest.as_bytes()) {
+        let (params, headers) = match grammar::find(b'?', rest) {
             Some(at) => (&rest[..at], Some(&rest[at + 1..])),
             None => (rest, None),
         };
@@ -294,7 +294,7 @@ impl Uri {
 type UserInfo = (Option<SmolStr>, Option<SmolStr>);
 
 fn parse_userinfo(text: &str) -> Result<UserInfo, SyntaxError> {
-    let (user, password) = match memchr::memchr(b':', text.as_bytes()) {
+    let (user, password) = match grammar::find(b':', text) {
         Some(at) => (&text[..at], Some(&text[at + 1..])),
         None => (text, None),
     };
@@ -320,7 +320,7 @@ impl FromStr for Uri {
     type Err = SyntaxError;
 
     fn from_str(text: &str) -> Result<Self, SyntaxError> {
-        let colon = memchr::memchr(b':', text.as_bytes()).ok_or(SyntaxError {
+        let colon = grammar::find(b':', text).ok_or(SyntaxError {
             expected: "a scheme and `:`",
             at: 0,
         })?;

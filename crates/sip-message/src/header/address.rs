@@ -62,7 +62,7 @@ impl NameAddr {
         bracket: &str,
     ) -> Result<NameAddr, SyntaxError> {
         let inner = &bracket[1..];
-        let end = memchr::memchr(b'>', inner.as_bytes());
+        let end = grammar::find(b'>', inner);
         let end = end.ok_or(SyntaxError::before(whole, "", "`>` after the URI"))?;
         let uri = Uri::from_str(&inner[..end]).map_err(|e| e.shifted(grammar::offset(whole, inner)))?;
         let rest = &inner[end + 1..];
@@ -73,7 +73,7 @@ impl NameAddr {
     /// RFC 3261 §20.10: without angle brackets, what follows a `;` belongs to the header; a URI that holds a comma, question
     /// mark or semicolon needs them.
     fn parse_bare(whole: &str) -> Result<NameAddr, SyntaxError> {
-        let end = memchr::memchr(b';', whole.as_bytes()).unwrap_or(whole.len());
+        let end = grammar::find(b';', whole).unwrap_or(whole.len());
         let (uri, rest) = whole.split_at(end);
         let uri = grammar::trim(uri);
         if let Some(at) = uri.find([',', '?']) {
@@ -110,7 +110,7 @@ impl FromStr for NameAddr {
             }
             return NameAddr::parse_bracketed(text, Some(display), rest);
         }
-        let Some(at) = memchr::memchr(b'<', text.as_bytes()) else {
+        let Some(at) = grammar::find(b'<', text) else {
             return NameAddr::parse_bare(text);
         };
         let display = grammar::trim(&text[..at]);

@@ -39,11 +39,10 @@ impl FromStr for CallId {
                 at: 0,
             });
         }
-        if let Some(at) = text.bytes().position(|b| b <= b' ' || b == 0x7f) {
-            return Err(SyntaxError {
-                expected: "a Call-ID without blanks",
-                at,
-            });
+        let at = grammar::visible_run(text);
+        if at < text.len() {
+            let expected = "a Call-ID without blanks";
+            return Err(SyntaxError { expected, at });
         }
         Ok(CallId(SmolStr::new(text)))
     }

@@ -113,9 +113,9 @@ impl FromStr for Warning {
             expected: "a three-digit code, an agent and a quoted text",
             at: 0,
         };
-        let (code, rest) = text.split_once(grammar::is_blank).ok_or(expected)?;
+        let (code, rest) = text.split_once([' ', '\t']).ok_or(expected)?;
         let (agent, quoted) = grammar::skip_blank(rest)
-            .split_once(grammar::is_blank)
+            .split_once([' ', '\t'])
             .ok_or(expected)?;
         let quoted = grammar::skip_blank(quoted);
         let code = grammar::number(code)

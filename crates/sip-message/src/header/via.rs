@@ -45,6 +45,18 @@ impl Transport {
         }
     }
 
+    fn of(upper: &str) -> Option<Transport> {
+        Some(match upper {
+            "UDP" => Transport::Udp,
+            "TCP" => Transport::Tcp,
+            "TLS" => Transport::Tls,
+            "SCTP" => Transport::Sctp,
+            "WS" => Transport::Ws,
+            "WSS" => Transport::Wss,
+            _ => return None,
+        })
+    }
+
     /// Whether messages on it are framed by Content-Length alone, without datagram borders.
     pub fn is_stream(&self) -> bool {
         matches!(self, Transport::Tcp | Transport::Tls)
@@ -54,18 +66,10 @@ impl Transport {
 impl From<&str> for Transport {
     /// In any case (RFC 3261 §7.3.1).
     fn from(text: &str) -> Self {
-        let known = [
-            Transport::Udp,
-            Transport::Tcp,
-            Transport::Tls,
-            Transport::Sctp,
-            Transport::Ws,
-            Transport::Wss,
-        ];
-        let found = known
-            .into_iter()
-            .find(|transport| transport.as_str().eq_ignore_ascii_case(text));
-        found.unwrap_or_else(|| Transport::Other(SmolStr::from(text.to_ascii_uppercase())))
+        Transport::of(text).unwrap_or_else(|| {
+            let upper = text.to_ascii_uppercase();
+            Transport::of(&upper).unwrap_or_else(|| Transport::Other(SmolStr::from(upper)))
+        })
     }
 }
 

@@ -2,8 +2,9 @@
 
 use std::ops::Range;
 
+use bytes::Bytes;
+use bytestring::ByteString;
 use memchr::{memchr, memchr_iter};
-use smallvec::SmallVec;
 
 use super::ParseError;
 use crate::grammar;
@@ -19,11 +20,11 @@ pub(crate) struct Span {
 }
 
 impl Span {
-    /// `start..end`; positions above 4 GiB, which no limit lets in, become empty ranges at the start.
+    /// `start..end`. A message of 4 GiB, where this would wrap, is refused before it is looked at.
     pub(crate) fn new(start: usize, end: usize) -> Span {
-        match (u32::try_from(start), u32::try_from(end)) {
-            (Ok(start), Ok(end)) if start <= end => Span { start, end },
-            _ => Span::default(),
+        Span {
+            start: start as u32,
+            end: end as u32,
         }
     }
 
@@ -37,11 +38,6 @@ impl Span {
 
     pub(crate) fn is_empty(self) -> bool {
         self.start == self.end
-    }
-
-    fn shift_back(&mut self, by: u32) {
-        self.start -= by;
-        self.end -= by;
     }
 }
 
@@ -89,80 +85,70 @@ pub(crate) enum Start {
     Neither,
 }
 
-impl Start {
-    fn shift_back(&mut self, by: u32) {
-        match self {
-            Start::Request { uri, version, .. } => {
-                uri.shift_back(by);
-                version.shift_back(by);
-            }
-            Start::Response { version, reason, .. } => {
-                version.shift_back(by);
-                reason.shift_back(by);
-            }
-            Start::Neither => {}
-        }
-    }
-}
-
 /// Where the parts of a message are.
 #[derive(Debug, Clone)]
 pub(crate) struct Index {
     pub(crate) start: Start,
-    pub(crate) fields: SmallVec<[Field; 16]>,
+    pub(crate) fields: Vec<Field>,
     /// The offset of the body.
     body: u32,
     /// Whether an empty line ends the head.
     pub(crate) terminated: bool,
     /// Whether every line ends with CR LF.
     pub(crate) crlf: bool,
+    /// The head as text, checked once; `None` when it is no UTF-8.
+    text: Option<ByteString>,
 }
 
 impl Index {
-    pub(crate) fn built(start: Start, fields: SmallVec<[Field; 16]>, body: usize) -> Index {
+    pub(crate) fn built(start: Start, fields: Vec<Field>, body: usize) -> Index {
         Index {
             start,
             fields,
             body: u32::try_from(body).unwrap_or(0),
             terminated: true,
             crlf: true,
+            text: None,
         }
+    }
+
+    /// Checks whether the head is text.
+    pub(super) fn read_text(&mut self, raw: &Bytes) {
+        self.text = ByteString::try_from(raw.slice(..self.body_start())).ok();
+    }
+
+    /// A part of the head as text; `None` when the head is no UTF-8.
+    pub(super) fn text(&self, span: Span) -> Option<&str> {
+        self.text.as_ref()?.get(span.range())
     }
 
     pub(crate) fn body_start(&self) -> usize {
         self.body as usize
     }
 
-    /// The index, and which of the bytes are the message: line ends before it and bytes after its body are not.
-    pub(super) fn parse(bytes: &[u8], limits: &Limits) -> Result<(Index, Range<usize>), ParseError> {
-        // RFC 3261 §7.5: CRLF before the start line is ignored.
-        let lead = bytes
-            .iter()
-            .position(|b| !matches!(b, b'\r' | b'\n'))
-            .ok_or(ParseError::Empty)?;
-        let mut index = Index::scan(bytes, lead, limits)?;
+    /// The index of the message at the start of `bytes`, and its length: what follows the body that Content-Length announces
+    /// does not belong to it (RFC 3261 §18.3).
+    pub(super) fn parse(bytes: &[u8], limits: &Limits) -> Result<(Index, usize), ParseError> {
+        let index = Index::scan(bytes, limits)?;
         let body_start = index.body_start();
-        let available = bytes.len() - body_start;
         let mut end = bytes.len();
-        if let Some(announced) = index.content_length(bytes)
-            && announced < available
-        {
-            end = body_start + announced;
+        if let Some(announced) = index.content_length(bytes) {
+            end = end.min(body_start.saturating_add(announced));
         }
         within("body", limits.body, end - body_start)?;
-        within("message", limits.message.min(Limits::NONE.message), end - lead)?;
-        index.shift_back(lead);
-        Ok((index, lead..end))
+        within("message", limits.message, end)?;
+        Ok((index, end))
     }
 
     /// The index of any bytes; no fields when the first line is not one of SIP.
     pub(super) fn of_anything(bytes: &[u8]) -> Index {
-        Index::scan(bytes, 0, &Limits::NONE).unwrap_or_else(|_| Index {
+        Index::scan(bytes, &Limits::NONE).unwrap_or_else(|_| Index {
             start: Start::Neither,
-            fields: SmallVec::new(),
+            fields: Vec::new(),
             body: 0,
             terminated: false,
             crlf: true,
+            text: None,
         })
     }
 
@@ -174,23 +160,24 @@ impl Index {
             .iter()
             .filter(|f| f.id == id)
             .map(|f| &bytes[f.value.range()]);
-        values.find_map(|value| grammar::number(std::str::from_utf8(value).ok()?))
+        values.find_map(grammar::number_of)
     }
 
-    fn scan(bytes: &[u8], lead: usize, limits: &Limits) -> Result<Index, ParseError> {
+    fn scan(bytes: &[u8], limits: &Limits) -> Result<Index, ParseError> {
+        within("message", Limits::NONE.message, bytes.len())?;
         let mut lines = Lines {
             bytes,
-            at: lead,
+            at: 0,
             crlf: true,
         };
-        let first = lines.next().unwrap_or(lead..lead);
+        let first = lines.next().unwrap_or(0..0);
         within("start_line", limits.start_line, first.len())?;
         let start = parse_start(bytes, first)?;
-        let mut fields: SmallVec<[Field; 16]> = SmallVec::new();
+        let mut fields: Vec<Field> = Vec::with_capacity(16);
         let mut terminated = false;
         let mut line_start = 0;
         while let Some(line) = lines.next() {
-            within("head", limits.head, lines.at - lead)?;
+            within("head", limits.head, lines.at)?;
             if line.is_empty() {
                 terminated = true;
                 break;
@@ -208,31 +195,15 @@ impl Index {
             }
         }
         check_fields(bytes, &fields, limits)?;
-        let body = u32::try_from(lines.at).unwrap_or(0);
+        let body = lines.at as u32;
         Ok(Index {
             start,
             fields,
             body,
             terminated,
             crlf: lines.crlf,
+            text: None,
         })
-    }
-
-    fn shift_back(&mut self, by: usize) {
-        let by = u32::try_from(by).unwrap_or(0);
-        if by == 0 {
-            return;
-        }
-        self.start.shift_back(by);
-        self.body -= by;
-        for field in &mut self.fields {
-            if !field.name.is_empty() {
-                field.name.shift_back(by);
-            }
-            if !field.value.is_empty() {
-                field.value.shift_back(by);
-            }
-        }
     }
 }
 
@@ -283,7 +254,7 @@ impl Iterator for Lines<'_> {
 }
 
 fn parse_field(bytes: &[u8], line: Range<usize>) -> Field {
-    let colon = memchr(b':', &bytes[line.clone()]);
+    let colon = grammar::find_byte(b':', &bytes[line.clone()]);
     // RFC 3261 §25.1: HCOLON = *( SP / HTAB ) ":" SWS
     let name = colon.map(|colon| trimmed_end(bytes, line.start..line.start + colon));
     match (colon, name) {
@@ -307,7 +278,7 @@ fn parse_field(bytes: &[u8], line: Range<usize>) -> Field {
 }
 
 fn trimmed(bytes: &[u8], mut range: Range<usize>) -> Span {
-    while range.start < range.end && is_blank(bytes[range.start]) {
+    while range.start < range.end && grammar::is_blank(bytes[range.start]) {
         range.start += 1;
     }
     let range = trimmed_end(bytes, range);
@@ -315,14 +286,10 @@ fn trimmed(bytes: &[u8], mut range: Range<usize>) -> Span {
 }
 
 fn trimmed_end(bytes: &[u8], mut range: Range<usize>) -> Range<usize> {
-    while range.start < range.end && is_blank(bytes[range.end - 1]) {
+    while range.start < range.end && grammar::is_blank(bytes[range.end - 1]) {
         range.end -= 1;
     }
     range
-}
-
-fn is_blank(byte: u8) -> bool {
-    matches!(byte, b' ' | b'\t' | b'\r' | b'\n')
 }
 
 fn parse_start(bytes: &[u8], line: Range<usize>) -> Result<Start, ParseError> {

@@ -1,8 +1,10 @@
 //! Typed access to headers.
 
+use std::borrow::Cow;
 use std::str::FromStr;
 
 use super::Message;
+use crate::grammar::Elements;
 use crate::header::{
     Allow, CSeq, CallId, Challenge, Contact, ContentType, Credentials, Event, Expires, Header, HeaderError,
     MaxForwards, MediaType, NameAddr, Reason, Require, Shape, Supported, Via,
@@ -16,18 +18,22 @@ impl Message {
     ///
     /// When the value does not follow its grammar.
     pub fn typed<T: Header>(&self) -> Result<Option<T>, HeaderError> {
+        let name = &T::NAME;
         let text = match T::SHAPE {
-            Shape::Single => self.headers(T::NAME).next(),
-            Shape::Elements => self.values(T::NAME).next(),
+            Shape::Single => self.first(name),
+            Shape::Elements => self.first_element(name),
             Shape::Joined => {
-                let mut fields = self.headers(T::NAME);
+                let mut fields = self.headers(name);
                 match (fields.next(), fields.next()) {
                     (first, None) => first,
-                    _ => Some(self.headers(T::NAME).collect::<Vec<_>>().join(",").into()),
+                    _ => Some(self.headers(name).collect::<Vec<_>>().join(",").into()),
                 }
             }
         };
-        text.map(|text| parse(&T::NAME, &text)).transpose()
+        match text {
+            Some(text) => parse(name, &text).map(Some),
+            None => Ok(None),
+        }
     }
 
     /// Every value of the header of type `T` in order; a broken one is an error among the others.
@@ -185,6 +191,15 @@ impl Message {
         schemes
     }
 
+    fn first_element(&self, name: &HeaderName) -> Option<Cow<'_, str>> {
+        if let Some(Cow::Borrowed(value)) = self.first(name)
+            && let Some(element) = Elements::of(value).next()
+        {
+            return Some(Cow::Borrowed(element));
+        }
+        self.values(name).next()
+    }
+
     fn required<T: Header>(&self) -> Result<T, HeaderError> {
         self.typed()?.ok_or(HeaderError::Missing { name: T::NAME })
     }
@@ -193,7 +208,7 @@ impl Message {
         &self,
         name: HeaderName,
     ) -> Result<T, HeaderError> {
-        match self.header(name.clone()) {
+        match self.first(&name) {
             Some(text) => parse(&name, &text),
             None => Err(HeaderError::Missing { name }),
         }

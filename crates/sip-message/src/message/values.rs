@@ -4,13 +4,14 @@ use std::borrow::Cow;
 
 use super::{Field, Message};
 use crate::grammar::Elements;
-use crate::name::HeaderName;
+use crate::name::{HeaderName, NameId};
 
 /// The values of all fields of one name, see [`Message::headers`].
 #[derive(Debug, Clone)]
 pub struct Fields<'a> {
     message: &'a Message,
     fields: std::slice::Iter<'a, Field>,
+    id: NameId,
     name: HeaderName,
 }
 
@@ -19,6 +20,7 @@ impl<'a> Fields<'a> {
         Fields {
             message,
             fields: message.index().fields.iter(),
+            id: name.id(),
             name,
         }
     }
@@ -33,8 +35,8 @@ impl<'a> Iterator for Fields<'a> {
     type Item = Cow<'a, str>;
 
     fn next(&mut self) -> Option<Cow<'a, str>> {
-        let (message, name) = (self.message, &self.name);
-        let field = self.fields.find(|field| message.has_name(field, name))?;
+        let (message, id, name) = (self.message, self.id, &self.name);
+        let field = self.fields.find(|field| message.is_named(field, id, name))?;
         Some(message.value(field))
     }
 }

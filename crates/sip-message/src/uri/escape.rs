@@ -4,10 +4,12 @@ use std::borrow::Cow;
 
 use smol_str::{SmolStr, SmolStrBuilder};
 
+use crate::grammar;
+
 /// Whether every `%` is followed by two hexadecimal digits.
 pub(super) fn is_well_escaped(text: &str) -> bool {
     let mut rest = text.as_bytes();
-    while let Some(at) = memchr::memchr(b'%', rest) {
+    while let Some(at) = grammar::find_byte(b'%', rest) {
         match rest.get(at + 1..at + 3) {
             Some([high, low]) if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
                 rest = &rest[at + 3..]
