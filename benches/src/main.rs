@@ -1,0 +1,32 @@
+//! Runs one workload a number of times, for `instructions` to count under callgrind: `callwright-benches WORKLOAD TIMES`.
+
+use std::hint::black_box;
+use std::process::ExitCode;
+
+use bytes::Bytes;
+use callwright_benches::{INVITE, parse, parse_by_rsipstack};
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args().skip(1);
+    let workload = arguments.next().unwrap_or_default();
+    let Some(times) = arguments.next().and_then(|times| times.parse::<u32>().ok()) else {
+        eprintln!("usage: callwright-benches WORKLOAD TIMES");
+        return ExitCode::FAILURE;
+    };
+    let invite = Bytes::copy_from_slice(INVITE);
+    let run: &dyn Fn() -> bool = match workload.as_str() {
+        "parse-invite" => &|| black_box(parse(black_box(&invite))).is_some(),
+        "parse-invite-rsipstack" => &|| black_box(parse_by_rsipstack(black_box(&invite))).is_some(),
+        other => {
+            eprintln!("there is no workload `{other}`");
+            return ExitCode::FAILURE;
+        }
+    };
+    for _ in 0..times {
+        if !run() {
+            eprintln!("the workload `{workload}` failed");
+            return ExitCode::FAILURE;
+        }
+    }
+    ExitCode::SUCCESS
+}
