@@ -5,8 +5,8 @@ mod interval;
 pub use interval::{IntervalInputs, interval};
 
 use rtcp_types::{
-    Bye, Compound, Packet, ReceiverReport, ReportBlock, RtcpPacketWriterExt, Sdes, SdesChunk, SdesItem,
-    SenderReport,
+    Bye, Compound, ReceiverReport, ReportBlock, RtcpPacket, RtcpPacketParser, RtcpPacketWriterExt, Sdes,
+    SdesChunk, SdesItem, SenderReport,
 };
 
 /// Why bytes are not RTCP. The sender is at fault.
@@ -94,7 +94,7 @@ pub enum Item {
 /// # Errors
 /// The rule of RFC 3550 §A.2 that the bytes break; what came before a broken packet was taken.
 pub fn read(bytes: &[u8], mut take: impl FnMut(Item)) -> Result<(), RtcpError> {
-    let compound = Compound::parse(bytes)?;
+    Compound::parse(bytes)?;
     match bytes[1] {
         200 | 201 => {}
         found => return Err(RtcpError::NoReportFirst { found }),
@@ -103,43 +103,55 @@ pub fn read(bytes: &[u8], mut take: impl FnMut(Item)) -> Result<(), RtcpError> {
     if bytes[0] & 0x20 != 0 && first_length < bytes.len() {
         return Err(RtcpError::PaddingFirst);
     }
-    for packet in compound {
-        match packet? {
-            Packet::Sr(sender) => {
-                take(Item::Sender {
-                    ssrc: sender.ssrc(),
-                    info: SenderInfo {
-                        ntp: sender.ntp_timestamp(),
-                        rtp: sender.rtp_timestamp(),
-                        packets: sender.packet_count(),
-                        octets: sender.octet_count(),
-                    },
-                });
-                for block in sender.report_blocks() {
-                    take(report(sender.ssrc(), &block));
-                }
-            }
-            Packet::Rr(receiver) => {
+    // The boundaries were checked. Kinds that are passed over are not looked into: they cannot spoil the reports.
+    let mut rest = bytes;
+    while let [_, kind, high, low, ..] = *rest {
+        let length = 4 * (usize::from(u16::from_be_bytes([high, low])) + 1);
+        let (packet, behind) = rest.split_at(length.min(rest.len()));
+        rest = behind;
+        match kind {
+            SenderReport::PACKET_TYPE => sender_report(packet, &mut take)?,
+            ReceiverReport::PACKET_TYPE => {
+                let receiver = ReceiverReport::parse(packet)?;
                 for block in receiver.report_blocks() {
                     take(report(receiver.ssrc(), &block));
                 }
             }
-            Packet::Sdes(description) => {
-                for chunk in description.chunks() {
-                    for item in chunk.items().filter(|item| item.type_() == SdesItem::CNAME) {
-                        take(Item::CanonicalName {
-                            ssrc: chunk.ssrc(),
-                            name: item.value().to_vec(),
-                        });
-                    }
-                }
-            }
-            Packet::Bye(bye) => bye.ssrcs().for_each(|ssrc| take(Item::Bye { ssrc })),
-            Packet::App(_)
-            | Packet::TransportFeedback(_)
-            | Packet::PayloadFeedback(_)
-            | Packet::Xr(_)
-            | Packet::Unknown(_) => {}
+            Sdes::PACKET_TYPE => canonical_names(packet, &mut take)?,
+            Bye::PACKET_TYPE => Bye::parse(packet)?
+                .ssrcs()
+                .for_each(|ssrc| take(Item::Bye { ssrc })),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn sender_report(packet: &[u8], take: &mut impl FnMut(Item)) -> Result<(), RtcpError> {
+    let sender = SenderReport::parse(packet)?;
+    take(Item::Sender {
+        ssrc: sender.ssrc(),
+        info: SenderInfo {
+            ntp: sender.ntp_timestamp(),
+            rtp: sender.rtp_timestamp(),
+            packets: sender.packet_count(),
+            octets: sender.octet_count(),
+        },
+    });
+    for block in sender.report_blocks() {
+        take(report(sender.ssrc(), &block));
+    }
+    Ok(())
+}
+
+fn canonical_names(packet: &[u8], take: &mut impl FnMut(Item)) -> Result<(), RtcpError> {
+    let description = Sdes::parse(packet)?;
+    for chunk in description.chunks() {
+        for item in chunk.items().filter(|item| item.type_() == SdesItem::CNAME) {
+            take(Item::CanonicalName {
+                ssrc: chunk.ssrc(),
+                name: item.value().to_vec(),
+            });
         }
     }
     Ok(())

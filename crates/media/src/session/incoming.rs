@@ -85,10 +85,9 @@ impl Incoming {
         Some((source, ssrc))
     }
 
-    /// Takes a packet from where packets are expected. True for the very first.
-    pub(crate) fn packet(&mut self, now: Time, packet: &Packet<'_>, hearing: &mut Hearing<'_, '_>) -> bool {
+    /// Takes a packet from where packets are expected.
+    pub(crate) fn packet(&mut self, now: Time, packet: &Packet<'_>, hearing: &mut Hearing<'_, '_>) {
         let format = self.formats.of(packet.payload_type());
-        let is_first = self.source.is_none();
         let source = self
             .source
             .get_or_insert_with(|| Reception::trusted(packet.ssrc(), packet.sequence()));
@@ -103,7 +102,7 @@ impl Incoming {
             Arrival::Restarted => self.restart(hearing),
             Arrival::Probation | Arrival::Jump => {
                 self.refused.other_ssrc += 1;
-                return false;
+                return;
             }
         }
         self.count(now, packet, format);
@@ -121,7 +120,6 @@ impl Incoming {
         let (formats, events) = (&self.formats, &mut self.events);
         self.playout
             .put(put, |heard| hear(formats, events, heard, hearing));
-        is_first
     }
 
     /// RFC 3550 §A.1, §8.2: another source takes over once two of its packets came in sequence and none of the first.
