@@ -121,6 +121,8 @@ pub(crate) struct Call {
     pub(crate) forks: Vec<Fork>,
     /// A change of the session that is under way.
     pub(crate) change: Option<Change>,
+    /// True after a 491, until our offer may be tried again (RFC 3261 §14.1). The peer's may come meanwhile.
+    pub(crate) glare: bool,
     pub(crate) unacked: Option<Box<Unacked>>,
     pub(crate) ack: Option<Box<SentAck>>,
     pub(crate) queue: VecDeque<Waiting>,
@@ -141,6 +143,7 @@ impl Call {
             phase,
             forks: Vec::new(),
             change: None,
+            glare: false,
             unacked: None,
             ack: None,
             queue: VecDeque::new(),

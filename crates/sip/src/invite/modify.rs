@@ -35,8 +35,6 @@ pub(crate) enum Change {
     },
     /// The peer's request waits for our answer.
     Theirs(Box<Theirs>),
-    /// A 491 came: our offer waits for its next try (RFC 3261 §14.1).
-    Glare,
 }
 
 /// A request of the peer that waits for our answer.
@@ -248,7 +246,7 @@ impl Call {
             fork.exchange.withdraw();
         }
         self.queue.push_front(Waiting { operation: *again, cause });
-        self.change = Some(Change::Glare);
+        self.glare = true;
         let wait = match self.side {
             // The owner of the Call-ID: 2.1 s to 4 s.
             Side::Caller => 2_100 + 10 * channel.entropy.below(191),
@@ -260,9 +258,7 @@ impl Call {
 
     /// The wait after a 491 is over.
     pub(crate) fn glare_over(&mut self, channel: &mut Channel, now: Time) {
-        if matches!(self.change, Some(Change::Glare)) {
-            self.change = None;
-        }
+        self.glare = false;
         self.pump(channel, now);
     }
 
@@ -277,9 +273,9 @@ impl Call {
         let collision = match (&self.change, self.exchange()) {
             (Some(Change::Ours { .. } | Change::AckDue { .. }), _) => Some(Collision::Ours),
             (Some(Change::Theirs(_)), _) => Some(Collision::Theirs),
-            (Some(Change::Glare) | None, Exchange::LocalOffer { .. }) => Some(Collision::Ours),
-            (Some(Change::Glare) | None, Exchange::RemoteOffer { .. }) => Some(Collision::Theirs),
-            (Some(Change::Glare) | None, Exchange::Stable { .. }) => None,
+            (None, Exchange::LocalOffer { .. }) => Some(Collision::Ours),
+            (None, Exchange::RemoteOffer { .. }) => Some(Collision::Theirs),
+            (None, Exchange::Stable { .. }) => None,
         };
         if let Some(collision) = collision {
             self.refuse_collision(channel, now, server, &message, collision);

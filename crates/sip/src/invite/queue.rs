@@ -84,11 +84,12 @@ impl Call {
                 matches!(self.phase, Phase::Established)
                     && acked
                     && self.change.is_none()
+                    && !self.glare
                     && self.exchange().is_stable()
             }
             // RFC 3311 §5.1: with an offer only after the first exchange.
             Operation::Update { offer, .. } => {
-                let free = acked && self.change.is_none() && !self.forks.is_empty() && !matches!(self.phase, Phase::Answered);
+                let free = acked && self.change.is_none() && !self.glare && !self.forks.is_empty() && !matches!(self.phase, Phase::Answered);
                 free && (offer.is_none() || self.exchange() == Exchange::Stable { agreed: true })
             }
             Operation::Request(..) | Operation::Refer(..) => match self.phase {

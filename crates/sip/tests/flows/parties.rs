@@ -209,15 +209,6 @@ impl World {
         self.act(place, |node, now| node.handle_input(now, Input::Datagram { socket, flow, bytes }));
     }
 
-    /// A datagram from an address that is no party's.
-    pub(crate) fn inject(&mut self, from: &str, party: usize, text: String) {
-        let to = self.parties[party].address;
-        self.sequence += 1;
-        let from = from.parse().expect("a literal");
-        self.flying.insert((self.now, self.sequence), (from, to, Bytes::from(text)));
-        self.run(0);
-    }
-
     fn drain(&mut self, place: usize) {
         while let Some(output) = self.parties[place].node.poll_output() {
             let from = self.parties[place].address;

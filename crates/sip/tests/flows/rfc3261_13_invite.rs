@@ -1,0 +1,223 @@
+//! RFC 3261 §13 and §15: the 2xx and its ACK, at their boundary times.
+
+use bytes::Bytes;
+use callwright_sip::command::{Answer, Hangup, Invite, Progress, Reason};
+use callwright_sip::endpoint::ACK_WAIT;
+use callwright_sip::event::Description;
+use callwright_sip::{Event, Misuse};
+
+use crate::parties::{ANSWER, OFFER, sdp};
+use crate::script::{Script, header};
+
+fn answer() -> Answer {
+    Answer { description: Some(Bytes::from_static(ANSWER.as_bytes())), ..Answer::default() }
+}
+
+#[test]
+fn a_2xx_goes_out_again_until_its_ack() {
+    // §13.3.1.4: T1, doubled up to T2.
+    let mut script = Script::new();
+    let (call, _) = script.invited("");
+    script.act(|node, now| node.answer(now, call, answer(), None).expect("answers"));
+    let ok = script.expect("SIP/2.0 200");
+    for gap in [500, 1_000, 2_000, 4_000, 4_000] {
+        script.peer.expect_retransmit(gap);
+    }
+    script.in_dialog(&ok, "ACK", 1, "", None);
+    script.told(|event| matches!(event, Event::Confirmed { .. }).then_some(()));
+    script.peer.expect_silence(60_000);
+    assert!(!script.is_told(|event| matches!(event, Event::Ended { .. })));
+}
+
+#[test]
+fn a_2xx_without_ack_ends_in_bye_after_64_t1() {
+    let mut script = Script::new();
+    let (call, _) = script.invited("");
+    script.act(|node, now| node.answer(now, call, answer(), None).expect("answers"));
+    script.peer.wait(31_999);
+    assert!(!script.is_told(|event| matches!(event, Event::Ended { .. })));
+    script.peer.sent.clear();
+    script.peer.wait(1);
+    let bye = script.expect("BYE ");
+    assert_eq!(script.ended(call), format!("timeout {ACK_WAIT}"));
+    script.respond(&bye, 200, "", "", None);
+    script.assert_clean();
+}
+
+#[test]
+fn an_ack_with_another_number_acknowledges_nothing() {
+    let mut script = Script::new();
+    let (call, _) = script.invited("");
+    script.act(|node, now| node.answer(now, call, answer(), None).expect("answers"));
+    let ok = script.expect("SIP/2.0 200");
+    script.in_dialog(&ok, "ACK", 2, "", None);
+    script.peer.expect_retransmit(500);
+    script.in_dialog(&ok, "ACK", 1, "", None);
+    script.peer.expect_silence(10_000);
+}
+
+#[test]
+fn a_2xx_that_comes_again_gets_the_same_ack() {
+    // §13.2.2.4.
+    let mut script = Script::new();
+    let (_, invite) = script.call();
+    let ok = script.answer(&invite, "bob", "");
+    let first = script.expect("ACK ");
+    script.peer.send(ok.raw().clone());
+    let second = script.expect("ACK ");
+    assert_eq!(first.cseq().expect("CSeq").number, invite.cseq().expect("CSeq").number);
+    let without_via = |message: &callwright_sip_message::Message| message.to_builder().remove("Via").finish();
+    assert_eq!(without_via(&first), without_via(&second));
+    assert_eq!(script.peer.events.iter().filter(|event| matches!(event, Event::Answered { .. })).count(), 1);
+}
+
+#[test]
+fn a_delayed_offer_is_answered_in_the_ack() {
+    let mut script = Script::new();
+    let invite = Invite { offer: None, ..script.invitation() };
+    let (call, invite) = script.place(invite);
+    assert!(invite.body().is_empty());
+    let ok = script.answer(&invite, "bob", "");
+    script.peer.expect_nothing();
+    let description = script.told(|event| match event {
+        Event::Answered { description, .. } => description.clone(),
+        _ => None,
+    });
+    assert_eq!(description, Description::Offer(sdp(ANSWER)));
+    // Its repetition is not acknowledged before there is an answer.
+    script.peer.send(ok.raw().clone());
+    script.peer.expect_nothing();
+    script.act(|node, now| node.answer_offer(now, call, sdp(OFFER), None).expect("answers"));
+    assert_eq!(script.expect("ACK ").body(), sdp(OFFER));
+    script.peer.send(ok.raw().clone());
+    assert_eq!(script.expect("ACK ").body(), sdp(OFFER));
+}
+
+#[test]
+fn our_offer_in_a_2xx_needs_an_answer_in_the_ack() {
+    let mut script = Script::new();
+    script.request("INVITE", 1, "Contact: <sip:bob@10.0.0.2>", None);
+    let call = script.told(|event| match event {
+        Event::IncomingCall(incoming) => incoming.offer.is_none().then_some(incoming.call),
+        _ => None,
+    });
+    let none = script.act(|node, now| node.answer(now, call, Answer::default(), None));
+    assert!(matches!(none, Err(Misuse::DescriptionNeeded { .. })));
+    script.act(|node, now| node.answer(now, call, answer(), None).expect("answers"));
+    let ok = script.expect("SIP/2.0 200");
+    script.in_dialog(&ok, "ACK", 1, "", None);
+    script.expect("BYE ");
+    assert!(script.ended(call).starts_with("protocol the ACK carries no answer"));
+}
+
+#[test]
+fn hanging_up_before_a_provisional_response_waits_for_one() {
+    // §9.1.
+    let mut script = Script::new();
+    let (call, invite) = script.call();
+    let reason = Reason { protocol: "SIP".to_owned(), cause: Some(200), text: Some("Elsewhere".to_owned()) };
+    let hangup = Hangup { reason: Some(reason), ..Hangup::default() };
+    script.act(|node, now| node.hangup(now, call, hangup, None).expect("hangs up"));
+    script.peer.expect_nothing();
+    script.respond(&invite, 180, "bob", "Contact: <sip:bob@10.0.0.2>", None);
+    let cancel = script.expect("CANCEL ");
+    assert_eq!(header(&cancel, "Reason"), "SIP;cause=200;text=\"Elsewhere\"");
+    script.respond(&cancel, 200, "bob", "", None);
+    script.respond(&invite, 487, "bob", "", None);
+    script.expect("ACK ");
+    assert_eq!(script.ended(call), "cancelled");
+    script.assert_clean();
+}
+
+#[test]
+fn a_cancelled_call_without_final_response_ends_after_64_t1() {
+    let mut script = Script::new();
+    let (call, invite) = script.call();
+    script.respond(&invite, 180, "bob", "Contact: <sip:bob@10.0.0.2>", None);
+    script.act(|node, now| node.hangup(now, call, Hangup::default(), None).expect("hangs up"));
+    let cancel = script.expect("CANCEL ");
+    script.respond(&cancel, 200, "bob", "", None);
+    script.peer.wait(31_999);
+    assert!(!script.is_told(|event| matches!(event, Event::Ended { .. })));
+    script.peer.wait(1);
+    assert_eq!(script.ended(call), "timeout CANCEL wait");
+    script.assert_clean();
+}
+
+#[test]
+fn a_cancel_of_the_caller_tells_its_reason() {
+    // §9.2, RFC 3326.
+    let mut script = Script::new();
+    let (call, invite) = script.invited("");
+    script.act(|node, now| node.progress(now, call, Progress::new(180), None).expect("rings"));
+    script.expect("SIP/2.0 180");
+    let cancel = invite.to_string().replacen("INVITE", "CANCEL", 1).replace("1 INVITE", "1 CANCEL");
+    let (head, _) = cancel.split_once("Content-Type").expect("a head");
+    let reason = "Reason: Q.850;cause=16;text=\"Terminated\"\r\nContent-Length: 0\r\n\r\n";
+    script.peer.send(format!("{head}{reason}"));
+    script.expect("SIP/2.0 200");
+    script.expect("SIP/2.0 487");
+    let reason = script.told(|event| match event {
+        Event::Ended { cause: callwright_sip::event::EndCause::Cancelled { remote: true, reason }, .. } => {
+            reason.clone()
+        }
+        _ => None,
+    });
+    assert_eq!((reason.protocol.as_str(), reason.cause), ("Q.850", Some(16)));
+}
+
+#[test]
+fn a_call_that_nobody_takes_expires_when_the_caller_says() {
+    let mut script = Script::new();
+    let expires = std::time::Duration::from_secs(20);
+    let invite = Invite { expires: Some(expires), ..script.invitation() };
+    let (_, invite) = script.place(invite);
+    assert_eq!(header(&invite, "Expires"), "20");
+    script.respond(&invite, 180, "bob", "Contact: <sip:bob@10.0.0.2>", None);
+    script.peer.expect_silence(19_999);
+    script.peer.wait(1);
+    script.expect("CANCEL ");
+}
+
+#[test]
+fn ringing_is_repeated_each_minute() {
+    // §13.3.1.1.
+    let mut script = Script::new();
+    let (call, _) = script.invited("");
+    script.act(|node, now| node.progress(now, call, Progress::new(180), None).expect("rings"));
+    script.expect("SIP/2.0 180");
+    script.peer.expect_retransmit(60_000);
+    script.peer.expect_retransmit(60_000);
+}
+
+#[test]
+fn a_bye_that_finds_no_agreement_is_told() {
+    let mut script = Script::new();
+    let (call, _) = script.established();
+    script.act(|node, now| node.hangup(now, call, Hangup::default(), None).expect("hangs up"));
+    assert_eq!(script.ended(call), "local bye");
+    script.expect("BYE ");
+    script.peer.wait(32_000);
+    script.told(|event| matches!(event, Event::HangupFailed { .. }).then_some(()));
+    script.assert_clean();
+}
+
+#[test]
+fn operations_in_the_wrong_state_say_so() {
+    let mut script = Script::new();
+    let (call, invite) = script.call();
+    let state = |result| match result {
+        Err(Misuse::State { state, .. }) => state,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(state(script.act(|node, now| node.answer(now, call, answer(), None))), "is being placed");
+    let offer = script.act(|node, now| node.offer(now, call, Some(sdp(OFFER)), vec![], None));
+    assert_eq!(state(offer), "is being placed");
+    script.answer(&invite, "bob", "");
+    assert_eq!(state(script.act(|node, now| node.answer(now, call, answer(), None))), "is established");
+    let no_offer = script.act(|node, now| node.answer_offer(now, call, sdp(OFFER), None));
+    assert_eq!(no_offer, Err(Misuse::NoOffer));
+    script.act(|node, now| node.hangup(now, call, Hangup::default(), None).expect("hangs up"));
+    let gone = script.act(|node, now| node.hangup(now, call, Hangup::default(), None));
+    assert_eq!(gone, Err(Misuse::Gone { what: "call" }));
+}
