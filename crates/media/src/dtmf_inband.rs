@@ -91,26 +91,22 @@ struct Fit {
     energy: f64,
 }
 
-type Wave = [(f32, f32); WINDOW];
-
 struct Waves {
     hann: [f32; WINDOW],
-    /// e^−jωn under the window: four rows, four columns.
-    waves: [Wave; 8],
+    /// e^−jωn under the window, sample by sample: the real parts of four rows and four columns, then the imaginary
+    /// ones. In this order sixteen sums grow side by side, which the compiler turns into vector instructions.
+    waves: [[f32; 16]; WINDOW],
 }
 
 static WAVES: LazyLock<Box<Waves>> = LazyLock::new(|| {
     let hann = std::array::from_fn(|n| (0.5 - 0.5 * (TAU * (n as f64 + 0.5) / WINDOW as f64).cos()) as f32);
-    let wave = |index: usize| {
-        std::array::from_fn(|n| {
-            let (sin, cos) = (TAU * frequency(index) * n as f64 / f64::from(SAMPLE_RATE)).sin_cos();
-            (hann[n] * cos as f32, hann[n] * -sin as f32)
+    let wave = |n: usize| {
+        std::array::from_fn(|lane| {
+            let (sin, cos) = (TAU * frequency(lane % 8) * n as f64 / f64::from(SAMPLE_RATE)).sin_cos();
+            hann[n] * if lane < 8 { cos } else { -sin } as f32
         })
     };
-    Box::new(Waves {
-        hann,
-        waves: std::array::from_fn(wave),
-    })
+    Box::new(Waves { hann, waves: std::array::from_fn(wave) })
 });
 
 fn frequency(index: usize) -> f64 {
@@ -273,7 +269,7 @@ impl Fit {
         if energy < min_amplitude * min_amplitude / 2.0 * SQUARED_WEIGHT {
             return None;
         }
-        let sums: [(f64, f64); 8] = std::array::from_fn(|index| sum(history, &waves[index]));
+        let sums = sums(history, waves);
         let powers = sums.map(|(re, im)| re * re + im * im);
         let (row, column) = (prominent(&powers[..4])?, prominent(&powers[4..])?);
         // A sine of amplitude A sums to A·WEIGHT/2.
@@ -294,13 +290,14 @@ impl Fit {
     }
 }
 
-fn sum(history: &[f32; WINDOW], wave: &Wave) -> (f64, f64) {
-    let (mut re, mut im) = (0f32, 0f32);
-    for (sample, (cos, sin)) in history.iter().zip(wave) {
-        re += sample * cos;
-        im += sample * sin;
+fn sums(history: &[f32; WINDOW], waves: &[[f32; 16]; WINDOW]) -> [(f64, f64); 8] {
+    let mut sums = [0f32; 16];
+    for (sample, wave) in history.iter().zip(waves) {
+        for (sum, part) in sums.iter_mut().zip(wave) {
+            *sum += sample * part;
+        }
     }
-    (f64::from(re), f64::from(im))
+    std::array::from_fn(|index| (f64::from(sums[index]), f64::from(sums[index + 8])))
 }
 
 /// The index of the value that exceeds all others clearly.

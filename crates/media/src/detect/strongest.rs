@@ -1,10 +1,11 @@
 //! Which frequency is the strongest: for the message of a failed check.
 
-use std::f64::consts::TAU;
+use std::f64::consts::{PI, TAU};
 
+use crate::codec::SAMPLE_RATE;
 use crate::detect::tone::vertex;
 use crate::level::{dbm0_of, level};
-use crate::tone::{MAX_FREQUENCY_HZ, Rotation};
+use crate::tone::MAX_FREQUENCY_HZ;
 
 /// The strongest frequency of a piece of audio.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -22,12 +23,13 @@ const PIECE: usize = 1600;
 const MIN_PIECE: usize = 160;
 /// Below this all is silence, and a frequency would be one of rounding.
 const SILENT_DBM0: f64 = -60.0;
-/// The distance of the frequencies tried first; a peak is about 20 Hz wide.
-const GRID_HZ: f64 = 4.0;
+/// Points of the transform: 2 Hz apart, where a peak is 20 Hz wide.
+const POINTS: usize = 4096;
+const LOWEST_HZ: f64 = 50.0;
 
 /// The strongest frequency in the loudest 200 ms of `samples`. `None` where they are silent or shorter than 20 ms.
 ///
-/// Takes some milliseconds: it is for reports, not for every packet.
+/// Takes a fraction of a millisecond: it is for reports, not for every packet.
 #[must_use]
 pub fn strongest(samples: &[i16]) -> Option<Strongest> {
     let piece = loudest(samples);
@@ -35,30 +37,21 @@ pub fn strongest(samples: &[i16]) -> Option<Strongest> {
     if piece.len() < MIN_PIECE || total_dbm0 < SILENT_DBM0 {
         return None;
     }
-    let windowed = hann(piece);
-    let power = |hz: f64| power_at(&windowed, hz);
-    let on_grid = |index: u32| 50.0 + GRID_HZ * f64::from(index);
-    let steps = ((MAX_FREQUENCY_HZ - 50.0) / GRID_HZ) as u32;
-    let (mut best_hz, mut best) = (0..=steps)
-        .map(|index| (on_grid(index), power(on_grid(index))))
-        .max_by(|one, other| one.1.total_cmp(&other.1))?;
-    for step in [GRID_HZ / 2.0, GRID_HZ / 4.0, GRID_HZ / 8.0] {
-        for hz in [best_hz - step, best_hz + step] {
-            let found = power(hz);
-            if found > best {
-                (best_hz, best) = (hz, found);
-            }
-        }
+    let mut points = vec![(0.0, 0.0); POINTS];
+    for (index, (point, sample)) in points.iter_mut().zip(piece).enumerate() {
+        // A Hann window: other tones leak little.
+        let weight = 0.5 - 0.5 * (TAU * (index as f64 + 0.5) / piece.len() as f64).cos();
+        point.0 = weight * f64::from(*sample);
     }
-    let step = GRID_HZ / 8.0;
-    let frequency_hz = best_hz + step * vertex(power(best_hz - step), best, power(best_hz + step));
+    transform(&mut points);
+    let hz_per_point = f64::from(SAMPLE_RATE) / POINTS as f64;
+    let point_of = |hz: f64| (hz / hz_per_point) as usize;
+    let size = |index: usize| points[index].0.hypot(points[index].1);
+    let best = (point_of(LOWEST_HZ)..=point_of(MAX_FREQUENCY_HZ)).max_by(|one, other| size(*one).total_cmp(&size(*other)))?;
+    let frequency_hz = hz_per_point * (best as f64 + vertex(size(best - 1), size(best), size(best + 1)));
     // A sine of amplitude A sums to A·N/4 under this window; its mean square is A²/2.
-    let amplitude = 4.0 * best.sqrt() / windowed.len() as f64;
-    Some(Strongest {
-        frequency_hz,
-        level_dbm0: dbm0_of(amplitude * amplitude / 2.0),
-        total_dbm0,
-    })
+    let amplitude = 4.0 * size(best) / piece.len() as f64;
+    Some(Strongest { frequency_hz, level_dbm0: dbm0_of(amplitude * amplitude / 2.0), total_dbm0 })
 }
 
 fn loudest(samples: &[i16]) -> &[i16] {
@@ -68,22 +61,26 @@ fn loudest(samples: &[i16]) -> &[i16] {
         .unwrap_or(samples)
 }
 
-fn hann(piece: &[i16]) -> Vec<f64> {
-    let weight = |index: usize| 0.5 - 0.5 * (TAU * (index as f64 + 0.5) / piece.len() as f64).cos();
-    piece
-        .iter()
-        .enumerate()
-        .map(|(index, sample)| weight(index) * f64::from(*sample))
-        .collect()
-}
-
-fn power_at(windowed: &[f64], hz: f64) -> f64 {
-    let mut rotation = Rotation::new(hz);
-    let (mut re, mut im) = (0.0, 0.0);
-    for sample in windowed {
-        let (cos, sin) = rotation.step();
-        re += sample * cos;
-        im += sample * sin;
+/// The discrete Fourier transform in place, for a power of two of points: Cooley and Tukey's, radix 2.
+fn transform(points: &mut [(f64, f64)]) {
+    let bits = points.len().trailing_zeros();
+    for index in 0..points.len() {
+        let mirrored = index.reverse_bits() >> (usize::BITS - bits);
+        if index < mirrored {
+            points.swap(index, mirrored);
+        }
     }
-    re * re + im * im
+    let mut half = 1;
+    while half < points.len() {
+        let turns: Vec<_> = (0..half).map(|index| (-PI * index as f64 / half as f64).sin_cos()).collect();
+        for group in points.chunks_exact_mut(2 * half) {
+            let (even, odd) = group.split_at_mut(half);
+            for ((even, odd), (sin, cos)) in even.iter_mut().zip(odd).zip(&turns) {
+                let turned = (odd.0 * cos - odd.1 * sin, odd.0 * sin + odd.1 * cos);
+                *odd = (even.0 - turned.0, even.1 - turned.1);
+                *even = (even.0 + turned.0, even.1 + turned.1);
+            }
+        }
+        half *= 2;
+    }
 }

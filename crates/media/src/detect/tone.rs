@@ -201,11 +201,14 @@ impl Sine {
         // Gaps fold other frequencies onto the wanted one, so a stronger sine anywhere near then speaks against it.
         // Without gaps only the flank of a neighbour is to be told from a peak.
         let reach = if span == window.len() as u64 { 15 } else { 45 };
-        let (offset, power) = (-reach..=reach)
-            .map(|offset| (offset, power_at(window, offset)))
-            .max_by(|one, other| one.1.total_cmp(&other.1))?;
-        let offset_hz =
-            f64::from(offset) + vertex(power_at(window, offset - 1), power, power_at(window, offset + 1));
+        let strongest = |offsets: &mut dyn Iterator<Item = i32>| {
+            let tried = offsets.map(|offset| (offset, power_at(window, offset)));
+            tried.max_by(|one, other| one.1.total_cmp(&other.1))
+        };
+        // A peak is 20 Hz wide.
+        let (near, _) = strongest(&mut (-reach..=reach).step_by(3))?;
+        let (offset, power) = strongest(&mut (near - 2..=near + 2))?;
+        let offset_hz = f64::from(offset) + vertex(power_at(window, offset - 1), power, power_at(window, offset + 1));
         if offset_hz.abs() > TOLERANCE_HZ + FREQUENCY_SLACK_HZ {
             return None;
         }
@@ -227,10 +230,12 @@ impl Sine {
 /// The squared sum of all steps, turned back by `offset_hz`.
 fn power_at(window: &[Step], offset_hz: i32) -> f64 {
     let start = window.first().map_or(0, |step| step.index);
+    let hundredths = &*HUNDREDTHS;
+    let offset = offset_hz.rem_euclid(100) as u32;
     let (mut re, mut im) = (0.0, 0.0);
     for step in window {
-        let part = (i64::from(offset_hz) * (step.index - start) as i64).rem_euclid(100) as usize;
-        let (sin, cos) = HUNDREDTHS[part];
+        // A window spans few steps.
+        let (sin, cos) = hundredths[(offset * (step.index - start) as u32 % 100) as usize];
         re += step.re * cos + step.im * sin;
         im += step.im * cos - step.re * sin;
     }

@@ -11,7 +11,8 @@ pub use sine::{FrequencyError, MAX_FREQUENCY_HZ, MIN_FREQUENCY_HZ, Tones};
 
 pub(crate) use sine::{Rotation, checked_frequency};
 
-/// Adds in 16 bits without wrapping: what is too loud is clipped, as a codec would.
+/// Rounds to 16 bits: what is too loud is clipped, as a codec would, and what is no number is silence.
 pub(crate) fn to_sample(value: f64) -> i16 {
-    value.round().clamp(f64::from(i16::MIN), f64::from(i16::MAX)) as i16
+    // The cast saturates, and costs no call as `round` and `clamp` do.
+    (value + 0.5f64.copysign(value)) as i16
 }
