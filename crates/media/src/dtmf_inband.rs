@@ -8,7 +8,7 @@
 //!
 //! | ITU-T Q.24 | here |
 //! | --- | --- |
-//! | frequencies within ±(1.5 % + 2 Hz) are taken, beyond ±3.5 % refused | limit at ±2.6 % |
+//! | frequencies within ±(1.5 % + 2 Hz) are taken, beyond ±3.5 % refused | limit at ±2.3 % |
 //! | levels from 0 to −25 dBm0 are taken, below −55 refused | limit at −30 dBm0 |
 //! | columns up to 4 dB stronger and 8 dB weaker than rows are taken | limits at 5.5 and 9.5 dB |
 //! | 40 ms are taken, 23 ms refused | limit at about 28 ms |
@@ -35,8 +35,8 @@ const MAX_COLUMN_WEAKER_DB: f64 = 9.5;
 /// this window.
 const MIN_SHARE: f64 = 0.65;
 /// The same over all windows of a digit, when its frequencies are known and what the window took is given back.
-const MIN_SHARE_OF_DIGIT: f64 = 0.85;
-const MAX_DEVIATION: f64 = 0.026;
+const MIN_SHARE_OF_DIGIT: f64 = 0.9;
+const MAX_DEVIATION: f64 = 0.023;
 /// Windows with at least half of the full amplitude are those whose middle is inside the tone.
 const WINDOWS_FOR_DIGIT: usize = 6;
 const WINDOWS_FOR_PAUSE: usize = 5;
