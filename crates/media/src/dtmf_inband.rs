@@ -106,7 +106,10 @@ static WAVES: LazyLock<Box<Waves>> = LazyLock::new(|| {
             hann[n] * if lane < 8 { cos } else { -sin } as f32
         })
     };
-    Box::new(Waves { hann, waves: std::array::from_fn(wave) })
+    Box::new(Waves {
+        hann,
+        waves: std::array::from_fn(wave),
+    })
 });
 
 fn frequency(index: usize) -> f64 {

@@ -47,11 +47,16 @@ pub fn strongest(samples: &[i16]) -> Option<Strongest> {
     let hz_per_point = f64::from(SAMPLE_RATE) / POINTS as f64;
     let point_of = |hz: f64| (hz / hz_per_point) as usize;
     let size = |index: usize| points[index].0.hypot(points[index].1);
-    let best = (point_of(LOWEST_HZ)..=point_of(MAX_FREQUENCY_HZ)).max_by(|one, other| size(*one).total_cmp(&size(*other)))?;
+    let best = (point_of(LOWEST_HZ)..=point_of(MAX_FREQUENCY_HZ))
+        .max_by(|one, other| size(*one).total_cmp(&size(*other)))?;
     let frequency_hz = hz_per_point * (best as f64 + vertex(size(best - 1), size(best), size(best + 1)));
     // A sine of amplitude A sums to A·N/4 under this window; its mean square is A²/2.
     let amplitude = 4.0 * size(best) / piece.len() as f64;
-    Some(Strongest { frequency_hz, level_dbm0: dbm0_of(amplitude * amplitude / 2.0), total_dbm0 })
+    Some(Strongest {
+        frequency_hz,
+        level_dbm0: dbm0_of(amplitude * amplitude / 2.0),
+        total_dbm0,
+    })
 }
 
 fn loudest(samples: &[i16]) -> &[i16] {
@@ -72,7 +77,9 @@ fn transform(points: &mut [(f64, f64)]) {
     }
     let mut half = 1;
     while half < points.len() {
-        let turns: Vec<_> = (0..half).map(|index| (-PI * index as f64 / half as f64).sin_cos()).collect();
+        let turns: Vec<_> = (0..half)
+            .map(|index| (-PI * index as f64 / half as f64).sin_cos())
+            .collect();
         for group in points.chunks_exact_mut(2 * half) {
             let (even, odd) = group.split_at_mut(half);
             for ((even, odd), (sin, cos)) in even.iter_mut().zip(odd).zip(&turns) {

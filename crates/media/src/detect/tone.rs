@@ -208,7 +208,8 @@ impl Sine {
         // A peak is 20 Hz wide.
         let (near, _) = strongest(&mut (-reach..=reach).step_by(3))?;
         let (offset, power) = strongest(&mut (near - 2..=near + 2))?;
-        let offset_hz = f64::from(offset) + vertex(power_at(window, offset - 1), power, power_at(window, offset + 1));
+        let offset_hz =
+            f64::from(offset) + vertex(power_at(window, offset - 1), power, power_at(window, offset + 1));
         if offset_hz.abs() > TOLERANCE_HZ + FREQUENCY_SLACK_HZ {
             return None;
         }
