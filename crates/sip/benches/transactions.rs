@@ -23,17 +23,32 @@ struct Side {
 
 impl Side {
     fn new(seed: u64, local: &str, remote: &str) -> Side {
-        let (local, remote) = (local.parse().expect("a literal"), remote.parse().expect("a literal"));
+        let (local, remote) = (
+            local.parse().expect("a literal"),
+            remote.parse().expect("a literal"),
+        );
         let mut core = Core::new(CoreConfig::default(), Seed::from_number(seed).stream());
         let socket = core.listen(Transport::Udp, local);
         core.handle_input(Time::ZERO, Input::Bound { socket, local });
         while core.poll_output().is_some() {}
-        Side { core, socket, flow: Flow { transport: Transport::Udp, local, remote } }
+        Side {
+            core,
+            socket,
+            flow: Flow {
+                transport: Transport::Udp,
+                local,
+                remote,
+            },
+        }
     }
 
     /// Takes a datagram in, and gives what came out.
     fn take(&mut self, now: Time, bytes: Bytes) -> (Vec<Bytes>, Vec<CoreEvent>) {
-        let input: Input<Infallible> = Input::Datagram { socket: self.socket, flow: self.flow, bytes };
+        let input: Input<Infallible> = Input::Datagram {
+            socket: self.socket,
+            flow: self.flow,
+            bytes,
+        };
         self.core.handle_input(now, input);
         self.out()
     }
@@ -60,11 +75,17 @@ fn request(method: Method, call: u64, cseq: u32, to: &str) -> Builder {
         .header(HeaderName::To, to)
         .header(HeaderName::CallId, format_args!("{call}@10.0.0.1"))
         .header(HeaderName::CSeq, format_args!("{cseq} {method}"))
-        .header(HeaderName::Allow, "INVITE, ACK, CANCEL, OPTIONS, BYE, REFER, NOTIFY")
+        .header(
+            HeaderName::Allow,
+            "INVITE, ACK, CANCEL, OPTIONS, BYE, REFER, NOTIFY",
+        )
 }
 
 fn contact() -> LocalContact {
-    LocalContact { user: Some("alice".to_owned()), ..LocalContact::default() }
+    LocalContact {
+        user: Some("alice".to_owned()),
+        ..LocalContact::default()
+    }
 }
 
 fn answer(request: &Message, status: u16) -> Builder {
@@ -89,32 +110,43 @@ fn call(now: Time, number: u64, a: &mut Side, b: &mut Side) {
         let id = a.core.request(now, request, target(), None).expect("a request");
         (id, one(a.out().0))
     };
-    let invite = request(Method::Invite, number, 1, "<sip:bob@10.0.0.2>").body("application/sdp", SDP).finish();
+    let invite = request(Method::Invite, number, 1, "<sip:bob@10.0.0.2>")
+        .body("application/sdp", SDP)
+        .finish();
     let (_, invite) = start(a, Outgoing::new(invite).with_contact(contact()));
     let (_, mut events) = b.take(now, invite);
     let (server, invite) = request_of(&mut events);
-    b.core.respond(now, server, answer(&invite, 180).finish(), None).expect("pending");
+    b.core
+        .respond(now, server, answer(&invite, 180).finish(), None)
+        .expect("pending");
     let ringing = one(b.out().0);
     a.take(now, ringing);
-    let ok = Outgoing::new(answer(&invite, 200).body("application/sdp", SDP).finish()).with_contact(contact());
+    let ok =
+        Outgoing::new(answer(&invite, 200).body("application/sdp", SDP).finish()).with_contact(contact());
     b.core.respond(now, server, ok, None).expect("pending");
     let ok = one(b.out().0);
     a.take(now, ok);
     let to = "<sip:bob@10.0.0.2>;tag=b834hf";
-    a.core.send_ack(now, request(Method::Ack, number, 1, to).finish(), target(), None);
+    a.core
+        .send_ack(now, request(Method::Ack, number, 1, to).finish(), target(), None);
     let ack = one(a.out().0);
     b.take(now, ack);
     let (_, bye) = start(a, request(Method::Bye, number, 2, to).finish().into());
     let (_, mut events) = b.take(now, bye);
     let (server, bye) = request_of(&mut events);
-    b.core.respond(now, server, answer(&bye, 200).finish(), None).expect("pending");
+    b.core
+        .respond(now, server, answer(&bye, 200).finish(), None)
+        .expect("pending");
     let ok = one(b.out().0);
     a.take(now, ok);
 }
 
 #[expect(clippy::disallowed_methods, reason = "a benchmark measures real time")]
 fn main() {
-    let calls: u64 = std::env::args().skip(1).find_map(|arg| arg.parse().ok()).unwrap_or(100_000);
+    let calls: u64 = std::env::args()
+        .skip(1)
+        .find_map(|arg| arg.parse().ok())
+        .unwrap_or(100_000);
     let mut a = Side::new(1, "10.0.0.1:5060", "10.0.0.2:5060");
     let mut b = Side::new(2, "10.0.0.2:5060", "10.0.0.1:5060");
     let mut now = Time::from_secs(1);

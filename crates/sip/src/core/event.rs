@@ -29,8 +29,8 @@ pub enum CoreEvent {
         /// Why.
         error: BindError,
     },
-    /// A new request: never a retransmission, an ACK or a CANCEL. It has one Via at least, From, To, Call-ID and CSeq that
-    /// parse, and a CSeq of its own method.
+    /// A new request: never a retransmission, an ACK or a CANCEL. It was validated, but for requests inside dialogs with an
+    /// empty body: those have Via, Call-ID and a CSeq of their own method that parse, and tags.
     Request {
         /// The transaction to answer by [`Core::respond`](super::Core::respond).
         id: ServerId,

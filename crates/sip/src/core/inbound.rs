@@ -1,13 +1,13 @@
 //! What arrives: told apart, matched, checked (RFC 3261 §17.1.3, §17.2.3, §18.1.2, §18.2.1).
 
 use bytes::Bytes;
-use callwright_sip_message::{Builder, Datagram, Message, Method, Problem, Via, classify};
+use callwright_sip_message::{Builder, Datagram, HeaderName, Message, Method, Problem, Via, classify};
 use callwright_wire::{Flow, SocketId, Time};
 
 use super::server::{Machine, Server, way_back};
 use super::{ClientId, Core, CoreEvent, Direction, Malformed, Note, Seen, ServerId, TransactionId};
 use crate::arena::Slot;
-use crate::transaction::{Branch, InviteServer, NonInviteServer};
+use crate::transaction::{Branch, InviteServer, NonInviteServer, tag};
 use crate::transport::{Exit, Way};
 
 impl Core {
@@ -59,26 +59,24 @@ impl Core {
 
     pub(super) fn message(&mut self, now: Time, way: Way, message: Message) {
         self.counters.received += 1;
-        let via = match message.via() {
-            Ok(via) => via,
-            Err(error) => {
-                self.seen_in(&message, &way, false, None);
-                self.counters.malformed += 1;
-                let error = Malformed::Invalid {
-                    reason: error.to_string(),
-                };
-                return self.tell(CoreEvent::Malformed {
-                    flow: way.flow,
-                    error,
-                    answered: None,
-                });
-            }
-        };
         if message.is_response() {
-            self.response(now, &way, message, &via);
-        } else {
-            self.request_in(now, way, message, &via);
+            return self.response(now, &way, message);
         }
+        match message.via() {
+            Ok(via) => self.request_in(now, way, message, &via),
+            Err(error) => self.without_via(&way, &message, error.to_string()),
+        }
+    }
+
+    /// Nobody can tell whose message it is, nor answer it.
+    fn without_via(&mut self, way: &Way, message: &Message, reason: String) {
+        self.seen_in(message, way, false, None);
+        self.counters.malformed += 1;
+        self.tell(CoreEvent::Malformed {
+            flow: way.flow,
+            error: Malformed::Invalid { reason },
+            answered: None,
+        });
     }
 
     fn seen_in(&mut self, message: &Message, way: &Way, again: bool, transaction: Option<TransactionId>) {
@@ -93,19 +91,21 @@ impl Core {
         }));
     }
 
-    fn response(&mut self, now: Time, way: &Way, message: Message, via: &Via) {
-        let branch = via.branch().and_then(Branch::parse);
-        let Some(slot) = branch.and_then(|branch| self.client_of(branch, &message)) else {
-            return self.stray(now, way, message, branch);
-        };
+    fn response(&mut self, now: Time, way: &Way, message: Message) {
+        // The branch alone is looked for: parsing all of Via would tell no more.
+        let top = message.header_bytes(HeaderName::Via).unwrap_or_default();
+        let branch = Branch::in_via(top);
         // RFC 3261 §8.1.3.3: a response with another Via below ours was meant for somebody else.
-        if message
-            .values(callwright_sip_message::HeaderName::Via)
-            .nth(1)
-            .is_some()
-        {
-            return self.stray(now, way, message, None);
-        }
+        let alone = !top.contains(&b',') && message.headers(HeaderName::Via).nth(1).is_none();
+        let client = branch
+            .filter(|_| alone)
+            .and_then(|branch| self.client_of(branch, &message));
+        let Some(slot) = client else {
+            return match message.via() {
+                Ok(_) => self.stray(now, way, message, branch.filter(|_| alone)),
+                Err(error) => self.without_via(way, &message, error.to_string()),
+            };
+        };
         let status = message.status().unwrap_or_default();
         let again = self
             .transactions
@@ -174,7 +174,8 @@ impl Core {
             self.seen_in(&message, &way, true, transaction);
             return self.server_retransmission(now, slot);
         }
-        if let Err(violations) = message.validate()
+        if !is_plain(&message, &method)
+            && let Err(violations) = message.validate()
             && let Some((status, problem)) = violations.refusal()
         {
             return self.refuse_malformed(now, &way, &message, status, problem);
@@ -260,6 +261,7 @@ impl Core {
             response: Bytes::new(),
             cause: None,
             sent_by_port: via.port_or_default(),
+            sent_by: via.host.ip(),
         });
         self.transactions.by_key.insert(key.0, slot);
         self.run_server(now, slot, effects, None);
@@ -315,4 +317,28 @@ impl Core {
             });
         }
     }
+}
+
+/// Whether a request inside a dialog has all that matters there, told without parsing everything: what is left over is whoever
+/// reads its header fields to refuse. In doubt [`Message::validate`] says what is wrong.
+fn is_plain(message: &Message, method: &Method) -> bool {
+    let has_tag = |name| {
+        message
+            .header_bytes(name)
+            .is_some_and(|value| tag(value).is_some())
+    };
+    let first_line = message
+        .raw()
+        .split(|byte| *byte == b'\n')
+        .next()
+        .unwrap_or_default();
+    *method != Method::Invite
+        && first_line.ends_with(b" SIP/2.0\r")
+        && has_tag(HeaderName::To)
+        && has_tag(HeaderName::From)
+        && message.call_id().is_ok()
+        && message
+            .cseq()
+            .is_ok_and(|cseq| cseq.method == *method && cseq.number < 1 << 31)
+        && message.header_bytes(HeaderName::ContentLength) == Some(b"0")
 }

@@ -1,5 +1,7 @@
 //! Server transactions: from the request to its end.
 
+use std::net::IpAddr;
+
 use bytes::Bytes;
 use callwright_sip_message::{Builder, HeaderName, Message, Method, Via};
 use callwright_wire::{Cause, Flow, SocketId, Time};
@@ -8,7 +10,7 @@ use super::{Core, CoreEvent, Due, Note, Outgoing, RespondError, ServerId, Transa
 use crate::arena::Slot;
 use crate::timer::TimerName;
 use crate::transaction::{Class, Effect, InviteServer, NonInviteServer, ServerKey};
-use crate::transport::{Exit, Way, response_on_wire};
+use crate::transport::{Exit, Source, Way, response_on_wire};
 
 /// A request of a peer's.
 #[derive(Debug)]
@@ -27,6 +29,17 @@ pub(super) struct Server {
     pub(super) cause: Option<Cause>,
     /// The port of sent-by: where a response goes whose connection is gone.
     pub(super) sent_by_port: u16,
+    /// The host of sent-by, where it is an address.
+    pub(super) sent_by: Option<IpAddr>,
+}
+
+impl Server {
+    fn source(&self) -> Source {
+        Source {
+            sent_by: self.sent_by,
+            address: self.flow.remote,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -81,7 +94,7 @@ impl Core {
             Exit::Socket(_) => way.flow.local,
             Exit::Connection(_) => self.sockets.stream_address(way.flow.transport, way.flow.local),
         };
-        let wire = response_on_wire(&response, request, way.flow.transport, local, server.flow.remote);
+        let wire = response_on_wire(&response, request, way.flow.transport, local, server.source());
         server.response = wire.clone();
         server.cause = cause.or(server.cause);
         if status >= 200 {
@@ -257,7 +270,7 @@ impl Core {
         };
         let trying = Outgoing::new(Builder::response_to(request, 100, "Trying").finish());
         let flow = server.flow;
-        server.response = response_on_wire(&trying, request, flow.transport, flow.local, flow.remote);
+        server.response = response_on_wire(&trying, request, flow.transport, flow.local, server.source());
         self.send_response(now, slot, false)
     }
 
@@ -299,13 +312,11 @@ impl Core {
             builder = builder.header(HeaderName::RetryAfter, 5);
         }
         let response = Outgoing::new(builder.finish());
-        let bytes = response_on_wire(
-            &response,
-            request,
-            way.flow.transport,
-            way.flow.local,
-            way.flow.remote,
-        );
+        let source = Source {
+            sent_by: via.host.ip(),
+            address: way.flow.remote,
+        };
+        let bytes = response_on_wire(&response, request, way.flow.transport, way.flow.local, source);
         self.transmit(now, &way_back(*way, &via), &bytes, Note::default())
             .then_some(status)
     }

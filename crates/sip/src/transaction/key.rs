@@ -1,9 +1,8 @@
 //! How messages find their transaction (RFC 3261 §17.1.3, §17.2.3).
 
-use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use callwright_sip_message::{Message, Method, Via};
+use callwright_sip_message::{HeaderName, Message, Method, Via};
 
 /// RFC 3261 §8.1.1.7: what begins every branch of RFC 3261.
 const MAGIC_COOKIE: &str = "z9hG4bK";
@@ -16,28 +15,39 @@ pub(crate) struct Branch {
     pub(crate) nonce: u64,
 }
 
+/// Hex digits of the index, then of the nonce.
+const DIGITS: usize = 24;
+
 impl Branch {
-    /// Reads a branch that this core wrote; `None` for any other.
-    pub(crate) fn parse(text: &str) -> Option<Branch> {
-        let digits = text.strip_prefix(MAGIC_COOKIE)?;
-        if digits.len() < 17
-            || !digits
-                .bytes()
-                .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
-        {
-            return None;
+    /// The branch in a Via value, if this core wrote it.
+    pub(crate) fn in_via(value: &[u8]) -> Option<Branch> {
+        let branch = value.split(|byte| *byte == b';').find_map(|param| {
+            let (name, text) = param.split_at_checked(7)?;
+            name.eq_ignore_ascii_case(b"branch=").then_some(text)
+        })?;
+        let digits: &[u8; DIGITS] = branch.strip_prefix(MAGIC_COOKIE.as_bytes())?.try_into().ok()?;
+        let mut number = 0_u128;
+        for digit in digits {
+            let value = match digit {
+                b'0'..=b'9' => digit - b'0',
+                b'a'..=b'f' => digit - b'a' + 10,
+                _ => return None,
+            };
+            number = number << 4 | u128::from(value);
         }
-        let (nonce, index) = digits.split_at(16);
         Some(Branch {
-            index: u32::from_str_radix(index, 16).ok()?,
-            nonce: u64::from_str_radix(nonce, 16).ok()?,
+            index: (number >> 64) as u32,
+            nonce: number as u64,
         })
     }
-}
 
-impl fmt::Display for Branch {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{MAGIC_COOKIE}{:016x}{:x}", self.nonce, self.index)
+    /// The branch as it stands in Via.
+    pub(crate) fn write(self, out: &mut Vec<u8>) {
+        out.extend_from_slice(MAGIC_COOKIE.as_bytes());
+        let number = u128::from(self.index) << 64 | u128::from(self.nonce);
+        for place in (0..DIGITS).rev() {
+            out.push(b"0123456789abcdef"[(number >> (4 * place)) as usize & 15]);
+        }
     }
 }
 
@@ -95,15 +105,13 @@ impl ServerKeys {
     /// What two copies of one request have in common that came by different ways (RFC 3261 §8.2.2.2); `None` inside
     /// dialogs, where it means nothing.
     pub(crate) fn merge(&self, message: &Message) -> Option<ServerKey> {
-        if message.to_tag().is_some() {
+        if tag(message.header_bytes(HeaderName::To)?).is_some() {
             return None;
         }
         let mut hasher = self.hasher();
-        message.from_tag().hash(&mut hasher);
-        message.call_id().ok()?.hash(&mut hasher);
-        let cseq = message.cseq().ok()?;
-        cseq.number.hash(&mut hasher);
-        cseq.method.as_str().hash(&mut hasher);
+        tag(message.header_bytes(HeaderName::From)?).hash(&mut hasher);
+        message.header_bytes(HeaderName::CallId)?.hash(&mut hasher);
+        message.header_bytes(HeaderName::CSeq)?.hash(&mut hasher);
         Some(ServerKey(hasher.finish()))
     }
 
@@ -113,4 +121,19 @@ impl ServerKeys {
         hasher.write_u64(self.secret);
         hasher
     }
+}
+
+/// The tag in a From or To, as it stands there. What is before a `>` is no parameter of the header field.
+pub(crate) fn tag(value: &[u8]) -> Option<&[u8]> {
+    let from = value
+        .iter()
+        .rposition(|byte| *byte == b'>')
+        .map_or(0, |at| at + 1);
+    value[from..]
+        .split(|byte| *byte == b';')
+        .skip(1)
+        .find_map(|param| {
+            let (name, text) = param.trim_ascii().split_at_checked(4)?;
+            (name.eq_ignore_ascii_case(b"tag=") && !text.is_empty()).then_some(text)
+        })
 }
