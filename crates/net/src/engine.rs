@@ -14,7 +14,7 @@ use crate::sockets::{Service, Sockets};
 use crate::{EventSink, PartyId};
 
 /// How long the loop keeps the lock before others may have it.
-const HOLD: Duration = Duration::from_micros(300);
+pub(crate) const HOLD: Duration = Duration::from_micros(300);
 /// How many datagrams one socket gets served before others have their turn.
 const CHUNK: usize = 32;
 /// How many datagrams are gathered before they are sent.
@@ -153,31 +153,44 @@ impl<N: PacketNode> Engine<N> {
         wake
     }
 
-    /// Does what is due and what is ready, for a bounded time. Returns true when there is more.
-    pub(crate) fn work(&mut self) -> bool {
+    /// Does what is due, for a bounded time; returns what it took.
+    pub(crate) fn fire_due(&mut self) -> Duration {
         let start = self.clock.now();
         let mut now = start;
-        loop {
-            self.sockets.handle_timeout(now);
-            self.collect_due(now);
-            if let Some((at, index)) = self.due.pop_front() {
-                self.fire(index, at, now);
-            } else if let Some(slot) = self.sockets.next_ready() {
-                self.serve(slot, now);
-            } else {
-                self.settle(now);
-                // Settling may have set deadlines that are past, or made sockets ready.
-                return self.deadline() <= now || self.sockets.has_ready();
-            }
-            if self.sockets.queued() >= GATHER {
-                self.sockets.flush();
-            }
+        self.sockets.handle_timeout(now);
+        self.deliver(now);
+        self.collect_due(now);
+        while now.since(start) < HOLD
+            && let Some((at, index)) = self.due.pop_front()
+        {
+            self.fire(index, at, now);
             now = self.clock.now();
-            if now.since(start) >= HOLD {
-                self.settle(now);
-                return true;
-            }
         }
+        self.settle(now);
+        now.since(start)
+    }
+
+    /// Serves sockets that are ready, for a bounded time; returns what it took.
+    pub(crate) fn serve_ready(&mut self) -> Duration {
+        let start = self.clock.now();
+        let mut now = start;
+        while now.since(start) < HOLD
+            && let Some(slot) = self.sockets.next_ready()
+        {
+            self.serve(slot, now);
+            now = self.clock.now();
+        }
+        self.settle(now);
+        now.since(start)
+    }
+
+    pub(crate) fn has_ready(&self) -> bool {
+        self.sockets.has_ready()
+    }
+
+    /// True when there is something to do at once.
+    pub(crate) fn has_more(&self) -> bool {
+        !self.due.is_empty() || self.sockets.has_ready() || self.deadline() <= self.clock.now()
     }
 
     /// Moves what is due out of the queue, once all that was due before is done: a node that is always due delays
@@ -211,6 +224,7 @@ impl<N: PacketNode> Engine<N> {
         };
         histogram.record(late);
         self.deliver(now);
+        self.gather(now);
     }
 
     fn serve(&mut self, slot: usize, now: Time) {
@@ -219,6 +233,15 @@ impl<N: PacketNode> Engine<N> {
             Service::Served | Service::Gone => {}
         }
         self.deliver(now);
+        self.gather(now);
+    }
+
+    /// Sends what is queued once it makes a good batch.
+    fn gather(&mut self, now: Time) {
+        if self.sockets.queued() >= GATHER {
+            self.sockets.flush();
+            self.deliver(now);
+        }
     }
 
     fn receive(&mut self, slot: usize, start: Time) {

@@ -19,7 +19,7 @@ use rustix::time::{
 };
 
 use crate::clock::Clock;
-use crate::engine::Engine;
+use crate::engine::{Engine, HOLD};
 use crate::health::{Counters, Health};
 use crate::limits::{SIGNALLING_BUFFER, raise_open_files};
 use crate::resolver::{Answer, Resolver};
@@ -63,9 +63,9 @@ pub trait EventSink<E>: Send {
         tracing::warn!(party = party.0, %now, "{warning}");
     }
 
-    /// The loop ended by a panic in a node or in this sink: no event comes any more, whoever waits for one must not.
+    /// The loop ended, by a panic in a node or in this sink: no event comes any more, whoever waits for one must not.
     fn failed(&mut self) {
-        tracing::error!("the network loop ended by a panic");
+        tracing::error!("the network loop ended before its world");
     }
 }
 
@@ -192,7 +192,11 @@ where
             .name("callwright-net".into())
             .spawn(move || {
                 // The lock is not poisoned: whoever waits for events is told instead.
-                if catch_unwind(AssertUnwindSafe(|| run(poll, alarm, &looped))).is_err() {
+                let end = catch_unwind(AssertUnwindSafe(|| run(poll, alarm, &looped)));
+                if let Ok(Err(error)) = &end {
+                    tracing::error!(%error, "the network loop cannot wait for the kernel");
+                }
+                if !matches!(end, Ok(Ok(()))) {
                     looped.engine.lock().fail();
                 }
             })?;
@@ -302,7 +306,7 @@ impl<N: PacketNode> Drop for World<N> {
 }
 
 /// The loop: sleeps until the next deadline or until the kernel has something; works in short holds of the lock.
-fn run<N: PacketNode>(mut poll: Poll, mut alarm: Alarm, shared: &Shared<N>) {
+fn run<N: PacketNode>(mut poll: Poll, mut alarm: Alarm, shared: &Shared<N>) -> io::Result<()> {
     let mut events = Events::with_capacity(EVENTS);
     let mut more = true;
     loop {
@@ -311,16 +315,13 @@ fn run<N: PacketNode>(mut poll: Poll, mut alarm: Alarm, shared: &Shared<N>) {
         match poll.poll(&mut events, patience) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => {
-                tracing::error!(%error, "the network loop cannot wait for the kernel");
-                return;
-            }
+            Err(error) => return Err(error),
         }
         Counters::one(&shared.counters.turns);
         let mut engine = shared.engine.lock();
         engine.asleep_until = Time::ZERO;
         if engine.stopping {
-            return;
+            return Ok(());
         }
         for event in &events {
             if event.token() != WAKER && event.token() != TIMER {
@@ -330,7 +331,14 @@ fn run<N: PacketNode>(mut poll: Poll, mut alarm: Alarm, shared: &Shared<N>) {
         for answer in std::mem::take(&mut *shared.answers.lock()) {
             engine.resolved(answer);
         }
-        more = engine.work();
+        // Under pressure what arrives gets as much time as what is due: neither starves the other.
+        let mut share = engine.fire_due().max(HOLD);
+        MutexGuard::bump(&mut engine);
+        while engine.has_ready() && share > Duration::ZERO {
+            share = share.saturating_sub(engine.serve_ready());
+            MutexGuard::bump(&mut engine);
+        }
+        more = engine.has_more();
         if !more {
             engine.asleep_until = engine.deadline();
             alarm.set(engine.asleep_until, shared.clock.now());
