@@ -27,11 +27,12 @@ fn read_everything(session: &Session) {
             session.rtcp_address_without_mux(index),
         );
         let _ = (session.held_by_address(index), media.telephone_event(8000));
-        media.formats.iter().for_each(|format| drop(format.events()));
-        media
-            .crypto
-            .iter()
-            .for_each(|crypto| drop((crypto.keys(), crypto.usable())));
+        for format in &media.formats {
+            let _ = format.events();
+        }
+        for crypto in &media.crypto {
+            let _ = (crypto.keys(), crypto.usable());
+        }
     }
 }
 
