@@ -6,7 +6,7 @@ use std::io::Write as _;
 use bytes::Bytes;
 use smallvec::SmallVec;
 
-use crate::message::{Field, Index, Message, Span, Start, StartLine};
+use crate::message::{Field, Index, Message, Span, Start, StartLine, unfold};
 use crate::method::Method;
 use crate::name::{HeaderName, NameId};
 use crate::uri::Uri;
@@ -395,10 +395,14 @@ impl Builder {
     /// Writes bytes of another message into the arena; folded lines become one.
     fn keep_copied(&mut self, value: &[u8]) -> Span {
         let start = self.arena.len();
-        self.arena.extend_from_slice(value);
+        if memchr::memchr(b'\n', value).is_some() {
+            self.arena.extend_from_slice(&unfold(value));
+        } else {
+            self.arena.extend_from_slice(value);
+        }
         // A NUL stays: what is copied must compare equal to what was sent.
         for byte in &mut self.arena[start..] {
-            if matches!(byte, b'\r' | b'\n') {
+            if *byte == b'\r' {
                 *byte = b' ';
             }
         }

@@ -279,26 +279,18 @@ impl Message {
 
     /// The value of a field on one line.
     pub(crate) fn value(&self, field: &Field) -> Cow<'_, str> {
-        let text = self.text(field.value);
         if !field.folded {
-            return text;
+            return self.text(field.value);
         }
-        Cow::Owned(unfold(&text))
+        let unfolded = unfold(&self.raw[field.value.range()]);
+        Cow::Owned(String::from_utf8_lossy(&unfolded).into_owned())
     }
 }
 
 /// RFC 3261 §7.3.1: a line end followed by white space is the same as a single blank.
-fn unfold(text: &str) -> String {
-    let mut unfolded = String::with_capacity(text.len());
-    for (position, line) in text.split('\n').enumerate() {
-        if position == 0 {
-            unfolded.push_str(line.trim_end());
-        } else {
-            unfolded.push(' ');
-            unfolded.push_str(line.trim());
-        }
-    }
-    unfolded
+pub(crate) fn unfold(value: &[u8]) -> Vec<u8> {
+    let lines: Vec<&[u8]> = value.split(|b| *b == b'\n').map(<[u8]>::trim_ascii).collect();
+    lines.join(&b' ')
 }
 
 impl fmt::Debug for Message {
