@@ -1,0 +1,8 @@
+//! Whatever comes to a SIP port: SIP, keep-alives, STUN, garbage.
+#![no_main]
+
+#[expect(dead_code, reason = "each target calls one of the bodies")]
+#[path = "../bodies/sip.rs"]
+mod sip;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| sip::datagram(data));

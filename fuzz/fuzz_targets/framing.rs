@@ -1,0 +1,8 @@
+//! A byte stream of SIP messages, cut in different ways.
+#![no_main]
+
+#[expect(dead_code, reason = "each target calls one of the bodies")]
+#[path = "../bodies/sip.rs"]
+mod sip;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| sip::framing(data));
