@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use callwright_media::codec::Codec;
-use callwright_sip_message::{Host, NameAddr, Uri};
+use callwright_sip_message::{Host, Uri};
 use callwright_wire::Transport;
 
 /// The settings of a user agent. They do not change while it lives.

@@ -63,6 +63,8 @@ pub struct Fleet {
     routes: Routes,
     wakes: TimerQueue<Wake>,
     outputs: VecDeque<Output<FleetEvent>>,
+    /// Malformed messages of user agents that are gone.
+    malformed: u64,
     /// The time of the last mutation.
     now: Time,
 }
@@ -80,6 +82,7 @@ impl Fleet {
             routes: Routes::default(),
             wakes: TimerQueue::default(),
             outputs: VecDeque::new(),
+            malformed: 0,
             now,
         }
     }
@@ -116,6 +119,7 @@ impl Fleet {
             media: &mut self.media,
         };
         user_agent.drop_media(&mut ctx);
+        self.malformed += user_agent.malformed();
         self.wakes.clear(Wake(id));
         for output in self.routes.forget(id) {
             self.outputs.push_back(output);
@@ -131,6 +135,22 @@ impl Fleet {
     /// The media plane: its lateness and counters.
     pub fn plane(&self) -> &Plane {
         self.media.plane()
+    }
+
+    /// Media packets that were never sent, because they would have been more than 60 ms late.
+    pub fn skipped_packets(&self) -> u64 {
+        self.media.skipped_packets()
+    }
+
+    /// Malformed messages that all user agents received, those that are gone included.
+    pub fn malformed_messages(&self) -> u64 {
+        self.malformed
+            + self
+                .user_agents
+                .iter()
+                .flatten()
+                .map(|user_agent| user_agent.malformed())
+                .sum::<u64>()
     }
 
     /// Mutates a user agent, and takes what comes out of it.

@@ -44,6 +44,8 @@ pub(crate) struct MediaHost {
     /// Sessions that ended: their last events still find their owner, and their ports are given back when their
     /// goodbye is out.
     leaving: Vec<(SessionId, SocketId)>,
+    /// Packets that sessions which ended never sent, because they would have been too late.
+    skipped: u64,
 }
 
 impl MediaHost {
@@ -57,6 +59,7 @@ impl MediaHost {
             next: FIRST_SOCKET,
             requests: VecDeque::new(),
             leaving: Vec::new(),
+            skipped: 0,
         }
     }
 
@@ -120,6 +123,7 @@ impl MediaHost {
         let (_, rtp) = *self.sessions.get(&session)?;
         let stats = self.plane.close(now, session)?;
         self.leaving.push((session, rtp));
+        self.skipped += stats.sent.skipped_packets;
         Some(stats)
     }
 
@@ -138,6 +142,15 @@ impl MediaHost {
 
     pub(crate) fn stats(&self, session: SessionId) -> Option<Stats> {
         self.plane.stats(session)
+    }
+
+    /// Packets that were never sent because they would have been too late.
+    pub(crate) fn skipped_packets(&self) -> u64 {
+        let live = self
+            .sessions
+            .keys()
+            .filter_map(|session| self.plane.stats(*session));
+        self.skipped + live.map(|stats| stats.sent.skipped_packets).sum::<u64>()
     }
 
     pub(crate) fn recent_audio(&self, session: SessionId, span: Duration) -> Vec<i16> {

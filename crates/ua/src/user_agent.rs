@@ -15,12 +15,12 @@ use std::net::{IpAddr, SocketAddr};
 use callwright_sip::command::{self, Identity};
 use callwright_sip::endpoint::{Endpoint, EndpointConfig, IdentityId, RegistrationId, SubscriptionId};
 use callwright_sip_message::{Message, Uri};
-use callwright_wire::{Cause, Entropy, Input, Node, Output, Residue, SocketId, Time, Timer, TimerQueue};
+use callwright_wire::{Cause, Entropy, Input, Node, Output, Residue, Time, Timer, TimerQueue};
 
 use crate::account::Account;
-use crate::call::{Call, CallKey, Ended, Peer, Phase, Progress};
+use crate::call::{Call, CallKey, Ended};
 use crate::media_host::MediaHost;
-use crate::trace::{Direction, Trace, TraceLimits, TracedMessage};
+use crate::trace::{Trace, TraceLimits};
 use crate::verb::{ArmedResponse, Audio};
 
 pub use audio::{Heard, ListenFor, ListenerId};
@@ -31,6 +31,9 @@ pub use start::StartError;
 
 /// How many ended calls a user agent remembers.
 const ENDED_CALLS: usize = 64;
+
+/// How many of its own addresses a user agent remembers.
+const ADDRESSES: usize = 8;
 
 /// The number of a user agent within its fleet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -43,6 +46,8 @@ pub enum Change {
     Started,
     /// It could not be started.
     StartFailed(StartError),
+    /// It sends from this address, too, from now on.
+    Address(SocketAddr),
     /// The registration.
     Registration,
     /// The calls: their phases, peers and ends.
@@ -129,6 +134,8 @@ pub struct UserAgent {
     requests: request::Requests,
     newest_invite: Option<Message>,
     trace: Trace,
+    /// Where its signalling came from so far, the newest last.
+    addresses: VecDeque<SocketAddr>,
     malformed: u64,
     alarms: TimerQueue<Alarm>,
     closing: bool,
@@ -163,6 +170,7 @@ impl UserAgent {
             requests: request::Requests::default(),
             newest_invite: None,
             trace: Trace::new(limits),
+            addresses: VecDeque::new(),
             malformed: 0,
             alarms: TimerQueue::default(),
             closing: false,
@@ -362,6 +370,18 @@ impl UserAgent {
         if self.closing && !self.closed && self.is_quiet() {
             self.finish_closing();
         }
+    }
+
+    /// Remembers where it sends from, so that each address is told once.
+    fn note_address(&mut self, address: SocketAddr) {
+        if self.addresses.contains(&address) {
+            return;
+        }
+        self.addresses.push_back(address);
+        if self.addresses.len() > ADDRESSES {
+            self.addresses.pop_front();
+        }
+        self.change(Change::Address(address));
     }
 
     fn change(&mut self, change: Change) {

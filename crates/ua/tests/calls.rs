@@ -4,9 +4,13 @@ mod support;
 
 use std::time::Duration;
 
-use callwright_ua::{Done, Ended, Phase, VerbError};
+use callwright_ua::{Audio, Done, Ended, ListenFor, Phase, VerbError};
 use callwright_wire::Residue;
 use support::Lab;
+
+fn tone(hz: f64) -> Audio {
+    Audio::Tones { hz: vec![hz] }
+}
 
 #[test]
 fn an_answered_call_is_established_on_both_sides_and_ends_on_both() {
@@ -94,6 +98,32 @@ fn a_peer_that_never_answers_ends_in_timer_b() {
     assert_eq!(lab.phase(a), Some(Phase::Ended));
     assert!(lab.reason(a).contains("Timer B"), "{}", lab.reason(a));
     assert_eq!(lab.user_agent(a).last_end().unwrap().status, None);
+}
+
+#[test]
+fn each_side_hears_the_tone_of_the_other_and_not_its_own() {
+    let mut lab = Lab::new();
+    let (a, b) = (lab.phone("alice"), lab.phone("bob"));
+    lab.fleet(a, |fleet, now, id| fleet.send_audio(now, id, None, tone(440.0)))
+        .unwrap();
+    lab.fleet(b, |fleet, now, id| fleet.send_audio(now, id, None, tone(880.0)))
+        .unwrap();
+    lab.establish(a, b);
+    let other = lab
+        .fleet(a, |fleet, now, id| {
+            fleet.listen(now, id, ListenFor::Tone { hz: 880.0 })
+        })
+        .unwrap();
+    let own = lab
+        .fleet(a, |fleet, now, id| {
+            fleet.listen(now, id, ListenFor::Tone { hz: 440.0 })
+        })
+        .unwrap();
+    lab.pass(Duration::from_millis(500));
+    assert!(lab.peek(a, |fleet, id| fleet.heard(id, other)).unwrap().done);
+    let heard = lab.peek(a, |fleet, id| fleet.heard(id, own)).unwrap();
+    assert!(!heard.done);
+    assert!(heard.packets > 20);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use callwright_media::plane::{Command, Event, SessionId, Source, Stats};
 
-use crate::call::{Call, CallKey};
+use crate::call::CallKey;
 use crate::media_host::MediaHost;
 use crate::verb::{Audio, VerbError};
 

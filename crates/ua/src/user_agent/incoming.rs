@@ -69,6 +69,7 @@ impl UserAgent {
             Way::Out => Direction::Sent,
             Way::In => Direction::Received,
         };
+        self.note_address(seen.flow.local);
         self.trace.push(TracedMessage {
             time: ctx.now,
             direction,
@@ -262,11 +263,13 @@ impl UserAgent {
         };
         // Its end is told by an event when it is gone.
         match description {
-            Ok(description) => drop(self.endpoint.answer_offer(ctx.now, sip, description, ctx.cause)),
+            Ok(description) => {
+                let _ = self.endpoint.answer_offer(ctx.now, sip, description, ctx.cause);
+            }
             Err(error) => {
                 self.rollback(key);
                 let reject = Reject::new(error.status());
-                drop(self.endpoint.reject_offer(ctx.now, sip, reject, ctx.cause));
+                let _ = self.endpoint.reject_offer(ctx.now, sip, reject, ctx.cause);
             }
         }
         self.change(Change::Calls);

@@ -15,7 +15,7 @@ use callwright_wire::BindError;
 use crate::account::{Account, MediaEncryption};
 use crate::call::{Call, CallKey, MediaState, Waiting};
 
-use super::{Context, UserAgent};
+use super::{Change, Context, UserAgent};
 
 /// The payload type that is offered for telephone-event.
 const TELEPHONE_EVENT: u8 = 101;
@@ -81,6 +81,12 @@ impl UserAgent {
             return;
         };
         call.media = MediaState::Open(session);
+        self.change(Change::Address(rtp));
+        self.change(Change::Address(SocketAddr::new(
+            rtp.ip(),
+            rtp.port().saturating_add(1),
+        )));
+        let Some(call) = self.call_mut(key) else { return };
         let muted = call.muted;
         let local = LocalMedia {
             crypto: call.keys.clone(),

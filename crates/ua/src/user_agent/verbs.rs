@@ -165,7 +165,9 @@ impl UserAgent {
         let Some(call) = self.call_mut(key) else { return };
         match call.sip {
             // Its end was told by an event when it is gone.
-            Some(sip) => drop(self.endpoint.hangup(ctx.now, sip, hangup, ctx.cause)),
+            Some(sip) => {
+                let _ = self.endpoint.hangup(ctx.now, sip, hangup, ctx.cause);
+            }
             None => self.end_call(
                 ctx,
                 key,
