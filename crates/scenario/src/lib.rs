@@ -17,6 +17,7 @@ pub mod mock;
 pub mod nearest;
 pub mod phone;
 pub mod position;
+pub mod real;
 mod run;
 mod scene;
 pub mod sound;

@@ -1,0 +1,293 @@
+//! The real world: our own user agents over real sockets, real HTTP, the real clock.
+
+mod capture;
+mod phone;
+mod recorder;
+mod sink;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use callwright_events::Health;
+use callwright_media::codec::Codec;
+use callwright_net as net;
+use callwright_sip_message::Uri;
+use callwright_ua as ua;
+use callwright_wire::{Epoch, Seed, Tap, Time};
+
+use crate::http;
+use crate::phone::{AudioCodec, DtmfMode, MediaEncryption, Phone, PhoneSpec};
+use crate::world::{StartError, Task, Topic, Topics, Version, Wake, World};
+
+pub use capture::{Capture, CaptureError};
+use phone::EmbeddedPhone;
+use recorder::Recorder;
+use sink::Routes;
+
+/// How long a user agent may take to come up: the resolver's patience and a margin.
+const START: Duration = Duration::from_secs(15);
+
+/// Settings of a real world.
+#[derive(Clone, Debug, Default)]
+pub struct RealConfig {
+    /// The seed of tags, branches, Call-IDs and SSRCs. Keys come from the operating system.
+    pub seed: u64,
+    /// Settings of the network.
+    pub net: net::WorldConfig,
+}
+
+/// The real world.
+pub struct RealWorld {
+    shared: Arc<Shared>,
+}
+
+/// What the world and its phones share.
+pub(crate) struct Shared {
+    net: net::World<ua::Fleet>,
+    party: net::PartyId,
+    topics: Arc<Topics>,
+    routes: Arc<Routes>,
+    recorder: Recorder,
+    servers: http::Servers,
+    client: http::Client,
+}
+
+impl Shared {
+    fn fleet<R>(&self, use_it: impl FnOnce(&mut ua::Fleet, Time) -> R) -> R {
+        match self.net.with(self.party, use_it) {
+            Some(result) => result,
+            // It was added when the world was made, and nobody takes it out.
+            None => unreachable!("the fleet lives as long as its world"),
+        }
+    }
+}
+
+impl RealWorld {
+    /// Starts a world without phones.
+    ///
+    /// # Errors
+    ///
+    /// When the system gives no event queue or no thread.
+    pub fn start(config: RealConfig) -> Result<Arc<Self>, net::StartError> {
+        let topics = Arc::new(Topics::default());
+        let routes = Arc::new(Routes::new(topics.clone()));
+        let sink = routes.clone();
+        let net = net::World::start(config.net, move |_party, _now, event| sink.take(event))?;
+        let fleet = ua::Fleet::new(
+            net.now(),
+            ua::FleetConfig {
+                epoch: net.epoch(),
+                seed: Seed::from_number(config.seed).derive("fleet"),
+                key_seed: Seed::from_bytes(os_random()),
+                trace: ua::TraceLimits::default(),
+            },
+        );
+        let party = net.add("callwright", fleet);
+        let shared = Shared {
+            net,
+            party,
+            topics,
+            routes,
+            recorder: Recorder,
+            servers: http::Servers::default(),
+            client: http::Client::default(),
+        };
+        Ok(Arc::new(RealWorld {
+            shared: Arc::new(shared),
+        }))
+    }
+
+    /// Shows every packet to `tap` from now on.
+    pub fn set_tap(&self, tap: Option<Box<dyn Tap>>) -> Option<Box<dyn Tap>> {
+        self.shared.net.set_tap(tap)
+    }
+
+    /// How well the network loop does, in full.
+    pub fn net_health(&self) -> net::Health {
+        self.shared.net.health()
+    }
+
+    /// Uses the fleet under the world's lock: it must not block.
+    pub fn with_fleet<R>(&self, use_it: impl FnOnce(&mut ua::Fleet, Time) -> R) -> R {
+        self.shared.fleet(use_it)
+    }
+}
+
+/// 32 bytes of the operating system's randomness.
+fn os_random() -> [u8; 32] {
+    let mut bytes = [0; 32];
+    bytes[..16].copy_from_slice(uuid::Uuid::new_v4().as_bytes());
+    bytes[16..].copy_from_slice(uuid::Uuid::new_v4().as_bytes());
+    bytes
+}
+
+impl World for RealWorld {
+    fn now(&self) -> Time {
+        self.shared.net.now()
+    }
+
+    fn epoch(&self) -> Epoch {
+        self.shared.net.epoch()
+    }
+
+    fn random(&self) -> [u8; 16] {
+        uuid::Uuid::new_v4().into_bytes()
+    }
+
+    fn new_topic(&self) -> Topic {
+        self.shared.topics.open()
+    }
+
+    fn touch(&self, topic: Topic) {
+        self.shared.topics.touch(topic);
+    }
+
+    fn version(&self, topic: Topic) -> Version {
+        self.shared.topics.version(topic)
+    }
+
+    fn wait(&self, reads: &[(Topic, Version)], until: Time) -> Wake {
+        self.shared.topics.wait(reads, until.since(self.now()))
+    }
+
+    fn run_tasks(&self, tasks: Vec<Task<'_>>) {
+        thread::scope(|scope| {
+            let running: Vec<_> = tasks.into_iter().map(|task| scope.spawn(task)).collect();
+            let panics: Vec<_> = running.into_iter().filter_map(|task| task.join().err()).collect();
+            if let Some(panic) = panics.into_iter().next() {
+                std::panic::resume_unwind(panic);
+            }
+        });
+    }
+
+    fn phone(&self, spec: PhoneSpec) -> Result<Arc<dyn Phone>, StartError> {
+        let name = spec.name.clone();
+        let shown = name.clone();
+        let account = account(spec)?;
+        let domain = account.domain.to_string();
+        let id = self.shared.fleet(|fleet, now| fleet.start(now, &name, account));
+        self.shared.routes.addresses().name(id, shown);
+        let topics = self.shared.routes.topics_of(id);
+        // From here on the phone gives back what it holds, however this ends.
+        let phone = Arc::new(EmbeddedPhone::new(self.shared.clone(), id, topics));
+        let deadline = self.now() + START;
+        loop {
+            let seen = self.version(topics.started);
+            match self.shared.routes.started(id) {
+                Some(Ok(())) => return Ok(phone),
+                Some(Err(ua::StartError::Bind(error))) => return Err(error.into()),
+                Some(Err(ua::StartError::NoRoute { host, detail })) => {
+                    return Err(StartError::NoRoute { domain: host, detail });
+                }
+                None => {}
+            }
+            if self.wait(&[(topics.started, seen)], deadline) == Wake::TimeUp {
+                return Err(StartError::NoRoute {
+                    domain,
+                    detail: "the resolver did not answer".into(),
+                });
+            }
+        }
+    }
+
+    fn listen(
+        &self,
+        port: Option<u16>,
+        service: Arc<dyn http::Service>,
+    ) -> Result<Box<dyn http::Listener>, http::ListenError> {
+        self.shared.servers.listen(port, service)
+    }
+
+    fn http(&self, request: &http::Request) -> Result<http::Response, http::RequestError> {
+        self.shared.client.send(request)
+    }
+
+    fn health(&self) -> Health {
+        let ms = |span: Duration| span.as_secs_f64() * 1000.0;
+        let net = self.shared.net.health();
+        self.shared.fleet(|fleet, _| {
+            let lateness = fleet.plane().lateness();
+            let sent = lateness.count() > 0;
+            Health {
+                lateness_p99_ms: sent.then(|| ms(lateness.p99())),
+                lateness_max_ms: sent.then(|| ms(lateness.max())),
+                receive_drops: net.receive_drops,
+                packets_skipped: fleet.skipped_packets(),
+                malformed_messages: fleet.malformed_messages(),
+                receive_buffer_bytes: (net.receive_buffer_given > 0).then_some(net.receive_buffer_given),
+                open_file_limit: Some(net.open_files_limit),
+            }
+        })
+    }
+}
+
+fn account(spec: PhoneSpec) -> Result<ua::Account, StartError> {
+    let bad = |key: &'static str, detail: String| StartError::BadValue { key, detail };
+    // The same grammar as in a URI: a name or an address, IPv6 in brackets, maybe a port.
+    let aor: Uri = format!("sip:x@{}", spec.domain).parse().map_err(|error| {
+        bad(
+            "domain",
+            format!("{:?} is not a host, or host:port: {error}", spec.domain),
+        )
+    })?;
+    let outbound = match spec.outbound {
+        Some(text) => {
+            let uri = if text.contains(':') && text.starts_with("sip") {
+                text.clone()
+            } else {
+                format!("sip:{text}")
+            };
+            Some(
+                uri.parse()
+                    .map_err(|error| bad("outbound", format!("{text:?} is not a SIP URI: {error}")))?,
+            )
+        }
+        None => None,
+    };
+    let mut account = ua::Account::new(spec.username, aor.host().clone());
+    account.port = aor.port();
+    account.password = spec.password;
+    account.auth_user = spec.auth_user;
+    account.display_name = spec.display_name;
+    account.transport = spec.transport;
+    account.outbound = outbound;
+    account.tls_verify = spec.tls_verify;
+    account.local = spec.local.map(|local| match local.port {
+        Some(port) => ua::LocalAddress::Socket(SocketAddr::new(local.ip, port)),
+        None => ua::LocalAddress::Ip(local.ip),
+    });
+    account.registration_interval = spec.registration_interval;
+    account.message_waiting = spec.mwi;
+    account.dtmf = match spec.dtmf_mode {
+        DtmfMode::Rtp => ua::DtmfMode::RtpEvent,
+        DtmfMode::Info => ua::DtmfMode::Info,
+        DtmfMode::Auto => ua::DtmfMode::Auto,
+        DtmfMode::Inband => ua::DtmfMode::Inband,
+    };
+    account.media_encryption = match spec.media_encryption {
+        MediaEncryption::None => ua::MediaEncryption::None,
+        MediaEncryption::Srtp => ua::MediaEncryption::Offered,
+        MediaEncryption::SrtpMandatory => ua::MediaEncryption::Demanded,
+        MediaEncryption::SrtpMandatoryProfile => ua::MediaEncryption::Required,
+    };
+    account.codecs = spec
+        .codecs
+        .iter()
+        .map(|codec| match codec {
+            AudioCodec::Pcmu => Codec::Pcmu,
+            AudioCodec::Pcma => Codec::Pcma,
+        })
+        .collect();
+    account.headers = spec.headers;
+    account.deflect_to = match spec.deflect_to {
+        Some(target) => {
+            ua::resolve(&target, &account).map_err(|error| bad("deflect_to", error.to_string()))?;
+            Some(target)
+        }
+        None => None,
+    };
+    account.auto_answer = spec.auto_answer;
+    Ok(account)
+}

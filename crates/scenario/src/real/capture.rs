@@ -1,0 +1,165 @@
+//! `--capture`: every packet of a run in one pcapng file, an interface for each agent.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, BufWriter};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use callwright_capture::PcapngWriter;
+use callwright_net::{BufferedTap, TapDrain};
+use callwright_ua::UserAgentId;
+use callwright_wire::{Fate, TapRecord};
+
+use crate::position::Causes;
+use crate::world::World as _;
+
+use super::RealWorld;
+
+/// How many packets may wait for the disk: four seconds of a thousand calls.
+const WAITING: usize = 400_000;
+
+/// Who sends from where, and what it is called.
+#[derive(Debug, Default)]
+pub(super) struct Addresses {
+    table: Mutex<Table>,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    agents: BTreeMap<SocketAddr, UserAgentId>,
+    names: BTreeMap<UserAgentId, String>,
+}
+
+impl Addresses {
+    pub(super) fn insert(&self, address: SocketAddr, agent: UserAgentId) {
+        self.lock().agents.insert(address, agent);
+    }
+
+    pub(super) fn name(&self, agent: UserAgentId, name: String) {
+        self.lock().names.insert(agent, name);
+    }
+
+    /// The agent whose packet it is: its sender, or who received it from an outsider.
+    fn party(&self, record: &TapRecord) -> u32 {
+        let own = match record.fate {
+            Fate::Received => record.destination,
+            Fate::Sent | Fate::Lost | Fate::Duplicated => record.source,
+        };
+        self.lock().agents.get(&own).map_or(u32::MAX, |agent| agent.0)
+    }
+
+    fn name_of(&self, party: u32) -> String {
+        self.lock()
+            .names
+            .get(&UserAgentId(party))
+            .cloned()
+            .unwrap_or_else(|| "callwright".into())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Why a capture cannot be made, or is not complete.
+#[derive(Debug, thiserror::Error)]
+pub enum CaptureError {
+    /// The file.
+    #[error("cannot write the capture {path}: {error}")]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// The disk was too slow.
+    #[error("the capture {path} lacks {packets} packets: they came faster than they could be written")]
+    Incomplete {
+        /// The file.
+        path: PathBuf,
+        /// How many.
+        packets: u64,
+    },
+}
+
+/// A capture under way.
+pub struct Capture {
+    path: PathBuf,
+    drain: TapDrain,
+    failure: Arc<Mutex<Option<io::Error>>>,
+}
+
+impl Capture {
+    /// Writes every packet of the world from now on to a new file, or over an old one. `causes` tells which line of the
+    /// script led to a message.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be created.
+    pub fn start(world: &RealWorld, path: &Path, causes: Arc<Causes>) -> Result<Self, CaptureError> {
+        let failed = |error| CaptureError::Write {
+            path: path.to_owned(),
+            error,
+        };
+        let out = BufWriter::new(File::create(path).map_err(failed)?);
+        let addresses = world.shared.routes.addresses().clone();
+        let names = addresses.clone();
+        let mut writer = Some(
+            PcapngWriter::new(
+                out,
+                world.epoch(),
+                move |party| Some(names.name_of(party)),
+                move |cause| causes.step(cause).map(|step| step.to_string()),
+            )
+            .map_err(failed)?,
+        );
+        let failure = Arc::new(Mutex::new(None));
+        let failing = failure.clone();
+        let (tap, drain) = BufferedTap::start(WAITING, move |record| {
+            let Some(open) = &mut writer else { return };
+            let written = match record {
+                Some(mut record) => {
+                    record.party = addresses.party(&record);
+                    open.write(&record)
+                }
+                None => open.flush(),
+            };
+            if let Err(error) = written {
+                *failing.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                writer = None;
+            }
+        })
+        .map_err(failed)?;
+        world.set_tap(Some(Box::new(tap)));
+        Ok(Capture {
+            path: path.to_owned(),
+            drain,
+            failure,
+        })
+    }
+
+    /// Writes what is still waiting and closes the file.
+    ///
+    /// # Errors
+    ///
+    /// When it could not be written whole.
+    pub fn finish(self, world: &RealWorld) -> Result<(), CaptureError> {
+        drop(world.set_tap(None));
+        let dropped = self.drain.finish();
+        if let Some(error) = self.failure.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            return Err(CaptureError::Write {
+                path: self.path,
+                error,
+            });
+        }
+        match dropped {
+            0 => Ok(()),
+            packets => Err(CaptureError::Incomplete {
+                path: self.path,
+                packets,
+            }),
+        }
+    }
+}
