@@ -15,10 +15,10 @@ pub struct BufferedTap {
     dropped: Arc<AtomicU64>,
 }
 
-/// The other end: the thread that gives the records to their consumer.
+/// The other end: the thread that gives the records to their consumer, a `T`.
 #[derive(Debug)]
-pub struct TapDrain {
-    thread: JoinHandle<()>,
+pub struct TapDrain<T> {
+    thread: JoinHandle<T>,
     dropped: Arc<AtomicU64>,
 }
 
@@ -29,15 +29,19 @@ impl BufferedTap {
     /// # Errors
     ///
     /// When the system gives no thread.
-    pub fn start(
+    pub fn start<T: Send + 'static>(
         capacity: usize,
-        mut consume: impl FnMut(Option<TapRecord>) + Send + 'static,
-    ) -> io::Result<(Self, TapDrain)> {
+        mut consumer: T,
+        mut consume: impl FnMut(&mut T, Option<TapRecord>) + Send + 'static,
+    ) -> io::Result<(Self, TapDrain<T>)> {
         let (records, queue) = sync_channel(capacity);
         let dropped = Arc::new(AtomicU64::new(0));
         let thread = std::thread::Builder::new()
             .name("callwright-tap".into())
-            .spawn(move || drain(&queue, &mut consume))?;
+            .spawn(move || {
+                drain(&queue, |record| consume(&mut consumer, record));
+                consumer
+            })?;
         let tap = BufferedTap {
             records,
             dropped: dropped.clone(),
@@ -57,23 +61,27 @@ impl Tap for BufferedTap {
     }
 }
 
-impl TapDrain {
+impl<T> TapDrain<T> {
     /// How many records found no room.
     pub fn dropped(&self) -> u64 {
         self.dropped.load(Relaxed)
     }
 
-    /// Waits until everything recorded is consumed; returns how many records found no room. The tap must have been
-    /// taken away from its world before, and dropped: until then more may come.
-    pub fn finish(self) -> u64 {
-        if self.thread.join().is_err() {
-            tracing::error!("the consumer of a tap panicked: what it had not written is lost");
+    /// Waits until everything recorded is consumed; returns the consumer, and how many records found no room. The tap
+    /// must have been taken away from its world before, and dropped: until then more may come.
+    ///
+    /// # Panics
+    ///
+    /// When the consumer panicked.
+    pub fn finish(self) -> (T, u64) {
+        match self.thread.join() {
+            Ok(consumer) => (consumer, self.dropped.load(Relaxed)),
+            Err(panic) => std::panic::resume_unwind(panic),
         }
-        self.dropped.load(Relaxed)
     }
 }
 
-fn drain(queue: &Receiver<TapRecord>, consume: &mut impl FnMut(Option<TapRecord>)) {
+fn drain(queue: &Receiver<TapRecord>, mut consume: impl FnMut(Option<TapRecord>)) {
     while let Ok(first) = queue.recv() {
         consume(Some(first));
         while let Ok(next) = queue.try_recv() {
@@ -105,23 +113,21 @@ mod tests {
 
     #[test]
     fn records_arrive_in_order_and_all_of_them_before_the_end() {
-        let (sender, seen) = sync_channel(200);
-        let (mut tap, drain) = BufferedTap::start(200, move |record| {
-            if let Some(record) = record {
-                sender.send(record.party).unwrap();
-            }
+        let (mut tap, drain) = BufferedTap::start(200, Vec::new(), |seen, record| {
+            seen.extend(record.map(|record| record.party));
         })
         .unwrap();
         (0..100).for_each(|n| tap.record(record(n)));
         drop(tap);
-        assert_eq!(drain.finish(), 0);
-        assert!(seen.try_iter().eq(0..100));
+        let (seen, dropped) = drain.finish();
+        assert_eq!(dropped, 0);
+        assert!(seen.into_iter().eq(0..100));
     }
 
     #[test]
     fn a_consumer_that_hangs_costs_records_and_no_time() {
         let (held, hold) = sync_channel::<()>(0);
-        let (mut tap, drain) = BufferedTap::start(10, move |record| {
+        let (mut tap, drain) = BufferedTap::start(10, hold, |hold, record| {
             if record.is_some() {
                 let _ = hold.recv();
             }
@@ -132,6 +138,6 @@ mod tests {
         assert!((89..=90).contains(&drain.dropped()), "{}", drain.dropped());
         drop(held);
         drop(tap);
-        assert!(drain.finish() >= 89);
+        assert!(drain.finish().1 >= 89);
     }
 }

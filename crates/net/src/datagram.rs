@@ -107,19 +107,26 @@ impl Datagrams {
         Ok(received)
     }
 
-    /// Takes one ICMP error off the queue: where the datagram was sent that caused it.
-    pub(crate) fn unreachable(&self) -> Option<SocketAddr> {
+    /// Takes what is in the error queue, and returns where datagrams went whose destination is unreachable.
+    pub(crate) fn take_errors(&self) -> Vec<SocketAddr> {
+        let mut unreachable = Vec::new();
         let mut payload = [0; 1];
         let mut control = [0; CONTROL];
-        let mut slices = [IoSliceMut::new(&mut payload)];
-        let message = recvmsg::<SockaddrStorage>(
-            self.socket.as_raw_fd(),
-            &mut slices,
-            Some(&mut control),
-            MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_ERRQUEUE,
-        )
-        .ok()?;
-        message.address.as_ref().and_then(socket_address)
+        loop {
+            let mut slices = [IoSliceMut::new(&mut payload)];
+            let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_ERRQUEUE;
+            let Ok(message) =
+                recvmsg::<SockaddrStorage>(self.socket.as_raw_fd(), &mut slices, Some(&mut control), flags)
+            else {
+                return unreachable;
+            };
+            // ip(7): the address is the destination of the datagram that caused the error.
+            let to = message.address.as_ref().and_then(socket_address);
+            let says_so = message
+                .cmsgs()
+                .is_ok_and(|mut notes| notes.any(|note| is_unreachable(&note)));
+            unreachable.extend(to.filter(|_| says_so));
+        }
     }
 
     /// Sends one datagram.
@@ -167,6 +174,19 @@ impl AsFd for Datagrams {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
     }
+}
+
+/// True for ICMP "destination unreachable", but for "fragmentation needed": the kernel learns from that by itself.
+fn is_unreachable(note: &ControlMessageOwned) -> bool {
+    /// `SO_EE_ORIGIN_ICMP` with type 3, and `SO_EE_ORIGIN_ICMP6` with type 1.
+    const DESTINATION_UNREACHABLE: [(u8, u8); 2] = [(2, 3), (3, 1)];
+    const FRAGMENTATION_NEEDED: (u8, u8, u8) = (2, 3, 4);
+    let (ControlMessageOwned::Ipv4RecvErr(error, _) | ControlMessageOwned::Ipv6RecvErr(error, _)) = note
+    else {
+        return false;
+    };
+    DESTINATION_UNREACHABLE.contains(&(error.ee_origin, error.ee_type))
+        && (error.ee_origin, error.ee_type, error.ee_code) != FRAGMENTATION_NEEDED
 }
 
 fn socket_address(storage: &SockaddrStorage) -> Option<SocketAddr> {

@@ -10,7 +10,7 @@ use callwright_wire::{Input, Output, PacketNode, Residue, Tap, Time};
 use crate::clock::Clock;
 use crate::health::Counters;
 use crate::resolver::{Answer, Resolver};
-use crate::sockets::{Service, Sockets};
+use crate::sockets::{Dial, Service, Sockets};
 use crate::{EventSink, PartyId};
 
 /// How long the loop keeps the lock before others may have it.
@@ -33,7 +33,7 @@ struct Party<N> {
 
 /// Everything behind the world's lock.
 pub(crate) struct Engine<N: PacketNode> {
-    parties: Vec<Option<Party<N>>>,
+    parties: Vec<Option<Box<Party<N>>>>,
     deadlines: BTreeSet<(Time, u32)>,
     due: VecDeque<(Time, u32)>,
     dirty: Vec<u32>,
@@ -75,13 +75,13 @@ impl<N: PacketNode> Engine<N> {
     pub(crate) fn add(&mut self, name: &str, node: N) -> PartyId {
         let index = self.parties.len() as u32;
         let now = self.clock.now();
-        self.parties.push(Some(Party {
+        self.parties.push(Some(Box::new(Party {
             name: name.into(),
             node,
             deadline: None,
             learned: now,
             dirty: false,
-        }));
+        })));
         self.drain(index, now);
         self.settle(now);
         PartyId(index)
@@ -306,7 +306,16 @@ impl<N: PacketNode> Engine<N> {
                     local,
                     remote,
                     tls,
-                } => self.sockets.connect(now, id, socket, local, remote, tls),
+                } => {
+                    let dial = Dial {
+                        party: id,
+                        socket,
+                        local,
+                        remote,
+                        tls,
+                    };
+                    self.sockets.connect(now, dial);
+                }
                 Output::Close { connection } => self.sockets.close(now, connection),
                 Output::Resolve { query, question } => {
                     if let Some(answer) = self.resolver.ask(id, query, question) {

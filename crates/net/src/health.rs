@@ -98,13 +98,13 @@ impl Lateness {
         self.quantile(0.99)
     }
 
-    /// The worst since the world's start.
+    /// The worst.
     pub fn max(&self) -> Duration {
         Duration::from_micros(self.max_micros)
     }
 
-    /// What was added since `earlier`, a reading of the same world. The maximum stays that since the world's start
-    /// when it is not known to have grown, and is then bounded by the highest bucket used since.
+    /// What was added since `earlier`, a reading of the same world. Its maximum is within 1/8, as all but the true
+    /// maximum of the whole is.
     pub fn since(&self, earlier: &Lateness) -> Lateness {
         let counts: Vec<u64> = self
             .counts

@@ -8,6 +8,7 @@ use std::convert::Infallible;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::thread::JoinHandle;
 
 use bytes::Bytes;
 use callwright_wire::{
@@ -23,10 +24,11 @@ use crate::health::Counters;
 use crate::ports::PortPool;
 use crate::route::Routes;
 use crate::tapping::Tapping;
-use crate::tls::Tls;
+use crate::tls::{Tls, Wake};
 use crate::{PartyId, Warning, WorldConfig};
 
 use datagrams::{Outgoing, Port};
+pub(crate) use streams::Dial;
 use streams::Listener;
 
 /// One socket.
@@ -45,6 +47,8 @@ struct Slot {
     generation: u32,
     /// True while it waits in the queue of ready slots.
     queued: bool,
+    /// True when the kernel has errors for it.
+    errored: bool,
 }
 
 /// What this layer itself waits for.
@@ -98,6 +102,8 @@ pub(crate) struct Sockets {
     outbox: Vec<Outgoing>,
     pool: PortPool<usize>,
     postponed: VecDeque<Postponed>,
+    /// Connections that wait for the roots to be read.
+    dials: VecDeque<Dial>,
     accepted: usize,
     config: WorldConfig,
     tls: Tls,
@@ -119,6 +125,7 @@ impl Sockets {
         clock: Clock,
         counters: Arc<Counters>,
         config: WorldConfig,
+        wake: Wake,
     ) -> Self {
         Sockets {
             registry,
@@ -130,8 +137,9 @@ impl Sockets {
             outbox: Vec::new(),
             pool: PortPool::new(config.media_ports.clone(), config.media_port_rest),
             postponed: VecDeque::new(),
+            dials: VecDeque::new(),
             accepted: 0,
-            tls: Tls::new(config.trust.clone(), config.identity.clone()),
+            tls: Tls::new(config.trust.clone(), config.identity.clone(), wake),
             config,
             clock,
             counters,
@@ -202,6 +210,7 @@ impl Sockets {
     pub(crate) fn forget(&mut self, now: Time, party: PartyId) {
         self.flush();
         self.postponed.retain(|wait| wait.party != party);
+        self.dials.retain(|dial| dial.party != party);
         self.inbox.retain(|(to, _)| *to != party);
         for index in 0..self.slots.len() {
             match &self.slots[index].kind {
@@ -228,6 +237,14 @@ impl Sockets {
         }
     }
 
+    /// Notes that the kernel has errors for a slot.
+    pub(crate) fn mark_errored(&mut self, index: usize) {
+        if let Some(slot) = self.slots.get_mut(index) {
+            slot.errored = true;
+        }
+        self.mark_ready(index);
+    }
+
     /// The next slot that is ready.
     pub(crate) fn next_ready(&mut self) -> Option<usize> {
         let index = self.ready.pop_front()?;
@@ -244,7 +261,9 @@ impl Sockets {
         match self.slots[index].kind {
             Some(Kind::Port(_)) => {
                 self.retry_unsent(index);
-                self.collect_unreachable(now, index);
+                if std::mem::take(&mut self.slots[index].errored) {
+                    self.collect_unreachable(now, index);
+                }
                 Service::Datagrams
             }
             Some(Kind::Listener(_)) => {
@@ -266,6 +285,7 @@ impl Sockets {
 
     /// Does what this layer itself waited for.
     pub(crate) fn handle_timeout(&mut self, now: Time) {
+        self.retry_dials(now);
         while let Some(deadline) = self.deadlines.pop(now) {
             match deadline {
                 Deadline::Connection { slot, generation } => self.connection_due(now, slot, generation),
@@ -275,12 +295,18 @@ impl Sockets {
         }
     }
 
+    /// The thread that may be reading roots.
+    pub(crate) fn stop(&mut self) -> Option<JoinHandle<()>> {
+        self.tls.stop()
+    }
+
     fn add(&mut self, kind: Kind) -> usize {
         let index = self.free.pop().unwrap_or_else(|| {
             self.slots.push(Slot {
                 kind: None,
                 generation: 0,
                 queued: false,
+                errored: false,
             });
             self.slots.len() - 1
         });

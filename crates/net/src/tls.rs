@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
+use std::thread::JoinHandle;
 
 use callwright_wire::{ConnectionError, TlsClient};
 use rustls::client::WebPkiServerVerifier;
@@ -103,21 +104,30 @@ pub(crate) fn provider() -> Arc<CryptoProvider> {
         .clone()
 }
 
+/// What tells the loop that something it waits for is there.
+pub(crate) type Wake = Arc<dyn Fn() + Send + Sync>;
+
+type Client = Result<Arc<ClientConfig>, ConnectionError>;
+
 /// TLS of one world.
 pub(crate) struct Tls {
     trust: Trust,
     identity: Option<Identity>,
-    verifying: Option<Result<Arc<ClientConfig>, ConnectionError>>,
-    accepting: Option<Result<Arc<ClientConfig>, ConnectionError>>,
+    verifying: Arc<OnceLock<Client>>,
+    accepting: OnceLock<Client>,
+    loader: Option<JoinHandle<()>>,
+    wake: Wake,
 }
 
 impl Tls {
-    pub(crate) fn new(trust: Trust, identity: Option<Identity>) -> Self {
+    pub(crate) fn new(trust: Trust, identity: Option<Identity>, wake: Wake) -> Self {
         Tls {
             trust,
             identity,
-            verifying: None,
-            accepting: None,
+            verifying: Arc::default(),
+            accepting: OnceLock::new(),
+            loader: None,
+            wake,
         }
     }
 
@@ -131,14 +141,40 @@ impl Tls {
         ServerConnection::new(config).ok().map(Into::into)
     }
 
+    /// True when [`Tls::client`] can answer at once. The system's roots are many files and signatures: the first
+    /// question starts a thread that reads them, and wakes the loop when they are there.
+    pub(crate) fn is_ready(&mut self, client: &TlsClient) -> bool {
+        if !client.verify || self.verifying.get().is_some() {
+            return true;
+        }
+        match self.trust {
+            Trust::Roots(_) => return true,
+            Trust::System if self.loader.is_some() => return false,
+            Trust::System => {}
+        }
+        let (verifying, wake) = (self.verifying.clone(), self.wake.clone());
+        let thread = std::thread::Builder::new()
+            .name("callwright-roots".into())
+            .spawn(move || {
+                verifying.get_or_init(|| load(&Trust::System));
+                wake();
+            });
+        // Without a thread it is done here and now, and takes its time.
+        self.loader = thread.ok();
+        self.loader.is_none()
+    }
+
+    /// The thread that reads roots, for whoever ends the world.
+    pub(crate) fn stop(&mut self) -> Option<JoinHandle<()>> {
+        self.loader.take()
+    }
+
     /// The client's side of a new connection.
-    pub(crate) fn client(&mut self, client: &TlsClient) -> Result<rustls::Connection, ConnectionError> {
+    pub(crate) fn client(&self, client: &TlsClient) -> Result<rustls::Connection, ConnectionError> {
         let config = if client.verify {
-            self.verifying
-                .get_or_insert_with(|| verifying(&self.trust))
-                .clone()?
+            self.verifying.get_or_init(|| load(&self.trust)).clone()?
         } else {
-            self.accepting.get_or_insert_with(accepting).clone()?
+            self.accepting.get_or_init(accepting).clone()?
         };
         let name = ServerName::try_from(client.server_name.clone()).map_err(|_| ConnectionError::Tls {
             detail: format!(
@@ -152,7 +188,7 @@ impl Tls {
     }
 }
 
-fn verifying(trust: &Trust) -> Result<Arc<ClientConfig>, ConnectionError> {
+fn load(trust: &Trust) -> Client {
     let mut roots = RootCertStore::empty();
     match trust {
         Trust::System => {
@@ -185,7 +221,7 @@ fn verifying(trust: &Trust) -> Result<Arc<ClientConfig>, ConnectionError> {
     Ok(Arc::new(config))
 }
 
-fn accepting() -> Result<Arc<ClientConfig>, ConnectionError> {
+fn accepting() -> Client {
     let config = ClientConfig::builder_with_provider(provider())
         .with_protocol_versions(VERSIONS)
         .map_err(|error| failed(&error))?

@@ -161,8 +161,15 @@ where
         let waker = Waker::new(poll.registry(), WAKER)?;
         let alarm = Alarm::new(&poll)?;
         let (name_server, name_timeout) = (config.name_server, config.name_timeout);
-        let sockets = Sockets::new(poll.registry().try_clone()?, clock, counters.clone(), config);
+        let registry = poll.registry().try_clone()?;
         let shared = Arc::new_cyclic(|weak: &Weak<Shared<N>>| {
+            let sleeper = weak.clone();
+            let wake = Arc::new(move || {
+                if let Some(shared) = sleeper.upgrade() {
+                    shared.wake();
+                }
+            });
+            let sockets = Sockets::new(registry, clock, counters.clone(), config, wake);
             let weak = weak.clone();
             let resolver = Resolver::new(
                 name_server,
@@ -291,13 +298,13 @@ impl<N: PacketNode> Shared<N> {
 
 impl<N: PacketNode> Drop for World<N> {
     fn drop(&mut self) {
-        let resolver = {
+        let (resolver, loader) = {
             let mut engine = self.shared.engine.lock();
             engine.stopping = true;
-            engine.resolver().stop()
+            (engine.resolver().stop(), engine.sockets().stop())
         };
         self.shared.wake();
-        for thread in [self.thread.take(), resolver].into_iter().flatten() {
+        for thread in [self.thread.take(), resolver, loader].into_iter().flatten() {
             if thread.join().is_err() {
                 tracing::error!("a thread of the network loop panicked");
             }
@@ -324,8 +331,10 @@ fn run<N: PacketNode>(mut poll: Poll, mut alarm: Alarm, shared: &Shared<N>) -> i
             return Ok(());
         }
         for event in &events {
-            if event.token() != WAKER && event.token() != TIMER {
-                engine.sockets().mark_ready(event.token().0);
+            match event.token() {
+                WAKER | TIMER => {}
+                Token(index) if event.is_error() => engine.sockets().mark_errored(index),
+                Token(index) => engine.sockets().mark_ready(index),
             }
         }
         for answer in std::mem::take(&mut *shared.answers.lock()) {

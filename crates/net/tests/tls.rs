@@ -3,10 +3,13 @@
 mod probe;
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
 
 use callwright_net::{Identity, Trust, Warning, WorldConfig};
-use callwright_wire::{BindErrorKind, ConnectionError, ConnectionId, TlsClient, Transport};
+use callwright_wire::{
+    BindErrorKind, Carrier, ConnectionError, ConnectionId, Fate, Tap, TapRecord, TlsClient, Transport,
+};
 use probe::{Seen, Stage, address};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 
@@ -120,6 +123,48 @@ fn without_verification_any_certificate_is_taken_and_a_warning_given() {
             if server_name == "other.example.com")
     });
     assert!(warned);
+}
+
+#[test]
+fn the_tap_sees_each_byte_once_and_in_the_clear() {
+    struct Wire(Sender<TapRecord>);
+    impl Tap for Wire {
+        fn record(&mut self, record: TapRecord) {
+            let _ = self.0.send(record);
+        }
+    }
+    let (sender, records) = channel();
+    let mut stage = stage(true);
+    stage.world.set_tap(Some(Box::new(Wire(sender))));
+    dial(&mut stage, "pbx.example.com", true).unwrap();
+    stage.world.set_tap(None);
+    let records: Vec<_> = records.iter().collect();
+    assert_eq!(
+        (&records[0].bytes[..], records[0].carrier),
+        (&b"ping"[..], Carrier::TlsClear)
+    );
+    assert!(records.iter().all(|record| record.fate == Fate::Sent));
+    assert_eq!(
+        records.iter().map(|record| record.bytes.len()).sum::<usize>(),
+        200_004
+    );
+}
+
+#[test]
+fn the_systems_roots_are_read_without_holding_up_the_loop() {
+    let papers = papers("one authority");
+    let mut stage = Stage::with_config(WorldConfig {
+        identity: Some(papers.identity),
+        ..WorldConfig::default()
+    });
+    // Whether this machine has roots or not, none of them signed this certificate.
+    let error = dial(&mut stage, "pbx.example.com", true).unwrap_err();
+    assert!(
+        error.contains("UnknownIssuer") || error.contains("no root certificates"),
+        "{error}"
+    );
+    let health = stage.world.health();
+    assert_eq!(health.connections_opened, 0);
 }
 
 /// Why a TLS connection to `remote` failed.

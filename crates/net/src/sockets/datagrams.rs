@@ -516,7 +516,8 @@ impl Sockets {
 
     /// Takes ICMP errors off a socket and tells its owner.
     pub(super) fn collect_unreachable(&mut self, now: Time, index: usize) {
-        while let Some(remote) = self.port(index).and_then(|port| port.socket.unreachable()) {
+        let unreachable = self.port(index).map(|port| port.socket.take_errors());
+        for remote in unreachable.into_iter().flatten() {
             self.tell_unreachable(now, index, remote);
         }
     }
@@ -542,7 +543,7 @@ impl Sockets {
         while let Some(Kind::Port(port)) = self.slots[index].kind.as_ref() {
             match port.socket.receive(&mut self.buffer) {
                 Ok(_) => Counters::one(&self.counters.stray_packets),
-                Err(error) if is_pending_error(&error) => while port.socket.unreachable().is_some() {},
+                Err(error) if is_pending_error(&error) => drop(port.socket.take_errors()),
                 Err(_) => return,
             }
         }

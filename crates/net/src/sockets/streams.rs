@@ -40,6 +40,16 @@ pub(super) struct Listener {
     listener: TcpListener,
 }
 
+/// A connection that a node asked for.
+#[derive(Debug)]
+pub(crate) struct Dial {
+    pub(crate) party: PartyId,
+    pub(crate) socket: SocketId,
+    pub(crate) local: Option<IpAddr>,
+    pub(crate) remote: SocketAddr,
+    pub(crate) tls: Option<TlsClient>,
+}
+
 impl Sockets {
     pub(super) fn listen(
         &mut self,
@@ -166,16 +176,15 @@ impl Sockets {
     }
 
     /// Opens a connection; the answer goes to the inbox.
-    pub(crate) fn connect(
-        &mut self,
-        now: Time,
-        party: PartyId,
-        socket: SocketId,
-        local: Option<IpAddr>,
-        remote: SocketAddr,
-        tls: Option<TlsClient>,
-    ) {
-        if let Err(error) = self.dial(now, party, socket, local, remote, tls) {
+    pub(crate) fn connect(&mut self, now: Time, dial: Dial) {
+        if let Some(client) = &dial.tls
+            && !self.tls.is_ready(client)
+        {
+            self.dials.push_back(dial);
+            return;
+        }
+        let (party, socket, remote) = (dial.party, dial.socket, dial.remote);
+        if let Err(error) = self.dial(now, dial) {
             Counters::one(&self.counters.connections_failed);
             self.inbox.push_back((
                 party,
@@ -188,28 +197,33 @@ impl Sockets {
         }
     }
 
-    fn dial(
-        &mut self,
-        now: Time,
-        party: PartyId,
-        socket: SocketId,
-        local: Option<IpAddr>,
-        remote: SocketAddr,
-        tls: Option<TlsClient>,
-    ) -> Result<(), ConnectionError> {
-        let (transport, session) = match &tls {
+    /// Opens what waited for the roots.
+    pub(super) fn retry_dials(&mut self, now: Time) {
+        for dial in std::mem::take(&mut self.dials) {
+            self.connect(now, dial);
+        }
+    }
+
+    fn dial(&mut self, now: Time, dial: Dial) -> Result<(), ConnectionError> {
+        let Dial {
+            party,
+            socket,
+            local,
+            remote,
+            tls,
+        } = dial;
+        let (transport, session) = match tls {
             None => (Transport::Tcp, None),
             Some(client) => {
+                let session = self.tls.client(&client)?;
                 if !client.verify {
-                    self.warnings.push((
-                        party,
-                        Warning::CertificateNotVerified {
-                            remote,
-                            server_name: client.server_name.clone(),
-                        },
-                    ));
+                    let warning = Warning::CertificateNotVerified {
+                        remote,
+                        server_name: client.server_name,
+                    };
+                    self.warnings.push((party, warning));
                 }
-                (Transport::Tls, Some(self.tls.client(client)?))
+                (Transport::Tls, Some(session))
             }
         };
         let stream = open_connection(local, remote).map_err(|error| ConnectionError::from(&error))?;
