@@ -1,0 +1,8 @@
+//! SRTP and SRTCP, sealed and opened, and a session under them.
+#![no_main]
+
+#[expect(dead_code, reason = "each target calls one of the bodies")]
+#[path = "../bodies/media.rs"]
+mod media;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| media::srtp(data));
