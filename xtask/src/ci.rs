@@ -32,7 +32,7 @@ struct Workshop {
 
 type Step = (&'static str, fn(&Workshop) -> Result<()>);
 
-const STEPS: [Step; 8] = [
+const STEPS: [Step; 9] = [
     ("fmt", |shop| shop.cargo(&["fmt", "--all", "--check"])),
     ("layers", |shop| no_findings(layers::check(&shop.root)?)),
     ("tidy", |shop| no_findings(tidy::check(&shop.root)?)),
@@ -57,6 +57,7 @@ const STEPS: [Step; 8] = [
     ("doc tests", |shop| {
         shop.cargo(&["test", "--doc", "--workspace", "--locked", "--quiet"])
     }),
+    ("gates", count_instructions),
 ];
 
 /// Runs all steps, also after one has failed, and ends with a line that counts them.
@@ -107,6 +108,14 @@ fn build_image(shop: &Workshop) -> Result<()> {
     image.build(shop.binary.get_or_init(|| binary))
 }
 
+/// Counts are the same on every machine, unlike times, so that a gate can be strict. The benchmarks are a workspace
+/// of their own, with other dependencies and so objects of their own.
+fn count_instructions(shop: &Workshop) -> Result<()> {
+    let mut command = Command::new(shop.root.join("benches/instructions"));
+    command.env("CARGO_TARGET_DIR", shop.target.join("benches"));
+    shop.run(&mut command)
+}
+
 impl Workshop {
     fn install_what_is_missing(&self) -> Result<()> {
         let packages = prerequisites::missing_debian_packages();
@@ -126,13 +135,23 @@ impl Workshop {
 
     fn cargo(&self, arguments: &[&str]) -> Result<()> {
         let mut command = Command::new("cargo");
+        command.args(arguments);
+        if let Some(binary) = self.binary.get() {
+            command.env("CALLWRIGHT_BIN", binary);
+        }
+        self.run(&mut command)
+    }
+
+    fn run(&self, command: &mut Command) -> Result<()> {
         command
-            .args(arguments)
             .current_dir(&self.root)
             .stdin(Stdio::null())
             .env("PATH", self.path()?);
-        let status = command.status().context("cannot run cargo")?;
-        ensure!(status.success(), "cargo {}: {status}", arguments.join(" "));
+        let status = command
+            .status()
+            .with_context(|| format!("cannot run {command:?}"))?;
+        let program = Path::new(command.get_program()).file_name().unwrap_or_default();
+        ensure!(status.success(), "{}: {status}", program.to_string_lossy());
         Ok(())
     }
 
