@@ -134,31 +134,31 @@ fn first_line(raw: &[u8]) -> usize {
 /// The Via value with `received` and `rport` of its first element as they must be.
 fn write_filled(out: &mut Vec<u8>, value: &[u8], source: Source) {
     let mut asked_for_port = false;
-    let mut quoted = Quoted::default();
-    let end = value
-        .iter()
-        .position(|byte| quoted.outside(*byte) && *byte == b',')
-        .unwrap_or(value.len());
-    let mut from = 0;
-    let mut quoted = Quoted::default();
-    for at in 0..=end {
-        let outside = at == end || quoted.outside(value[at]);
-        if at < end && !(outside && value[at] == b';') {
-            continue;
-        }
-        let part = &value[from..at];
-        match name_of(part) {
-            // The source knows better than the peer.
-            name if from > 0 && name.eq_ignore_ascii_case(b"received") => {}
-            name if from > 0 && name.eq_ignore_ascii_case(b"rport") => asked_for_port = true,
-            _ => {
-                if from > 0 {
-                    out.push(b';');
-                }
-                out.extend_from_slice(part);
+    let mut keep = |out: &mut Vec<u8>, at: usize, param: &[u8]| match name_of(param) {
+        // The source knows better than the peer.
+        name if at > 0 && name.eq_ignore_ascii_case(b"received") => {}
+        name if at > 0 && name.eq_ignore_ascii_case(b"rport") => asked_for_port = true,
+        _ => {
+            if at > 0 {
+                out.push(b';');
             }
+            out.extend_from_slice(param);
         }
-        from = at + 1;
+    };
+    let end;
+    if value.contains(&b'"') {
+        let mut quoted = Quoted::default();
+        end = value
+            .iter()
+            .position(|byte| quoted.outside(*byte) && *byte == b',')
+            .unwrap_or(value.len());
+        let mut quoted = Quoted::default();
+        let params = value[..end].split(|byte| quoted.outside(*byte) && *byte == b';');
+        params.enumerate().for_each(|(at, param)| keep(out, at, param));
+    } else {
+        end = value.iter().position(|byte| *byte == b',').unwrap_or(value.len());
+        let params = value[..end].split(|byte| *byte == b';');
+        params.enumerate().for_each(|(at, param)| keep(out, at, param));
     }
     // RFC 3581 §4: where rport is asked for, received is written in any case.
     if asked_for_port || source.sent_by != Some(source.address.ip()) {
