@@ -13,7 +13,8 @@ const LARGEST: u64 = 20_000_000;
 /// `/etc/ssl` may hold roots of this machine alone, which have no place in an image for others.
 const ROOT_CERTIFICATES: &str = "/usr/share/ca-certificates/mozilla";
 
-/// Where an engine mounts no table of hosts of its own, `localhost` is still a name.
+/// Where an engine mounts no table of hosts of its own, `localhost` is still a name. A static program looks names up
+/// in it and by DNS without any library of the system (glibc 2.34 and newer).
 const HOSTS: &str = "127.0.0.1 localhost\n::1 localhost\n";
 
 /// The folders and names of one build of the image.
