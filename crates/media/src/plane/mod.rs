@@ -13,7 +13,7 @@
 //! - Sessions that are due in the same millisecond go out in one batch; their starts are spread over 20 ms.
 //! - A session that is woken more than 60 ms late skips the samples it missed and counts them. Up to 60 ms late, it catches
 //!   up. The lateness of each packet goes into [`Plane::lateness`].
-//! - A packet, sent or received, allocates nothing.
+//! - A packet, sent or received, allocates nothing; a session does so for what it keeps, when it needs it first.
 
 mod command;
 mod event;
@@ -163,7 +163,7 @@ impl Plane {
     /// Opens a session on a pair of sockets. SSRC, sequence numbers and the rest that is random come from `entropy`, the
     /// stream of the party that the session belongs to. Nothing is sent before [`Command::Start`].
     pub fn open(&mut self, ports: Ports, entropy: &mut Entropy) -> SessionId {
-        let session = Some(Box::new(Session::new(ports, entropy)));
+        let session = Some(Box::new(Session::new(ports, self.config.epoch, entropy)));
         let id = match self.vacant.pop() {
             Some(index) => {
                 let place = &mut self.places[index as usize];
@@ -215,7 +215,7 @@ impl Plane {
             session: id,
             events: &mut self.events,
         };
-        let goodbye = session.close(now, self.config.epoch, &mut buffer, &mut self.clear, &mut sink);
+        let goodbye = session.close(now, &mut buffer, &mut self.clear, &mut sink);
         if let Some(goodbye) = goodbye {
             self.goodbyes.push_back(Goodbye {
                 socket: goodbye.socket,
@@ -262,8 +262,7 @@ impl Plane {
             events: &mut self.events,
         };
         if let Some(session) = &mut self.places[id.index as usize].session {
-            let epoch = self.config.epoch;
-            session.receive(now, epoch, from, is_rtcp, packet, &mut self.clear, &mut sink);
+            session.receive(now, from, is_rtcp, packet, &mut self.clear, &mut sink);
         }
     }
 
@@ -292,8 +291,7 @@ impl Plane {
                     session: id,
                     events: &mut self.events,
                 };
-                let epoch = self.config.epoch;
-                if let Some(transmit) = session.transmit(now, epoch, buffer, &mut self.clear, &mut sink) {
+                if let Some(transmit) = session.transmit(now, buffer, &mut self.clear, &mut sink) {
                     if let Some(late) = transmit.late {
                         self.lateness.record(late);
                     }

@@ -78,7 +78,12 @@ impl Digits {
 
     /// An interval of `frame.len()` ticks that starts at `timestamp` goes by. The second value is true when the last digit
     /// and its pause ended with it.
-    pub(crate) fn interval(&mut self, timestamp: u32, frame: &mut [i16]) -> (Interval, bool) {
+    ///
+    /// Without `events`, digits that are sent as such wait.
+    pub(crate) fn interval(&mut self, timestamp: u32, events: bool, frame: &mut [i16]) -> (Interval, bool) {
+        if !events && self.wants_events() {
+            return (Interval::Audio, false);
+        }
         if self.sounding.is_none() {
             let Some(next) = self.waiting.pop_front() else {
                 return (Interval::Audio, false);
@@ -114,6 +119,16 @@ impl Digits {
             self.sounding = None;
         }
         (interval, ended && self.waiting.is_empty())
+    }
+
+    fn wants_events(&self) -> bool {
+        match &self.sounding {
+            Some(sounding) => matches!(sounding, Sounding::Event { .. }),
+            None => self
+                .waiting
+                .front()
+                .is_some_and(|next| next.mode == DtmfMode::Rfc4733),
+        }
     }
 
     /// Time passes in which nothing could be sent.

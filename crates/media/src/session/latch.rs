@@ -9,6 +9,7 @@
 //! | elsewhere, authenticated (SRTP) | taken, and sent to, from the first one on |
 //! | elsewhere, while nothing was settled | two in sequence, of one source, settle it |
 //! | elsewhere, afterwards | refused |
+//! | anywhere, before there is a description | the first is taken (early media); nothing is sent |
 //!
 //! A new description unsettles it.
 
@@ -41,6 +42,8 @@ struct Candidate {
 pub(crate) struct Latch {
     described: Option<Remote>,
     rtp: Option<SocketAddr>,
+    /// Early media came from there before there was a description: heard, not sent to.
+    early: Option<SocketAddr>,
     rtcp: Option<SocketAddr>,
     candidate: Option<Candidate>,
 }
@@ -51,32 +54,31 @@ impl Latch {
         if self.described == remote {
             return;
         }
-        let was_early = self.described.is_none();
+        let heard = self.rtp.take();
+        self.early = if self.described.is_none() { heard } else { None };
         self.described = remote;
         self.rtcp = None;
         self.candidate = None;
-        // Early media came from somewhere before the answer named an address: it may go on until that one sends.
-        if !was_early {
-            self.rtp = None;
-        }
     }
 
     /// Where RTP goes.
     pub(crate) fn rtp(&self) -> Option<SocketAddr> {
         // Before there is a description there is nothing that was agreed to be sent.
         let described = self.described?;
-        Some(self.rtp.unwrap_or(described.rtp))
+        is_somewhere(described.rtp).then(|| self.rtp.unwrap_or(described.rtp))
     }
 
     /// Where RTCP goes, on a port of its own.
     pub(crate) fn rtcp(&self) -> Option<SocketAddr> {
         let described = self.described?;
-        Some(self.rtcp.unwrap_or(described.rtcp))
+        is_somewhere(described.rtcp).then(|| self.rtcp.unwrap_or(described.rtcp))
     }
 
     /// True when packets from there are expected: no proof is asked for.
     pub(crate) fn takes(&self, from: SocketAddr) -> bool {
-        self.rtp == Some(from) || self.described.is_some_and(|remote| remote.rtp == from)
+        self.rtp == Some(from)
+            || self.early == Some(from)
+            || self.described.is_some_and(|remote| remote.rtp == from)
     }
 
     /// Judges a valid RTP packet.
@@ -94,6 +96,7 @@ impl Latch {
         if described == Some(from) {
             let guessed = self.rtp.is_some();
             self.rtp = Some(from);
+            self.early = None;
             return if guessed { Verdict::Latched } else { Verdict::Taken };
         }
         if self.rtp.is_some() {
@@ -104,6 +107,7 @@ impl Latch {
         });
         if authenticated || follows || described.is_none() {
             self.rtp = Some(from);
+            self.early = None;
             self.candidate = None;
             return if described.is_some() {
                 Verdict::Latched
@@ -112,7 +116,11 @@ impl Latch {
             };
         }
         self.candidate = Some(Candidate { from, ssrc, sequence });
-        Verdict::OnProbation
+        if self.early == Some(from) {
+            Verdict::Taken
+        } else {
+            Verdict::OnProbation
+        }
     }
 
     /// Judges a valid RTCP packet: it must come from the host that RTP comes from or was described.
@@ -131,4 +139,9 @@ impl Latch {
         }
         taken
     }
+}
+
+/// An address of zeros is the old way to say: send nothing (RFC 3264 §8.4).
+fn is_somewhere(address: SocketAddr) -> bool {
+    !address.ip().is_unspecified() && address.port() != 0
 }

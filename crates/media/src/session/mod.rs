@@ -65,7 +65,7 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    pub(crate) fn new(ports: Ports, entropy: &mut Entropy) -> Self {
+    pub(crate) fn new(ports: Ports, epoch: Epoch, entropy: &mut Entropy) -> Self {
         Session {
             ports,
             direction: None,
@@ -74,7 +74,7 @@ impl Session {
             outgoing: Outgoing::new(entropy),
             incoming: Incoming::default(),
             ears: Ears::default(),
-            reporting: Reporting::new(entropy),
+            reporting: Reporting::new(epoch, entropy),
             security: None,
             due: Time::NEVER,
             told_first_packet: false,
@@ -137,7 +137,6 @@ impl Session {
     pub(crate) fn receive(
         &mut self,
         now: Time,
-        epoch: Epoch,
         from: SocketAddr,
         on_rtcp_port: bool,
         datagram: &[u8],
@@ -154,7 +153,7 @@ impl Session {
         }
         match (rtp::classify(datagram), on_rtcp_port) {
             // RFC 5761 §5.1.1: who did not agree to share a port does not look for RTCP there; it is understood all the same.
-            (Kind::Rtcp, _) => self.receive_rtcp(now, epoch, from, datagram, clear, sink),
+            (Kind::Rtcp, _) => self.receive_rtcp(now, from, datagram, clear, sink),
             (Kind::Rtp, false) => self.receive_rtp(now, from, datagram, clear, sink),
             (Kind::Rtp, true) | (Kind::Other, _) => self.incoming.refused.malformed += 1,
         }
@@ -213,7 +212,6 @@ impl Session {
     fn receive_rtcp(
         &mut self,
         now: Time,
-        epoch: Epoch,
         from: SocketAddr,
         datagram: &[u8],
         clear: &mut Clear,
@@ -230,7 +228,7 @@ impl Session {
             self.incoming.refused.wrong_source += 1;
             return;
         }
-        match self.reporting.read(now, epoch, self.outgoing.ssrc(), bytes) {
+        match self.reporting.read(now, self.outgoing.ssrc(), bytes) {
             Ok(true) => sink.tell(Event::RemoteBye),
             Ok(false) => {}
             Err(_) => self.incoming.refused.malformed += 1,
@@ -241,7 +239,6 @@ impl Session {
     pub(crate) fn transmit(
         &mut self,
         now: Time,
-        epoch: Epoch,
         buffer: &mut [u8],
         clear: &mut Clear,
         sink: &mut Sink<'_>,
@@ -282,7 +279,7 @@ impl Session {
                 }
             }
         }
-        self.report_if_due(now, epoch, false, buffer, clear)
+        self.report_if_due(now, false, buffer, clear)
     }
 
     fn skip_what_is_too_late(&mut self, now: Time, sink: &mut Sink<'_>) {
@@ -313,7 +310,6 @@ impl Session {
     fn report_if_due(
         &mut self,
         now: Time,
-        epoch: Epoch,
         bye: bool,
         buffer: &mut [u8],
         clear: &mut Clear,
@@ -334,7 +330,7 @@ impl Session {
             timestamp: self.outgoing.timestamp(),
         };
         let source = self.incoming.source();
-        let length = self.reporting.write(now, epoch, own, source, bye, buffer)?;
+        let length = self.reporting.write(now, own, source, bye, buffer)?;
         let length = match &mut self.security {
             None => length,
             Some(security) => security.seal_rtcp(buffer, length, clear)?,
@@ -351,7 +347,6 @@ impl Session {
     pub(crate) fn close(
         &mut self,
         now: Time,
-        epoch: Epoch,
         buffer: &mut [u8],
         clear: &mut Clear,
         sink: &mut Sink<'_>,
@@ -363,7 +358,7 @@ impl Session {
             deaf,
         });
         self.ears.finish(sink);
-        self.report_if_due(now, epoch, true, buffer, clear)
+        self.report_if_due(now, true, buffer, clear)
     }
 
     pub(crate) fn stats(&self) -> Stats {

@@ -82,7 +82,7 @@ impl Outgoing {
     }
 
     pub(crate) fn dtmf(&mut self, dtmf: &Dtmf) -> Result<(), CommandError> {
-        if dtmf.mode == DtmfMode::Rfc4733 && self.format.is_some() && self.telephone_event.is_none() {
+        if dtmf.mode == DtmfMode::Rfc4733 && self.telephone_event.is_none() {
             return Err(CommandError::NoTelephoneEvent);
         }
         self.digits.push(dtmf)
@@ -122,7 +122,9 @@ impl Outgoing {
         if self.muted {
             frame.fill(0);
         }
-        let (interval, dtmf_sent) = self.digits.interval(self.timestamp, frame);
+        let (interval, dtmf_sent) =
+            self.digits
+                .interval(self.timestamp, self.telephone_event.is_some(), frame);
         sending.dtmf_sent = dtmf_sent;
         let mut header = rtp::Header {
             payload_type: format.payload_type,

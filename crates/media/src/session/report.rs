@@ -29,6 +29,7 @@ pub(crate) struct OwnStream {
 /// The reports of a session.
 #[derive(Debug)]
 pub(crate) struct Reporting {
+    epoch: Epoch,
     canonical_name: Box<str>,
     random: u64,
     next: Option<Time>,
@@ -43,8 +44,9 @@ pub(crate) struct Reporting {
 }
 
 impl Reporting {
-    pub(crate) fn new(entropy: &mut Entropy) -> Self {
+    pub(crate) fn new(epoch: Epoch, entropy: &mut Entropy) -> Self {
         Reporting {
+            epoch,
             // RFC 7022 §4.2: a short-term persistent name tells nothing about who this is.
             canonical_name: entropy.token(20).into_boxed_str(),
             random: entropy.next_u64(),
@@ -69,7 +71,6 @@ impl Reporting {
     pub(crate) fn write(
         &mut self,
         now: Time,
-        epoch: Epoch,
         own: OwnStream,
         source: Option<(&mut Reception, u32)>,
         bye: bool,
@@ -79,7 +80,7 @@ impl Reporting {
         let we_sent = own.packets > self.packets_at_last[0];
         let hears = source.is_some();
         let sender = we_sent.then(|| SenderInfo {
-            ntp: ntp(epoch, now),
+            ntp: ntp(self.epoch, now),
             rtp: own.timestamp,
             packets: own.packets as u32,
             octets: own.octets as u32,
@@ -121,15 +122,9 @@ impl Reporting {
     ///
     /// # Errors
     /// What is wrong with it.
-    pub(crate) fn read(
-        &mut self,
-        now: Time,
-        epoch: Epoch,
-        own_ssrc: u32,
-        bytes: &[u8],
-    ) -> Result<bool, rtcp::RtcpError> {
+    pub(crate) fn read(&mut self, now: Time, own_ssrc: u32, bytes: &[u8]) -> Result<bool, rtcp::RtcpError> {
         let mut bye = false;
-        let arrived = rtcp::middle(ntp(epoch, now));
+        let arrived = rtcp::middle(ntp(self.epoch, now));
         let result = rtcp::read(bytes, |item| match item {
             Item::Sender { info, .. } => self.last_sr = Some((rtcp::middle(info.ntp), now)),
             Item::Report { report, .. } if report.ssrc == own_ssrc => {

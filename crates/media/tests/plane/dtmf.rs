@@ -176,6 +176,21 @@ fn telephone_events_that_were_not_agreed_on_are_refused() {
 }
 
 #[test]
+fn digits_wait_while_events_are_not_agreed_on() {
+    let mut pair = Pair::call();
+    pair.command(Alice, send("12", DtmfMode::Rfc4733));
+    let mut without = towards(Bob);
+    without.telephone_event_send = None;
+    pair.command(Alice, Command::Start(Box::new(without)));
+    pair.run(millis(1_000));
+    assert!(pair.rtp_sent(Alice).skip(1).all(|sent| sent.payload_type() == 0));
+    assert!(!pair.events_of(Alice).contains(&&Event::DtmfSent));
+    pair.command(Alice, Command::Start(Box::new(towards(Bob))));
+    pair.run(millis(1_000));
+    assert_eq!(pair.digits(Bob), "12");
+}
+
+#[test]
 fn a_digit_whose_end_is_lost_is_over_when_nothing_more_comes() {
     let mut pair = Pair::call();
     pair.network(|sent, _| {

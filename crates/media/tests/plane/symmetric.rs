@@ -117,6 +117,47 @@ fn the_same_description_again_keeps_the_address() {
 }
 
 #[test]
+fn early_media_is_not_sent_to_until_it_goes_on_after_the_description() {
+    let mut pair = Pair::opened();
+    let mut offer = towards(Alice);
+    offer.remote = None;
+    pair.command(Bob, Command::Start(Box::new(offer)));
+    for sequence in 0..5 {
+        pair.inject(Bob, RTP, NAT.into(), &packet(7, sequence));
+    }
+    pair.command(Bob, Command::Start(Box::new(towards(Alice))));
+    pair.run(millis(40));
+    assert_eq!(last_destination(&pair), address(Alice, RTP));
+    // It goes on, and the described address is silent: the other side is behind a NAT.
+    pair.inject(Bob, RTP, NAT.into(), &packet(7, 5));
+    pair.inject(Bob, RTP, NAT.into(), &packet(7, 6));
+    pair.run(millis(40));
+    assert_eq!(last_destination(&pair), NAT.into());
+    let stats = pair.stats(Bob);
+    assert_eq!((stats.received.packets, stats.refused.wrong_source), (7, 0));
+}
+
+#[test]
+fn nothing_is_sent_to_an_address_of_zeros() {
+    let mut pair = Pair::call();
+    pair.run(millis(200));
+    let mut held = towards(Bob);
+    held.remote = Some(Remote {
+        rtp: ([0, 0, 0, 0], 40_000).into(),
+        rtcp: ([0, 0, 0, 0], 40_001).into(),
+    });
+    pair.command(Alice, Command::Start(Box::new(held)));
+    let before = pair.rtp_sent(Alice).count();
+    pair.run(millis(1_000));
+    // The other side's packets name the way back only where something is to be sent.
+    assert!(
+        pair.rtp_sent(Alice)
+            .skip(before)
+            .all(|sent| sent.to == address(Bob, RTP))
+    );
+}
+
+#[test]
 fn reports_from_strangers_are_refused() {
     let mut pair = Pair::call();
     pair.run(millis(200));
