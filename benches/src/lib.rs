@@ -1,5 +1,7 @@
 //! The work that is measured, beside the same work done by another library.
 
+pub mod call;
+
 use bytes::Bytes;
 use callwright_sip_message::{CSeq, CallId, Limits, Message, Method, NameAddr, StartLine, Via};
 use rsipstack::sip::prelude::{HeadersExt, ToTypedHeader};

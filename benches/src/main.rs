@@ -4,6 +4,7 @@ use std::hint::black_box;
 use std::process::ExitCode;
 
 use bytes::Bytes;
+use callwright_benches::call::Pair;
 use callwright_benches::{INVITE, parse, parse_by_rsipstack};
 
 fn main() -> ExitCode {
@@ -14,9 +15,11 @@ fn main() -> ExitCode {
         return ExitCode::FAILURE;
     };
     let invite = Bytes::copy_from_slice(INVITE);
-    let run: &dyn Fn() -> bool = match workload.as_str() {
-        "parse-invite" => &|| black_box(parse(black_box(&invite))).is_some(),
-        "parse-invite-rsipstack" => &|| black_box(parse_by_rsipstack(black_box(&invite))).is_some(),
+    let mut pair = Pair::new();
+    let run: &mut dyn FnMut() -> bool = match workload.as_str() {
+        "parse-invite" => &mut || black_box(parse(black_box(&invite))).is_some(),
+        "parse-invite-rsipstack" => &mut || black_box(parse_by_rsipstack(black_box(&invite))).is_some(),
+        "whole-call" => &mut || pair.call(),
         other => {
             eprintln!("there is no workload `{other}`");
             return ExitCode::FAILURE;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use callwright_sip_message::{CSeq, HeaderError, Message, NameAddr, Uri};
+use callwright_sip_message::{CSeq, HeaderError, HeaderName, Message, NameAddr, SmolStr, Uri};
 
 /// The header fields that every dialog looks at.
 #[derive(Clone, Debug)]
@@ -41,4 +41,18 @@ impl Head {
     pub(crate) fn from_tag(&self) -> Arc<str> {
         self.from.tag().unwrap_or_default().into()
     }
+}
+
+/// The tag of a From or To without parsing all of it; `None` when there is none.
+pub(crate) fn tag_of(message: &Message, name: HeaderName) -> Option<SmolStr> {
+    let typed = |message: &Message| if name == HeaderName::To { message.to_tag() } else { message.from_tag() };
+    let value = message.header(name.clone())?;
+    // Without brackets, or with quotes after them, the grammar decides.
+    let Some((_, params)) = value.rsplit_once('>').filter(|(_, params)| !params.contains('"')) else {
+        return typed(message);
+    };
+    params.split(';').find_map(|param| {
+        let (name, value) = param.split_once('=')?;
+        name.trim().eq_ignore_ascii_case("tag").then(|| SmolStr::new(value.trim()))
+    })
 }

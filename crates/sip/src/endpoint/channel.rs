@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use callwright_sip_message::{Builder, HeaderName, Message, Method, Uri};
+use callwright_sip_message::{Builder, HeaderName, Message, Method, Scheme, Uri};
 use callwright_wire::{Cause, Entropy, Output, Time, TimerQueue, Transport};
 
 use super::config::EndpointConfig;
@@ -179,7 +179,9 @@ impl Channel {
             Some(uri) => builder.header(HeaderName::Contact, format_args!("<{uri}>")).finish().into(),
             None => {
                 let user = local.and_then(|identity| identity.aor.user()).map(str::to_owned);
-                Outgoing::new(builder.finish()).with_contact(LocalContact { user, ..LocalContact::default() })
+                // RFC 3261 §8.1.1.8: a sips identity has a sips Contact.
+                let secure = local.is_some_and(|identity| *identity.aor.scheme() == Scheme::Sips);
+                Outgoing::new(builder.finish()).with_contact(LocalContact { user, secure, ..LocalContact::default() })
             }
         }
     }
@@ -250,15 +252,6 @@ impl Channel {
             draft.headers.shrink_to_fit();
             draft.extra = Vec::new();
             draft.body = None;
-        }
-    }
-
-    /// Refuses the REFERs of a call that were not answered: it is over.
-    pub(crate) fn refuse_refers_of(&mut self, call: CallId) {
-        let asked: Vec<_> =
-            self.refers.iter().filter(|(_, refer)| refer.call == Some(call)).map(|(id, _)| id).collect();
-        for id in asked {
-            self.refers.remove(id);
         }
     }
 

@@ -1,12 +1,14 @@
 //! What the core tells, and whom it concerns.
 
-use callwright_sip_message::{Message, Method};
+use callwright_sip_message::{HeaderName, Message, Method};
 use callwright_wire::{Flow, Time};
 
 use super::channel::{Owner, Purpose};
 use super::{CallId, Endpoint};
 use crate::core::{ClientId, CoreEvent, ServerId, TransactionId, TransportError};
 use crate::event::{EndCause, Event, Failure};
+use crate::head::{Head, tag_of};
+use crate::invite::end_stray;
 use crate::timer::TimerName;
 
 impl Endpoint {
@@ -44,9 +46,9 @@ impl Endpoint {
     }
 
     fn on_ack(&mut self, now: Time, message: &Message) {
-        let (Some(tag), Ok(cseq)) = (message.to_tag(), message.cseq()) else { return };
+        let (Some(tag), Ok(cseq)) = (tag_of(message, HeaderName::To), message.cseq()) else { return };
         let Some(Owner::Call(id)) = self.channel.owners.get(tag.as_str()).copied() else { return };
-        let (Ok(call_id), remote) = (message.call_id(), message.from_tag()) else { return };
+        let (Ok(call_id), remote) = (message.call_id(), tag_of(message, HeaderName::From)) else { return };
         self.with_call(id, |call, channel| {
             if call.fork(call_id.as_str(), remote.as_deref().unwrap_or_default()).is_some() {
                 call.on_ack(channel, now, message, cseq.number);
@@ -71,6 +73,13 @@ impl Endpoint {
         match pending.purpose {
             Purpose::Invite(call) => {
                 let identity = pending.identity;
+                if self.calls.get(call).is_none() {
+                    // The call is over already, yet another party answers.
+                    if let (200..300, Ok(head)) = (status, Head::of(&message)) {
+                        end_stray(&mut self.channel, now, identity, &draft, &head, flow, cause, true);
+                    }
+                    return;
+                }
                 self.with_call(call, |call, channel| {
                     call.on_invite_response(channel, now, draft, identity, message, flow, cause);
                 });

@@ -17,11 +17,12 @@ mod timer;
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use callwright_sip_message::Message;
 use callwright_wire::{Entropy, Input, Node, Output, Residue, SocketId, Time, Transport};
 
-use crate::command::Identity;
+use crate::command::{Hangup, Identity};
 use crate::core::{Core, ServerId};
 use crate::event::{EndCause, Event};
 use crate::invite::Call;
@@ -57,6 +58,8 @@ pub struct Endpoint {
     incoming: Slab<IncomingId, Received>,
     pub(crate) registrations: Slab<RegistrationId, Registered>,
     pub(crate) subscriptions: Slab<SubscriptionId, Subscribed>,
+    /// Calls that went, and their tags: requests in them may still want an answer.
+    gone: Vec<(CallId, Arc<str>)>,
 }
 
 impl Endpoint {
@@ -72,6 +75,7 @@ impl Endpoint {
             incoming: Slab::default(),
             registrations: Slab::default(),
             subscriptions: Slab::default(),
+            gone: Vec::new(),
         }
     }
 
@@ -154,7 +158,7 @@ impl Endpoint {
             let tag = call.local_tag.clone();
             self.calls.remove(id);
             self.channel.owners.remove(&tag);
-            self.channel.refuse_refers_of(id);
+            self.gone.push((id, tag));
         }
         Some(result)
     }
@@ -175,18 +179,21 @@ impl Endpoint {
     /// Hands the core's outputs on, and takes its events, until there are none.
     pub(crate) fn settle(&mut self, now: Time) {
         loop {
-            for (purpose, error) in std::mem::take(&mut self.channel.unsent) {
+            while let Some((purpose, error)) = self.channel.unsent.pop() {
                 let error = error.to_string();
                 self.on_failure(now, purpose, EndCause::Transport { error });
             }
-            let Some(output) = self.channel.core.poll_output() else {
-                if self.channel.unsent.is_empty() {
-                    return;
+            while let Some((call, tag)) = self.gone.pop() {
+                self.abandon_requests_of(now, call, &tag);
+            }
+            match self.channel.core.poll_output() {
+                Some(output) => {
+                    if let Some(event) = self.channel.pass(output) {
+                        self.on_core_event(now, event);
+                    }
                 }
-                continue;
-            };
-            if let Some(event) = self.channel.pass(output) {
-                self.on_core_event(now, event);
+                None if self.channel.unsent.is_empty() && self.gone.is_empty() => return,
+                None => {}
             }
         }
     }
@@ -195,8 +202,10 @@ impl Endpoint {
     fn on_timer(&mut self, now: Time, timer: UsageTimer) {
         match timer {
             UsageTimer::RingExpires(id) => {
-                let hangup = crate::command::Hangup::default();
-                self.with_call(id, |call, channel| call.hang_up(channel, now, hangup, None));
+                self.with_call(id, |call, channel| {
+                    call.cancel(channel, now, Hangup::default(), None);
+                    call.invitation_expired(channel, now);
+                });
             }
             UsageTimer::RepeatProgress(id) => {
                 self.with_call(id, |call, channel| call.repeat_progress(channel, now));
@@ -221,8 +230,7 @@ impl Endpoint {
             }
             UsageTimer::SessionExpires(id) => {
                 let end = EndCause::SessionExpired;
-                let hangup = crate::command::Hangup::default();
-                self.with_call(id, |call, channel| call.leave(channel, now, end, hangup, None));
+                self.with_call(id, |call, channel| call.leave(channel, now, end, Hangup::default(), None));
             }
             UsageTimer::ReferExpires(id) => self.refer_expired(now, id),
             UsageTimer::Register(id) => self.send_register(now, id, None),

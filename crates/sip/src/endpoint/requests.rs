@@ -9,6 +9,7 @@ use crate::command::{Hangup, OutsideRequest, Response};
 use crate::core::ServerId;
 use crate::dialog::ends_dialog;
 use crate::event::{EndCause, Event, Failure};
+use crate::refer::Refer;
 
 /// A request that waits for `respond`.
 #[derive(Debug)]
@@ -122,6 +123,25 @@ impl Endpoint {
         self.channel.respond(now, received.server, &received.request, None, &tag, &reply, cause);
         self.settle(now);
         Ok(())
+    }
+
+    /// Answers what a call that is gone left unanswered: requests and REFERs of the peer. The transactions would wait for ever.
+    pub(super) fn abandon_requests_of(&mut self, now: Time, call: CallId, tag: &str) {
+        if self.incoming.len() + self.channel.refers.len() == 0 {
+            return;
+        }
+        let waiting: Vec<_> =
+            self.incoming.iter().filter(|(_, received)| received.call == Some(call)).map(|(id, _)| id).collect();
+        for received in waiting.into_iter().filter_map(|id| self.incoming.remove(id)) {
+            let reply = Reply::new(481);
+            self.channel.respond(now, received.server, &received.request, None, tag, &reply, None);
+        }
+        let refers: Vec<_> = self.channel.refers.iter().filter(|(_, refer)| refer.call == Some(call)).map(|(id, _)| id).collect();
+        for id in refers {
+            if let Some((server, request)) = self.channel.refers.remove(id).and_then(Refer::unanswered) {
+                self.channel.respond(now, server, &request, None, tag, &Reply::new(481), None);
+            }
+        }
     }
 
     /// Answers a request at once, inside a call or outside.

@@ -7,7 +7,7 @@ use callwright_wire::{Flow, Time};
 use super::channel::Owner;
 use super::{CallId, Endpoint, IdentityId, Reply};
 use crate::core::ServerId;
-use crate::head::Head;
+use crate::head::{Head, tag_of};
 use crate::invite::{Arrival, Call, Phase};
 use crate::session_timer::Asked;
 
@@ -24,22 +24,23 @@ impl Endpoint {
     /// Takes a request.
     pub(super) fn on_request(&mut self, now: Time, server: ServerId, message: Message, flow: Flow, merged: bool) {
         let Some(method) = message.method() else { return };
+        let owner = self.owner_of(&message);
         if let Some(reply) = self.objection(&message, &method) {
-            let call = self.owner_of(&message).and_then(|owner| match owner {
+            let call = owner.and_then(|owner| match owner {
                 Owner::Call(call) => Some(call),
                 Owner::Refer(_) | Owner::Subscription(_) => None,
             });
             self.refuse_request(now, call, server, &message, &reply);
             return;
         }
-        match self.owner_of(&message) {
+        match owner {
             Some(Owner::Call(call)) => self.on_call_request(now, call, server, message, method, flow),
             Some(Owner::Subscription(id)) if method == Method::Notify => {
                 self.on_notify(now, id, server, message, flow);
             }
             // RFC 3261 §12.2.2: a tag that is not known here.
             Some(Owner::Subscription(_) | Owner::Refer(_)) => self.refuse_outside(now, server, &message, 481),
-            None if message.to_tag().is_some() => self.refuse_outside(now, server, &message, 481),
+            None if tag_of(&message, HeaderName::To).is_some() => self.refuse_outside(now, server, &message, 481),
             // RFC 3261 §8.2.2.2.
             None if merged => self.refuse_outside(now, server, &message, 482),
             None => self.on_outside_request(now, server, message, method, flow),
@@ -47,7 +48,7 @@ impl Endpoint {
     }
 
     fn owner_of(&self, message: &Message) -> Option<Owner> {
-        let tag = message.to_tag()?;
+        let tag = tag_of(message, HeaderName::To)?;
         self.channel.owners.get(tag.as_str()).copied()
     }
 
@@ -109,7 +110,7 @@ impl Endpoint {
         flow: Flow,
     ) {
         let (Ok(call_id), Ok(cseq)) = (message.call_id(), message.cseq()) else { return };
-        let remote = message.from_tag().unwrap_or_default();
+        let remote = tag_of(&message, HeaderName::From).unwrap_or_default();
         let found = self.calls.get(id).and_then(|call| call.fork(call_id.as_str(), &remote));
         let Some(place) = found else {
             self.refuse_outside(now, server, &message, 481);
@@ -235,7 +236,7 @@ impl Endpoint {
         let arrival = Arrival { server, request: message.clone(), head, flow, replaces };
         let channel = &mut self.channel;
         let owner = identity.unwrap_or(IdentityId::NOBODY);
-        let id = self.calls.try_insert_with(|id| Some(Call::arrive(channel, id, owner, arrival)));
+        let id = self.calls.try_insert_with(|id| Some(Call::arrive(channel, now, id, owner, arrival)));
         let Some(id) = id else { return };
         if let Some(call) = self.calls.get(id) {
             self.channel.owners.insert(call.local_tag.clone(), Owner::Call(id));

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use callwright_sip_message::Message;
+use callwright_sip_message::{HeaderName, Message};
 use callwright_wire::{Cause, Time};
 
 use super::exchange::Exchange;
@@ -198,8 +198,13 @@ impl Call {
 
     /// Notes what a message of the peer says about later requests.
     pub(crate) fn learn(&mut self, message: &Message) {
-        if let Some(allow) = message.allow() {
-            self.session.peer_updates = allow.contains(&callwright_sip_message::Method::Update);
+        let mut said = false;
+        let updates = message.headers(HeaderName::Allow).any(|value| {
+            said = true;
+            value.split(',').any(|method| method.trim() == "UPDATE")
+        });
+        if said {
+            self.session.peer_updates = updates;
         }
     }
 

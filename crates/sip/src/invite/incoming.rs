@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use callwright_sip_message::{HeaderName, Message};
-use callwright_wire::{Cause, Flow, Time};
+use callwright_wire::{Cause, Flow, Time, Timer};
 use std::time::Duration;
 
 use super::call::{Call, Fork, Phase, Side, Unacked};
@@ -48,9 +48,12 @@ pub(crate) struct Arrival {
 
 impl Call {
     /// Takes an INVITE that begins a call. The dialog gets its tag here.
-    pub(crate) fn arrive(channel: &mut Channel, id: CallId, identity: IdentityId, arrival: Arrival) -> Call {
+    pub(crate) fn arrive(channel: &mut Channel, now: Time, id: CallId, identity: IdentityId, arrival: Arrival) -> Call {
         let Arrival { server, request, head, flow, replaces } = arrival;
         let tag = channel.tag();
+        if let Ok(Some(seconds)) = request.expires() {
+            channel.timers.set(UsageTimer::RingExpires(id), now + Duration::from_secs(seconds.into()));
+        }
         let mut dialog = Dialog::as_server(&head, tag.clone());
         dialog.flow = Some(flow);
         let exchange = if description(&request).is_some() {
@@ -251,6 +254,14 @@ impl Call {
         if let Some(wire) = &ringing.last {
             channel.core.resend(now, ringing.server, wire.clone(), None);
             channel.timers.set(UsageTimer::RepeatProgress(self.id), now + REPEAT_PROGRESS);
+        }
+    }
+
+    /// The INVITE's own time is over (RFC 3261 §13.3.1): 487.
+    pub(crate) fn invitation_expired(&mut self, channel: &mut Channel, now: Time) {
+        if matches!(self.phase, Phase::Ringing(_)) {
+            self.refuse(channel, now, &Reply::new(487), None);
+            self.end(channel, EndCause::Timeout { timer: UsageTimer::RingExpires(self.id).name() });
         }
     }
 

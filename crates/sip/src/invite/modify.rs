@@ -331,7 +331,10 @@ impl Call {
             fork.dialog.refresh_target(&head);
         }
         let offer = description(&message);
-        if offer.is_some() && fork.exchange.take_offer(carrier).is_err() {
+        if offer.is_some()
+            && let Err(collision) = fork.exchange.take_offer(carrier)
+        {
+            self.refuse_collision(channel, now, server, &message, collision);
             return;
         }
         let theirs = Theirs { server, request: message.clone(), carrier };

@@ -16,7 +16,7 @@ use crate::core::ClientId;
 use crate::dialog::{Dialog, Draft};
 use crate::endpoint::{CallId, Channel, IdentityId, Purpose, UsageTimer};
 use crate::event::{Description, EndCause, Event, OfferCarrier};
-use crate::head::Head;
+use crate::head::{Head, tag_of};
 use crate::session_timer::{self, Agreed, Asked};
 
 /// How many targets one call may be redirected to (RFC 3261 §8.1.3.4).
@@ -102,7 +102,7 @@ impl Call {
             return;
         }
         let status = message.status().unwrap_or_default();
-        let tag = message.to_tag().filter(|_| status > 100);
+        let tag = tag_of(&message, HeaderName::To).filter(|_| status > 100);
         let (Some(tag), Ok(head)) = (tag, Head::of(&message)) else {
             let event = Event::Progress { call: self.id, fork: 0, status, description: None, reliable: false, message };
             channel.tell(event);
@@ -183,6 +183,10 @@ impl Call {
         fork.dialog.flow = Some(flow);
         let description = description(&message)
             .and_then(|body| fork.exchange.take_from_response(body, true, OfferCarrier::Invite));
+        if fork.exchange.awaits_answer() {
+            // RFC 3264 §4: a 2xx without the answer that was due agrees to nothing.
+            fork.exchange.withdraw();
+        }
         let (number, left) = (fork.number, fork.left);
         // RFC 3261 §13.2.2.4: the other early dialogs are over for us; should one answer too, it is ended.
         self.forks = vec![fork];
@@ -222,19 +226,13 @@ impl Call {
             self.repeat_ack(channel, now, head.cseq.number);
             return;
         }
-        let mut dialog = Dialog::as_client(draft, &self.local_tag, head);
-        dialog.flow = Some(flow);
-        let ack = authorized(dialog.ack(draft.cseq), draft);
-        let target = channel.target(self.identity, &ack);
-        let outgoing = channel.outgoing(self.identity, &ack);
-        channel.core.send_ack(now, outgoing, target, cause);
         // Each repetition of that 2xx comes here too; the BYE goes once.
-        if self.strays.contains(&dialog.remote_tag) || self.strays.len() >= channel.config.max_forks {
-            return;
+        let tag = head.to_tag();
+        let first = !self.strays.contains(&tag) && self.strays.len() < channel.config.max_forks;
+        if first {
+            self.strays.push(tag);
         }
-        self.strays.push(dialog.remote_tag.clone());
-        let bye = authorized(dialog.draft(Method::Bye), draft);
-        channel.send(now, self.identity, Purpose::Nobody, bye, cause);
+        end_stray(channel, now, self.identity, draft, head, flow, cause, first);
     }
 
     /// Sends the ACK again for a 2xx that came again (RFC 3261 §13.2.2.4).
@@ -395,6 +393,30 @@ impl Fork {
                 Some(true)
             }
         }
+    }
+}
+
+/// Acknowledges a 2xx that nobody wants any more, and hangs its dialog up (RFC 3261 §13.2.2.4).
+#[expect(clippy::too_many_arguments, reason = "what a response and its request consist of")]
+pub(crate) fn end_stray(
+    channel: &mut Channel,
+    now: Time,
+    identity: IdentityId,
+    draft: &Draft,
+    head: &Head,
+    flow: Flow,
+    cause: Option<Cause>,
+    bye: bool,
+) {
+    let mut dialog = Dialog::as_client(draft, &head.from_tag(), head);
+    dialog.flow = Some(flow);
+    let ack = authorized(dialog.ack(draft.cseq), draft);
+    let target = channel.target(identity, &ack);
+    let outgoing = channel.outgoing(identity, &ack);
+    channel.core.send_ack(now, outgoing, target, cause);
+    if bye {
+        let bye = dialog.draft(Method::Bye);
+        channel.send(now, identity, Purpose::Nobody, bye, cause);
     }
 }
 

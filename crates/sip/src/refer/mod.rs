@@ -53,6 +53,14 @@ impl Refer {
         matches!(&self.side, Side::Asked { own: Some(_), .. } | Side::Notifying { own: Some(_), .. })
     }
 
+    /// The request, while it has no answer.
+    pub(crate) fn unanswered(self) -> Option<(ServerId, Message)> {
+        match self.side {
+            Side::Asked { server, request, .. } => Some((server, request)),
+            Side::Sent { .. } | Side::Notifying { .. } => None,
+        }
+    }
+
     /// True when it keeps the dialog of its call (RFC 5057 §2).
     fn holds_call(&self) -> bool {
         matches!(self.side, Side::Sent { .. } | Side::Notifying { .. })

@@ -3,7 +3,6 @@
 mod parties;
 mod script;
 #[path = "../support/mod.rs"]
-#[expect(unreachable_pub, reason = "shared with tests of which each is a crate of its own")]
 mod support;
 
 mod rfc3261_10_registration;

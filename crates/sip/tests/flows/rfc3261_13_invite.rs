@@ -221,3 +221,51 @@ fn operations_in_the_wrong_state_say_so() {
     let gone = script.act(|node, now| node.hangup(now, call, Hangup::default(), None));
     assert_eq!(gone, Err(Misuse::Gone { what: "call" }));
 }
+
+#[test]
+fn an_invite_that_nobody_takes_expires_when_its_caller_says() {
+    // §13.3.1.
+    let mut script = Script::new();
+    let (call, _) = script.invited("Expires: 20");
+    script.peer.expect_silence(150);
+    script.peer.wait(19_849);
+    assert!(!script.is_told(|event| matches!(event, Event::Ended { .. })));
+    script.peer.sent.clear();
+    script.peer.wait(1);
+    script.expect("SIP/2.0 487");
+    assert_eq!(script.ended(call), "timeout Expires of INVITE");
+}
+
+#[test]
+fn a_second_answer_after_the_call_has_ended_is_hung_up() {
+    // §13.2.2.4.
+    let mut script = Script::new();
+    let (call, invite) = script.established();
+    script.act(|node, now| node.hangup(now, call, Hangup::default(), None).expect("hangs up"));
+    let bye = script.expect("BYE ");
+    script.respond(&bye, 200, "", "", None);
+    script.answer(&invite, "mobile", "");
+    assert_eq!(script.expect("ACK ").to_tag().as_deref(), Some("mobile"));
+    let bye = script.expect("BYE ");
+    assert_eq!(bye.to_tag().as_deref(), Some("mobile"));
+    script.respond(&bye, 200, "", "", None);
+    script.assert_clean();
+}
+
+#[test]
+fn requests_that_wait_when_the_call_ends_meet_481() {
+    let info = callwright_sip_message::Method::Info;
+    let config = callwright_sip::EndpointConfig { answer_above: vec![info], ..Default::default() };
+    let mut script = Script::with(config);
+    let (call, invite) = script.established();
+    script.in_dialog(&invite, "INFO", 1, "", None);
+    script.in_dialog(&invite, "REFER", 2, "Refer-To: <sip:carol@10.0.0.3>\r\nContact: <sip:bob@10.0.0.2>", None);
+    script.act(|node, now| node.hangup(now, call, Hangup::default(), None).expect("hangs up"));
+    let bye = script.expect("BYE ");
+    script.respond(&bye, 200, "", "", None);
+    for method in ["INFO", "REFER"] {
+        let refused = script.expect("SIP/2.0 481");
+        assert!(header(&refused, "CSeq").ends_with(method));
+    }
+    script.assert_clean();
+}
