@@ -208,11 +208,10 @@ impl Index {
 }
 
 fn check_fields(bytes: &[u8], fields: &[Field], limits: &Limits) -> Result<(), ParseError> {
-    let vias = fields
-        .iter()
-        .filter(|field| field.id == HeaderName::Via.id())
-        .count();
-    within("vias", limits.vias, vias)?;
+    if fields.len() > limits.vias {
+        let vias = fields.iter().filter(|field| field.id == HeaderName::Via.id());
+        within("vias", limits.vias, vias.count())?;
+    }
     // A short value cannot have too many.
     for field in fields.iter().filter(|field| field.value.len() > limits.params) {
         within(
@@ -254,42 +253,45 @@ impl Iterator for Lines<'_> {
 }
 
 fn parse_field(bytes: &[u8], line: Range<usize>) -> Field {
-    let colon = grammar::find_byte(b':', &bytes[line.clone()]);
-    // RFC 3261 §25.1: HCOLON = *( SP / HTAB ) ":" SWS
-    let name = colon.map(|colon| trimmed_end(bytes, line.start..line.start + colon));
-    match (colon, name) {
-        (Some(colon), Some(name)) if !name.is_empty() => {
-            let id = NameId::of(&bytes[name.clone()]);
-            let value = trimmed(bytes, line.start + colon + 1..line.end);
-            Field {
-                id,
+    let text = &bytes[line.start..line.end];
+    if let Some(colon) = grammar::find_byte(b':', text) {
+        // RFC 3261 §25.1: HCOLON = *( SP / HTAB ) ":" SWS
+        let name = trimmed_end(&text[..colon]);
+        if !name.is_empty() {
+            return Field {
+                id: NameId::of(name),
                 folded: false,
-                name: Span::new(name.start, name.end),
-                value,
-            }
+                name: Span::new(line.start, line.start + name.len()),
+                value: trimmed(bytes, line.start + colon + 1..line.end),
+            };
         }
-        _ => Field {
-            id: NameId::OTHER,
-            folded: false,
-            name: Span::default(),
-            value: trimmed(bytes, line),
-        },
+    }
+    Field {
+        id: NameId::OTHER,
+        folded: false,
+        name: Span::default(),
+        value: trimmed(bytes, line),
     }
 }
 
-fn trimmed(bytes: &[u8], mut range: Range<usize>) -> Span {
-    while range.start < range.end && grammar::is_blank(bytes[range.start]) {
-        range.start += 1;
+fn trimmed(bytes: &[u8], range: Range<usize>) -> Span {
+    let mut text = &bytes[range.start..range.end];
+    while let [first, rest @ ..] = text
+        && grammar::is_blank(*first)
+    {
+        text = rest;
     }
-    let range = trimmed_end(bytes, range);
-    Span::new(range.start, range.end)
+    let start = range.end - text.len();
+    Span::new(start, start + trimmed_end(text).len())
 }
 
-fn trimmed_end(bytes: &[u8], mut range: Range<usize>) -> Range<usize> {
-    while range.start < range.end && grammar::is_blank(bytes[range.end - 1]) {
-        range.end -= 1;
+fn trimmed_end(mut text: &[u8]) -> &[u8] {
+    while let [rest @ .., last] = text
+        && grammar::is_blank(*last)
+    {
+        text = rest;
     }
-    range
+    text
 }
 
 fn parse_start(bytes: &[u8], line: Range<usize>) -> Result<Start, ParseError> {
@@ -298,8 +300,12 @@ fn parse_start(bytes: &[u8], line: Range<usize>) -> Result<Start, ParseError> {
         return parse_status_line(text, line.start);
     }
     let kept = text.trim_ascii_end();
-    let method_end = memchr(b' ', kept).ok_or(ParseError::StartLine)?;
-    let version_start = memchr::memrchr(b' ', kept).ok_or(ParseError::StartLine)? + 1;
+    let method_end = grammar::find_byte(b' ', kept).ok_or(ParseError::StartLine)?;
+    let version_start = kept
+        .iter()
+        .rposition(|b| *b == b' ')
+        .ok_or(ParseError::StartLine)?
+        + 1;
     let (method, version) = (&kept[..method_end], &kept[version_start..]);
     if version.len() <= 4 || !version[..4].eq_ignore_ascii_case(b"SIP/") {
         return Err(ParseError::StartLine);
@@ -314,7 +320,7 @@ fn parse_start(bytes: &[u8], line: Range<usize>) -> Result<Start, ParseError> {
     }
     let exact = kept.len() == text.len()
         && uri.range() == (method_end + 1..version_start - 1)
-        && memchr(b' ', &text[uri.range()]).is_none();
+        && !text[uri.range()].contains(&b' ');
     let at = line.start;
     Ok(Start::Request {
         method: Method::from(method),
