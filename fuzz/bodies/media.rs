@@ -103,7 +103,7 @@ fn session(mut data: &[u8], key: Option<MasterKey>) {
     while let [length, wait, rest @ ..] = data {
         let (datagram, behind) = rest.split_at(rest.len().min(usize::from(*length)));
         data = behind;
-        now = now + std::time::Duration::from_millis(u64::from(*wait));
+        now += std::time::Duration::from_millis(u64::from(*wait));
         let socket = if wait & 1 == 0 { RTP } else { RTCP };
         plane.handle_packet(now, socket, from, datagram);
         plane.handle_timeout(now);

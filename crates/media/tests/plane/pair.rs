@@ -68,6 +68,13 @@ pub(crate) const RTCP: SocketId = SocketId(1);
 /// The way through the network when nothing else is said.
 pub(crate) const LATENCY: Duration = Duration::from_millis(5);
 
+struct Arriving {
+    at: Side,
+    socket: SocketId,
+    from: SocketAddr,
+    bytes: Vec<u8>,
+}
+
 pub(crate) struct Pair {
     pub(crate) now: Time,
     pub(crate) planes: [Plane; 2],
@@ -75,7 +82,7 @@ pub(crate) struct Pair {
     pub(crate) events: Vec<(Time, Side, Event)>,
     pub(crate) sent: Vec<Sent>,
     network: Network,
-    on_the_way: BTreeMap<(Time, u64), (Side, SocketId, SocketAddr, Vec<u8>)>,
+    on_the_way: BTreeMap<(Time, u64), Arriving>,
     count: u64,
     /// RTP packets sent by each side.
     numbers: [u64; 2],
@@ -208,8 +215,9 @@ impl Pair {
             while let Some(entry) = self.on_the_way.first_entry()
                 && entry.key().0 <= self.now
             {
-                let (side, socket, from, bytes) = entry.remove();
-                self.planes[side.index()].handle_packet(self.now, socket, from, &bytes);
+                let datagram = entry.remove();
+                let plane = &mut self.planes[datagram.at.index()];
+                plane.handle_packet(self.now, datagram.socket, datagram.from, &datagram.bytes);
             }
             self.wake();
         }
@@ -261,11 +269,15 @@ impl Pair {
             let target = [(Alice, RTP), (Alice, RTCP), (Bob, RTP), (Bob, RTCP)]
                 .into_iter()
                 .find(|(side, socket)| address(*side, *socket) == sent.to);
-            if let Some((side, socket)) = target {
+            if let Some((at, socket)) = target {
                 self.count += 1;
-                let key = (self.now + delay, self.count);
-                self.on_the_way
-                    .insert(key, (side, socket, from, sent.bytes.clone()));
+                let datagram = Arriving {
+                    at,
+                    socket,
+                    from,
+                    bytes: sent.bytes.clone(),
+                };
+                self.on_the_way.insert((self.now + delay, self.count), datagram);
             }
         }
         self.sent.push(sent);
