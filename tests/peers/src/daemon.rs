@@ -27,10 +27,14 @@ impl Daemon {
     pub(crate) fn spawn(command: &mut Command, log: &Path, polite: Signal) -> Self {
         let output = File::create(log).expect("the log of the peer");
         let errors = output.try_clone().expect("one file for both outputs");
+        let mut daemon = Self::of(command.stdin(Stdio::null()).stdout(output).stderr(errors));
+        daemon.polite = polite;
+        daemon
+    }
+
+    /// Starts `command` with the inputs and outputs that it names.
+    pub(crate) fn of(command: &mut Command) -> Self {
         let child = command
-            .stdin(Stdio::null())
-            .stdout(output)
-            .stderr(errors)
             .spawn()
             .unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
         let pid = Pid::from_child(&child);
@@ -39,8 +43,16 @@ impl Daemon {
             child,
             pid,
             end,
-            polite,
+            polite: Signal::TERM,
         }
+    }
+
+    /// The most memory that it had resident so far, in bytes; nothing once it has ended.
+    pub(crate) fn peak_memory(&self) -> Option<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+        let kibibytes: u64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
+        Some(kibibytes * 1_024)
     }
 
     /// Waits until the process has ended, at most for `limit`.
