@@ -87,9 +87,11 @@ pub enum CaptureError {
 /// A capture under way.
 pub struct Capture {
     path: PathBuf,
-    drain: TapDrain,
-    failure: Arc<Mutex<Option<io::Error>>>,
+    drain: TapDrain<Writing>,
 }
+
+/// The file as the tap's thread holds it: until the end, or until writing fails.
+type Writing = io::Result<PcapngWriter<BufWriter<File>>>;
 
 impl Capture {
     /// Writes every packet of the world from now on to a new file, or over an old one. `causes` tells which line of the
@@ -106,19 +108,15 @@ impl Capture {
         let out = BufWriter::new(File::create(path).map_err(failed)?);
         let addresses = world.shared.routes.addresses().clone();
         let names = addresses.clone();
-        let mut writer = Some(
-            PcapngWriter::new(
-                out,
-                world.epoch(),
-                move |party| Some(names.name_of(party)),
-                move |cause| causes.step(cause).map(|step| step.to_string()),
-            )
-            .map_err(failed)?,
-        );
-        let failure = Arc::new(Mutex::new(None));
-        let failing = failure.clone();
-        let (tap, drain) = BufferedTap::start(WAITING, move |record| {
-            let Some(open) = &mut writer else { return };
+        let writer = PcapngWriter::new(
+            out,
+            world.epoch(),
+            move |party| Some(names.name_of(party)),
+            move |cause| causes.step(cause).map(|step| step.to_string()),
+        )
+        .map_err(failed)?;
+        let (tap, drain) = BufferedTap::start(WAITING, Ok(writer), move |writing: &mut Writing, record| {
+            let Ok(open) = writing else { return };
             let written = match record {
                 Some(mut record) => {
                     record.party = addresses.party(&record);
@@ -127,8 +125,7 @@ impl Capture {
                 None => open.flush(),
             };
             if let Err(error) = written {
-                *failing.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
-                writer = None;
+                *writing = Err(error);
             }
         })
         .map_err(failed)?;
@@ -136,7 +133,6 @@ impl Capture {
         Ok(Capture {
             path: path.to_owned(),
             drain,
-            failure,
         })
     }
 
@@ -147,8 +143,8 @@ impl Capture {
     /// When it could not be written whole.
     pub fn finish(self, world: &RealWorld) -> Result<(), CaptureError> {
         drop(world.set_tap(None));
-        let dropped = self.drain.finish();
-        if let Some(error) = self.failure.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        let (writing, dropped) = self.drain.finish();
+        if let Err(error) = writing.and_then(PcapngWriter::finish) {
             return Err(CaptureError::Write {
                 path: self.path,
                 error,
