@@ -1,14 +1,17 @@
 //! Writing messages.
 
-use std::fmt::{self, Display, Write as _};
+mod write;
+
+use std::fmt::Display;
 use std::io::Write as _;
 
 use bytes::Bytes;
-use smallvec::SmallVec;
+use smol_str::SmolStr;
 
-use crate::message::{Field, Index, Message, Span, Start, StartLine, unfold};
+use crate::grammar;
+use crate::message::{Message, Span, StartLine, unfold};
 use crate::method::Method;
-use crate::name::{HeaderName, NameId};
+use crate::name::HeaderName;
 use crate::uri::Uri;
 
 /// Why a message was not built as asked.
@@ -21,8 +24,8 @@ pub enum BuildError {
         /// `the value of Subject`, `the request-URI`, …
         place: String,
     },
-    /// A header name that is no token.
-    #[error("`{name}` cannot be the name of a header; to send that on purpose use a raw message")]
+    /// The name of a header or method that is no token.
+    #[error("`{name}` cannot be the name of a header or method; to send that on purpose use a raw message")]
     Name {
         /// The name as given.
         name: String,
@@ -77,11 +80,10 @@ impl Builder {
     pub fn request(method: Method, uri: &Uri) -> Builder {
         let mut builder = Builder::empty();
         let uri = builder.keep(uri, || "the request-URI".to_owned());
-        if !crate::grammar::is_token(method.as_str()) {
-            builder.refuse(BuildError::Name {
-                name: method.to_string(),
-            });
-        }
+        let method = match method {
+            Method::Other(name) => Method::from(builder.token(name).as_str()),
+            registered => registered,
+        };
         builder.first = First::Request(method, uri);
         builder
     }
@@ -264,30 +266,7 @@ impl Builder {
 
     /// Writes the message, Content-Length last; blanks where a line end or NUL was.
     pub fn finish(self) -> Message {
-        let mut text = Vec::with_capacity(self.arena.len() + self.body.len() + self.fields.len() * 24 + 64);
-        let start = self.write_start(&mut text);
-        let mut fields = Vec::with_capacity(self.fields.len() + 1);
-        for draft in self
-            .fields
-            .iter()
-            .filter(|draft| draft.name != HeaderName::ContentLength)
-        {
-            fields.push(write_field(
-                &mut text,
-                &draft.name,
-                &self.arena[draft.value.range()],
-            ));
-        }
-        let length = SmallText::of(self.body.len());
-        fields.push(write_field(
-            &mut text,
-            &HeaderName::ContentLength,
-            length.as_bytes(),
-        ));
-        text.extend_from_slice(b"\r\n");
-        let body = text.len();
-        text.extend_from_slice(&self.body);
-        Message::from_parts(Bytes::from(text), Index::built(start, fields, body))
+        write::message(&self)
     }
 
     fn empty() -> Builder {
@@ -298,45 +277,6 @@ impl Builder {
             body: Bytes::new(),
             refused: None,
         }
-    }
-
-    fn write_start(&self, text: &mut Vec<u8>) -> Start {
-        let start = match &self.first {
-            First::Request(method, uri) => {
-                text.extend(
-                    method
-                        .as_str()
-                        .bytes()
-                        .map(|b| if b.is_ascii_graphic() { b } else { b'-' }),
-                );
-                text.push(b' ');
-                let uri_start = text.len();
-                text.extend_from_slice(&self.arena[uri.range()]);
-                let uri = Span::new(uri_start, text.len());
-                text.extend_from_slice(b" SIP/2.0");
-                let version = Span::new(text.len() - 7, text.len());
-                Start::Request {
-                    method: method.clone(),
-                    uri,
-                    version,
-                    exact: true,
-                }
-            }
-            First::Response(status, reason) => {
-                text.extend_from_slice(b"SIP/2.0 ");
-                text.extend_from_slice(SmallText::of(usize::from(*status)).as_bytes());
-                text.push(b' ');
-                let reason_start = text.len();
-                text.extend_from_slice(&self.arena[reason.range()]);
-                Start::Response {
-                    version: Span::new(0, 7),
-                    status: *status,
-                    reason: Span::new(reason_start, text.len()),
-                }
-            }
-        };
-        text.extend_from_slice(b"\r\n");
-        start
     }
 
     fn copy(&mut self, message: &Message, name: &HeaderName) {
@@ -357,27 +297,33 @@ impl Builder {
     fn draft(&mut self, name: HeaderName, value: impl Display) -> Draft {
         let value = self.keep(value, || format!("the value of {name}"));
         let name = match name {
-            HeaderName::Other(text) if !crate::grammar::is_token(&text) => {
-                self.refuse(BuildError::Name {
-                    name: text.to_string(),
-                });
-                let token = |c: char| {
-                    if crate::grammar::is_token(c.encode_utf8(&mut [0; 4])) {
-                        c
-                    } else {
-                        '-'
-                    }
-                };
-                HeaderName::Other(
-                    text.chars()
-                        .map(token)
-                        .chain(text.is_empty().then_some('-'))
-                        .collect(),
-                )
-            }
-            other => other,
+            HeaderName::Other(text) => HeaderName::Other(self.token(text)),
+            known => known,
         };
         Draft { name, value }
+    }
+
+    /// The name itself, or one with dashes in place of what a token cannot have, noted as refused.
+    fn token(&mut self, name: SmolStr) -> SmolStr {
+        if grammar::is_token(&name) {
+            return name;
+        }
+        let token = |c: char| {
+            if grammar::is_token(c.encode_utf8(&mut [0; 4])) {
+                c
+            } else {
+                '-'
+            }
+        };
+        let written = name
+            .chars()
+            .map(token)
+            .chain(name.is_empty().then_some('-'))
+            .collect();
+        self.refuse(BuildError::Name {
+            name: name.to_string(),
+        });
+        written
     }
 
     /// Writes a value into the arena, and notes it when it is not clean.
@@ -422,51 +368,5 @@ fn blank_out(bytes: &mut [u8]) {
         if matches!(byte, b'\r' | b'\n' | 0) {
             *byte = b' ';
         }
-    }
-}
-
-fn write_field(text: &mut Vec<u8>, name: &HeaderName, value: &[u8]) -> Field {
-    let name_start = text.len();
-    text.extend_from_slice(name.as_str().as_bytes());
-    let name_end = text.len();
-    text.extend_from_slice(b": ");
-    let value = value.trim_ascii();
-    let value_start = text.len();
-    text.extend_from_slice(value);
-    let value = Span::new(value_start, text.len());
-    text.extend_from_slice(b"\r\n");
-    let id: NameId = name.id();
-    Field {
-        id,
-        folded: false,
-        name: Span::new(name_start, name_end),
-        value,
-    }
-}
-
-/// A number in decimal without an allocation.
-struct SmallText {
-    digits: SmallVec<[u8; 20]>,
-}
-
-impl SmallText {
-    fn of(number: usize) -> SmallText {
-        let mut text = SmallText {
-            digits: SmallVec::new(),
-        };
-        // Writing to memory cannot fail.
-        let _ = write!(text, "{number}");
-        text
-    }
-
-    fn as_bytes(&self) -> &[u8] {
-        &self.digits
-    }
-}
-
-impl fmt::Write for SmallText {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        self.digits.extend_from_slice(text.as_bytes());
-        Ok(())
     }
 }

@@ -86,3 +86,40 @@ fn a_stream_is_cut_into_messages_and_keep_alives() {
         [Frame::Message(first.clone()), Frame::Ping, Frame::Message(first)]
     );
 }
+
+#[test]
+fn a_name_that_is_no_token_is_refused_and_never_sent() {
+    let uri: Uri = "sip:bob@example.com".parse().expect("a URI");
+    let method = Builder::request(Method::from("A B\r\nX: y"), &uri);
+    assert!(matches!(
+        method.clone().try_finish(),
+        Err(BuildError::Name { .. })
+    ));
+    assert_eq!(method.finish().method(), Some(Method::from("A-B--X--y")));
+    let header = invite().header("X:\r\nY", 1);
+    assert!(matches!(
+        header.clone().try_finish(),
+        Err(BuildError::Name { .. })
+    ));
+    assert!(header.finish().has_header("X---Y"));
+}
+
+#[test]
+fn fields_are_placed_replaced_and_removed() {
+    let built = invite()
+        .push_front("v", "SIP/2.0/UDP top;branch=z9hG4bKb")
+        .header(HeaderName::Route, "<sip:a;lr>")
+        .header(HeaderName::Route, "<sip:b;lr>")
+        .finish();
+    assert_eq!(built.via().expect("a Via").branch(), Some("z9hG4bKb"));
+    let edited = built
+        .to_builder()
+        .remove_first(HeaderName::Via)
+        .set("Route", "<sip:c;lr>")
+        .set("Max-Forwards", 69)
+        .finish();
+    assert_eq!(edited.vias().count(), 1);
+    assert_eq!(edited.headers("route").collect::<Vec<_>>(), ["<sip:c;lr>"]);
+    assert_eq!(edited.max_forwards(), Ok(Some(69)));
+    assert_eq!(edited.to_builder().remove("Route").finish().routes().count(), 0);
+}
