@@ -325,6 +325,23 @@ impl Core {
         self.queries.clear();
     }
 
+    /// Sends bytes as they are, legal or not, on a flow that is there: by a UDP socket at its local address, or by the
+    /// connection with these addresses. No transaction knows of them. False when there is no such flow.
+    pub fn send_raw(&mut self, now: Time, bytes: &Bytes, flow: Flow, cause: Option<Cause>) -> bool {
+        let exit = match flow.transport {
+            Transport::Udp => {
+                let socket = self.sockets.datagram_to(flow.remote, Some(flow.local));
+                socket.map(|(socket, _)| Exit::Socket(socket))
+            }
+            Transport::Tcp | Transport::Tls => self.connections.with_flow(&flow).map(Exit::Connection),
+        };
+        let note = Note {
+            cause,
+            ..Note::default()
+        };
+        exit.is_some_and(|exit| self.transmit(now, &Way { exit, flow }, bytes, note))
+    }
+
     fn resolved(&mut self, now: Time, query: QueryId, answer: Result<DnsAnswer, DnsError>) {
         if let Some(slot) = self.queries.remove(&query) {
             self.client_resolved(now, slot, answer);

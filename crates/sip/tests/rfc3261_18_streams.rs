@@ -385,3 +385,55 @@ fn tls_asks_for_the_domains_certificate_and_keeps_connections_apart_by_it() {
     assert!(via.is_some_and(|via| via.starts_with("SIP/2.0/TLS 10.0.0.1:")));
     peer.expect("OPTIONS");
 }
+
+#[test]
+fn bytes_go_out_as_they_are_on_a_flow_that_is_there() {
+    let mut peer = udp_and_tcp();
+    let connection = peer.connect(Transport::Tcp);
+    peer.write(connection, over_tcp("OPTIONS", "z9hG4bKa"));
+    let (server, _) = peer.expect_request();
+    let tcp = peer.node.flow_of_server(server).expect("it is there");
+    let udp = callwright_wire::Flow {
+        transport: Transport::Udp,
+        local: peer.local,
+        remote: peer.address,
+    };
+    let bytes = bytes::Bytes::from_static(b"no SIP at all");
+    for (flow, to) in [
+        (tcp, support::Exit::Stream(connection)),
+        (udp, support::Exit::Datagram(peer.address)),
+    ] {
+        assert!(peer.node.send_raw(peer.now, &bytes, flow, None));
+        peer.drain();
+        let sent = peer.sent.pop_front().expect("the bytes");
+        assert_eq!((sent.to, sent.bytes), (to, bytes.clone()));
+    }
+    let elsewhere = callwright_wire::Flow {
+        remote: peer.address,
+        ..tcp
+    };
+    assert!(!peer.node.send_raw(peer.now, &bytes, elsewhere, None));
+}
+
+#[test]
+fn without_any_socket_connections_still_go_anywhere() {
+    let core = callwright_sip::core::Core::new(
+        CoreConfig::default(),
+        callwright_wire::Seed::from_number(1).stream(),
+    );
+    let mut peer = Peer::around(core);
+    let address = vec![callwright_wire::DnsRecord::Address(
+        "2001:db8::1".parse().expect("a literal"),
+    )];
+    peer.zone.insert(
+        callwright_wire::DnsQuery::Address("a.example".to_owned()),
+        Ok(address),
+    );
+    peer.request_to(request(Method::Options), "sips:a.example:5061");
+    assert_eq!(
+        peer.connects[0].remote,
+        "[2001:db8::1]:5061".parse().expect("a literal")
+    );
+    peer.accept();
+    peer.expect("OPTIONS");
+}

@@ -4,7 +4,7 @@ use callwright_sip_message::{Builder, HeaderName, Message, Method};
 use callwright_wire::{Cause, Time};
 
 use super::client::{Client, Kind};
-use super::{ClientId, Core, Note, Outgoing, Target, TransactionId};
+use super::{ClientId, Core, CoreEvent, Note, Outgoing, Target, TransactionId, TransportError};
 use crate::arena::Slot;
 use crate::transaction::Branch;
 use crate::transport::via_value;
@@ -12,6 +12,15 @@ use crate::transport::via_value;
 impl Core {
     /// Sends the ACK to a 2xx: a request of its own without a transaction. For each 2xx that comes again, give it again.
     pub fn send_ack(&mut self, now: Time, ack: impl Into<Outgoing>, target: Target, cause: Option<Cause>) {
+        let max = self.config.limits.client_transactions;
+        if self.transactions.clients.len() >= max {
+            self.counters.over_limit += 1;
+            let error = TransportError::Limit {
+                limit: "client_transactions",
+                max,
+            };
+            return self.tell(CoreEvent::AckFailed { error, cause });
+        }
         let slot = self
             .transactions
             .clients

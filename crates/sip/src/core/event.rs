@@ -8,7 +8,8 @@ use super::{ClientId, ServerId, TransactionId};
 use crate::resolve::ResolveError;
 use crate::timer::TimerName;
 
-/// Something that happened. Every transaction ends with exactly one [`CoreEvent::Ended`].
+/// Something that happened. Every transaction ends with exactly one [`CoreEvent::Ended`], that of a CANCEL too, which is told
+/// by [`CoreEvent::Cancel`] at most.
 #[derive(Debug)]
 pub enum CoreEvent {
     /// A socket that [`Core::listen`](super::Core::listen) asked for is open.

@@ -121,8 +121,12 @@ impl Sockets {
         found
     }
 
-    /// Whether any open socket is of this family: what DNS may answer with.
+    /// Whether addresses of this family may be tried: where there are sockets, those have it; without any, connections can go
+    /// anywhere.
     pub(crate) fn has_family(&self, v4: bool) -> bool {
+        if self.sockets.is_empty() {
+            return true;
+        }
         self.sockets
             .iter()
             .any(|socket| socket.local.is_some_and(|local| local.is_ipv4() == v4))
