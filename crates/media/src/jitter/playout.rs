@@ -96,9 +96,14 @@ pub struct Playout {
 }
 
 impl Playout {
-    /// What was counted so far, over all sources.
+    /// What was counted since the counts were reset.
     pub fn counts(&self) -> PlayoutCounts {
         self.counts
+    }
+
+    /// Counts from zero again.
+    pub fn reset_counts(&mut self) {
+        self.counts = PlayoutCounts::default();
     }
 
     /// Takes a packet; what can be heard now goes to `hear`, in order. A duplicate goes nowhere.

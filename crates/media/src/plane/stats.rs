@@ -40,7 +40,7 @@ pub struct Sent {
     pub skipped_samples: u64,
 }
 
-/// What a session received, from the source that sends now.
+/// What a session received. Where nothing else is said: from the source that sends now, since it began.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Received {
     /// RTP packets of agreed formats, of all sources, duplicates included.
@@ -85,7 +85,8 @@ pub struct Refused {
     pub unknown_payload_type: u64,
     /// From an address that the session does not listen to.
     pub wrong_source: u64,
-    /// Of another synchronization source than the present one.
+    /// Of another synchronization source than the present one, or with a sequence number far away, until the packet after it
+    /// confirms that.
     pub other_ssrc: u64,
     /// SRTP or SRTCP whose authentication failed, or which came before the key.
     pub unauthentic: u64,

@@ -134,8 +134,6 @@ impl Incoming {
             && let Some(before) = self.source.replace(rival)
         {
             self.counts.source_changes += 1;
-            self.counts.samples = 0;
-            self.counts.first = None;
             self.restart(hearing);
             hearing.sink.tell(Event::SsrcChanged {
                 before: before.ssrc(),
@@ -145,11 +143,15 @@ impl Incoming {
         arrival
     }
 
+    /// What waits is heard; the statistics are those of what comes now.
     fn restart(&mut self, hearing: &mut Hearing<'_, '_>) {
         let (formats, events) = (&self.formats, &mut self.events);
         self.playout
             .restart(|heard| hear(formats, events, heard, hearing));
         self.events.restart(|digit| hearing.digit(digit));
+        self.playout.reset_counts();
+        self.counts.samples = 0;
+        self.counts.first = None;
     }
 
     fn count(&mut self, now: Time, packet: &Packet<'_>, format: Option<Format>) {
@@ -184,7 +186,10 @@ impl Incoming {
 
     /// The end of the session: everything that waits is heard.
     pub(crate) fn finish(&mut self, hearing: &mut Hearing<'_, '_>) {
-        self.restart(hearing);
+        let (formats, events) = (&self.formats, &mut self.events);
+        self.playout
+            .restart(|heard| hear(formats, events, heard, hearing));
+        self.events.restart(|digit| hearing.digit(digit));
     }
 
     pub(crate) fn received(&self) -> Received {

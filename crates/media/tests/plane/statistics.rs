@@ -154,6 +154,7 @@ fn another_source_starts_the_statistics_anew() {
     let expected = Event::SsrcChanged { before: old, now: 77 };
     assert!(pair.events_of(Bob).contains(&&expected));
     assert_eq!((stats.received.lost, stats.received.expected), (0, 100));
+    assert_eq!(stats.received.loss_ratio, Some(0.0));
     assert_eq!((stats.received.source_changes, stats.refused.other_ssrc), (1, 1));
 }
 
