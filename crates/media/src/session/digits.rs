@@ -76,6 +76,11 @@ impl Digits {
         Ok(())
     }
 
+    /// True when nothing sounds or waits.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.sounding.is_none() && self.waiting.is_empty()
+    }
+
     /// An interval of `frame.len()` ticks that starts at `timestamp` goes by. The second value is true when the last digit
     /// and its pause ended with it.
     ///

@@ -25,7 +25,7 @@ use self::latch::Latch;
 use self::outgoing::Outgoing;
 use self::report::Reporting;
 use self::security::Security;
-use crate::plane::{Command, CommandError, Ports, Start, Stats};
+use crate::plane::{Command, CommandError, Event, Ports, Start, Stats};
 
 pub(crate) use self::security::Clear;
 pub(crate) use self::sink::Sink;
@@ -94,7 +94,13 @@ impl Session {
                 self.outgoing.mute(muted);
                 Ok(())
             }
-            Command::Dtmf(dtmf) => self.outgoing.dtmf(&dtmf),
+            Command::Dtmf(dtmf) => {
+                self.outgoing.dtmf(&dtmf)?;
+                if self.outgoing.has_no_digits() {
+                    sink.tell(Event::DtmfSent);
+                }
+                Ok(())
+            }
             Command::Listen { .. }
             | Command::Unlisten { .. }
             | Command::ListenSilence { .. }

@@ -88,6 +88,10 @@ impl Outgoing {
         self.digits.push(dtmf)
     }
 
+    pub(crate) fn has_no_digits(&self) -> bool {
+        self.digits.is_empty()
+    }
+
     pub(crate) fn ssrc(&self) -> u32 {
         self.ssrc
     }

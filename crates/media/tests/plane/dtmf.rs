@@ -85,6 +85,13 @@ fn an_event_is_sent_as_rfc_4733_says() {
 }
 
 #[test]
+fn no_digits_at_all_are_sent_at_once() {
+    let mut pair = Pair::call();
+    pair.command(Alice, send("", DtmfMode::Rfc4733));
+    assert_eq!(pair.events_of(Alice), [&Event::DtmfSent]);
+}
+
+#[test]
 fn digits_of_two_commands_do_not_overlap() {
     let mut pair = Pair::call();
     pair.command(Alice, send("12", DtmfMode::Rfc4733));
