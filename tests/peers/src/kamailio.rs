@@ -73,6 +73,28 @@ impl Kamailio {
         (format!("u{number}"), format!("pw-u{number}"))
     }
 
+    /// The environment by which the examples find this Kamailio and its users, over `udp`, `tcp` or `tls`.
+    pub fn environment(&self, transport: &str) -> Vec<(String, String)> {
+        let domain = if transport == "tls" {
+            self.tls()
+        } else {
+            self.udp()
+        };
+        let mut variables = vec![
+            ("SIP_DOMAIN".to_owned(), domain.to_string()),
+            ("SIP_TRANSPORT".to_owned(), transport.to_owned()),
+            (
+                "SSL_CERT_FILE".to_owned(),
+                self.root_certificate().to_string_lossy().into_owned(),
+            ),
+        ];
+        for (letter, user) in [("A", "alice"), ("B", "bob"), ("C", "carol"), ("D", "dave")] {
+            variables.push((format!("{letter}_USER"), user.to_owned()));
+            variables.push((format!("{letter}_PASS"), format!("{user}pw")));
+        }
+        variables
+    }
+
     /// How many contacts are registered now.
     pub fn contacts(&self) -> u64 {
         let answer = self.rpc("stats.fetch", &json!(["location_contacts"]));

@@ -32,6 +32,6 @@ pub use kamailio::Kamailio;
 pub use measured::{Measured, measure};
 pub use peer::{Peer, available};
 pub use ports::Port;
-pub use product::{binary, callwright, command};
+pub use product::{binary, callwright, command, example};
 pub use sipp::{RunningSipp, Sipp, SippCalls};
 pub use tshark::{Capture, Digit};

@@ -21,6 +21,15 @@ pub fn command() -> Command {
     command
 }
 
+/// The path of an example, such as `two-party.rhai`.
+pub fn example(name: &str) -> PathBuf {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../examples")
+        .join(name);
+    path.canonicalize()
+        .unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
 /// The binary: the one that `CALLWRIGHT_BIN` names, else that of the build which this test belongs to. It is built
 /// when it is missing or older than its sources, so that a test alone never runs yesterday's program.
 pub fn binary() -> &'static Path {

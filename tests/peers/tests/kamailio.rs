@@ -33,6 +33,28 @@ fn it_answers_options_over_udp() {
 }
 
 #[test]
+fn the_examples_find_it_in_their_environment() {
+    require!(Kamailio);
+    let kamailio = Kamailio::start();
+    for (transport, address) in [
+        ("udp", kamailio.udp()),
+        ("tcp", kamailio.tcp()),
+        ("tls", kamailio.tls()),
+    ] {
+        let environment = kamailio.environment(transport);
+        let value = |name: &str| {
+            environment
+                .iter()
+                .find(|(key, _)| key == name)
+                .map(|(_, value)| value.as_str())
+        };
+        assert_eq!(value("SIP_DOMAIN"), Some(address.to_string().as_str()));
+        assert_eq!(value("SIP_TRANSPORT"), Some(transport));
+        assert_eq!((value("B_USER"), value("B_PASS")), (Some("bob"), Some("bobpw")));
+    }
+}
+
+#[test]
 fn a_wrong_password_is_challenged_again() {
     require!(Kamailio, Sipp);
     let kamailio = Kamailio::start();
