@@ -255,6 +255,15 @@ impl Channel {
         }
     }
 
+    /// Bounds the wait for the response to a re-INVITE of a call that ends.
+    pub(crate) fn abandon_reinvite(&mut self, now: Time, call: CallId) {
+        let purpose = Purpose::Reinvite(call);
+        let found = self.pending.iter().find(|(_, pending)| pending.purpose == purpose).map(|(id, _)| *id);
+        if let Some(client) = found {
+            self.timers.set(UsageTimer::Abandoned(client), now + self.config.core.timers.timeout());
+        }
+    }
+
     /// Forgets everything but identities.
     pub(crate) fn forget(&mut self) {
         self.timers = TimerQueue::default();

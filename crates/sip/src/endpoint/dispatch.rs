@@ -4,7 +4,7 @@ use callwright_sip_message::{HeaderName, Message, Method};
 use callwright_wire::{Flow, Time};
 
 use super::channel::{Owner, Purpose};
-use super::{CallId, Endpoint};
+use super::{CallId, Endpoint, UsageTimer};
 use crate::core::{ClientId, CoreEvent, ServerId, TransactionId, TransportError};
 use crate::event::{EndCause, Event, Failure};
 use crate::head::{Head, tag_of};
@@ -135,7 +135,7 @@ impl Endpoint {
     pub(super) fn on_failure(&mut self, now: Time, purpose: Purpose, end: EndCause) {
         match purpose {
             Purpose::Invite(call) => {
-                self.with_call(call, |call, channel| call.end(channel, end));
+                self.with_call(call, |call, channel| call.end(channel, now, end));
             }
             Purpose::Reinvite(call) | Purpose::Update(call) => {
                 self.with_call(call, |call, channel| call.on_change_failed(channel, now, end));
@@ -157,6 +157,7 @@ impl Endpoint {
     fn on_transaction_ended(&mut self, id: TransactionId) {
         match id {
             TransactionId::Client(id) => {
+                self.channel.timers.clear(UsageTimer::Abandoned(id));
                 if let Some(pending) = self.channel.pending.remove(&id)
                     && let Purpose::Invite(call) | Purpose::Reinvite(call) = pending.purpose
                 {

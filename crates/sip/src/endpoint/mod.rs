@@ -232,6 +232,9 @@ impl Endpoint {
                 let end = EndCause::SessionExpired;
                 self.with_call(id, |call, channel| call.leave(channel, now, end, Hangup::default(), None));
             }
+            UsageTimer::Abandoned(client) => {
+                self.channel.core.cancel(now, client, &[], None);
+            }
             UsageTimer::ReferExpires(id) => self.refer_expired(now, id),
             UsageTimer::Register(id) => self.send_register(now, id, None),
             UsageTimer::BindingExpires(id) => self.binding_expired(id),

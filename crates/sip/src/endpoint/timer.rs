@@ -2,6 +2,8 @@
 
 use callwright_wire::Timer;
 
+use crate::core::ClientId;
+
 use super::id::{CallId, ReferId, RegistrationId, SubscriptionId};
 
 /// What can be due, and for whom.
@@ -25,6 +27,9 @@ pub(crate) enum UsageTimer {
     SessionRefresh(CallId),
     /// The session has run out (RFC 4028 §10).
     SessionExpires(CallId),
+    /// A re-INVITE whose call has ended meanwhile still has no final response: it is cancelled, for without one its transaction
+    /// would wait for ever (RFC 3261 §17.1.1.2 has no timer for it).
+    Abandoned(ClientId),
     /// The implicit subscription of a REFER has run out (RFC 3515 §2.4.4).
     ReferExpires(ReferId),
     /// A registration is refreshed, or tried again.
@@ -51,6 +56,7 @@ impl Timer for UsageTimer {
             UsageTimer::Glare(_) => "retry after 491",
             UsageTimer::SessionRefresh(_) => "session refresh",
             UsageTimer::SessionExpires(_) => "session expiration",
+            UsageTimer::Abandoned(_) => "64*T1 for a re-INVITE of an ended call",
             UsageTimer::ReferExpires(_) => "expiration of the subscription of a REFER",
             UsageTimer::Register(_) => "registration refresh",
             UsageTimer::BindingExpires(_) => "expiration of the binding",

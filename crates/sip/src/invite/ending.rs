@@ -4,6 +4,7 @@ use callwright_sip_message::{HeaderName, Message, Method};
 use callwright_wire::{Cause, Time};
 
 use super::call::{Call, Phase};
+use super::modify::Change;
 use crate::command::{Hangup, Reject};
 use crate::core::ServerId;
 use crate::endpoint::{Channel, Purpose, Reply};
@@ -36,18 +37,22 @@ impl Call {
         hangup: Hangup,
         cause: Option<Cause>,
     ) {
-        if !self.lives() {
-            return;
+        match self.phase {
+            // An INVITE without final response is no session yet: it is cancelled, or refused.
+            Phase::Calling(_) => return self.cancel(channel, now, hangup, cause),
+            Phase::Ringing(_) => return self.end(channel, now, end),
+            Phase::Answered | Phase::Established => {}
+            Phase::Leaving | Phase::Over => return,
         }
         // A 2xx with an offer still wants its ACK, and one without an answer is all that there is (RFC 3261 §13.2.2.4).
-        if let Some(super::modify::Change::AckDue { draft }) = &self.change {
+        if let Some(Change::AckDue { draft }) = &self.change {
             let draft = draft.clone();
             self.change = None;
             self.acknowledge(channel, now, &draft, None, cause);
         }
         self.withdraw_quietly(channel, now);
         let Some(fork) = self.forks.first_mut() else {
-            self.end(channel, end);
+            self.end(channel, now, end);
             return;
         };
         let mut draft = fork.dialog.draft(Method::Bye).with_extra(hangup.headers);
@@ -62,11 +67,13 @@ impl Call {
         channel.tell(Event::Ended { call: self.id, cause: end });
     }
 
-    /// Tells the end; nothing is sent.
-    pub(crate) fn end(&mut self, channel: &mut Channel, end: EndCause) {
+    /// Tells the end. Nothing new is sent, but what the peer waits for is answered: 487.
+    pub(crate) fn end(&mut self, channel: &mut Channel, now: Time, end: EndCause) {
         if !self.lives() {
             return;
         }
+        self.refuse(channel, now, &Reply::new(487), None);
+        self.withdraw_quietly(channel, now);
         self.phase = Phase::Over;
         self.change = None;
         self.unacked = None;
@@ -77,10 +84,12 @@ impl Call {
 
     /// A request inside the dialog was refused with a status that ends it (RFC 5057 §5.1).
     pub(crate) fn dialog_gone(&mut self, channel: &mut Channel, now: Time, message: Message) {
-        match message.status() {
+        match (message.status(), &self.phase) {
+            // Another fork may know of the call; the INVITE has its own response.
+            (_, Phase::Calling(_)) => {}
             // The peer knows nothing of the dialog: a BYE would find nobody.
-            Some(481) => self.end(channel, EndCause::DialogGone(message)),
-            _ => self.leave(channel, now, EndCause::DialogGone(message), Hangup::default(), None),
+            (Some(481), _) => self.end(channel, now, EndCause::DialogGone(message)),
+            (_, _) => self.leave(channel, now, EndCause::DialogGone(message), Hangup::default(), None),
         }
     }
 
@@ -92,7 +101,7 @@ impl Call {
             // RFC 3261 §15.1.2: what is pending gets its 487.
             Phase::Ringing(_) => {
                 self.refuse(channel, now, &Reply::new(487), None);
-                self.end(channel, EndCause::RemoteBye { reason, message });
+                self.end(channel, now, EndCause::RemoteBye { reason, message });
             }
             // The BYE overtook the 2xx of that early dialog.
             Phase::Calling(_) => {
@@ -102,7 +111,7 @@ impl Call {
             }
             Phase::Answered | Phase::Established => {
                 self.withdraw_quietly(channel, now);
-                self.end(channel, EndCause::RemoteBye { reason, message });
+                self.end(channel, now, EndCause::RemoteBye { reason, message });
             }
             // The BYEs crossed (RFC 5407 §3.2.1): ours gets its own response.
             Phase::Leaving | Phase::Over => {}
@@ -122,9 +131,13 @@ impl Call {
 
     /// Gives a pending request of the peer its 487 (RFC 3261 §15.1.2), without a word to the layer above.
     fn withdraw_quietly(&mut self, channel: &mut Channel, now: Time) {
-        if let Some(super::modify::Change::Theirs(theirs)) = self.change.take() {
-            let identity = Some(self.identity);
-            channel.respond(now, theirs.server, &theirs.request, identity, &self.local_tag, &Reply::new(487), None);
+        match self.change.take() {
+            Some(Change::Theirs(theirs)) => {
+                let identity = Some(self.identity);
+                channel.respond(now, theirs.server, &theirs.request, identity, &self.local_tag, &Reply::new(487), None);
+            }
+            Some(Change::Ours { .. }) => channel.abandon_reinvite(now, self.id),
+            Some(Change::AckDue { .. }) | None => {}
         }
     }
 }

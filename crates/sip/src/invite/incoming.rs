@@ -35,6 +35,8 @@ pub(crate) struct Ringing {
     pub(crate) outstanding: Option<Outstanding>,
     /// The RSeq of the last reliable provisional response; 0: none yet.
     pub(crate) rseq: u32,
+    /// True once the final response went out; the call ends then.
+    refused: bool,
 }
 
 /// A new INVITE and what was found out about it.
@@ -62,7 +64,7 @@ impl Call {
             Exchange::NEW
         };
         let cseq = head.cseq.number;
-        let ringing = Ringing { server, request, replaces, cseq, last: None, outstanding: None, rseq: 0 };
+        let ringing = Ringing { server, request, replaces, cseq, last: None, outstanding: None, rseq: 0, refused: false };
         let mut call = Call::new(id, Side::Callee, identity, tag, Phase::Ringing(Box::new(ringing)));
         call.forks.push(Fork { number: 0, dialog, exchange, rseq: None, prack_due: None, left: false });
         call
@@ -207,7 +209,7 @@ impl Call {
         let status = reject.status;
         let reply = Reply::new(status).with_reason(reject.reason).with_extra(reject.headers);
         self.refuse(channel, now, &reply, cause);
-        self.end(channel, EndCause::Rejected { status });
+        self.end(channel, now, EndCause::Rejected { status });
     }
 
     /// Refuses the INVITE with 3xx (RFC 3261 §21.3).
@@ -226,14 +228,17 @@ impl Call {
         }
         let reply = reply.with_extra(redirect.headers);
         self.refuse(channel, now, &reply, cause);
-        self.end(channel, EndCause::Rejected { status });
+        self.end(channel, now, EndCause::Rejected { status });
     }
 
-    /// Gives the INVITE a final response other than 2xx.
+    /// Gives the INVITE a final response other than 2xx, unless it has one.
     pub(crate) fn refuse(&mut self, channel: &mut Channel, now: Time, reply: &Reply, cause: Option<Cause>) {
-        self.stop_ringing(channel);
-        let Phase::Ringing(ringing) = &self.phase else { return };
+        let Phase::Ringing(ringing) = &mut self.phase else { return };
+        if std::mem::replace(&mut ringing.refused, true) {
+            return;
+        }
         let (server, request) = (ringing.server, ringing.request.clone());
+        self.stop_ringing(channel);
         channel.respond(now, server, &request, Some(self.identity), &self.local_tag, reply, cause);
     }
 
@@ -242,7 +247,7 @@ impl Call {
         let reason = crate::reason::of(message);
         if matches!(self.phase, Phase::Ringing(_)) {
             self.refuse(channel, now, &Reply::new(487), None);
-            self.end(channel, EndCause::Cancelled { remote: true, reason });
+            self.end(channel, now, EndCause::Cancelled { remote: true, reason });
         } else {
             self.withdraw_theirs(channel, now);
         }
@@ -261,7 +266,7 @@ impl Call {
     pub(crate) fn invitation_expired(&mut self, channel: &mut Channel, now: Time) {
         if matches!(self.phase, Phase::Ringing(_)) {
             self.refuse(channel, now, &Reply::new(487), None);
-            self.end(channel, EndCause::Timeout { timer: UsageTimer::RingExpires(self.id).name() });
+            self.end(channel, now, EndCause::Timeout { timer: UsageTimer::RingExpires(self.id).name() });
         }
     }
 

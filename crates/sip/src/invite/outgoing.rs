@@ -200,7 +200,7 @@ impl Call {
         }
         if left {
             self.acknowledge(channel, now, draft, None, cause);
-            self.end(channel, EndCause::Protocol { rule: "the callee sent BYE before its 2xx arrived" });
+            self.end(channel, now, EndCause::Protocol { rule: "the callee sent BYE before its 2xx arrived" });
             return;
         }
         if owes {
@@ -280,7 +280,7 @@ impl Call {
             } else {
                 EndCause::Response(message)
             };
-            self.end(channel, end);
+            self.end(channel, now, end);
             return;
         }
         if status == 422 && calling.raise_interval(&mut draft, &message) {
@@ -296,7 +296,7 @@ impl Call {
                 return;
             }
         }
-        self.end(channel, EndCause::Response(message));
+        self.end(channel, now, EndCause::Response(message));
     }
 
     /// Sends the INVITE once more with the next number; early dialogs of the last one are over.

@@ -100,7 +100,7 @@ impl Call {
     pub(crate) fn prack_missing(&mut self, channel: &mut Channel, now: Time) {
         if matches!(self.phase, Phase::Ringing(_)) {
             self.refuse(channel, now, &Reply::new(504), None);
-            self.end(channel, EndCause::Timeout { timer: PRACK_WAIT });
+            self.end(channel, now, EndCause::Timeout { timer: PRACK_WAIT });
         }
     }
 

@@ -5,6 +5,7 @@ mod script;
 #[path = "../support/mod.rs"]
 mod support;
 
+mod random_walk;
 mod rfc3261_10_registration;
 mod rfc3261_12_dialogs;
 mod rfc3261_13_invite;
