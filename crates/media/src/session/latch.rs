@@ -6,8 +6,8 @@
 //! | packets come from | what happens |
 //! | --- | --- |
 //! | the address described | taken, and sent to, from the first one on; it wins over a guess |
-//! | elsewhere, authenticated (SRTP) | taken, and sent to, from the first one on |
-//! | elsewhere, while nothing was settled | two in sequence, of one source, settle it |
+//! | elsewhere, authenticated (SRTP), while nothing was settled | taken, and sent to, from the first one on |
+//! | elsewhere, otherwise, while nothing was settled | two in sequence, of one source, settle it |
 //! | elsewhere, afterwards | refused |
 //! | anywhere, before there is a description | the first is taken (early media); nothing is sent |
 //!
