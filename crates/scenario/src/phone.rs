@@ -16,6 +16,7 @@ use callwright_wire::Cause;
 
 use crate::world::Topic;
 
+pub use callwright_sip_message::Message as SipMessage;
 pub use message::{Direction, MessageFilter, Messages, SipRecord};
 pub use snapshot::{
     CallRef, CallSnapshot, CallState, MessagesWaiting, Origin, Peer, Phase, PhoneSnapshot, Quality,

@@ -1,10 +1,13 @@
 //! What agents send and hear.
 
+use std::fs::File;
+use std::io::BufReader;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use callwright_events::{FailureKind, RunEvent};
+use callwright_media::wav::{self, ReadError};
 use callwright_wire::Time;
 
 use crate::phone::{Aspect, Audio, CallState, Heard, ListenFor, ListenerId, Phone, Verb};
@@ -214,8 +217,9 @@ pub fn file(scene: &Scene, path: &str) -> Result<Audio, Fault> {
     })
 }
 
-fn read_wav(_path: &Path) -> Result<Arc<[i16]>, String> {
-    Err("reading WAV files is not supported yet".to_owned())
+fn read_wav(path: &Path) -> Result<Arc<[i16]>, ReadError> {
+    let file = File::open(path).map_err(ReadError::Io)?;
+    wav::read(BufReader::new(file)).map(Arc::from)
 }
 
 struct Listening<'a> {

@@ -10,11 +10,12 @@ use std::fmt;
 use std::sync::Arc;
 
 use callwright_events::Health;
-use callwright_wire::{BindError, Epoch, Time};
+use callwright_wire::{BindError, Epoch};
 
 use crate::http;
 use crate::phone::{Phone, PhoneSpec};
 
+pub use callwright_wire::Time;
 pub use topics::Topics;
 
 /// Something whose change can end a wait: a phone's calls, its registration, the requests of a mock server.
