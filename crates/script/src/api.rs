@@ -1,0 +1,33 @@
+//! The functions of the language, by chapter.
+
+mod agents;
+mod assertions;
+mod audio;
+mod calls;
+mod getters;
+mod http;
+mod messages;
+mod mock;
+mod network;
+mod scenarios;
+mod top_level;
+
+use crate::entry::Api;
+
+pub(crate) use http::OPTIONS as HTTP_OPTIONS;
+pub(crate) use scenarios::{Collected, Collector, OPTIONS as SCENARIO_OPTIONS};
+
+/// Registers everything.
+pub(crate) fn register(api: &mut Api) {
+    top_level::register(api);
+    scenarios::register(api);
+    agents::register(api);
+    getters::register(api);
+    calls::register(api);
+    messages::register(api);
+    audio::register(api);
+    assertions::register(api);
+    http::register(api);
+    mock::register(api);
+    network::register(api);
+}

@@ -1,0 +1,111 @@
+//! What agents send and hear.
+
+use callwright_scenario::phone::Audio;
+use callwright_scenario::{Agent, Value, sound};
+use rhai::{Array, Dynamic, NativeCallContext};
+
+use crate::convert::{to_hz, to_span};
+use crate::entry::{Api, Section};
+use crate::here::{Here, Outcome};
+
+pub(super) fn register(api: &mut Api) {
+    api.engine.register_type_with_name::<Audio>("AudioSpec");
+    api.section(Section::Audio);
+    sources(api);
+    sending(api);
+    listening(api);
+}
+
+fn sources(api: &mut Api) {
+    api.add(
+        "tone(hz: int|float) -> AudioSpec",
+        "A sine wave.",
+        |context: NativeCallContext<'_>, hz: Dynamic| -> Outcome<Audio> {
+            let here = Here::of(&context)?;
+            here.check(to_hz(&hz).and_then(sound::tone))
+        },
+    );
+    api.add(
+        "tones(hz: array) -> AudioSpec",
+        "Several sine waves, mixed: `tones([440, 620])`.",
+        |context: NativeCallContext<'_>, hz: Array| -> Outcome<Audio> {
+            let here = Here::of(&context)?;
+            let hz: Result<Vec<f64>, _> = hz.iter().map(to_hz).collect();
+            here.check(hz.and_then(sound::tones))
+        },
+    );
+    api.add("noise() -> AudioSpec", "White noise.", || Audio::Noise);
+    api.add("silent() -> AudioSpec", "Silence.", || Audio::Silence);
+    api.add(
+        "file(path: string) -> AudioSpec",
+        "A WAV file, relative to the scenario file: any rate, 8 to 32 bits or float, mono or stereo.",
+        |context: NativeCallContext<'_>, path: &str| -> Outcome<Audio> {
+            let here = Here::of(&context)?;
+            here.check(sound::file(&here.scene, path))
+        },
+    );
+}
+
+fn sending(api: &mut Api) {
+    api.add(
+        "send_audio(agent: Agent, source: AudioSpec)",
+        "Sends this from now on; before a call: in the next one. Agents send silence until told.",
+        |context: NativeCallContext<'_>, agent: &mut Agent, audio: Audio| -> Outcome<()> {
+            let here = Here::of(&context)?;
+            here.check(agent.send_audio(&here.scene, audio, &here.at))
+        },
+    );
+    api.add(
+        "record(agent: Agent, path: string)",
+        "Records to a WAV file in stereo: left what is sent, right what is heard. An existing file is an error.",
+        |context: NativeCallContext<'_>, agent: &mut Agent, path: &str| -> Outcome<()> {
+            let here = Here::of(&context)?;
+            here.check(agent.record(&here.scene, path, &here.at))
+        },
+    );
+}
+
+fn listening(api: &mut Api) {
+    api.add(
+        "verify_audio(agent: Agent, hz: int|float, within: string)",
+        "Passes as soon as the tone is heard in audio that arrives from now on: within ±10 Hz, at least −40 dBm0, at \
+         least a fifth of the energy, over at least 100 ms. The failure names the strongest frequency, and says whether \
+         RTP arrived at all.",
+        |context: NativeCallContext<'_>, agent: &mut Agent, hz: Dynamic, within: &str| -> Outcome<()> {
+            let here = Here::of(&context)?;
+            let hz = here.check(to_hz(&hz))?;
+            let within = here.check(to_span(within))?;
+            here.check(agent.verify_audio(&here.scene, hz, within, &here.at))
+        },
+    );
+    api.add(
+        "verify_silence(agent: Agent, within: string)",
+        "Passes as soon as RTP that carries silence arrives; fails when the time is up, or when no RTP arrives at all.",
+        |context: NativeCallContext<'_>, agent: &mut Agent, within: &str| -> Outcome<()> {
+            let here = Here::of(&context)?;
+            let within = here.check(to_span(within))?;
+            here.check(agent.verify_silence(&here.scene, within, &here.at))
+        },
+    );
+    api.add(
+        "heard(agent: Agent, hz: int|float) -> bool",
+        "The tone is in the audio that arrives now.",
+        |context: NativeCallContext<'_>, agent: &mut Agent, hz: Dynamic| -> Outcome<Dynamic> {
+            let here = Here::of(&context)?;
+            let hz = here.check(to_hz(&hz))?;
+            Ok(here.read(
+                &format!("{} heard {hz} Hz", agent.name()),
+                Value::Bool(agent.hears(hz)),
+            ))
+        },
+    );
+    api.add(
+        "verify_audio_connection(a: Agent, b: Agent)",
+        "Passes when each hears the other: both send a tone of their own for that, and afterwards what they sent before.",
+        |context: NativeCallContext<'_>, a: Agent, b: Agent| -> Outcome<()> {
+            let here = Here::of(&context)?;
+            let within = here.scene.default_timeout();
+            here.check(sound::verify_connection(&here.scene, &a, &b, within, &here.at))
+        },
+    );
+}

@@ -1,0 +1,242 @@
+//! What must not pass, fails, and for the right reason.
+
+mod support;
+
+use callwright_events::{ExitCode, FailureKind, Outcome};
+use support::{Runner, TWO, in_call, run};
+
+#[test]
+fn audio_that_stopped_before_the_check_began() {
+    let ran = run(&in_call(
+        r#"
+        b.send_audio(tone(1000));
+        wait(1);
+        b.send_audio(silent());
+        verify_audio(a, 1000, "2s");
+        "#,
+    ));
+    assert_eq!(
+        ran.error(),
+        "15:9: A audio: expected to hear 1000 Hz within 2 s, but there was silence (95 RTP packets arrived)"
+    );
+}
+
+#[test]
+fn a_tone_that_only_the_agent_itself_sent() {
+    let ran = run(&in_call(
+        "a.send_audio(tone(1000));\nverify_audio(a, 1000, \"2s\");",
+    ));
+    assert!(
+        ran.error()
+            .contains("A audio: expected to hear 1000 Hz within 2 s, but there was silence"),
+        "{}",
+        ran.error()
+    );
+}
+
+#[test]
+fn another_tone_is_named() {
+    let ran = run(&in_call(
+        "b.send_audio(tone(440));\na.verify_audio(1000, \"2s\");",
+    ));
+    assert!(
+        ran.error()
+            .contains("the strongest frequency was 440 Hz at -10 dBm0"),
+        "{}",
+        ran.error()
+    );
+}
+
+#[test]
+fn no_rtp_at_all() {
+    let runner = Runner::new();
+    runner.world.cut_media();
+    let ran = runner.run_text(&in_call(
+        "b.send_audio(tone(1000));\nverify_audio(a, 1000, \"2s\");",
+    ));
+    assert!(ran.error().ends_with("but no RTP arrived"), "{}", ran.error());
+    let runner = Runner::new();
+    runner.world.cut_media();
+    let ran = runner.run_text(&in_call("verify_silence(a, \"2s\");"));
+    assert!(
+        ran.error()
+            .ends_with("expected to hear silence within 2 s, but no RTP arrived"),
+        "{}",
+        ran.error()
+    );
+}
+
+#[test]
+fn both_directions_are_verified() {
+    run(&in_call("verify_audio_connection(a, b);")).passed();
+    let runner = Runner::new();
+    runner.world.cut_media();
+    let ran = runner.run_text(&in_call("verify_audio_connection(a, b);"));
+    assert!(
+        ran.error().contains("parallel task 1 of 2: B audio"),
+        "{}",
+        ran.error()
+    );
+}
+
+#[test]
+fn a_header_that_the_asking_agent_sent_itself() {
+    let ran = run(&format!(
+        r#"{TWO}
+        a.dial(b, #{{ "X-Id": "7" }});
+        await_until(|| assert(a.header("X-Id")).is_present(), "1s");
+        "#
+    ));
+    assert_eq!(
+        ran.error(),
+        "9:49: A header X-Id: expected a value, but it was () (waited 1 s)"
+    );
+}
+
+#[test]
+fn wait_holds_without_a_call() {
+    let ran = run("wait(3);");
+    ran.passed();
+    assert_eq!(ran.milliseconds(), 3000.0);
+}
+
+#[test]
+fn wait_fails_when_a_call_ends_meanwhile() {
+    let runner = Runner::new();
+    let ran = runner.run_text(&in_call(
+        "parallel([|| wait(5), || { wait(\"1500ms\"); }, || { sleep(1.0); b.hangup(); }]);",
+    ));
+    assert!(
+        ran.error()
+            .contains("parallel task 1 of 3: wait(5 s): the call of B ended after 1 s (local hangup)"),
+        "{}",
+        ran.error()
+    );
+}
+
+#[test]
+fn a_verb_that_did_nothing() {
+    let ran = run(&format!("{TWO}a.hold();"));
+    assert_eq!(ran.failure().kind, FailureKind::Verb);
+}
+
+#[test]
+fn a_quality_figure_that_was_never_measured() {
+    let ran = run(&in_call("assert(a.quality.mos).at_least(1.0);"));
+    assert!(
+        ran.error()
+            .ends_with("A quality mos: expected at least 1.0, but it was ()"),
+        "{}",
+        ran.error()
+    );
+    run(&in_call("await_until(|| assert(a.quality.mos).at_least(4.0));")).passed();
+}
+
+#[test]
+fn a_teardown_that_failed() {
+    let ran = run(r#"
+        teardown(|| { throw "not cleaned" });
+        scenario("fine", || {});
+    "#);
+    assert_eq!(ran.code, ExitCode::Failed);
+    assert_eq!(ran.failure().kind, FailureKind::Teardown);
+    assert_eq!(ran.error(), "2:23: teardown: not cleaned");
+}
+
+#[test]
+fn a_filter_that_selected_nothing() {
+    let mut runner = Runner::new();
+    runner.options.selection.names.push("absent".parse().unwrap());
+    let ran = runner.run_text("scenario(\"here\", || {});");
+    assert_eq!(ran.code, ExitCode::Failed);
+    let error = ran.events.iter().find_map(|event| match event {
+        callwright_events::RunEvent::RunFinished { error, .. } => error.clone(),
+        _ => None,
+    });
+    assert_eq!(
+        error.as_deref(),
+        Some("--scenario \"absent\" selects none of 1 scenarios")
+    );
+}
+
+#[test]
+fn a_misspelt_function_inside_await_until_fails_at_once() {
+    let ran = run("await_until(|| asert(1).equals(1), \"10s\");");
+    assert_eq!(
+        ran.error(),
+        "1:16: unknown function `asert`; did you mean `assert`?"
+    );
+    assert_eq!(ran.milliseconds(), 0.0);
+}
+
+#[test]
+fn a_misspelt_property_inside_await_until_fails_at_once() {
+    let ran = run(&format!("{TWO}await_until(|| assert(a.registred).is_true());"));
+    assert_eq!(
+        ran.error(),
+        "7:25: unknown property `registred` of Agent; did you mean `registered`?"
+    );
+}
+
+#[test]
+fn an_await_until_whose_closure_asserts_nothing_and_returns_false() {
+    let ran = run(&format!(
+        "{TWO}await_until(|| a.state == State::Ringing, \"1s\");"
+    ));
+    assert_eq!(ran.error(), "7:1: the closure returned false (waited 1 s)");
+    run(&format!(
+        "{TWO}a.dial(b);await_until(|| b.state == State::Ringing, \"1s\");"
+    ))
+    .passed();
+}
+
+#[test]
+fn two_scenarios_at_once_on_one_account() {
+    let mut runner = Runner::new();
+    runner.options.jobs = 2;
+    let ran = runner.run_text(
+        r#"
+        scenario("first", || { agent("A", #{ username: "alice", domain: "example.com" }); wait(1); });
+        scenario("second", || { agent("B", #{ username: "alice", domain: "example.com" }); wait(1); });
+        "#,
+    );
+    let failed: Vec<_> = ran
+        .verdicts()
+        .into_iter()
+        .filter(|(_, outcome)| *outcome == Outcome::Failed)
+        .collect();
+    assert_eq!(failed.len(), 1, "{:?}", ran.verdicts());
+    assert!(
+        ran.error().contains("sip:alice@example.com is in use by agent"),
+        "{}",
+        ran.error()
+    );
+}
+
+#[test]
+fn an_audio_check_that_failed_while_the_generator_was_late_proves_nothing() {
+    let runner = Runner::new();
+    runner.world.set_lateness_ms(35.0);
+    let ran = runner.run_text(&in_call("verify_audio(a, 1000, \"2s\");"));
+    assert_eq!(ran.code, ExitCode::Invalid);
+    assert_eq!(ran.failure().kind, FailureKind::Generator);
+    let runner = Runner::new();
+    runner.world.set_lateness_ms(35.0);
+    assert_eq!(runner.run_text("assert(1).equals(2);").code, ExitCode::Failed);
+}
+
+#[test]
+fn a_number_is_never_a_string() {
+    let ran = run("assert(486).equals(\"486\");");
+    assert_eq!(ran.error(), "1:13: expected \"486\", but it was 486");
+}
+
+#[test]
+fn an_unknown_key_is_an_error_with_the_nearest_one() {
+    let ran = run("agent(\"A\", #{ username: \"alice\", domain: \"example.com\", pasword: \"x\" });");
+    assert_eq!(
+        ran.error(),
+        "1:57: unknown key `pasword`; did you mean `password`?"
+    );
+    assert_eq!(ran.world.phones_started(), 0);
+}

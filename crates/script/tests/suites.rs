@@ -1,0 +1,357 @@
+//! Suites: isolation, hooks, selection, retries, order.
+
+mod support;
+
+use std::time::Duration;
+
+use callwright_events::{ExitCode, FailureKind, Outcome, RunEvent};
+use support::{Runner, run};
+
+fn verdicts(ran: &support::Ran) -> Vec<(String, Outcome)> {
+    ran.verdicts()
+}
+
+fn named(names: &[(&str, Outcome)]) -> Vec<(String, Outcome)> {
+    names
+        .iter()
+        .map(|(name, outcome)| ((*name).to_owned(), *outcome))
+        .collect()
+}
+
+#[test]
+fn each_scenario_has_fresh_agents_and_a_copy_of_the_variables() {
+    let ran = run(r#"
+        let count = 0;
+        setup(|| {
+            count += 1;
+            let caller = agent("Caller", #{ username: "alice", domain: "example.com" });
+            caller.register();
+            await_until(|| assert(caller.registered).is_true());
+            #{ caller: caller }
+        });
+        teardown(|ctx| {
+            count += 10;
+            print(`${count} ${ctx.caller.name}`);
+        });
+        scenario("one", |ctx| { count += 100; assert(ctx.caller.registered).is_true(); });
+        scenario("two", |ctx| { count += 1000; });
+        scenario("three", || {});
+    "#);
+    assert_eq!(ran.passed().printed(), ["111 Caller", "1011 Caller", "11 Caller"]);
+    assert_eq!(ran.world.phones_started(), 3);
+    assert_eq!(ran.world.registered(), Vec::<String>::new());
+}
+
+#[test]
+fn a_failed_setup_runs_teardown_with_nothing_and_its_errors_are_notes() {
+    let ran = run(r#"
+        setup(|| { throw "no" });
+        teardown(|ctx| { print(`ctx is ${type_of(ctx)}`); ctx.caller.hangup(); });
+        scenario("one", |ctx| { print("never") });
+    "#);
+    assert_eq!(ran.printed(), ["ctx is ()"]);
+    assert_eq!(ran.error(), "2:20: no");
+    assert_eq!(ran.notes().len(), 1, "{:?}", ran.notes());
+    assert!(
+        ran.notes()[0].starts_with("teardown after the failed setup failed: `.caller` was read from `()`")
+    );
+}
+
+#[test]
+fn scenarios_are_skipped_before_and_while_they_run() {
+    let ran = run(r#"
+        setup(|| { if worker == 7 { skip("never") } });
+        teardown(|| print("teardown"));
+        scenario("static", #{ skip: "needs a fix" }, || { throw "not run" });
+        scenario("dynamic", || { skip("not here"); throw "not run" });
+        scenario("caught", || { try { skip() } catch { throw "skip cannot be caught" } });
+    "#);
+    let skipped: Vec<_> = ran
+        .passed()
+        .events
+        .iter()
+        .filter_map(|event| match event {
+            RunEvent::ScenarioSkipped { name, reason } => Some((name.as_str(), reason.as_deref())),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(
+        skipped,
+        [
+            ("static", Some("needs a fix")),
+            ("dynamic", Some("not here")),
+            ("caught", None)
+        ]
+    );
+    assert_eq!(ran.printed(), ["teardown", "teardown"]);
+}
+
+#[test]
+fn a_skip_in_setup_is_without_teardown() {
+    let ran = run(r#"
+        setup(|| skip("prod only"));
+        teardown(|| print("teardown"));
+        scenario("one", || {});
+    "#);
+    assert_eq!(verdicts(ran.passed()), named(&[("one", Outcome::Skipped)]));
+    assert_eq!(ran.printed(), Vec::<String>::new());
+}
+
+#[test]
+fn only_holds_across_the_whole_run_with_a_warning() {
+    let runner = Runner::new();
+    let first = runner.folder.file("a.rhai", "scenario(\"a\", || {});");
+    let second = runner.folder.file(
+        "b.rhai",
+        "scenario(\"b\", #{ only: true }, || {}); scenario(\"c\", || {});",
+    );
+    let ran = runner.run(&[first, second]);
+    assert_eq!(verdicts(ran.passed()), named(&[("b", Outcome::Passed)]));
+    assert!(
+        ran.events
+            .iter()
+            .any(|event| matches!(event, RunEvent::Warning { message, .. } if message.contains("only")))
+    );
+}
+
+#[test]
+fn filters_do_not_apply_to_files_that_are_one_scenario() {
+    let mut runner = Runner::new();
+    runner.options.selection.tags.push("smoke".to_owned());
+    let single = runner.folder.file("single.rhai", "print(\"ran\");");
+    let suite = runner.folder.file(
+        "suite.rhai",
+        "scenario(\"x\", #{ tags: [\"smoke\"] }, || {}); scenario(\"y\", || {});",
+    );
+    let ran = runner.run(&[single, suite]);
+    assert_eq!(verdicts(ran.passed()), named(&[("x", Outcome::Passed)]));
+    assert_eq!(ran.printed(), ["ran"]);
+}
+
+#[test]
+fn two_scenarios_of_one_name_are_an_error_before_anything_runs() {
+    let ran = run("scenario(\"x\", || {});\nscenario(\"x\", || {});");
+    assert_eq!(ran.error(), "2:10: there are two scenarios with the name \"x\"");
+    let ran = run("let name = \"x\";\nscenario(name, || {});\nscenario(name, || {});");
+    assert!(
+        ran.error()
+            .starts_with("3:1: there are two scenarios with the name \"x\"; the first is at "),
+        "{}",
+        ran.error()
+    );
+}
+
+#[test]
+fn rows_make_scenarios() {
+    let ran = run(r#"
+        scenario_each("code {code} of {name}", [#{ code: 486, name: "busy" }, #{ code: 603, name: "no" }], |ctx, row| {
+            print(row.code);
+        });
+        scenario_each("number {}", [1, 2], |ctx, row| print(row));
+    "#);
+    let names: Vec<_> = ran
+        .passed()
+        .verdicts()
+        .into_iter()
+        .map(|(name, _)| name)
+        .collect();
+    assert_eq!(
+        names,
+        ["code 486 of busy", "code 603 of no", "number 1", "number 2"]
+    );
+    assert_eq!(ran.printed(), ["486", "603", "1", "2"]);
+}
+
+#[test]
+fn a_scenario_that_passes_only_when_tried_again_is_flaky() {
+    let mut runner = Runner::new();
+    runner.options.retries = 2;
+    let ran = runner.run_text(
+        r#"
+        let hooks = mock_server();
+        scenario("shaky", || {
+            http("GET", hooks.url + "/try");
+            assert(hooks.request_count("/try")).at_least(2);
+        });
+        scenario("firm", #{ retries: 0 }, || assert(1).equals(2));
+        "#,
+    );
+    assert_eq!(
+        verdicts(&ran),
+        named(&[("shaky", Outcome::Flaky), ("firm", Outcome::Failed)])
+    );
+    let attempts: Vec<_> = ran
+        .events
+        .iter()
+        .filter_map(|event| match event {
+            RunEvent::ScenarioFinished {
+                name,
+                attempt,
+                passed,
+                ..
+            } => Some((name.as_str(), *attempt, *passed)),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(
+        attempts,
+        [("shaky", 1, false), ("shaky", 2, true), ("firm", 1, false)]
+    );
+}
+
+#[test]
+fn an_expected_failure_passes_and_an_unexpected_pass_fails() {
+    let ran = run(r#"
+        scenario("known", #{ expect_fail: "bug 7" }, || assert(1).equals(2));
+        scenario("fixed", #{ expect_fail: "bug 8" }, || assert(1).equals(1));
+        scenario("broken", #{ expect_fail: "bug 9" }, || { let x = "a"; x.nothing });
+    "#);
+    assert_eq!(
+        verdicts(&ran),
+        named(&[
+            ("known", Outcome::ExpectedFailure),
+            ("fixed", Outcome::Failed),
+            ("broken", Outcome::Failed)
+        ])
+    );
+}
+
+#[test]
+fn a_scenario_has_its_time_and_teardown_is_not_cut() {
+    let ran = run(r#"
+        teardown(|| { wait(2); print("cleaned"); });
+        scenario("slow", #{ timeout: "3s" }, || { try { wait(60) } catch { print("caught") } });
+    "#);
+    assert_eq!(ran.failure().kind, FailureKind::Timeout);
+    assert_eq!(ran.error(), "3:57: the scenario did not end within 3 s");
+    assert_eq!(ran.printed(), ["cleaned"]);
+    assert_eq!(ran.milliseconds(), 5000.0);
+}
+
+#[test]
+fn an_endless_loop_ends_with_the_time_of_its_scenario() {
+    let ran = run("scenario(\"loop\", #{ timeout: \"1s\" }, || { loop { sleep(0.1); } });");
+    assert_eq!(ran.failure().kind, FailureKind::Timeout);
+}
+
+#[test]
+fn fail_fast_starts_nothing_more() {
+    let mut runner = Runner::new();
+    runner.options.fail_fast = true;
+    let ran = runner.run_text("scenario(\"a\", || assert(1).equals(2)); scenario(\"b\", || {});");
+    assert_eq!(verdicts(&ran), named(&[("a", Outcome::Failed)]));
+    assert_eq!(ran.code, ExitCode::Failed);
+}
+
+#[test]
+fn events_come_in_the_order_of_the_plan_whatever_runs_at_the_same_time() {
+    let mut runner = Runner::new();
+    runner.options.jobs = 3;
+    let ran = runner.run_text(
+        r#"
+        setup_file(|| print("file up"));
+        teardown_file(|| print("file down"));
+        scenario("a", || { wait(3); print("a"); });
+        scenario("b", || { wait(2); print("b"); });
+        scenario("c", || { wait(1); print("c"); });
+        "#,
+    );
+    assert_eq!(ran.passed().printed(), ["file up", "a", "b", "c", "file down"]);
+    assert_eq!(ran.milliseconds(), 3000.0);
+}
+
+#[test]
+fn workers_are_numbered() {
+    let mut runner = Runner::new();
+    runner.options.jobs = 2;
+    let ran = runner.run_text(
+        r#"
+        fn account() { "user" + worker }
+        scenario("a", || { wait(1); print(account()); });
+        scenario("b", || { wait(1); print(account()); });
+        "#,
+    );
+    let mut printed = ran.passed().printed();
+    printed.sort();
+    assert_eq!(printed, ["user0", "user1"]);
+}
+
+#[test]
+fn shards_and_repetitions_count() {
+    let mut runner = Runner::new();
+    runner.options.shard = Some("2/2".parse().unwrap());
+    runner.options.repeat = 2;
+    let ran = runner.run_text("scenario(\"a\", || {}); scenario(\"b\", || {}); scenario(\"c\", || {});");
+    assert_eq!(
+        verdicts(ran.passed()),
+        named(&[("b", Outcome::Passed), ("b", Outcome::Passed)])
+    );
+}
+
+#[test]
+fn a_failed_setup_of_the_file_fails_its_scenarios() {
+    let ran = run(r#"
+        setup_file(|| throw "no");
+        scenario("a", || print("never"));
+    "#);
+    assert_eq!(verdicts(&ran), named(&[("a", Outcome::Failed)]));
+    assert_eq!(ran.printed(), Vec::<String>::new());
+    assert_eq!(ran.code, ExitCode::Failed);
+}
+
+#[test]
+fn the_default_timeout_does_not_leak_into_the_next_scenario() {
+    let ran = run(r#"
+        default_timeout("2s");
+        scenario("a", || { default_timeout("1s"); await_until(|| assert(1).equals(2)); });
+        scenario("b", || await_until(|| assert(1).equals(2)));
+    "#);
+    let waited: Vec<_> = ran
+        .events
+        .iter()
+        .filter_map(|event| match event {
+            RunEvent::ScenarioFinished {
+                failure: Some(failure),
+                ..
+            } => failure.waited_ms,
+            _ => None,
+        })
+        .collect();
+    assert_eq!(waited, [1000.0, 2000.0]);
+}
+
+#[test]
+fn an_interrupt_ends_what_runs_and_starts_nothing_more() {
+    let runner = Runner::new();
+    let file = runner.folder.file(
+        "test.rhai",
+        r#"
+        scenario("a", || {
+            let a = agent("A", #{ username: "alice", domain: "example.com" });
+            a.register();
+            wait(60);
+        });
+        scenario("b", || {});
+        "#,
+    );
+    let ran = runner.run_interrupted(&[file], Duration::from_secs(5));
+    assert_eq!(ran.code, ExitCode::Interrupted);
+    assert_eq!(verdicts(&ran), named(&[("a", Outcome::Interrupted)]));
+    assert_eq!(ran.world.registered(), Vec::<String>::new());
+    assert_eq!(ran.milliseconds(), 5010.0);
+}
+
+#[test]
+fn a_library_is_recognized() {
+    let runner = Runner::new();
+    let library = |name: &str, text: &str| callwright_script::is_library(&runner.folder.file(name, text));
+    assert!(library("a.rhai", "fn two() { agent(\"A\", #{}) }"));
+    assert!(library("b.rhai", "const X = 1;"));
+    assert!(!library("c.rhai", "fn two() { agent(\"A\", #{}) } two();"));
+    assert!(!library("d.rhai", "scenario(\"x\", || {});"));
+    assert!(!library("e.rhai", "let broken = ;"));
+    runner
+        .folder
+        .file("lib/h.rhai", "fn both() { agent(\"A\", #{}) }");
+    assert!(!library("f.rhai", "import \"lib/h\" as h; h::both();"));
+}
