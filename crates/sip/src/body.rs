@@ -20,15 +20,18 @@ pub(crate) fn description(message: &Message) -> Option<Bytes> {
         return None;
     }
     let boundary = format!("--{}", kind.params.unquoted("boundary")?);
-    parts(&body, boundary.as_bytes()).take(MAX_PARTS).find_map(|(start, end)| {
-        let part = body.slice(start..end);
-        let split = find(&part, b"\r\n\r\n")?;
-        let head = String::from_utf8_lossy(&part[..split]).to_ascii_lowercase();
-        let sdp = head.lines().any(|line| {
-            line.strip_prefix("content-type:").is_some_and(|value| value.trim_start().starts_with("application/sdp"))
-        });
-        sdp.then(|| part.slice(split + 4..))
-    })
+    parts(&body, boundary.as_bytes())
+        .take(MAX_PARTS)
+        .find_map(|(start, end)| {
+            let part = body.slice(start..end);
+            let split = find(&part, b"\r\n\r\n")?;
+            let head = String::from_utf8_lossy(&part[..split]).to_ascii_lowercase();
+            let sdp = head.lines().any(|line| {
+                line.strip_prefix("content-type:")
+                    .is_some_and(|value| value.trim_start().starts_with("application/sdp"))
+            });
+            sdp.then(|| part.slice(split + 4..))
+        })
 }
 
 /// Where the parts between boundaries are (RFC 2046 §5.1.1).

@@ -26,7 +26,10 @@ pub struct Body {
 impl Body {
     /// A body of this type.
     pub fn new(content_type: impl Into<String>, bytes: impl Into<Bytes>) -> Self {
-        Body { content_type: content_type.into(), bytes: bytes.into() }
+        Body {
+            content_type: content_type.into(),
+            bytes: bytes.into(),
+        }
     }
 }
 
@@ -43,7 +46,10 @@ pub struct Account {
 
 impl std::fmt::Debug for Account {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Account").field("realm", &self.realm).field("username", &self.username).finish_non_exhaustive()
+        f.debug_struct("Account")
+            .field("realm", &self.realm)
+            .field("username", &self.username)
+            .finish_non_exhaustive()
     }
 }
 
@@ -67,7 +73,14 @@ pub struct Identity {
 impl Identity {
     /// An identity with an address-of-record and nothing else.
     pub fn new(aor: Uri) -> Self {
-        Identity { aor, display_name: None, contact: None, accounts: Vec::new(), routes: Vec::new(), transport: None }
+        Identity {
+            aor,
+            display_name: None,
+            contact: None,
+            accounts: Vec::new(),
+            routes: Vec::new(),
+            transport: None,
+        }
     }
 }
 
@@ -106,7 +119,11 @@ pub struct SessionTimer {
 impl SessionTimer {
     /// An interval with the least minimum, and no wish who refreshes.
     pub fn new(interval: Duration) -> Self {
-        SessionTimer { interval, min: Duration::from_secs(90), refresher: None }
+        SessionTimer {
+            interval,
+            min: Duration::from_secs(90),
+            refresher: None,
+        }
     }
 }
 
@@ -137,8 +154,16 @@ pub struct Reason {
 impl std::fmt::Display for Replaces {
     /// The value of the header field.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{};to-tag={};from-tag={}", self.call_id, self.to_tag, self.from_tag)?;
-        if self.early_only { f.write_str(";early-only") } else { Ok(()) }
+        write!(
+            f,
+            "{};to-tag={};from-tag={}",
+            self.call_id, self.to_tag, self.from_tag
+        )?;
+        if self.early_only {
+            f.write_str(";early-only")
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -151,7 +176,9 @@ impl std::fmt::Display for Reason {
             reason.params.set("cause", cause);
         }
         if let Some(text) = &self.text {
-            reason.params.set("text", format_args!("\"{}\"", text.replace(['"', '\\'], "'")));
+            reason
+                .params
+                .set("text", format_args!("\"{}\"", text.replace(['"', '\\'], "'")));
         }
         reason.fmt(f)
     }
@@ -218,7 +245,13 @@ pub struct Progress {
 impl Progress {
     /// A provisional response without a body.
     pub fn new(status: u16) -> Self {
-        Progress { status, reason: None, description: None, reliable: None, headers: Headers::new() }
+        Progress {
+            status,
+            reason: None,
+            description: None,
+            reliable: None,
+            headers: Headers::new(),
+        }
     }
 }
 
@@ -248,7 +281,11 @@ pub struct Reject {
 impl Reject {
     /// A response with its usual phrase.
     pub fn new(status: u16) -> Self {
-        Reject { status, reason: None, headers: Headers::new() }
+        Reject {
+            status,
+            reason: None,
+            headers: Headers::new(),
+        }
     }
 }
 
@@ -269,7 +306,12 @@ pub struct Redirect {
 impl Redirect {
     /// 302 to `target`.
     pub fn to(target: Uri) -> Self {
-        Redirect { status: 302, contacts: vec![target], diversion: None, headers: Headers::new() }
+        Redirect {
+            status: 302,
+            contacts: vec![target],
+            diversion: None,
+            headers: Headers::new(),
+        }
     }
 }
 
@@ -302,7 +344,13 @@ pub struct Refer {
 impl Refer {
     /// A blind transfer to `target`, with progress and Referred-By.
     pub fn to(target: Uri) -> Self {
-        Refer { target, replaces: None, subscribe: true, referred_by: true, headers: Headers::new() }
+        Refer {
+            target,
+            replaces: None,
+            subscribe: true,
+            referred_by: true,
+            headers: Headers::new(),
+        }
     }
 }
 
@@ -320,7 +368,11 @@ pub struct DialogRequest {
 impl DialogRequest {
     /// A request without a body.
     pub fn new(method: Method) -> Self {
-        DialogRequest { method, body: None, headers: Headers::new() }
+        DialogRequest {
+            method,
+            body: None,
+            headers: Headers::new(),
+        }
     }
 }
 
@@ -355,7 +407,12 @@ pub struct Response {
 impl Response {
     /// A response without a body, with its usual phrase.
     pub fn new(status: u16) -> Self {
-        Response { status, reason: None, body: None, headers: Headers::new() }
+        Response {
+            status,
+            reason: None,
+            body: None,
+            headers: Headers::new(),
+        }
     }
 }
 

@@ -30,22 +30,32 @@ impl Head {
             call_id: message.call_id()?.as_str().into(),
             cseq: message.cseq()?,
             contact: message.contact().map(|contact| contact.uri),
-            record_routes: message.record_routes().filter_map(Result::ok).map(|route| route.uri).collect(),
+            record_routes: message
+                .record_routes()
+                .filter_map(Result::ok)
+                .map(|route| route.uri)
+                .collect(),
         })
     }
 
-    pub(crate) fn to_tag(&self) -> Arc<str> {
+    pub(crate) fn tag_in_to(&self) -> Arc<str> {
         self.to.tag().unwrap_or_default().into()
     }
 
-    pub(crate) fn from_tag(&self) -> Arc<str> {
+    pub(crate) fn tag_in_from(&self) -> Arc<str> {
         self.from.tag().unwrap_or_default().into()
     }
 }
 
 /// The tag of a From or To without parsing all of it; `None` when there is none.
 pub(crate) fn tag_of(message: &Message, name: HeaderName) -> Option<SmolStr> {
-    let typed = |message: &Message| if name == HeaderName::To { message.to_tag() } else { message.from_tag() };
+    let typed = |message: &Message| {
+        if name == HeaderName::To {
+            message.to_tag()
+        } else {
+            message.from_tag()
+        }
+    };
     let value = message.header(name.clone())?;
     // Without brackets, or with quotes after them, the grammar decides.
     let Some((_, params)) = value.rsplit_once('>').filter(|(_, params)| !params.contains('"')) else {
@@ -53,6 +63,8 @@ pub(crate) fn tag_of(message: &Message, name: HeaderName) -> Option<SmolStr> {
     };
     params.split(';').find_map(|param| {
         let (name, value) = param.split_once('=')?;
-        name.trim().eq_ignore_ascii_case("tag").then(|| SmolStr::new(value.trim()))
+        name.trim()
+            .eq_ignore_ascii_case("tag")
+            .then(|| SmolStr::new(value.trim()))
     })
 }

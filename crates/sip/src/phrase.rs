@@ -65,6 +65,12 @@ pub fn reason_phrase(status: u16) -> &'static str {
         604 => "Does Not Exist Anywhere",
         606 => "Not Acceptable",
         607 => "Unwanted",
+        _ => class_phrase(status),
+    }
+}
+
+fn class_phrase(status: u16) -> &'static str {
+    match status {
         ..200 => "Session Progress",
         200..300 => "OK",
         300..400 => "Multiple Choices",

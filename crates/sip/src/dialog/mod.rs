@@ -43,7 +43,7 @@ impl Dialog {
         Dialog {
             call_id: draft.call_id.clone(),
             local_tag: local_tag.clone(),
-            remote_tag: response.to_tag(),
+            remote_tag: response.tag_in_to(),
             local: draft.from.clone(),
             remote: response.to.to_string().into(),
             routes: routes.into(),
@@ -61,11 +61,14 @@ impl Dialog {
         Dialog {
             call_id: request.call_id.clone(),
             local_tag,
-            remote_tag: request.from_tag(),
+            remote_tag: request.tag_in_from(),
             local: local.to_string().into(),
             remote: request.from.to_string().into(),
             routes: request.record_routes.clone().into(),
-            target: request.contact.clone().unwrap_or_else(|| request.from.uri.clone()),
+            target: request
+                .contact
+                .clone()
+                .unwrap_or_else(|| request.from.uri.clone()),
             local_cseq: 0,
             remote_cseq: Some(request.cseq.number),
             flow: None,

@@ -26,10 +26,14 @@ impl Endpoint {
             return Err(Misuse::Gone { what: "identity" });
         }
         let channel = &mut self.channel;
-        let id = self.calls.try_insert_with(|id| Call::place(channel, now, id, invite, cause));
+        let id = self
+            .calls
+            .try_insert_with(|id| Call::place(channel, now, id, invite, cause));
         let id = id.ok_or(Misuse::TooManyCalls { limit })?;
         if let Some(call) = self.calls.get(id) {
-            self.channel.owners.insert(call.local_tag.clone(), Owner::Call(id));
+            self.channel
+                .owners
+                .insert(call.local_tag.clone(), Owner::Call(id));
         }
         self.settle(now);
         Ok(id)
@@ -58,7 +62,13 @@ impl Endpoint {
     /// # Errors
     ///
     /// When the call does not ring here, or lacks a description.
-    pub fn answer(&mut self, now: Time, call: CallId, answer: Answer, cause: Option<Cause>) -> Result<(), Misuse> {
+    pub fn answer(
+        &mut self,
+        now: Time,
+        call: CallId,
+        answer: Answer,
+        cause: Option<Cause>,
+    ) -> Result<(), Misuse> {
         let replaced = match &self.living(call)?.phase {
             Phase::Ringing(ringing) => ringing.replaces,
             Phase::Calling(_) | Phase::Answered | Phase::Established | Phase::Leaving | Phase::Over => None,
@@ -92,9 +102,18 @@ impl Endpoint {
     /// # Errors
     ///
     /// When the call does not ring here, or the status is another.
-    pub fn reject(&mut self, now: Time, call: CallId, reject: Reject, cause: Option<Cause>) -> Result<(), Misuse> {
+    pub fn reject(
+        &mut self,
+        now: Time,
+        call: CallId,
+        reject: Reject,
+        cause: Option<Cause>,
+    ) -> Result<(), Misuse> {
         if !(400..700).contains(&reject.status) {
-            return Err(Misuse::Status { operation: "reject", status: reject.status });
+            return Err(Misuse::Status {
+                operation: "reject",
+                status: reject.status,
+            });
         }
         self.operate(now, call, |call, channel| {
             ringing(call, "reject")?;
@@ -116,7 +135,10 @@ impl Endpoint {
         cause: Option<Cause>,
     ) -> Result<(), Misuse> {
         if !(300..400).contains(&redirect.status) {
-            return Err(Misuse::Status { operation: "redirect", status: redirect.status });
+            return Err(Misuse::Status {
+                operation: "redirect",
+                status: redirect.status,
+            });
         }
         self.operate(now, call, |call, channel| {
             ringing(call, "redirect")?;
@@ -131,7 +153,13 @@ impl Endpoint {
     /// # Errors
     ///
     /// When the call is over.
-    pub fn hangup(&mut self, now: Time, call: CallId, hangup: Hangup, cause: Option<Cause>) -> Result<(), Misuse> {
+    pub fn hangup(
+        &mut self,
+        now: Time,
+        call: CallId,
+        hangup: Hangup,
+        cause: Option<Cause>,
+    ) -> Result<(), Misuse> {
         self.operate(now, call, |call, channel| {
             if matches!(call.phase, Phase::Answered) {
                 return call.perform(channel, now, Operation::Hangup(hangup), cause);
@@ -175,7 +203,10 @@ impl Endpoint {
     ) -> Result<(), Misuse> {
         self.operate(now, call, |call, channel| {
             if call.main().is_none() {
-                return Err(Misuse::State { operation: "an UPDATE", state: call.phase.words() });
+                return Err(Misuse::State {
+                    operation: "an UPDATE",
+                    state: call.phase.words(),
+                });
             }
             call.perform(channel, now, Operation::Update { offer, headers }, cause)
         })
@@ -195,7 +226,9 @@ impl Endpoint {
         description: Bytes,
         cause: Option<Cause>,
     ) -> Result<(), Misuse> {
-        self.operate(now, call, |call, channel| call.answer_theirs(channel, now, description, cause))
+        self.operate(now, call, |call, channel| {
+            call.answer_theirs(channel, now, description, cause)
+        })
     }
 
     /// Refuses an offer of the peer, usually with 488. An offer in a response cannot be refused: hang up instead.
@@ -211,9 +244,14 @@ impl Endpoint {
         cause: Option<Cause>,
     ) -> Result<(), Misuse> {
         if !(400..700).contains(&reject.status) {
-            return Err(Misuse::Status { operation: "reject_offer", status: reject.status });
+            return Err(Misuse::Status {
+                operation: "reject_offer",
+                status: reject.status,
+            });
         }
-        self.operate(now, call, |call, channel| call.refuse_theirs(channel, now, reject, cause))
+        self.operate(now, call, |call, channel| {
+            call.refuse_theirs(channel, now, reject, cause)
+        })
     }
 
     /// Sends a request inside a call.
@@ -228,14 +266,23 @@ impl Endpoint {
         request: DialogRequest,
         cause: Option<Cause>,
     ) -> Result<RequestId, Misuse> {
-        let own = [Method::Invite, Method::Ack, Method::Bye, Method::Cancel, Method::Prack, Method::Update];
+        let own = [
+            Method::Invite,
+            Method::Ack,
+            Method::Bye,
+            Method::Cancel,
+            Method::Prack,
+            Method::Update,
+        ];
         if own.contains(&request.method) {
             return Err(Misuse::Method);
         }
         self.living(call)?;
         let id = self.channel.requests.insert(Some(call));
         let operation = Operation::Request(id, request);
-        let done = self.operate(now, call, |call, channel| call.perform(channel, now, operation, cause));
+        let done = self.operate(now, call, |call, channel| {
+            call.perform(channel, now, operation, cause)
+        });
         if let Err(misuse) = done {
             self.channel.request_over(id);
             return Err(misuse);
@@ -248,7 +295,10 @@ fn ringing(call: &Call, operation: &'static str) -> Result<(), Misuse> {
     match call.phase {
         Phase::Ringing(_) => Ok(()),
         Phase::Calling(_) | Phase::Answered | Phase::Established | Phase::Leaving | Phase::Over => {
-            Err(Misuse::State { operation, state: call.phase.words() })
+            Err(Misuse::State {
+                operation,
+                state: call.phase.words(),
+            })
         }
     }
 }
@@ -256,8 +306,9 @@ fn ringing(call: &Call, operation: &'static str) -> Result<(), Misuse> {
 fn answered(call: &Call, operation: &'static str) -> Result<(), Misuse> {
     match call.phase {
         Phase::Answered | Phase::Established => Ok(()),
-        Phase::Calling(_) | Phase::Ringing(_) | Phase::Leaving | Phase::Over => {
-            Err(Misuse::State { operation, state: call.phase.words() })
-        }
+        Phase::Calling(_) | Phase::Ringing(_) | Phase::Leaving | Phase::Over => Err(Misuse::State {
+            operation,
+            state: call.phase.words(),
+        }),
     }
 }

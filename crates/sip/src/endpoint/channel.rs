@@ -82,7 +82,12 @@ const SUPPORTED: &str = "replaces, norefersub, timer";
 
 impl Channel {
     pub(crate) fn new(config: EndpointConfig, core: Core, entropy: Entropy) -> Channel {
-        let allow = config.allow.iter().map(Method::as_str).collect::<Vec<_>>().join(", ");
+        let allow = config
+            .allow
+            .iter()
+            .map(Method::as_str)
+            .collect::<Vec<_>>()
+            .join(", ");
         let accept = config.accept.join(", ");
         Channel {
             config,
@@ -134,7 +139,11 @@ impl Channel {
 
     /// The value of Supported.
     pub(crate) fn supported(&self, reliable: bool) -> String {
-        if reliable { format!("100rel, {SUPPORTED}") } else { SUPPORTED.to_owned() }
+        if reliable {
+            format!("100rel, {SUPPORTED}")
+        } else {
+            SUPPORTED.to_owned()
+        }
     }
 
     /// Sends a request, and remembers whom its responses are for. `None`: the core is full, which is told later.
@@ -146,7 +155,15 @@ impl Channel {
         draft: Draft,
         cause: Option<Cause>,
     ) -> Option<ClientId> {
-        self.send_pending(now, Pending { purpose, identity, draft: Arc::new(draft), cause })
+        self.send_pending(
+            now,
+            Pending {
+                purpose,
+                identity,
+                draft: Arc::new(draft),
+                cause,
+            },
+        )
     }
 
     /// Sends a request once more, as after a challenge.
@@ -170,18 +187,31 @@ impl Channel {
     pub(crate) fn outgoing(&self, identity: IdentityId, draft: &Draft) -> Outgoing {
         let named = draft.extra.iter().any(|(name, _)| *name == HeaderName::Contact);
         let builder = draft.write(self.config.product.as_deref());
-        if draft.contact && !named { self.with_contact(builder, Some(identity)) } else { builder.finish().into() }
+        if draft.contact && !named {
+            self.with_contact(builder, Some(identity))
+        } else {
+            builder.finish().into()
+        }
     }
 
     fn with_contact(&self, builder: Builder, identity: Option<IdentityId>) -> Outgoing {
-        let local = identity.and_then(|identity| self.identities.get(identity)).map(|local| &local.identity);
+        let local = identity
+            .and_then(|identity| self.identities.get(identity))
+            .map(|local| &local.identity);
         match local.and_then(|identity| identity.contact.as_ref()) {
-            Some(uri) => builder.header(HeaderName::Contact, format_args!("<{uri}>")).finish().into(),
+            Some(uri) => builder
+                .header(HeaderName::Contact, format_args!("<{uri}>"))
+                .finish()
+                .into(),
             None => {
                 let user = local.and_then(|identity| identity.aor.user()).map(str::to_owned);
                 // RFC 3261 §8.1.1.8: a sips identity has a sips Contact.
                 let secure = local.is_some_and(|identity| *identity.aor.scheme() == Scheme::Sips);
-                Outgoing::new(builder.finish()).with_contact(LocalContact { user, secure, ..LocalContact::default() })
+                Outgoing::new(builder.finish()).with_contact(LocalContact {
+                    user,
+                    secure,
+                    ..LocalContact::default()
+                })
             }
         }
     }
@@ -189,19 +219,29 @@ impl Channel {
     /// The next hop of a request (RFC 3261 §8.1.2): its first Route, else its Request-URI.
     pub(crate) fn target(&self, identity: IdentityId, draft: &Draft) -> Target {
         let hop = draft.routes.first().unwrap_or(&draft.uri).clone();
-        let transport = self.identities.get(identity).and_then(|local| local.identity.transport);
+        let transport = self
+            .identities
+            .get(identity)
+            .and_then(|local| local.identity.transport);
         let flow = draft.flow.filter(|flow| {
             // A connection serves the dialog only where it leads to the next hop; of a datagram flow the core takes the
             // local side alone.
             flow.transport == Transport::Udp || hop.host().ip() == Some(flow.remote.ip())
         });
         // What the URI says goes before the identity's habit: `transport=tcp` in a Contact or Route is the peer's wish.
-        let transport = if hop.transport().is_some() { None } else { transport };
+        let transport = if hop.transport().is_some() {
+            None
+        } else {
+            transport
+        };
         Target::new(hop).with_transport(transport).with_flow(flow)
     }
 
     /// Answers a request; gives the bytes as they left, none when the transaction is over. `tag` is the local tag.
-    #[expect(clippy::too_many_arguments, reason = "each is another thing, and none belongs together")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "each is another thing, and none belongs together"
+    )]
     pub(crate) fn respond(
         &mut self,
         now: Time,
@@ -214,14 +254,34 @@ impl Channel {
     ) -> Bytes {
         let named = reply.extra.iter().any(|(name, _)| *name == HeaderName::Contact);
         let builder = reply.write(request, tag, self.config.product.as_deref());
-        let outgoing =
-            if reply.contact && !named { self.with_contact(builder, identity) } else { builder.finish().into() };
-        self.core.respond(now, server, outgoing, cause).unwrap_or_default()
+        let outgoing = if reply.contact && !named {
+            self.with_contact(builder, identity)
+        } else {
+            builder.finish().into()
+        };
+        self.core
+            .respond(now, server, outgoing, cause)
+            .unwrap_or_default()
     }
 
     /// Answers a request inside a call.
-    pub(crate) fn answer(&mut self, now: Time, server: ServerId, request: &Message, call: &Call, reply: &Reply) {
-        self.respond(now, server, request, Some(call.identity), &call.local_tag, reply, None);
+    pub(crate) fn answer(
+        &mut self,
+        now: Time,
+        server: ServerId,
+        request: &Message,
+        call: &Call,
+        reply: &Reply,
+    ) {
+        self.respond(
+            now,
+            server,
+            request,
+            Some(call.identity),
+            &call.local_tag,
+            reply,
+            None,
+        );
     }
 
     /// Answers a request outside any dialog.
@@ -258,9 +318,16 @@ impl Channel {
     /// Bounds the wait for the response to a re-INVITE of a call that ends.
     pub(crate) fn abandon_reinvite(&mut self, now: Time, call: CallId) {
         let purpose = Purpose::Reinvite(call);
-        let found = self.pending.iter().find(|(_, pending)| pending.purpose == purpose).map(|(id, _)| *id);
+        let found = self
+            .pending
+            .iter()
+            .find(|(_, pending)| pending.purpose == purpose)
+            .map(|(id, _)| *id);
         if let Some(client) = found {
-            self.timers.set(UsageTimer::Abandoned(client), now + self.config.core.timers.timeout());
+            self.timers.set(
+                UsageTimer::Abandoned(client),
+                now + self.config.core.timers.timeout(),
+            );
         }
     }
 
@@ -279,9 +346,37 @@ impl Channel {
             Output::Event(event) => return Some(event),
             Output::Bind { socket, local, usage } => Output::Bind { socket, local, usage },
             Output::Unbind { socket } => Output::Unbind { socket },
-            Output::Datagram { socket, to, bytes, cause } => Output::Datagram { socket, to, bytes, cause },
-            Output::Connect { socket, local, remote, tls } => Output::Connect { socket, local, remote, tls },
-            Output::Stream { connection, bytes, cause } => Output::Stream { connection, bytes, cause },
+            Output::Datagram {
+                socket,
+                to,
+                bytes,
+                cause,
+            } => Output::Datagram {
+                socket,
+                to,
+                bytes,
+                cause,
+            },
+            Output::Connect {
+                socket,
+                local,
+                remote,
+                tls,
+            } => Output::Connect {
+                socket,
+                local,
+                remote,
+                tls,
+            },
+            Output::Stream {
+                connection,
+                bytes,
+                cause,
+            } => Output::Stream {
+                connection,
+                bytes,
+                cause,
+            },
             Output::Close { connection } => Output::Close { connection },
             Output::Resolve { query, question } => Output::Resolve { query, question },
         };
@@ -295,7 +390,12 @@ impl Channel {
     }
 
     /// A request outside any dialog (RFC 3261 §8.1.1), and its local tag.
-    pub(crate) fn outside(&mut self, identity: IdentityId, method: Method, target: &Uri) -> Option<(Draft, Arc<str>)> {
+    pub(crate) fn outside(
+        &mut self,
+        identity: IdentityId,
+        method: Method,
+        target: &Uri,
+    ) -> Option<(Draft, Arc<str>)> {
         let tag = self.tag();
         let call_id = self.call_id();
         let local = self.identities.get(identity)?;

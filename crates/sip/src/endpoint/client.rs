@@ -14,7 +14,9 @@ use crate::event::Event;
 impl Endpoint {
     /// Sends a request again with credentials. False when it makes no sense, which is told.
     pub(super) fn meet_challenge(&mut self, now: Time, id: ClientId, response: &Message) -> bool {
-        let Some(pending) = self.channel.pending.get(&id) else { return false };
+        let Some(pending) = self.channel.pending.get(&id) else {
+            return false;
+        };
         // RFC 3261 §9.1: a call that is being given up is not tried again.
         if let Purpose::Invite(call) = pending.purpose
             && self.calls.get(call).is_none_or(|call| call.is_hanging_up())
@@ -23,18 +25,26 @@ impl Endpoint {
         }
         let identity = pending.identity;
         let request = pending.draft.write(None).finish();
-        let Channel { identities, entropy, .. } = &mut self.channel;
-        let Some(local) = identities.get_mut(identity) else { return false };
+        let Channel {
+            identities, entropy, ..
+        } = &mut self.channel;
+        let Some(local) = identities.get_mut(identity) else {
+            return false;
+        };
         if let Err(error) = local.digest.challenged(&request, response, entropy) {
             self.channel.tell(Event::ChallengeUnmet { identity, error });
             return false;
         }
-        let Some(mut pending) = self.channel.pending.remove(&id) else { return false };
+        let Some(mut pending) = self.channel.pending.remove(&id) else {
+            return false;
+        };
         // RFC 3261 §22.2: the same request with a higher CSeq.
         let cseq = self.next_cseq(pending.purpose).unwrap_or(pending.draft.cseq + 1);
         Arc::make_mut(&mut pending.draft).cseq = cseq;
         let purpose = pending.purpose;
-        let Some(client) = self.channel.send_pending(now, pending) else { return true };
+        let Some(client) = self.channel.send_pending(now, pending) else {
+            return true;
+        };
         match purpose {
             Purpose::Invite(call) => {
                 self.with_call(call, |call, _| call.invite_moved(client));
@@ -79,7 +89,10 @@ impl Endpoint {
             }
             Purpose::Request(id) => self.channel.requests.get(id).copied()??,
         };
-        self.calls.get_mut(call)?.main_mut().map(|fork| fork.dialog.next_cseq())
+        self.calls
+            .get_mut(call)?
+            .main_mut()
+            .map(|fork| fork.dialog.next_cseq())
     }
 }
 
@@ -92,10 +105,16 @@ impl Channel {
             if !local.digest.has_sessions() && !has_credentials(draft) {
                 return;
             }
-            let credentials = local.digest.authorize(draft.method.as_str(), &draft.uri.to_string(), body);
+            let credentials = local
+                .digest
+                .authorize(draft.method.as_str(), &draft.uri.to_string(), body);
             let draft = Arc::make_mut(&mut pending.draft);
             draft.headers.retain(|(name, _)| !is_credentials(name));
-            draft.headers.extend(credentials.into_iter().map(|(name, value)| (name, value.to_string())));
+            draft.headers.extend(
+                credentials
+                    .into_iter()
+                    .map(|(name, value)| (name, value.to_string())),
+            );
         }
     }
 

@@ -15,13 +15,34 @@ impl Endpoint {
     /// Takes an event of the core.
     pub(super) fn on_core_event(&mut self, now: Time, event: CoreEvent) {
         match event {
-            CoreEvent::Bound { socket, transport, local } => {
-                self.channel.tell(Event::Listening { socket, transport, local });
+            CoreEvent::Bound {
+                socket,
+                transport,
+                local,
+            } => {
+                self.channel.tell(Event::Listening {
+                    socket,
+                    transport,
+                    local,
+                });
             }
-            CoreEvent::BindFailed { socket, transport, error } => {
-                self.channel.tell(Event::ListenFailed { socket, transport, error });
+            CoreEvent::BindFailed {
+                socket,
+                transport,
+                error,
+            } => {
+                self.channel.tell(Event::ListenFailed {
+                    socket,
+                    transport,
+                    error,
+                });
             }
-            CoreEvent::Request { id, message, flow, merged } => self.on_request(now, id, message, flow, merged),
+            CoreEvent::Request {
+                id,
+                message,
+                flow,
+                merged,
+            } => self.on_request(now, id, message, flow, merged),
             CoreEvent::Ack { message, .. } => self.on_ack(now, &message),
             CoreEvent::Cancel { invite, message, .. } => {
                 if let Some(call) = self.invites.get(&invite).copied() {
@@ -39,18 +60,35 @@ impl Endpoint {
                 self.note_contact(&seen);
                 self.channel.tell(Event::Seen(seen));
             }
-            CoreEvent::Malformed { flow, error, answered } => {
-                self.channel.tell(Event::Malformed { flow, error, answered });
+            CoreEvent::Malformed {
+                flow,
+                error,
+                answered,
+            } => {
+                self.channel.tell(Event::Malformed {
+                    flow,
+                    error,
+                    answered,
+                });
             }
         }
     }
 
     fn on_ack(&mut self, now: Time, message: &Message) {
-        let (Some(tag), Ok(cseq)) = (tag_of(message, HeaderName::To), message.cseq()) else { return };
-        let Some(Owner::Call(id)) = self.channel.owners.get(tag.as_str()).copied() else { return };
-        let (Ok(call_id), remote) = (message.call_id(), tag_of(message, HeaderName::From)) else { return };
+        let (Some(tag), Ok(cseq)) = (tag_of(message, HeaderName::To), message.cseq()) else {
+            return;
+        };
+        let Some(Owner::Call(id)) = self.channel.owners.get(tag.as_str()).copied() else {
+            return;
+        };
+        let (Ok(call_id), remote) = (message.call_id(), tag_of(message, HeaderName::From)) else {
+            return;
+        };
         self.with_call(id, |call, channel| {
-            if call.fork(call_id.as_str(), remote.as_deref().unwrap_or_default()).is_some() {
+            if call
+                .fork(call_id.as_str(), remote.as_deref().unwrap_or_default())
+                .is_some()
+            {
                 call.on_ack(channel, now, message, cseq.number);
             }
         });
@@ -61,7 +99,9 @@ impl Endpoint {
         if matches!(status, 401 | 407) && self.meet_challenge(now, id, &message) {
             return;
         }
-        let Some(pending) = self.channel.pending.get(&id).cloned() else { return };
+        let Some(pending) = self.channel.pending.get(&id).cloned() else {
+            return;
+        };
         // A 2xx to INVITE may come again, and from others too.
         if status >= 300 || (status >= 200 && pending.draft.method != Method::Invite) {
             self.channel.pending.remove(&id);
@@ -86,11 +126,15 @@ impl Endpoint {
                 self.channel.slim(id, status);
             }
             Purpose::Reinvite(call) => {
-                self.with_call(call, |call, channel| call.on_change_response(channel, now, &draft, message, cause));
+                self.with_call(call, |call, channel| {
+                    call.on_change_response(channel, now, &draft, message, cause)
+                });
                 self.channel.slim(id, status);
             }
             Purpose::Update(call) => {
-                self.with_call(call, |call, channel| call.on_change_response(channel, now, &draft, message, cause));
+                self.with_call(call, |call, channel| {
+                    call.on_change_response(channel, now, &draft, message, cause)
+                });
             }
             Purpose::Prack(call, _) if status >= 200 => {
                 self.with_call(call, |call, channel| call.on_prack_response(channel, message));
@@ -105,14 +149,18 @@ impl Endpoint {
             Purpose::Notify(refer) if status >= 200 => self.on_notify_response(refer, Some(status)),
             Purpose::Request(request) => self.on_own_response(now, request, message),
             Purpose::Register(registration) => self.on_register_response(now, registration, message, flow),
-            Purpose::Subscribe(subscription) => self.on_subscribe_response(now, subscription, &draft, message, flow),
+            Purpose::Subscribe(subscription) => {
+                self.on_subscribe_response(now, subscription, &draft, message, flow)
+            }
             Purpose::Prack(..) | Purpose::Bye(_) | Purpose::Notify(_) | Purpose::Nobody => {}
         }
     }
 
     /// A 2xx to an INVITE whose transaction has ended, or never was.
     fn on_stray_answer(&mut self, now: Time, message: &Message) {
-        let (Some(tag), Ok(cseq)) = (message.from_tag(), message.cseq()) else { return };
+        let (Some(tag), Ok(cseq)) = (message.from_tag(), message.cseq()) else {
+            return;
+        };
         if let Some(Owner::Call(id)) = self.channel.owners.get(tag.as_str()).copied() {
             self.with_call(id, |call, channel| call.repeat_ack(channel, now, cseq.number));
         }
@@ -182,19 +230,26 @@ impl Endpoint {
 }
 
 fn lost_by_timer(timer: TimerName) -> EndCause {
-    EndCause::Timeout { timer: timer.as_str() }
+    EndCause::Timeout {
+        timer: timer.as_str(),
+    }
 }
 
 fn lost_by_transport(error: &TransportError) -> EndCause {
     match error {
-        TransportError::Cancelled => EndCause::Cancelled { remote: false, reason: None },
+        TransportError::Cancelled => EndCause::Cancelled {
+            remote: false,
+            reason: None,
+        },
         TransportError::Resolve(_)
         | TransportError::Connection { .. }
         | TransportError::Unreachable { .. }
         | TransportError::NoSocket { .. }
         | TransportError::NoRoute { .. }
         | TransportError::Closed { .. }
-        | TransportError::Limit { .. } => EndCause::Transport { error: error.to_string() },
+        | TransportError::Limit { .. } => EndCause::Transport {
+            error: error.to_string(),
+        },
     }
 }
 

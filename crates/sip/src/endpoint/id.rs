@@ -58,5 +58,8 @@ ids! {
 
 impl IdentityId {
     /// The identity of nobody: of a call that came for none of ours.
-    pub(crate) const NOBODY: IdentityId = IdentityId { index: u32::MAX, generation: 0 };
+    pub(crate) const NOBODY: IdentityId = IdentityId {
+        index: u32::MAX,
+        generation: 0,
+    };
 }

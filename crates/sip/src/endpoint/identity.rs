@@ -25,7 +25,11 @@ impl Local {
             secret: digest::Secret::Password(account.password.clone()),
         };
         let digest = digest::Client::new(identity.accounts.iter().map(account).collect());
-        Local { identity, service_route: Vec::new(), digest }
+        Local {
+            identity,
+            service_route: Vec::new(),
+            digest,
+        }
     }
 
     /// The value of From.
@@ -50,7 +54,12 @@ impl Local {
 
     /// True when a request to `uri` is for this identity: by its contact, or its address-of-record.
     pub(crate) fn is_at(&self, uri: &Uri) -> bool {
-        let user = self.identity.contact.as_ref().unwrap_or(&self.identity.aor).user();
+        let user = self
+            .identity
+            .contact
+            .as_ref()
+            .unwrap_or(&self.identity.aor)
+            .user();
         uri.user() == user || uri.user() == self.identity.aor.user()
     }
 }

@@ -67,7 +67,10 @@ impl Endpoint {
     pub fn new(config: EndpointConfig, mut entropy: Entropy) -> Endpoint {
         let mut seed = [0; 32];
         entropy.fill(&mut seed);
-        let core = Core::new(config.core.clone(), callwright_wire::Seed::from_bytes(seed).derive("core").stream());
+        let core = Core::new(
+            config.core.clone(),
+            callwright_wire::Seed::from_bytes(seed).derive("core").stream(),
+        );
         Endpoint {
             channel: Channel::new(config, core, entropy),
             calls: Slab::default(),
@@ -126,7 +129,11 @@ impl Endpoint {
     ///
     /// When there is none of that handle.
     pub fn change_identity(&mut self, id: IdentityId, identity: Identity) -> Result<(), Misuse> {
-        let local = self.channel.identities.get_mut(id).ok_or(Misuse::Gone { what: "identity" })?;
+        let local = self
+            .channel
+            .identities
+            .get_mut(id)
+            .ok_or(Misuse::Gone { what: "identity" })?;
         *local = Local::new(identity);
         Ok(())
     }
@@ -141,17 +148,28 @@ impl Endpoint {
         let uri = message.request_uri().ok();
         let to = message.to().ok().map(|to| to.uri);
         [uri, to].into_iter().flatten().find_map(|uri| {
-            self.channel.identities.iter().find(|(_, local)| local.is_at(&uri)).map(|(id, _)| id)
+            self.channel
+                .identities
+                .iter()
+                .find(|(_, local)| local.is_at(&uri))
+                .map(|(id, _)| id)
         })
     }
 
     /// A call that has not ended.
     pub(crate) fn living(&self, call: CallId) -> Result<&Call, Misuse> {
-        self.calls.get(call).filter(|call| call.lives()).ok_or(Misuse::Gone { what: "call" })
+        self.calls
+            .get(call)
+            .filter(|call| call.lives())
+            .ok_or(Misuse::Gone { what: "call" })
     }
 
     /// Does something with a call, and lets it go when that was the end of it.
-    pub(crate) fn with_call<R>(&mut self, id: CallId, act: impl FnOnce(&mut Call, &mut Channel) -> R) -> Option<R> {
+    pub(crate) fn with_call<R>(
+        &mut self,
+        id: CallId,
+        act: impl FnOnce(&mut Call, &mut Channel) -> R,
+    ) -> Option<R> {
         let call = self.calls.get_mut(id)?;
         let result = act(call, &mut self.channel);
         if call.is_done() {
@@ -171,7 +189,9 @@ impl Endpoint {
         act: impl FnOnce(&mut Call, &mut Channel) -> Result<(), Misuse>,
     ) -> Result<(), Misuse> {
         self.living(id)?;
-        let result = self.with_call(id, act).unwrap_or(Err(Misuse::Gone { what: "call" }));
+        let result = self
+            .with_call(id, act)
+            .unwrap_or(Err(Misuse::Gone { what: "call" }));
         self.settle(now);
         result
     }
@@ -230,7 +250,9 @@ impl Endpoint {
             }
             UsageTimer::SessionExpires(id) => {
                 let end = EndCause::SessionExpired;
-                self.with_call(id, |call, channel| call.leave(channel, now, end, Hangup::default(), None));
+                self.with_call(id, |call, channel| {
+                    call.leave(channel, now, end, Hangup::default(), None)
+                });
             }
             UsageTimer::Abandoned(client) => {
                 self.channel.core.cancel(now, client, &[], None);
@@ -243,7 +265,6 @@ impl Endpoint {
             UsageTimer::AwaitNotify(id) => self.notify_missing(now, id),
         }
     }
-
 }
 
 impl Node for Endpoint {
@@ -280,7 +301,12 @@ impl Node for Endpoint {
     /// Dialogs are those of calls, of subscriptions, and of REFERs outside calls; a registration counts as none.
     fn residue(&self) -> Residue {
         let calls: usize = self.calls.iter().map(|(_, call)| call.dialogs().max(1)).sum();
-        let refers = self.channel.refers.iter().filter(|(_, refer)| refer.has_dialog()).count();
+        let refers = self
+            .channel
+            .refers
+            .iter()
+            .filter(|(_, refer)| refer.has_dialog())
+            .count();
         let own = Residue {
             dialogs: calls + refers + self.subscriptions.len(),
             timers: self.channel.timers.len(),

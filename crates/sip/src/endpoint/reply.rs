@@ -22,7 +22,14 @@ pub(crate) struct Reply {
 
 impl Reply {
     pub(crate) fn new(status: u16) -> Reply {
-        Reply { status, reason: None, contact: false, headers: Vec::new(), extra: Vec::new(), body: None }
+        Reply {
+            status,
+            reason: None,
+            contact: false,
+            headers: Vec::new(),
+            extra: Vec::new(),
+            body: None,
+        }
     }
 
     pub(crate) fn with_reason(mut self, reason: Option<String>) -> Reply {
@@ -75,7 +82,11 @@ impl Reply {
 pub(crate) fn write_extra(mut builder: Builder, headers: &Headers) -> Builder {
     for (place, (name, value)) in headers.iter().enumerate() {
         let first = !headers[..place].iter().any(|(other, _)| other == name);
-        builder = if first { builder.set(name.clone(), value) } else { builder.header(name.clone(), value) };
+        builder = if first {
+            builder.set(name.clone(), value)
+        } else {
+            builder.header(name.clone(), value)
+        };
     }
     builder
 }

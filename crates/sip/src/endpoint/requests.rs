@@ -34,24 +34,35 @@ impl Endpoint {
         if matches!(request.method, Method::Invite | Method::Ack | Method::Cancel) {
             return Err(Misuse::Method);
         }
-        let drafted = self.channel.outside(request.identity, request.method, &request.target);
+        let drafted = self
+            .channel
+            .outside(request.identity, request.method, &request.target);
         let (draft, _) = drafted.ok_or(Misuse::Gone { what: "identity" })?;
         let draft = draft.with_extra(request.headers).with_body(request.body);
         let id = self.channel.requests.insert(None);
-        self.channel.send(now, request.identity, Purpose::Request(id), draft, cause);
+        self.channel
+            .send(now, request.identity, Purpose::Request(id), draft, cause);
         self.settle(now);
         Ok(id)
     }
 
     /// A response to a request of the caller of the API.
     pub(super) fn on_own_response(&mut self, now: Time, request: RequestId, message: Message) {
-        let Some(call) = self.channel.requests.get(request).copied() else { return };
+        let Some(call) = self.channel.requests.get(request).copied() else {
+            return;
+        };
         let status = message.status().unwrap_or_default();
         if status >= 200 {
             self.channel.request_over(request);
         }
-        let gone = call.filter(|_| ends_dialog(status)).map(|call| (call, message.clone()));
-        self.channel.tell(Event::Response { request, call, message });
+        let gone = call
+            .filter(|_| ends_dialog(status))
+            .map(|call| (call, message.clone()));
+        self.channel.tell(Event::Response {
+            request,
+            call,
+            message,
+        });
         if let Some((call, message)) = gone {
             self.with_call(call, |call, channel| call.dialog_gone(channel, now, message));
         }
@@ -59,15 +70,23 @@ impl Endpoint {
 
     /// A request of the caller of the API got no response. Inside a dialog that ends the dialog (RFC 3261 §12.2.1.2).
     pub(super) fn on_own_failure(&mut self, now: Time, request: RequestId, end: EndCause) {
-        let Some(call) = self.channel.requests.remove(request) else { return };
+        let Some(call) = self.channel.requests.remove(request) else {
+            return;
+        };
         let failure = match &end {
             EndCause::Timeout { timer } => Failure::Timeout { timer },
             EndCause::Transport { error } => Failure::Transport { error: error.clone() },
             _ => Failure::CallEnded,
         };
-        self.channel.tell(Event::RequestFailed { request, call, failure });
+        self.channel.tell(Event::RequestFailed {
+            request,
+            call,
+            failure,
+        });
         if let Some(call) = call {
-            self.with_call(call, |call, channel| call.leave(channel, now, end, Hangup::default(), None));
+            self.with_call(call, |call, channel| {
+                call.leave(channel, now, end, Hangup::default(), None)
+            });
         }
     }
 
@@ -80,10 +99,18 @@ impl Endpoint {
         message: Message,
         method: &Method,
     ) {
-        let identity = if call.is_none() { self.identity_for(&message) } else { None };
+        let identity = if call.is_none() {
+            self.identity_for(&message)
+        } else {
+            None
+        };
         let above = self.channel.config.answer_above.contains(method);
         let request = if above {
-            Some(self.incoming.insert(Received { server, request: message.clone(), call }))
+            Some(self.incoming.insert(Received {
+                server,
+                request: message.clone(),
+                call,
+            }))
         } else {
             let reply = match method {
                 // RFC 3261 §11.2.
@@ -93,7 +120,12 @@ impl Endpoint {
             self.refuse_request(now, call, server, &message, &reply);
             None
         };
-        self.channel.tell(Event::Request { request, call, identity, message });
+        self.channel.tell(Event::Request {
+            request,
+            call,
+            identity,
+            message,
+        });
     }
 
     /// Answers a request of [`Event::Request`].
@@ -109,9 +141,15 @@ impl Endpoint {
         cause: Option<Cause>,
     ) -> Result<(), Misuse> {
         if !(200..700).contains(&response.status) {
-            return Err(Misuse::Status { operation: "respond", status: response.status });
+            return Err(Misuse::Status {
+                operation: "respond",
+                status: response.status,
+            });
         }
-        let received = self.incoming.remove(request).ok_or(Misuse::Gone { what: "request" })?;
+        let received = self
+            .incoming
+            .remove(request)
+            .ok_or(Misuse::Gone { what: "request" })?;
         let reply = Reply::new(response.status)
             .with_reason(response.reason)
             .with_extra(response.headers)
@@ -120,7 +158,8 @@ impl Endpoint {
             Some(call) => call.local_tag.clone(),
             None => self.channel.tag(),
         };
-        self.channel.respond(now, received.server, &received.request, None, &tag, &reply, cause);
+        self.channel
+            .respond(now, received.server, &received.request, None, &tag, &reply, cause);
         self.settle(now);
         Ok(())
     }
@@ -130,16 +169,28 @@ impl Endpoint {
         if self.incoming.len() + self.channel.refers.len() == 0 {
             return;
         }
-        let waiting: Vec<_> =
-            self.incoming.iter().filter(|(_, received)| received.call == Some(call)).map(|(id, _)| id).collect();
+        let waiting: Vec<_> = self
+            .incoming
+            .iter()
+            .filter(|(_, received)| received.call == Some(call))
+            .map(|(id, _)| id)
+            .collect();
         for received in waiting.into_iter().filter_map(|id| self.incoming.remove(id)) {
             let reply = Reply::new(481);
-            self.channel.respond(now, received.server, &received.request, None, tag, &reply, None);
+            self.channel
+                .respond(now, received.server, &received.request, None, tag, &reply, None);
         }
-        let refers: Vec<_> = self.channel.refers.iter().filter(|(_, refer)| refer.call == Some(call)).map(|(id, _)| id).collect();
+        let refers: Vec<_> = self
+            .channel
+            .refers
+            .iter()
+            .filter(|(_, refer)| refer.call == Some(call))
+            .map(|(id, _)| id)
+            .collect();
         for id in refers {
             if let Some((server, request)) = self.channel.refers.remove(id).and_then(Refer::unanswered) {
-                self.channel.respond(now, server, &request, None, tag, &Reply::new(481), None);
+                self.channel
+                    .respond(now, server, &request, None, tag, &Reply::new(481), None);
             }
         }
     }

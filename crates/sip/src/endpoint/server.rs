@@ -22,7 +22,14 @@ enum Replaced {
 
 impl Endpoint {
     /// Takes a request.
-    pub(super) fn on_request(&mut self, now: Time, server: ServerId, message: Message, flow: Flow, merged: bool) {
+    pub(super) fn on_request(
+        &mut self,
+        now: Time,
+        server: ServerId,
+        message: Message,
+        flow: Flow,
+        merged: bool,
+    ) {
         let Some(method) = message.method() else { return };
         let owner = self.owner_of(&message);
         if let Some(reply) = self.objection(&message, &method) {
@@ -40,7 +47,9 @@ impl Endpoint {
             }
             // RFC 3261 §12.2.2: a tag that is not known here.
             Some(Owner::Subscription(_) | Owner::Refer(_)) => self.refuse_outside(now, server, &message, 481),
-            None if tag_of(&message, HeaderName::To).is_some() => self.refuse_outside(now, server, &message, 481),
+            None if tag_of(&message, HeaderName::To).is_some() => {
+                self.refuse_outside(now, server, &message, 481)
+            }
             // RFC 3261 §8.2.2.2.
             None if merged => self.refuse_outside(now, server, &message, 482),
             None => self.on_outside_request(now, server, message, method, flow),
@@ -53,7 +62,8 @@ impl Endpoint {
     }
 
     fn refuse_outside(&mut self, now: Time, server: ServerId, message: &Message, status: u16) {
-        self.channel.answer_outside(now, server, message, &Reply::new(status));
+        self.channel
+            .answer_outside(now, server, message, &Reply::new(status));
     }
 
     /// What every request is checked for (RFC 3261 §8.2.1 to §8.2.3).
@@ -92,11 +102,21 @@ impl Endpoint {
     fn understands_body(&self, message: &Message) -> bool {
         let optional = message
             .header(HeaderName::ContentDisposition)
-            .is_some_and(|value| value.to_ascii_lowercase().replace(' ', "").contains("handling=optional"));
+            .is_some_and(|value| {
+                value
+                    .to_ascii_lowercase()
+                    .replace(' ', "")
+                    .contains("handling=optional")
+            });
         let encoded = message
             .header(HeaderName::ContentEncoding)
             .is_some_and(|value| !value.is_empty() && !value.eq_ignore_ascii_case("identity"));
-        let known = self.channel.config.accept.iter().any(|kind| message.has_content_type(kind));
+        let known = self
+            .channel
+            .config
+            .accept
+            .iter()
+            .any(|kind| message.has_content_type(kind));
         optional || (known && !encoded)
     }
 
@@ -109,14 +129,21 @@ impl Endpoint {
         method: Method,
         flow: Flow,
     ) {
-        let (Ok(call_id), Ok(cseq)) = (message.call_id(), message.cseq()) else { return };
+        let (Ok(call_id), Ok(cseq)) = (message.call_id(), message.cseq()) else {
+            return;
+        };
         let remote = tag_of(&message, HeaderName::From).unwrap_or_default();
-        let found = self.calls.get(id).and_then(|call| call.fork(call_id.as_str(), &remote));
+        let found = self
+            .calls
+            .get(id)
+            .and_then(|call| call.fork(call_id.as_str(), &remote));
         let Some(place) = found else {
             self.refuse_outside(now, server, &message, 481);
             return;
         };
-        let Some(call) = self.calls.get_mut(id) else { return };
+        let Some(call) = self.calls.get_mut(id) else {
+            return;
+        };
         let fork = &mut call.forks[place];
         fork.dialog.flow = Some(flow);
         if fork.dialog.take_cseq(cseq.number).is_err() {
@@ -127,14 +154,18 @@ impl Endpoint {
         let lives = call.lives();
         match method {
             Method::Bye => {
-                self.with_call(id, |call, channel| call.on_bye(channel, now, server, message, place));
+                self.with_call(id, |call, channel| {
+                    call.on_bye(channel, now, server, message, place)
+                });
             }
             Method::Notify => self.on_call_notify(now, id, server, message),
             // RFC 5407 §3.2: after a BYE of either side nothing else is taken.
             _ if !lives => self.refuse_request(now, Some(id), server, &message, &Reply::new(481)),
             Method::Invite => {
                 self.note_invite(server, id);
-                self.with_call(id, |call, channel| call.on_reinvite(channel, now, server, message));
+                self.with_call(id, |call, channel| {
+                    call.on_reinvite(channel, now, server, message)
+                });
             }
             Method::Update => {
                 self.with_call(id, |call, channel| call.on_update(channel, now, server, message));
@@ -198,7 +229,8 @@ impl Endpoint {
     }
 
     fn refuse_outside_ok(&mut self, now: Time, server: ServerId, message: &Message) {
-        self.channel.answer_outside(now, server, message, &Reply::new(200));
+        self.channel
+            .answer_outside(now, server, message, &Reply::new(200));
     }
 
     fn on_invite(&mut self, now: Time, server: ServerId, message: Message, flow: Flow) {
@@ -216,7 +248,12 @@ impl Endpoint {
         }
         if let Err(min) = Asked::by(&message).refuse_below(self.channel.config.min_session) {
             // RFC 4028 §9.
-            self.channel.answer_outside(now, server, &message, &Reply::new(422).with(HeaderName::MinSe, min));
+            self.channel.answer_outside(
+                now,
+                server,
+                &message,
+                &Reply::new(422).with(HeaderName::MinSe, min),
+            );
             return;
         }
         let replaces = match self.replaced(&message) {
@@ -233,16 +270,34 @@ impl Endpoint {
         };
         let offer = crate::body::description(&message);
         let reliable = message.supports("100rel") || message.requires("100rel");
-        let arrival = Arrival { server, request: message.clone(), head, flow, replaces };
+        let arrival = Arrival {
+            server,
+            request: message.clone(),
+            head,
+            flow,
+            replaces,
+        };
         let channel = &mut self.channel;
         let owner = identity.unwrap_or(IdentityId::NOBODY);
-        let id = self.calls.try_insert_with(|id| Some(Call::arrive(channel, now, id, owner, arrival)));
+        let id = self
+            .calls
+            .try_insert_with(|id| Some(Call::arrive(channel, now, id, owner, arrival)));
         let Some(id) = id else { return };
         if let Some(call) = self.calls.get(id) {
-            self.channel.owners.insert(call.local_tag.clone(), Owner::Call(id));
+            self.channel
+                .owners
+                .insert(call.local_tag.clone(), Owner::Call(id));
         }
         self.note_invite(server, id);
-        let incoming = crate::event::IncomingCall { call: id, identity, offer, replaces, reliable, message, flow };
+        let incoming = crate::event::IncomingCall {
+            call: id,
+            identity,
+            offer,
+            replaces,
+            reliable,
+            message,
+            flow,
+        };
         self.channel.tell(crate::Event::IncomingCall(Box::new(incoming)));
     }
 
@@ -253,11 +308,15 @@ impl Endpoint {
         if values.next().is_some() {
             return Some(Replaced::Refused(400));
         }
-        let Some(replaces) = crate::replaces::parse(&value) else { return Some(Replaced::Refused(400)) };
+        let Some(replaces) = crate::replaces::parse(&value) else {
+            return Some(Replaced::Refused(400));
+        };
         let Some(Owner::Call(id)) = self.channel.owners.get(replaces.to_tag.as_str()).copied() else {
             return Some(Replaced::Refused(481));
         };
-        let Some(call) = self.calls.get(id) else { return Some(Replaced::Refused(481)) };
+        let Some(call) = self.calls.get(id) else {
+            return Some(Replaced::Refused(481));
+        };
         if call.fork(&replaces.call_id, &replaces.from_tag).is_none() {
             return Some(Replaced::Refused(481));
         }

@@ -134,7 +134,13 @@ pub(crate) struct Call {
 }
 
 impl Call {
-    pub(crate) fn new(id: CallId, side: Side, identity: IdentityId, local_tag: Arc<str>, phase: Phase) -> Call {
+    pub(crate) fn new(
+        id: CallId,
+        side: Side,
+        identity: IdentityId,
+        local_tag: Arc<str>,
+        phase: Phase,
+    ) -> Call {
         Call {
             id,
             side,
@@ -155,7 +161,9 @@ impl Call {
 
     /// The place of the dialog with this remote tag.
     pub(crate) fn fork(&self, call_id: &str, remote_tag: &str) -> Option<usize> {
-        self.forks.iter().position(|fork| fork.dialog.is(call_id, &self.local_tag, remote_tag))
+        self.forks
+            .iter()
+            .position(|fork| fork.dialog.is(call_id, &self.local_tag, remote_tag))
     }
 
     /// The dialog of the session, or the first early one.
@@ -233,8 +241,12 @@ impl Call {
         channel.timers.clear(UsageTimer::SessionExpires(self.id));
         let Some(agreed) = agreed else { return };
         if agreed.local {
-            channel.timers.set(UsageTimer::SessionRefresh(self.id), now + agreed.refresh_after());
+            channel
+                .timers
+                .set(UsageTimer::SessionRefresh(self.id), now + agreed.refresh_after());
         }
-        channel.timers.set(UsageTimer::SessionExpires(self.id), now + agreed.expire_after());
+        channel
+            .timers
+            .set(UsageTimer::SessionExpires(self.id), now + agreed.expire_after());
     }
 }

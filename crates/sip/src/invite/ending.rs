@@ -21,7 +21,16 @@ impl Call {
                     headers.push((HeaderName::Reason, reason.to_string()));
                 }
                 let status = hangup.status.unwrap_or(486);
-                self.send_reject(channel, now, Reject { status, reason: None, headers }, cause);
+                self.send_reject(
+                    channel,
+                    now,
+                    Reject {
+                        status,
+                        reason: None,
+                        headers,
+                    },
+                    cause,
+                );
             }
             Phase::Established => self.leave(channel, now, EndCause::LocalBye, hangup, cause),
             Phase::Answered | Phase::Leaving | Phase::Over => {}
@@ -64,7 +73,10 @@ impl Call {
         self.clear_timers(channel);
         channel.send(now, self.identity, Purpose::Bye(self.id), draft, cause);
         self.drop_queue(channel);
-        channel.tell(Event::Ended { call: self.id, cause: end });
+        channel.tell(Event::Ended {
+            call: self.id,
+            cause: end,
+        });
     }
 
     /// Tells the end. Nothing new is sent, but what the peer waits for is answered: 487.
@@ -79,7 +91,10 @@ impl Call {
         self.unacked = None;
         self.clear_timers(channel);
         self.drop_queue(channel);
-        channel.tell(Event::Ended { call: self.id, cause: end });
+        channel.tell(Event::Ended {
+            call: self.id,
+            cause: end,
+        });
     }
 
     /// A request inside the dialog was refused with a status that ends it (RFC 5057 §5.1).
@@ -89,12 +104,25 @@ impl Call {
             (_, Phase::Calling(_)) => {}
             // The peer knows nothing of the dialog: a BYE would find nobody.
             (Some(481), _) => self.end(channel, now, EndCause::DialogGone(message)),
-            (_, _) => self.leave(channel, now, EndCause::DialogGone(message), Hangup::default(), None),
+            (_, _) => self.leave(
+                channel,
+                now,
+                EndCause::DialogGone(message),
+                Hangup::default(),
+                None,
+            ),
         }
     }
 
     /// A BYE of the peer (RFC 3261 §15.1.2).
-    pub(crate) fn on_bye(&mut self, channel: &mut Channel, now: Time, server: ServerId, message: Message, place: usize) {
+    pub(crate) fn on_bye(
+        &mut self,
+        channel: &mut Channel,
+        now: Time,
+        server: ServerId,
+        message: Message,
+        place: usize,
+    ) {
         channel.answer(now, server, &message, self, &Reply::new(200));
         let reason = crate::reason::of(&message);
         match self.phase {
@@ -125,7 +153,10 @@ impl Call {
         }
         self.phase = Phase::Over;
         if let Some(failure) = failure {
-            channel.tell(Event::HangupFailed { call: self.id, failure });
+            channel.tell(Event::HangupFailed {
+                call: self.id,
+                failure,
+            });
         }
     }
 
@@ -134,7 +165,15 @@ impl Call {
         match self.change.take() {
             Some(Change::Theirs(theirs)) => {
                 let identity = Some(self.identity);
-                channel.respond(now, theirs.server, &theirs.request, identity, &self.local_tag, &Reply::new(487), None);
+                channel.respond(
+                    now,
+                    theirs.server,
+                    &theirs.request,
+                    identity,
+                    &self.local_tag,
+                    &Reply::new(487),
+                    None,
+                );
             }
             Some(Change::Ours { .. }) => channel.abandon_reinvite(now, self.id),
             Some(Change::AckDue { .. }) | None => {}

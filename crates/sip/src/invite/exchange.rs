@@ -83,7 +83,9 @@ impl Exchange {
 
     /// Opens an offer of ours; the caller has made sure that it is legal.
     pub(crate) fn offer(&mut self) {
-        *self = Exchange::LocalOffer { agreed: self.agreed() };
+        *self = Exchange::LocalOffer {
+            agreed: self.agreed(),
+        };
     }
 
     /// Takes an offer of the peer.
@@ -105,14 +107,21 @@ impl Exchange {
 
     /// The open offer was refused or withdrawn: what was agreed before stays (RFC 3261 §14.1, RFC 6141 §3).
     pub(crate) fn withdraw(&mut self) {
-        *self = Exchange::Stable { agreed: self.agreed() };
+        *self = Exchange::Stable {
+            agreed: self.agreed(),
+        };
     }
 
     /// Says what a description in a response to our INVITE is, and moves on by it.
     ///
     /// `reliable`: a 2xx, or a provisional response that is PRACKed. Only these carry offers and answers; in any other
     /// response it is a preview of the answer (RFC 6337 §3.1.1).
-    pub(crate) fn take_from_response(&mut self, body: Bytes, reliable: bool, carrier: OfferCarrier) -> Option<Description> {
+    pub(crate) fn take_from_response(
+        &mut self,
+        body: Bytes,
+        reliable: bool,
+        carrier: OfferCarrier,
+    ) -> Option<Description> {
         match (*self, reliable) {
             (Exchange::LocalOffer { .. }, true) => {
                 self.settle();
@@ -120,7 +129,10 @@ impl Exchange {
             }
             (Exchange::LocalOffer { .. }, false) => Some(Description::Preview(body)),
             (Exchange::Stable { agreed: false }, true) => {
-                *self = Exchange::RemoteOffer { carrier, agreed: false };
+                *self = Exchange::RemoteOffer {
+                    carrier,
+                    agreed: false,
+                };
                 Some(Description::Offer(body))
             }
             // RFC 6337 §3.1.1: what follows the answer within the same INVITE repeats it, and says nothing new.

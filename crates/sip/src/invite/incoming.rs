@@ -50,30 +50,67 @@ pub(crate) struct Arrival {
 
 impl Call {
     /// Takes an INVITE that begins a call. The dialog gets its tag here.
-    pub(crate) fn arrive(channel: &mut Channel, now: Time, id: CallId, identity: IdentityId, arrival: Arrival) -> Call {
-        let Arrival { server, request, head, flow, replaces } = arrival;
+    pub(crate) fn arrive(
+        channel: &mut Channel,
+        now: Time,
+        id: CallId,
+        identity: IdentityId,
+        arrival: Arrival,
+    ) -> Call {
+        let Arrival {
+            server,
+            request,
+            head,
+            flow,
+            replaces,
+        } = arrival;
         let tag = channel.tag();
         if let Ok(Some(seconds)) = request.expires() {
-            channel.timers.set(UsageTimer::RingExpires(id), now + Duration::from_secs(seconds.into()));
+            channel.timers.set(
+                UsageTimer::RingExpires(id),
+                now + Duration::from_secs(seconds.into()),
+            );
         }
         let mut dialog = Dialog::as_server(&head, tag.clone());
         dialog.flow = Some(flow);
         let exchange = if description(&request).is_some() {
-            Exchange::RemoteOffer { carrier: OfferCarrier::Invite, agreed: false }
+            Exchange::RemoteOffer {
+                carrier: OfferCarrier::Invite,
+                agreed: false,
+            }
         } else {
             Exchange::NEW
         };
         let cseq = head.cseq.number;
-        let ringing = Ringing { server, request, replaces, cseq, last: None, outstanding: None, rseq: 0, refused: false };
+        let ringing = Ringing {
+            server,
+            request,
+            replaces,
+            cseq,
+            last: None,
+            outstanding: None,
+            rseq: 0,
+            refused: false,
+        };
         let mut call = Call::new(id, Side::Callee, identity, tag, Phase::Ringing(Box::new(ringing)));
-        call.forks.push(Fork { number: 0, dialog, exchange, rseq: None, prack_due: None, left: false });
+        call.forks.push(Fork {
+            number: 0,
+            dialog,
+            exchange,
+            rseq: None,
+            prack_due: None,
+            left: false,
+        });
         call
     }
 
     /// Whether `answer` can be carried out, be it later.
     pub(crate) fn may_answer(&self, answer: &Answer) -> Result<(), Misuse> {
         let Phase::Ringing(_) = self.phase else {
-            return Err(Misuse::State { operation: "answer", state: self.phase.words() });
+            return Err(Misuse::State {
+                operation: "answer",
+                state: self.phase.words(),
+            });
         };
         let waits = self.queue.iter().any(super::queue::Waiting::carries_description);
         match (self.exchange(), &answer.description) {
@@ -90,24 +127,52 @@ impl Call {
     }
 
     /// Sends the 200 (RFC 3261 §13.3.1.4).
-    pub(crate) fn send_answer(&mut self, channel: &mut Channel, now: Time, answer: Answer, cause: Option<Cause>) {
-        let Phase::Ringing(ringing) = std::mem::replace(&mut self.phase, Phase::Answered) else { return };
+    pub(crate) fn send_answer(
+        &mut self,
+        channel: &mut Channel,
+        now: Time,
+        answer: Answer,
+        cause: Option<Cause>,
+    ) {
+        let Phase::Ringing(ringing) = std::mem::replace(&mut self.phase, Phase::Answered) else {
+            return;
+        };
         self.stop_ringing(channel);
-        let Ringing { server, request, cseq, .. } = *ringing;
+        let Ringing {
+            server,
+            request,
+            cseq,
+            ..
+        } = *ringing;
         let body = self.describe_answer(answer.description);
         let asked = Asked::by(&request);
         let agreed = Agreed::as_server(asked, answer.session_timer);
-        let mut reply = self.session_reply(channel, 200, asked, agreed).with_extra(answer.headers);
+        let mut reply = self
+            .session_reply(channel, 200, asked, agreed)
+            .with_extra(answer.headers);
         reply.body = body.map(|body| Body::new("application/sdp", body));
         self.learn(&request);
-        let wire =
-            channel.respond(now, server, &request, Some(self.identity), &self.local_tag, &reply, cause);
+        let wire = channel.respond(
+            now,
+            server,
+            &request,
+            Some(self.identity),
+            &self.local_tag,
+            &reply,
+            cause,
+        );
         self.await_ack(channel, now, server, wire, cseq, cause);
         self.restart_session_timer(channel, now, agreed);
     }
 
     /// What a 2xx to INVITE or UPDATE says about the session: Contact, Allow, Supported, the session timer.
-    pub(crate) fn session_reply(&self, channel: &Channel, status: u16, asked: Asked, agreed: Option<Agreed>) -> Reply {
+    pub(crate) fn session_reply(
+        &self,
+        channel: &Channel,
+        status: u16,
+        asked: Asked,
+        agreed: Option<Agreed>,
+    ) -> Reply {
         let mut reply = Reply::new(status)
             .with_contact()
             .with(HeaderName::Allow, channel.allow())
@@ -148,25 +213,47 @@ impl Call {
         cause: Option<Cause>,
     ) {
         let timers = channel.config.core.timers;
-        self.unacked = Some(Box::new(Unacked { server, wire, cseq, interval: timers.t1, cause }));
-        channel.timers.set(UsageTimer::RepeatAnswer(self.id), now + timers.t1);
-        channel.timers.set(UsageTimer::AwaitAck(self.id), now + timers.timeout());
+        self.unacked = Some(Box::new(Unacked {
+            server,
+            wire,
+            cseq,
+            interval: timers.t1,
+            cause,
+        }));
+        channel
+            .timers
+            .set(UsageTimer::RepeatAnswer(self.id), now + timers.t1);
+        channel
+            .timers
+            .set(UsageTimer::AwaitAck(self.id), now + timers.timeout());
     }
 
     /// The 2xx goes out again: after T1, doubled up to T2.
     pub(crate) fn repeat_answer(&mut self, channel: &mut Channel, now: Time) {
         let Some(unacked) = &mut self.unacked else { return };
-        channel.core.resend(now, unacked.server, unacked.wire.clone(), unacked.cause);
+        channel
+            .core
+            .resend(now, unacked.server, unacked.wire.clone(), unacked.cause);
         unacked.interval = (unacked.interval * 2).min(channel.config.core.timers.t2);
-        channel.timers.set(UsageTimer::RepeatAnswer(self.id), now + unacked.interval);
+        channel
+            .timers
+            .set(UsageTimer::RepeatAnswer(self.id), now + unacked.interval);
     }
 
     /// No ACK came: the dialog is confirmed, but the session ends with BYE (RFC 3261 §13.3.1.4, §14.2).
     pub(crate) fn ack_missing(&mut self, channel: &mut Channel, now: Time) {
-        let Some(unacked) = self.unacked.take() else { return };
+        let Some(unacked) = self.unacked.take() else {
+            return;
+        };
         channel.timers.clear(UsageTimer::RepeatAnswer(self.id));
         let hangup = self.queued_hangup().unwrap_or_default();
-        self.leave(channel, now, EndCause::Timeout { timer: ACK_WAIT }, hangup, unacked.cause);
+        self.leave(
+            channel,
+            now,
+            EndCause::Timeout { timer: ACK_WAIT },
+            hangup,
+            unacked.cause,
+        );
     }
 
     /// An ACK to a 2xx.
@@ -182,7 +269,9 @@ impl Call {
         if initial {
             self.phase = Phase::Established;
         }
-        let Some(fork) = self.forks.first_mut() else { return };
+        let Some(fork) = self.forks.first_mut() else {
+            return;
+        };
         let mut answer = None;
         if fork.exchange.awaits_answer() {
             let Some(body) = description(message) else {
@@ -196,35 +285,63 @@ impl Call {
             answer = Some(body);
         }
         if initial {
-            channel.tell(Event::Confirmed { call: self.id, description: answer.map(Description::Answer) });
+            channel.tell(Event::Confirmed {
+                call: self.id,
+                description: answer.map(Description::Answer),
+            });
         } else if let Some(answer) = answer {
             let description = Some(Description::Answer(answer));
-            channel.tell(Event::OfferAnswered { call: self.id, description, message: message.clone() });
+            channel.tell(Event::OfferAnswered {
+                call: self.id,
+                description,
+                message: message.clone(),
+            });
         }
         self.pump(channel, now);
     }
 
     /// Refuses the INVITE.
-    pub(crate) fn send_reject(&mut self, channel: &mut Channel, now: Time, reject: Reject, cause: Option<Cause>) {
+    pub(crate) fn send_reject(
+        &mut self,
+        channel: &mut Channel,
+        now: Time,
+        reject: Reject,
+        cause: Option<Cause>,
+    ) {
         let status = reject.status;
-        let reply = Reply::new(status).with_reason(reject.reason).with_extra(reject.headers);
+        let reply = Reply::new(status)
+            .with_reason(reject.reason)
+            .with_extra(reject.headers);
         self.refuse(channel, now, &reply, cause);
         self.end(channel, now, EndCause::Rejected { status });
     }
 
     /// Refuses the INVITE with 3xx (RFC 3261 §21.3).
-    pub(crate) fn send_redirect(&mut self, channel: &mut Channel, now: Time, redirect: Redirect, cause: Option<Cause>) {
+    pub(crate) fn send_redirect(
+        &mut self,
+        channel: &mut Channel,
+        now: Time,
+        redirect: Redirect,
+        cause: Option<Cause>,
+    ) {
         let status = redirect.status;
         let mut reply = Reply::new(status);
         let several = redirect.contacts.len() > 1;
         for (place, contact) in redirect.contacts.iter().enumerate() {
             let q = 1000 - (place * 100).min(900);
-            let q = if several { format!(";q={}.{:03}", q / 1000, q % 1000) } else { String::new() };
+            let q = if several {
+                format!(";q={}.{:03}", q / 1000, q % 1000)
+            } else {
+                String::new()
+            };
             reply = reply.with(HeaderName::Contact, format_args!("<{contact}>{q}"));
         }
         if let Some((diverter, reason)) = &redirect.diversion {
             // RFC 5806 §4: who diverts, and why.
-            reply = reply.with(HeaderName::Diversion, format_args!("<{diverter}>;reason={reason}"));
+            reply = reply.with(
+                HeaderName::Diversion,
+                format_args!("<{diverter}>;reason={reason}"),
+            );
         }
         let reply = reply.with_extra(redirect.headers);
         self.refuse(channel, now, &reply, cause);
@@ -233,13 +350,23 @@ impl Call {
 
     /// Gives the INVITE a final response other than 2xx, unless it has one.
     pub(crate) fn refuse(&mut self, channel: &mut Channel, now: Time, reply: &Reply, cause: Option<Cause>) {
-        let Phase::Ringing(ringing) = &mut self.phase else { return };
+        let Phase::Ringing(ringing) = &mut self.phase else {
+            return;
+        };
         if std::mem::replace(&mut ringing.refused, true) {
             return;
         }
         let (server, request) = (ringing.server, ringing.request.clone());
         self.stop_ringing(channel);
-        channel.respond(now, server, &request, Some(self.identity), &self.local_tag, reply, cause);
+        channel.respond(
+            now,
+            server,
+            &request,
+            Some(self.identity),
+            &self.local_tag,
+            reply,
+            cause,
+        );
     }
 
     /// The caller cancelled (RFC 3261 §9.2): the INVITE gets its 487.
@@ -255,10 +382,14 @@ impl Call {
 
     /// The last provisional response goes out again.
     pub(crate) fn repeat_progress(&mut self, channel: &mut Channel, now: Time) {
-        let Phase::Ringing(ringing) = &self.phase else { return };
+        let Phase::Ringing(ringing) = &self.phase else {
+            return;
+        };
         if let Some(wire) = &ringing.last {
             channel.core.resend(now, ringing.server, wire.clone(), None);
-            channel.timers.set(UsageTimer::RepeatProgress(self.id), now + REPEAT_PROGRESS);
+            channel
+                .timers
+                .set(UsageTimer::RepeatProgress(self.id), now + REPEAT_PROGRESS);
         }
     }
 
@@ -266,7 +397,13 @@ impl Call {
     pub(crate) fn invitation_expired(&mut self, channel: &mut Channel, now: Time) {
         if matches!(self.phase, Phase::Ringing(_)) {
             self.refuse(channel, now, &Reply::new(487), None);
-            self.end(channel, now, EndCause::Timeout { timer: UsageTimer::RingExpires(self.id).name() });
+            self.end(
+                channel,
+                now,
+                EndCause::Timeout {
+                    timer: UsageTimer::RingExpires(self.id).name(),
+                },
+            );
         }
     }
 
@@ -274,7 +411,9 @@ impl Call {
     pub(crate) fn rang(&mut self, channel: &mut Channel, now: Time, wire: Bytes) {
         if let Phase::Ringing(ringing) = &mut self.phase {
             ringing.last = Some(wire);
-            channel.timers.set(UsageTimer::RepeatProgress(self.id), now + REPEAT_PROGRESS);
+            channel
+                .timers
+                .set(UsageTimer::RepeatProgress(self.id), now + REPEAT_PROGRESS);
         }
     }
 

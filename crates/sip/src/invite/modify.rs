@@ -55,7 +55,9 @@ impl Call {
         headers: Headers,
         cause: Option<Cause>,
     ) {
-        let Some(fork) = self.forks.first_mut() else { return };
+        let Some(fork) = self.forks.first_mut() else {
+            return;
+        };
         let draft = fork
             .dialog
             .draft(Method::Invite)
@@ -80,7 +82,9 @@ impl Call {
         headers: Headers,
         cause: Option<Cause>,
     ) {
-        let Some(fork) = self.forks.first_mut() else { return };
+        let Some(fork) = self.forks.first_mut() else {
+            return;
+        };
         let draft = fork
             .dialog
             .draft(Method::Update)
@@ -117,9 +121,15 @@ impl Call {
     /// Refreshes the session (RFC 4028 §7.4): by UPDATE where the peer allows it, else by a re-INVITE that offers what is agreed.
     pub(crate) fn refresh_session(&mut self, channel: &mut Channel, now: Time) {
         let operation = if self.session.peer_updates {
-            Operation::Update { offer: None, headers: Vec::new() }
+            Operation::Update {
+                offer: None,
+                headers: Vec::new(),
+            }
         } else {
-            Operation::Offer { offer: self.session.local.clone(), headers: Vec::new() }
+            Operation::Offer {
+                offer: self.session.local.clone(),
+                headers: Vec::new(),
+            }
         };
         // A full queue means a dead peer; then the expiration ends the session.
         let _full = self.perform(channel, now, operation, None);
@@ -170,7 +180,9 @@ impl Call {
         cause: Option<Cause>,
     ) {
         let invite = draft.method == Method::Invite;
-        let Some(fork) = self.forks.first_mut() else { return };
+        let Some(fork) = self.forks.first_mut() else {
+            return;
+        };
         fork.dialog.refresh_target(head);
         let offered = fork.exchange.awaits_answer();
         let body = description(&message);
@@ -205,7 +217,11 @@ impl Call {
             }
             Some(_) | None => {}
         }
-        channel.tell(Event::OfferAnswered { call: self.id, description: described, message });
+        channel.tell(Event::OfferAnswered {
+            call: self.id,
+            description: described,
+            message,
+        });
         self.pump(channel, now);
     }
 
@@ -227,7 +243,10 @@ impl Call {
             self.dialog_gone(channel, now, message);
             return;
         }
-        channel.tell(Event::OfferRejected { call: self.id, failure: Failure::Response(message) });
+        channel.tell(Event::OfferRejected {
+            call: self.id,
+            failure: Failure::Response(message),
+        });
         self.pump(channel, now);
     }
 
@@ -239,13 +258,18 @@ impl Call {
     /// 491: both sides offered at the same time. The offer is tried again after a random time that differs between the sides
     /// (RFC 3261 §14.1), in steps of 10 ms.
     fn on_glare(&mut self, channel: &mut Channel, now: Time) {
-        let Some(Change::Ours { again, cause }) = self.change.take() else { return };
+        let Some(Change::Ours { again, cause }) = self.change.take() else {
+            return;
+        };
         if let Some(fork) = self.forks.first_mut()
             && fork.exchange.awaits_answer()
         {
             fork.exchange.withdraw();
         }
-        self.queue.push_front(Waiting { operation: *again, cause });
+        self.queue.push_front(Waiting {
+            operation: *again,
+            cause,
+        });
         self.glare = true;
         let wait = match self.side {
             // The owner of the Call-ID: 2.1 s to 4 s.
@@ -253,7 +277,9 @@ impl Call {
             // The other side: 0 s to 2 s.
             Side::Callee => 10 * channel.entropy.below(201),
         };
-        channel.timers.set(UsageTimer::Glare(self.id), now + Duration::from_millis(wait));
+        channel
+            .timers
+            .set(UsageTimer::Glare(self.id), now + Duration::from_millis(wait));
     }
 
     /// The wait after a 491 is over.
@@ -263,7 +289,13 @@ impl Call {
     }
 
     /// A re-INVITE of the peer (RFC 3261 §14.2).
-    pub(crate) fn on_reinvite(&mut self, channel: &mut Channel, now: Time, server: ServerId, message: Message) {
+    pub(crate) fn on_reinvite(
+        &mut self,
+        channel: &mut Channel,
+        now: Time,
+        server: ServerId,
+        message: Message,
+    ) {
         if !matches!(self.phase, Phase::Answered | Phase::Established) {
             // An INVITE inside a dialog that is still early on our side as callee: the first one is pending.
             self.refuse_collision(channel, now, server, &message, self.pending_collision());
@@ -288,7 +320,10 @@ impl Call {
             channel.timers.clear(UsageTimer::AwaitAck(self.id));
             if matches!(self.phase, Phase::Answered) {
                 self.phase = Phase::Established;
-                channel.tell(Event::Confirmed { call: self.id, description: None });
+                channel.tell(Event::Confirmed {
+                    call: self.id,
+                    description: None,
+                });
             }
         }
         self.take_change(channel, now, server, message, OfferCarrier::Invite);
@@ -322,11 +357,19 @@ impl Call {
     ) {
         let asked = Asked::by(&message);
         if let Err(min) = asked.refuse_below(channel.config.min_session) {
-            channel.answer(now, server, &message, self, &Reply::new(422).with(HeaderName::MinSe, min));
+            channel.answer(
+                now,
+                server,
+                &message,
+                self,
+                &Reply::new(422).with(HeaderName::MinSe, min),
+            );
             return;
         }
         self.learn(&message);
-        let Some(fork) = self.forks.first_mut() else { return };
+        let Some(fork) = self.forks.first_mut() else {
+            return;
+        };
         if let Ok(head) = Head::of(&message) {
             fork.dialog.refresh_target(&head);
         }
@@ -337,16 +380,31 @@ impl Call {
             self.refuse_collision(channel, now, server, &message, collision);
             return;
         }
-        let theirs = Theirs { server, request: message.clone(), carrier };
+        let theirs = Theirs {
+            server,
+            request: message.clone(),
+            carrier,
+        };
         self.change = Some(Change::Theirs(Box::new(theirs)));
-        channel.tell(Event::Offer { call: self.id, offer, carrier, message });
+        channel.tell(Event::Offer {
+            call: self.id,
+            offer,
+            carrier,
+            message,
+        });
     }
 
     /// An UPDATE without an offer refreshes the session and the target.
     fn answer_update(&mut self, channel: &mut Channel, now: Time, server: ServerId, message: Message) {
         let asked = Asked::by(&message);
         if let Err(min) = asked.refuse_below(channel.config.min_session) {
-            channel.answer(now, server, &message, self, &Reply::new(422).with(HeaderName::MinSe, min));
+            channel.answer(
+                now,
+                server,
+                &message,
+                self,
+                &Reply::new(422).with(HeaderName::MinSe, min),
+            );
             return;
         }
         self.learn(&message);
@@ -403,8 +461,12 @@ impl Call {
             other => {
                 self.change = other;
                 let due = self.forks.iter_mut().position(|fork| fork.prack_due.is_some());
-                let Some(place) = due else { return Err(Misuse::NoOffer) };
-                let Some(rack) = self.forks[place].prack_due.take() else { return Err(Misuse::NoOffer) };
+                let Some(place) = due else {
+                    return Err(Misuse::NoOffer);
+                };
+                let Some(rack) = self.forks[place].prack_due.take() else {
+                    return Err(Misuse::NoOffer);
+                };
                 self.session.local = Some(body.clone());
                 self.send_prack(channel, now, place, rack, Some(body), cause);
             }
@@ -413,8 +475,19 @@ impl Call {
         Ok(())
     }
 
-    fn send_theirs(&mut self, channel: &mut Channel, now: Time, theirs: Theirs, body: Bytes, cause: Option<Cause>) {
-        let Theirs { server, request, carrier } = theirs;
+    fn send_theirs(
+        &mut self,
+        channel: &mut Channel,
+        now: Time,
+        theirs: Theirs,
+        body: Bytes,
+        cause: Option<Cause>,
+    ) {
+        let Theirs {
+            server,
+            request,
+            carrier,
+        } = theirs;
         self.session.local = Some(body.clone());
         if let Some(fork) = self.forks.first_mut() {
             if fork.exchange.owes_answer() {
@@ -430,8 +503,15 @@ impl Call {
             OfferCarrier::Prack | OfferCarrier::Provisional => Reply::new(200),
         };
         reply.body = Some(Body::new("application/sdp", body));
-        let wire =
-            channel.respond(now, server, &request, Some(self.identity), &self.local_tag, &reply, cause);
+        let wire = channel.respond(
+            now,
+            server,
+            &request,
+            Some(self.identity),
+            &self.local_tag,
+            &reply,
+            cause,
+        );
         match carrier {
             OfferCarrier::Invite => {
                 let cseq = request.cseq().map_or(0, |cseq| cseq.number);
@@ -454,9 +534,19 @@ impl Call {
     ) -> Result<(), Misuse> {
         match self.change.take() {
             Some(Change::Theirs(theirs)) => {
-                let reply = Reply::new(reject.status).with_reason(reject.reason).with_extra(reject.headers);
+                let reply = Reply::new(reject.status)
+                    .with_reason(reject.reason)
+                    .with_extra(reject.headers);
                 let identity = Some(self.identity);
-                channel.respond(now, theirs.server, &theirs.request, identity, &self.local_tag, &reply, cause);
+                channel.respond(
+                    now,
+                    theirs.server,
+                    &theirs.request,
+                    identity,
+                    &self.local_tag,
+                    &reply,
+                    cause,
+                );
                 self.withdraw_exchange();
                 self.pump(channel, now);
                 Ok(())
@@ -474,7 +564,15 @@ impl Call {
             Some(Change::Theirs(theirs)) => {
                 let reply = Reply::new(487);
                 let identity = Some(self.identity);
-                channel.respond(now, theirs.server, &theirs.request, identity, &self.local_tag, &reply, None);
+                channel.respond(
+                    now,
+                    theirs.server,
+                    &theirs.request,
+                    identity,
+                    &self.local_tag,
+                    &reply,
+                    None,
+                );
                 self.withdraw_exchange();
                 if self.lives() {
                     channel.tell(Event::OfferWithdrawn { call: self.id });

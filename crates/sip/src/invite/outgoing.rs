@@ -54,7 +54,10 @@ impl Call {
         if let Some(expires) = invite.expires {
             channel.timers.set(UsageTimer::RingExpires(id), now + expires);
         }
-        let session = Session { local: invite.offer, ..Session::default() };
+        let session = Session {
+            local: invite.offer,
+            ..Session::default()
+        };
         let client = channel.send(now, invite.identity, Purpose::Invite(id), draft, cause)?;
         let calling = Calling {
             client,
@@ -67,7 +70,10 @@ impl Call {
             forks: 0,
         };
         let phase = Phase::Calling(Box::new(calling));
-        Some(Call { session, ..Call::new(id, Side::Caller, invite.identity, tag, phase) })
+        Some(Call {
+            session,
+            ..Call::new(id, Side::Caller, invite.identity, tag, phase)
+        })
     }
 
     /// The INVITE went out again under another number, after a challenge.
@@ -78,7 +84,10 @@ impl Call {
     }
 
     /// A response to the INVITE; no 401 or 407 that was met.
-    #[expect(clippy::too_many_arguments, reason = "what a response and its request consist of")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "what a response and its request consist of"
+    )]
     pub(crate) fn on_invite_response(
         &mut self,
         channel: &mut Channel,
@@ -93,32 +102,59 @@ impl Call {
         match status {
             ..200 => self.on_provisional(channel, now, &draft, message, flow),
             200..300 => self.on_answer(channel, now, &draft, message, flow, cause),
-            300.. => self.on_refusal(channel, now, Arc::unwrap_or_clone(draft), identity, message, cause),
+            300.. => self.on_refusal(
+                channel,
+                now,
+                Arc::unwrap_or_clone(draft),
+                identity,
+                message,
+                cause,
+            ),
         }
     }
 
-    fn on_provisional(&mut self, channel: &mut Channel, now: Time, draft: &Arc<Draft>, message: Message, flow: Flow) {
+    fn on_provisional(
+        &mut self,
+        channel: &mut Channel,
+        now: Time,
+        draft: &Arc<Draft>,
+        message: Message,
+        flow: Flow,
+    ) {
         if !matches!(self.phase, Phase::Calling(_)) {
             return;
         }
         let status = message.status().unwrap_or_default();
         let tag = tag_of(&message, HeaderName::To).filter(|_| status > 100);
         let (Some(tag), Ok(head)) = (tag, Head::of(&message)) else {
-            let event = Event::Progress { call: self.id, fork: 0, status, description: None, reliable: false, message };
+            let event = Event::Progress {
+                call: self.id,
+                fork: 0,
+                status,
+                description: None,
+                reliable: false,
+                message,
+            };
             channel.tell(event);
             return;
         };
-        let Some(place) = self.fork_for(channel, draft, &tag, &head) else { return };
+        let Some(place) = self.fork_for(channel, draft, &tag, &head) else {
+            return;
+        };
         self.learn(&message);
         let fork = &mut self.forks[place];
         fork.dialog.flow = Some(flow);
         if head.contact.is_some() {
             fork.dialog.refresh_target(&head);
         }
-        let Some(reliable) = fork.take_rseq(&message) else { return };
+        let Some(reliable) = fork.take_rseq(&message) else {
+            return;
+        };
         let body = description(&message);
-        let description =
-            body.and_then(|body| fork.exchange.take_from_response(body, reliable, OfferCarrier::Provisional));
+        let description = body.and_then(|body| {
+            fork.exchange
+                .take_from_response(body, reliable, OfferCarrier::Provisional)
+        });
         let number = fork.number;
         if reliable {
             let rseq = fork.rseq.unwrap_or_default();
@@ -130,7 +166,14 @@ impl Call {
                 self.send_prack(channel, now, place, rack, None, None);
             }
         }
-        channel.tell(Event::Progress { call: self.id, fork: number, status, description, reliable, message });
+        channel.tell(Event::Progress {
+            call: self.id,
+            fork: number,
+            status,
+            description,
+            reliable,
+            message,
+        });
         self.pump(channel, now);
     }
 
@@ -139,7 +182,9 @@ impl Call {
         if let Some(place) = self.fork(&draft.call_id, tag) {
             return Some(place);
         }
-        let Phase::Calling(calling) = &mut self.phase else { return None };
+        let Phase::Calling(calling) = &mut self.phase else {
+            return None;
+        };
         if self.forks.len() >= channel.config.max_forks {
             return None;
         }
@@ -151,7 +196,14 @@ impl Call {
             Exchange::NEW
         };
         let dialog = Dialog::as_client(draft, &self.local_tag, head);
-        self.forks.push(Fork { number, dialog, exchange, rseq: None, prack_due: None, left: false });
+        self.forks.push(Fork {
+            number,
+            dialog,
+            exchange,
+            rseq: None,
+            prack_due: None,
+            left: false,
+        });
         Some(self.forks.len() - 1)
     }
 
@@ -165,7 +217,7 @@ impl Call {
         cause: Option<Cause>,
     ) {
         let Ok(head) = Head::of(&message) else { return };
-        let tag = head.to_tag();
+        let tag = head.tag_in_to();
         if !matches!(self.phase, Phase::Calling(_)) {
             self.on_further_answer(channel, now, draft, &head, flow, cause);
             return;
@@ -174,8 +226,12 @@ impl Call {
         if self.fork(&draft.call_id, &tag).is_none() && self.forks.len() >= channel.config.max_forks {
             self.forks.pop();
         }
-        let Some(place) = self.fork_for(channel, draft, &tag, &head) else { return };
-        let Phase::Calling(calling) = std::mem::replace(&mut self.phase, Phase::Established) else { return };
+        let Some(place) = self.fork_for(channel, draft, &tag, &head) else {
+            return;
+        };
+        let Phase::Calling(calling) = std::mem::replace(&mut self.phase, Phase::Established) else {
+            return;
+        };
         channel.timers.clear(UsageTimer::RingExpires(self.id));
         self.learn(&message);
         let mut fork = self.forks.swap_remove(place);
@@ -200,7 +256,13 @@ impl Call {
         }
         if left {
             self.acknowledge(channel, now, draft, None, cause);
-            self.end(channel, now, EndCause::Protocol { rule: "the callee sent BYE before its 2xx arrived" });
+            self.end(
+                channel,
+                now,
+                EndCause::Protocol {
+                    rule: "the callee sent BYE before its 2xx arrived",
+                },
+            );
             return;
         }
         if owes {
@@ -208,7 +270,12 @@ impl Call {
         } else {
             self.acknowledge(channel, now, draft, None, cause);
         }
-        channel.tell(Event::Answered { call: self.id, fork: number, description, message });
+        channel.tell(Event::Answered {
+            call: self.id,
+            fork: number,
+            description,
+            message,
+        });
         self.pump(channel, now);
     }
 
@@ -222,12 +289,12 @@ impl Call {
         flow: Flow,
         cause: Option<Cause>,
     ) {
-        if self.fork(&draft.call_id, &head.to_tag()).is_some() {
+        if self.fork(&draft.call_id, &head.tag_in_to()).is_some() {
             self.repeat_ack(channel, now, head.cseq.number);
             return;
         }
         // Each repetition of that 2xx comes here too; the BYE goes once.
-        let tag = head.to_tag();
+        let tag = head.tag_in_to();
         let first = !self.strays.contains(&tag) && self.strays.len() < channel.config.max_forks;
         if first {
             self.strays.push(tag);
@@ -238,7 +305,9 @@ impl Call {
     /// Sends the ACK again for a 2xx that came again (RFC 3261 §13.2.2.4).
     pub(crate) fn repeat_ack(&mut self, channel: &mut Channel, now: Time, cseq: u32) {
         if let Some(ack) = self.ack.as_deref().filter(|ack| ack.cseq == cseq) {
-            channel.core.send_ack(now, ack.outgoing.clone(), ack.target.clone(), ack.cause);
+            channel
+                .core
+                .send_ack(now, ack.outgoing.clone(), ack.target.clone(), ack.cause);
         }
     }
 
@@ -259,8 +328,15 @@ impl Call {
         let ack = authorized(fork.dialog.ack(draft.cseq), draft).with_body(body);
         let target = channel.target(self.identity, &ack);
         let outgoing = channel.outgoing(self.identity, &ack);
-        channel.core.send_ack(now, outgoing.clone(), target.clone(), cause);
-        self.ack = Some(Box::new(SentAck { cseq: draft.cseq, outgoing, target, cause }));
+        channel
+            .core
+            .send_ack(now, outgoing.clone(), target.clone(), cause);
+        self.ack = Some(Box::new(SentAck {
+            cseq: draft.cseq,
+            outgoing,
+            target,
+            cause,
+        }));
     }
 
     fn on_refusal(
@@ -273,10 +349,15 @@ impl Call {
         cause: Option<Cause>,
     ) {
         let status = message.status().unwrap_or_default();
-        let Phase::Calling(calling) = &mut self.phase else { return };
+        let Phase::Calling(calling) = &mut self.phase else {
+            return;
+        };
         if calling.hangup.is_some() {
             let end = if status == 487 {
-                EndCause::Cancelled { remote: false, reason: None }
+                EndCause::Cancelled {
+                    remote: false,
+                    reason: None,
+                }
             } else {
                 EndCause::Response(message)
             };
@@ -291,7 +372,11 @@ impl Call {
             calling.take_contacts(status, &message);
             if let Some(target) = calling.next_contact(status) {
                 draft.uri = target.clone().without_headers();
-                channel.tell(Event::Redirected { call: self.id, target, message });
+                channel.tell(Event::Redirected {
+                    call: self.id,
+                    target,
+                    message,
+                });
                 self.invite_again(channel, now, draft, identity, cause);
                 return;
             }
@@ -317,7 +402,9 @@ impl Call {
 
     /// Sends CANCEL (RFC 3261 §9.1); the core holds it back until a provisional response came.
     pub(crate) fn cancel(&mut self, channel: &mut Channel, now: Time, hangup: Hangup, cause: Option<Cause>) {
-        let Phase::Calling(calling) = &mut self.phase else { return };
+        let Phase::Calling(calling) = &mut self.phase else {
+            return;
+        };
         if calling.hangup.is_some() {
             return;
         }
@@ -333,13 +420,18 @@ impl Call {
 impl Calling {
     /// Raises Session-Expires to what a 422 asks for (RFC 4028 §7.4).
     fn raise_interval(&mut self, draft: &mut Draft, message: &Message) -> bool {
-        let (Some(timer), Ok(Some(min))) = (self.session_timer, message.typed::<MinSe>()) else { return false };
+        let (Some(timer), Ok(Some(min))) = (self.session_timer, message.typed::<MinSe>()) else {
+            return false;
+        };
         if self.raises >= MAX_RAISES {
             return false;
         }
         self.raises += 1;
         let interval = session_timer::whole_seconds(timer.interval).max(min.seconds);
-        draft.set(HeaderName::SessionExpires, session_timer::written(interval, timer.refresher));
+        draft.set(
+            HeaderName::SessionExpires,
+            session_timer::written(interval, timer.refresher),
+        );
         draft.set(HeaderName::MinSe, min.seconds);
         true
     }
@@ -358,7 +450,8 @@ impl Calling {
             })
             .collect();
         contacts.sort_by_key(|(q, _)| std::cmp::Reverse(*q));
-        self.contacts.extend(contacts.into_iter().map(|(_, uri)| uri).take(MAX_REDIRECTS));
+        self.contacts
+            .extend(contacts.into_iter().map(|(_, uri)| uri).take(MAX_REDIRECTS));
     }
 
     /// The next target that was not tried; none after a 6xx, which speaks for all (RFC 3261 §16.7).
@@ -385,7 +478,9 @@ impl Fork {
         if !message.requires("100rel") {
             return Some(false);
         }
-        let Ok(Some(rseq)) = message.typed::<callwright_sip_message::header::RSeq>() else { return Some(false) };
+        let Ok(Some(rseq)) = message.typed::<callwright_sip_message::header::RSeq>() else {
+            return Some(false);
+        };
         match self.rseq {
             Some(seen) if rseq.0 != seen.wrapping_add(1) => None,
             Some(_) | None => {
@@ -397,7 +492,10 @@ impl Fork {
 }
 
 /// Acknowledges a 2xx that nobody wants any more, and hangs its dialog up (RFC 3261 §13.2.2.4).
-#[expect(clippy::too_many_arguments, reason = "what a response and its request consist of")]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "what a response and its request consist of"
+)]
 pub(crate) fn end_stray(
     channel: &mut Channel,
     now: Time,
@@ -408,7 +506,7 @@ pub(crate) fn end_stray(
     cause: Option<Cause>,
     bye: bool,
 ) {
-    let mut dialog = Dialog::as_client(draft, &head.from_tag(), head);
+    let mut dialog = Dialog::as_client(draft, &head.tag_in_from(), head);
     dialog.flow = Some(flow);
     let ack = authorized(dialog.ack(draft.cseq), draft);
     let target = channel.target(identity, &ack);
@@ -423,8 +521,12 @@ pub(crate) fn end_stray(
 /// Writes what an INVITE has beyond every request.
 fn write_invite(channel: &Channel, draft: &mut Draft, invite: &Invite) {
     let reliable = invite.reliability != Reliability::Off;
-    draft.headers.push((HeaderName::Allow, channel.allow().to_owned()));
-    draft.headers.push((HeaderName::Supported, channel.supported(reliable)));
+    draft
+        .headers
+        .push((HeaderName::Allow, channel.allow().to_owned()));
+    draft
+        .headers
+        .push((HeaderName::Supported, channel.supported(reliable)));
     let mut require = Vec::new();
     if invite.reliability == Reliability::Required {
         require.push("100rel");
@@ -432,7 +534,10 @@ fn write_invite(channel: &Channel, draft: &mut Draft, invite: &Invite) {
     if let Some(timer) = &invite.session_timer {
         let interval = session_timer::whole_seconds(timer.interval);
         let min = session_timer::whole_seconds(timer.min.max(session_timer::LEAST_INTERVAL));
-        draft.headers.push((HeaderName::SessionExpires, session_timer::written(interval, timer.refresher)));
+        draft.headers.push((
+            HeaderName::SessionExpires,
+            session_timer::written(interval, timer.refresher),
+        ));
         draft.headers.push((HeaderName::MinSe, min.to_string()));
     }
     if let Some(replaces) = &invite.replaces {
@@ -440,23 +545,36 @@ fn write_invite(channel: &Channel, draft: &mut Draft, invite: &Invite) {
         draft.headers.push((HeaderName::Replaces, replaces.to_string()));
     }
     if let Some(referred_by) = &invite.referred_by {
-        let value = referred_by.parse::<ReferredBy>().map_or_else(|_| referred_by.clone(), |by| by.to_string());
+        let value = referred_by
+            .parse::<ReferredBy>()
+            .map_or_else(|_| referred_by.clone(), |by| by.to_string());
         draft.headers.push((HeaderName::ReferredBy, value));
     }
     if !require.is_empty() {
         draft.headers.push((HeaderName::Require, require.join(", ")));
     }
     if let Some(expires) = invite.expires {
-        draft.headers.push((HeaderName::Expires, session_timer::whole_seconds(expires).to_string()));
+        draft.headers.push((
+            HeaderName::Expires,
+            session_timer::whole_seconds(expires).to_string(),
+        ));
     }
-    draft.body = invite.offer.clone().map(|offer| Body::new("application/sdp", offer));
+    draft.body = invite
+        .offer
+        .clone()
+        .map(|offer| Body::new("application/sdp", offer));
     draft.extra = invite.headers.clone();
 }
 
 /// Copies the credentials of an INVITE into its ACK (RFC 3261 §22.1) or a request that follows at once.
 fn authorized(mut draft: Draft, invite: &Draft) -> Draft {
     let credentials = [HeaderName::Authorization, HeaderName::ProxyAuthorization];
-    draft.headers.extend(invite.headers.iter().filter(|(name, _)| credentials.contains(name)).cloned());
+    draft.headers.extend(
+        invite
+            .headers
+            .iter()
+            .filter(|(name, _)| credentials.contains(name))
+            .cloned(),
+    );
     draft
 }
-

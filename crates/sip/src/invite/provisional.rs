@@ -30,10 +30,16 @@ impl Call {
     /// Whether `progress` can be carried out, be it later.
     pub(crate) fn may_progress(&self, progress: &Progress) -> Result<(), Misuse> {
         let Phase::Ringing(ringing) = &self.phase else {
-            return Err(Misuse::State { operation: "progress", state: self.phase.words() });
+            return Err(Misuse::State {
+                operation: "progress",
+                state: self.phase.words(),
+            });
         };
         if !(101..200).contains(&progress.status) {
-            return Err(Misuse::Status { operation: "progress", status: progress.status });
+            return Err(Misuse::Status {
+                operation: "progress",
+                status: progress.status,
+            });
         }
         let reliable = is_reliable(&ringing.request, progress);
         if progress.description.is_some() && self.exchange() == Exchange::NEW && !reliable {
@@ -46,16 +52,31 @@ impl Call {
     }
 
     /// Sends a provisional response.
-    pub(crate) fn send_progress(&mut self, channel: &mut Channel, now: Time, progress: Progress, cause: Option<Cause>) {
-        let Phase::Ringing(ringing) = &mut self.phase else { return };
+    pub(crate) fn send_progress(
+        &mut self,
+        channel: &mut Channel,
+        now: Time,
+        progress: Progress,
+        cause: Option<Cause>,
+    ) {
+        let Phase::Ringing(ringing) = &mut self.phase else {
+            return;
+        };
         let reliable = is_reliable(&ringing.request, &progress);
-        let Some(fork) = self.forks.first_mut() else { return };
+        let Some(fork) = self.forks.first_mut() else {
+            return;
+        };
         let described = progress.description.is_some();
         if described && reliable {
             match fork.exchange {
-                Exchange::RemoteOffer { carrier: OfferCarrier::Invite, .. } => fork.exchange.settle(),
+                Exchange::RemoteOffer {
+                    carrier: OfferCarrier::Invite,
+                    ..
+                } => fork.exchange.settle(),
                 Exchange::Stable { agreed: false } => fork.exchange.offer(),
-                Exchange::RemoteOffer { .. } | Exchange::Stable { agreed: true } | Exchange::LocalOffer { .. } => {}
+                Exchange::RemoteOffer { .. }
+                | Exchange::Stable { agreed: true }
+                | Exchange::LocalOffer { .. } => {}
             }
             self.session.local = progress.description.clone();
         }
@@ -64,36 +85,70 @@ impl Call {
             .with_contact()
             .with(HeaderName::Allow, channel.allow())
             .with_extra(progress.headers);
-        reply.body = progress.description.map(|body| Body::new("application/sdp", body));
+        reply.body = progress
+            .description
+            .map(|body| Body::new("application/sdp", body));
         let (server, request) = (ringing.server, ringing.request.clone());
         let rseq = if reliable {
             // RFC 3262 §3: the first is chosen at random between 1 and 2^31 - 1, each further one is one more.
             let first = 1 + channel.entropy.below((1 << 31) - 2) as u32;
-            ringing.rseq = if ringing.rseq == 0 { first } else { ringing.rseq + 1 };
-            reply = reply.with(HeaderName::Require, "100rel").with(HeaderName::RSeq, ringing.rseq);
+            ringing.rseq = if ringing.rseq == 0 {
+                first
+            } else {
+                ringing.rseq + 1
+            };
+            reply = reply
+                .with(HeaderName::Require, "100rel")
+                .with(HeaderName::RSeq, ringing.rseq);
             Some(ringing.rseq)
         } else {
             None
         };
-        let wire = channel.respond(now, server, &request, Some(self.identity), &self.local_tag, &reply, cause);
+        let wire = channel.respond(
+            now,
+            server,
+            &request,
+            Some(self.identity),
+            &self.local_tag,
+            &reply,
+            cause,
+        );
         let Some(rseq) = rseq else {
             self.rang(channel, now, wire);
             return;
         };
         let timers = channel.config.core.timers;
-        ringing.outstanding = Some(Outstanding { rseq, wire, interval: timers.t1, described, cause });
+        ringing.outstanding = Some(Outstanding {
+            rseq,
+            wire,
+            interval: timers.t1,
+            described,
+            cause,
+        });
         channel.timers.clear(UsageTimer::RepeatProgress(self.id));
-        channel.timers.set(UsageTimer::RepeatReliable(self.id), now + timers.t1);
-        channel.timers.set(UsageTimer::AwaitPrack(self.id), now + timers.timeout());
+        channel
+            .timers
+            .set(UsageTimer::RepeatReliable(self.id), now + timers.t1);
+        channel
+            .timers
+            .set(UsageTimer::AwaitPrack(self.id), now + timers.timeout());
     }
 
     /// The reliable provisional response goes out again: after T1, then twice as long each time (RFC 3262 §3).
     pub(crate) fn repeat_reliable(&mut self, channel: &mut Channel, now: Time) {
-        let Phase::Ringing(ringing) = &mut self.phase else { return };
-        let Some(outstanding) = &mut ringing.outstanding else { return };
-        channel.core.resend(now, ringing.server, outstanding.wire.clone(), outstanding.cause);
+        let Phase::Ringing(ringing) = &mut self.phase else {
+            return;
+        };
+        let Some(outstanding) = &mut ringing.outstanding else {
+            return;
+        };
+        channel
+            .core
+            .resend(now, ringing.server, outstanding.wire.clone(), outstanding.cause);
         outstanding.interval *= 2;
-        channel.timers.set(UsageTimer::RepeatReliable(self.id), now + outstanding.interval);
+        channel
+            .timers
+            .set(UsageTimer::RepeatReliable(self.id), now + outstanding.interval);
     }
 
     /// No PRACK came: the INVITE is refused (RFC 3262 §3).
@@ -125,20 +180,35 @@ impl Call {
         channel.timers.clear(UsageTimer::RepeatReliable(self.id));
         channel.timers.clear(UsageTimer::AwaitPrack(self.id));
         let body = description(&message);
-        let Some(fork) = self.forks.first_mut() else { return };
+        let Some(fork) = self.forks.first_mut() else {
+            return;
+        };
         match (fork.exchange, body) {
             (Exchange::LocalOffer { .. }, Some(answer)) => {
                 fork.exchange.settle();
                 channel.answer(now, server, &message, self, &Reply::new(200));
                 let description = Some(Description::Answer(answer));
-                channel.tell(Event::OfferAnswered { call: self.id, description, message });
+                channel.tell(Event::OfferAnswered {
+                    call: self.id,
+                    description,
+                    message,
+                });
             }
             (_, Some(offer)) => match fork.exchange.take_offer(OfferCarrier::Prack) {
                 Ok(()) => {
-                    let theirs = Theirs { server, request: message.clone(), carrier: OfferCarrier::Prack };
+                    let theirs = Theirs {
+                        server,
+                        request: message.clone(),
+                        carrier: OfferCarrier::Prack,
+                    };
                     self.change = Some(Change::Theirs(Box::new(theirs)));
                     let offer = Some(offer);
-                    channel.tell(Event::Offer { call: self.id, offer, carrier: OfferCarrier::Prack, message });
+                    channel.tell(Event::Offer {
+                        call: self.id,
+                        offer,
+                        carrier: OfferCarrier::Prack,
+                        message,
+                    });
                 }
                 Err(Collision::Ours | Collision::Theirs) => {
                     channel.answer(now, server, &message, self, &Reply::new(491));
@@ -159,20 +229,35 @@ impl Call {
         answer: Option<Bytes>,
         cause: Option<Cause>,
     ) {
-        let Some(fork) = self.forks.get_mut(place) else { return };
+        let Some(fork) = self.forks.get_mut(place) else {
+            return;
+        };
         if answer.is_some() {
             fork.exchange.settle();
         }
         let body = answer.map(|answer| Body::new("application/sdp", answer));
-        let draft = fork.dialog.draft(Method::Prack).with(HeaderName::RAck, rack).with_body(body);
-        channel.send(now, self.identity, Purpose::Prack(self.id, fork.number), draft, cause);
+        let draft = fork
+            .dialog
+            .draft(Method::Prack)
+            .with(HeaderName::RAck, rack)
+            .with_body(body);
+        channel.send(
+            now,
+            self.identity,
+            Purpose::Prack(self.id, fork.number),
+            draft,
+            cause,
+        );
     }
 
     /// The response to a PRACK. A refusal leaves the early dialog to the INVITE's own fate.
     pub(crate) fn on_prack_response(&mut self, channel: &mut Channel, message: Message) {
         let refused = message.status().is_some_and(|status| status >= 300);
         if refused && self.lives() {
-            channel.tell(Event::OfferRejected { call: self.id, failure: Failure::Response(message) });
+            channel.tell(Event::OfferRejected {
+                call: self.id,
+                failure: Failure::Response(message),
+            });
         }
     }
 }

@@ -16,8 +16,14 @@ pub(crate) enum Operation {
     Progress(Progress),
     Answer(Answer),
     /// A re-INVITE.
-    Offer { offer: Option<Bytes>, headers: Headers },
-    Update { offer: Option<Bytes>, headers: Headers },
+    Offer {
+        offer: Option<Bytes>,
+        headers: Headers,
+    },
+    Update {
+        offer: Option<Bytes>,
+        headers: Headers,
+    },
     Request(RequestId, DialogRequest),
     /// A REFER with all its header fields.
     Refer(ReferId, Headers),
@@ -62,20 +68,26 @@ impl Call {
             if !self.is_possible(&front.operation) {
                 return;
             }
-            let Some(Waiting { operation, cause }) = self.queue.pop_front() else { return };
+            let Some(Waiting { operation, cause }) = self.queue.pop_front() else {
+                return;
+            };
             self.carry_out(channel, now, operation, cause);
         }
     }
 
     /// Whether an operation can be carried out now.
     fn is_possible(&self, operation: &Operation) -> bool {
-        let acked = self.unacked.is_none() && !matches!(self.change, Some(super::modify::Change::AckDue { .. }));
+        let acked =
+            self.unacked.is_none() && !matches!(self.change, Some(super::modify::Change::AckDue { .. }));
         match operation {
             // RFC 3262 §3: the next reliable one waits for the PRACK to the last, and the 2xx for that to an offer or answer.
             Operation::Progress(_) => self.ringing().is_none_or(|ringing| ringing.outstanding.is_none()),
             Operation::Answer(_) => {
                 let described = |ringing: &super::incoming::Ringing| {
-                    ringing.outstanding.as_ref().is_none_or(|outstanding| !outstanding.described)
+                    ringing
+                        .outstanding
+                        .as_ref()
+                        .is_none_or(|outstanding| !outstanding.described)
                 };
                 self.ringing().is_none_or(described) && self.change.is_none()
             }
@@ -89,7 +101,11 @@ impl Call {
             }
             // RFC 3311 §5.1: with an offer only after the first exchange.
             Operation::Update { offer, .. } => {
-                let free = acked && self.change.is_none() && !self.glare && !self.forks.is_empty() && !matches!(self.phase, Phase::Answered);
+                let free = acked
+                    && self.change.is_none()
+                    && !self.glare
+                    && !self.forks.is_empty()
+                    && !matches!(self.phase, Phase::Answered);
                 free && (offer.is_none() || self.exchange() == Exchange::Stable { agreed: true })
             }
             Operation::Request(..) | Operation::Refer(..) => match self.phase {
@@ -112,7 +128,11 @@ impl Call {
             Operation::Update { offer, headers } => self.send_update(channel, now, offer, headers, cause),
             Operation::Request(id, request) => {
                 let Some(fork) = self.main_mut() else { return };
-                let draft = fork.dialog.draft(request.method).with_extra(request.headers).with_body(request.body);
+                let draft = fork
+                    .dialog
+                    .draft(request.method)
+                    .with_extra(request.headers)
+                    .with_body(request.body);
                 channel.send(now, self.identity, Purpose::Request(id), draft, cause);
             }
             Operation::Refer(id, headers) => {
@@ -135,7 +155,11 @@ impl Call {
             let call = self.id;
             match operation {
                 Operation::Request(request, _) => {
-                    channel.tell(Event::RequestFailed { request, call: Some(call), failure: Failure::CallEnded });
+                    channel.tell(Event::RequestFailed {
+                        request,
+                        call: Some(call),
+                        failure: Failure::CallEnded,
+                    });
                     channel.request_over(request);
                 }
                 Operation::Refer(refer, _) => {
@@ -144,7 +168,10 @@ impl Call {
                     channel.refers.remove(refer);
                 }
                 Operation::Offer { .. } | Operation::Update { offer: Some(_), .. } => {
-                    channel.tell(Event::OfferRejected { call, failure: Failure::CallEnded });
+                    channel.tell(Event::OfferRejected {
+                        call,
+                        failure: Failure::CallEnded,
+                    });
                 }
                 Operation::Progress(_) | Operation::Answer(_) | Operation::Update { offer: None, .. } => {}
                 Operation::Hangup(_) => {}
@@ -154,7 +181,10 @@ impl Call {
 
     /// The hangup that waits, if one does.
     pub(crate) fn queued_hangup(&mut self) -> Option<Hangup> {
-        let place = self.queue.iter().position(|waiting| matches!(waiting.operation, Operation::Hangup(_)))?;
+        let place = self
+            .queue
+            .iter()
+            .position(|waiting| matches!(waiting.operation, Operation::Hangup(_)))?;
         match self.queue.remove(place)?.operation {
             Operation::Hangup(hangup) => Some(hangup),
             _ => None,

@@ -34,7 +34,11 @@ enum Side {
     /// `told` is true once the outcome was told.
     Sent { told: bool },
     /// Received, not answered. `own` is the dialog of a REFER outside any call.
-    Asked { server: ServerId, request: Message, own: Option<Box<Dialog>> },
+    Asked {
+        server: ServerId,
+        request: Message,
+        own: Option<Box<Dialog>>,
+    },
     /// Received and accepted; `last` once the last NOTIFY went out.
     Notifying { own: Option<Box<Dialog>>, last: bool },
 }
@@ -50,7 +54,10 @@ impl Refer {
 
     /// True when it has a dialog of its own.
     pub(crate) fn has_dialog(&self) -> bool {
-        matches!(&self.side, Side::Asked { own: Some(_), .. } | Side::Notifying { own: Some(_), .. })
+        matches!(
+            &self.side,
+            Side::Asked { own: Some(_), .. } | Side::Notifying { own: Some(_), .. }
+        )
     }
 
     /// The request, while it has no answer.
@@ -70,7 +77,9 @@ impl Refer {
 impl Endpoint {
     /// The subscription is over, and its dialog may go.
     pub(crate) fn refer_over(&mut self, id: ReferId) {
-        let Some(mut refer) = self.channel.refers.remove(id) else { return };
+        let Some(mut refer) = self.channel.refers.remove(id) else {
+            return;
+        };
         self.channel.timers.clear(UsageTimer::ReferExpires(id));
         if let Some(own) = refer.own_dialog() {
             self.channel.owners.remove(&own.local_tag);
@@ -82,7 +91,9 @@ impl Endpoint {
 
     /// The subscription of a REFER has run out.
     pub(crate) fn refer_expired(&mut self, now: callwright_wire::Time, id: ReferId) {
-        let Some(refer) = self.channel.refers.get(id) else { return };
+        let Some(refer) = self.channel.refers.get(id) else {
+            return;
+        };
         match refer.side {
             Side::Sent { .. } => self.sent_refer_expired(id),
             Side::Notifying { last: false, .. } => self.received_refer_expired(now, id),

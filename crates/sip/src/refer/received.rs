@@ -19,7 +19,14 @@ use crate::phrase::reason_phrase;
 
 impl Endpoint {
     /// A REFER of the peer; `call` where it came in one.
-    pub(crate) fn on_refer(&mut self, now: Time, call: Option<CallId>, server: ServerId, message: Message, flow: Flow) {
+    pub(crate) fn on_refer(
+        &mut self,
+        now: Time,
+        call: Option<CallId>,
+        server: ServerId,
+        message: Message,
+        flow: Flow,
+    ) {
         let target = message.typed::<ReferTo>().ok().flatten();
         let (Some(ReferTo(target)), Ok(head)) = (target, Head::of(&message)) else {
             // RFC 3515 §2.4.2: exactly one Refer-To.
@@ -32,7 +39,11 @@ impl Endpoint {
             .header_pairs()
             .find(|(name, _)| name.eq_ignore_ascii_case("Replaces"))
             .and_then(|(_, value)| crate::replaces::parse(&value));
-        let subscribe = message.typed::<ReferSub>().ok().flatten().is_none_or(|sub| sub.wanted);
+        let subscribe = message
+            .typed::<ReferSub>()
+            .ok()
+            .flatten()
+            .is_none_or(|sub| sub.wanted);
         let identity = match call.and_then(|call| self.calls.get(call)) {
             Some(call) => call.identity,
             None => self.identity_for(&message).unwrap_or(IdentityId::NOBODY),
@@ -43,8 +54,18 @@ impl Endpoint {
             Box::new(dialog)
         });
         let tag = own.as_ref().map(|own| own.local_tag.clone());
-        let side = Side::Asked { server, request: message.clone(), own };
-        let refer = self.channel.refers.insert(Refer { call, identity, cseq: head.cseq.number, side, subscribe });
+        let side = Side::Asked {
+            server,
+            request: message.clone(),
+            own,
+        };
+        let refer = self.channel.refers.insert(Refer {
+            call,
+            identity,
+            cseq: head.cseq.number,
+            side,
+            subscribe,
+        });
         if let Some(tag) = tag {
             self.channel.owners.insert(tag, Owner::Refer(refer));
         }
@@ -54,7 +75,9 @@ impl Endpoint {
             identity: Some(identity).filter(|identity| *identity != IdentityId::NOBODY),
             target: target.uri.without_headers(),
             replaces,
-            referred_by: message.header(HeaderName::ReferredBy).map(|value| value.into_owned()),
+            referred_by: message
+                .header(HeaderName::ReferredBy)
+                .map(|value| value.into_owned()),
             subscribe,
             message,
         })));
@@ -67,7 +90,11 @@ impl Endpoint {
     /// When it was answered already, or its call is over.
     pub fn accept_refer(&mut self, now: Time, refer: ReferId, cause: Option<Cause>) -> Result<(), Misuse> {
         let (server, request, own) = self.take_asked(refer)?;
-        let entry = self.channel.refers.get_mut(refer).ok_or(Misuse::Gone { what: "REFER" })?;
+        let entry = self
+            .channel
+            .refers
+            .get_mut(refer)
+            .ok_or(Misuse::Gone { what: "REFER" })?;
         let (call, subscribe, identity) = (entry.call, entry.subscribe, entry.identity);
         let tag = own.as_ref().map(|own| own.local_tag.clone());
         entry.side = Side::Notifying { own, last: false };
@@ -76,12 +103,15 @@ impl Endpoint {
         if !subscribe {
             reply = reply.with(HeaderName::ReferSub, "false");
         }
-        self.channel.respond(now, server, &request, Some(identity), &tag, &reply, cause);
+        self.channel
+            .respond(now, server, &request, Some(identity), &tag, &reply, cause);
         if let Some(call) = call {
             self.with_call(call, |call, _| call.refers += 1);
         }
         if subscribe {
-            self.channel.timers.set(UsageTimer::ReferExpires(refer), now + SUBSCRIPTION);
+            self.channel
+                .timers
+                .set(UsageTimer::ReferExpires(refer), now + SUBSCRIPTION);
             self.send_notify(now, refer, 100, reason_phrase(100), None, cause);
         }
         self.settle(now);
@@ -101,13 +131,20 @@ impl Endpoint {
         cause: Option<Cause>,
     ) -> Result<(), Misuse> {
         let (server, request, own) = self.take_asked(refer)?;
-        let entry = self.channel.refers.remove(refer).ok_or(Misuse::Gone { what: "REFER" })?;
-        let reply = Reply::new(reject.status).with_reason(reject.reason).with_extra(reject.headers);
+        let entry = self
+            .channel
+            .refers
+            .remove(refer)
+            .ok_or(Misuse::Gone { what: "REFER" })?;
+        let reply = Reply::new(reject.status)
+            .with_reason(reject.reason)
+            .with_extra(reject.headers);
         let tag = match &own {
             Some(own) => own.local_tag.clone(),
             None => self.tag_of(entry.call),
         };
-        self.channel.respond(now, server, &request, Some(entry.identity), &tag, &reply, cause);
+        self.channel
+            .respond(now, server, &request, Some(entry.identity), &tag, &reply, cause);
         if let Some(own) = own {
             self.channel.owners.remove(&own.local_tag);
         }
@@ -129,12 +166,21 @@ impl Endpoint {
         reason: &str,
         cause: Option<Cause>,
     ) -> Result<(), Misuse> {
-        let entry = self.channel.refers.get(refer).ok_or(Misuse::Gone { what: "REFER" })?;
+        let entry = self
+            .channel
+            .refers
+            .get(refer)
+            .ok_or(Misuse::Gone { what: "REFER" })?;
         match entry.side {
             Side::Notifying { last: false, .. } => {}
-            Side::Notifying { last: true, .. } | Side::Sent { .. } => return Err(Misuse::Gone { what: "REFER" }),
+            Side::Notifying { last: true, .. } | Side::Sent { .. } => {
+                return Err(Misuse::Gone { what: "REFER" });
+            }
             Side::Asked { .. } => {
-                return Err(Misuse::State { operation: "notify_refer", state: "has a REFER that was not accepted" });
+                return Err(Misuse::State {
+                    operation: "notify_refer",
+                    state: "has a REFER that was not accepted",
+                });
             }
         }
         if entry.subscribe {
@@ -154,7 +200,9 @@ impl Endpoint {
 
     /// The response to a NOTIFY of ours, or that there is none (`None`).
     pub(crate) fn on_notify_response(&mut self, id: ReferId, status: Option<u16>) {
-        let Some(refer) = self.channel.refers.get(id) else { return };
+        let Some(refer) = self.channel.refers.get(id) else {
+            return;
+        };
         let last = matches!(refer.side, Side::Notifying { last: true, .. });
         // RFC 6665 §4.2.2: a NOTIFY that times out or meets 481 ends the subscription; the call goes on (RFC 5057 §5.1).
         if last || status.is_none_or(ends_dialog) {
@@ -171,10 +219,18 @@ impl Endpoint {
         end: Option<&str>,
         cause: Option<Cause>,
     ) {
-        let left = self.channel.timers.at(UsageTimer::ReferExpires(id)).map_or(Duration::ZERO, |at| at.since(now));
-        let Some(refer) = self.channel.refers.get_mut(id) else { return };
+        let left = self
+            .channel
+            .timers
+            .at(UsageTimer::ReferExpires(id))
+            .map_or(Duration::ZERO, |at| at.since(now));
+        let Some(refer) = self.channel.refers.get_mut(id) else {
+            return;
+        };
         let (cseq, identity, call) = (refer.cseq, refer.identity, refer.call);
-        let Side::Notifying { own, last } = &mut refer.side else { return };
+        let Side::Notifying { own, last } = &mut refer.side else {
+            return;
+        };
         *last = end.is_some();
         let draft = match own {
             Some(own) => Some(own.draft(Method::Notify)),
@@ -192,20 +248,27 @@ impl Endpoint {
             .with(HeaderName::Event, format_args!("refer;id={cseq}"))
             .with(HeaderName::SubscriptionState, state)
             .with_body(Some(Body::new("message/sipfrag;version=2.0", fragment)));
-        self.channel.send(now, identity, Purpose::Notify(id), draft, cause);
+        self.channel
+            .send(now, identity, Purpose::Notify(id), draft, cause);
     }
 
     fn take_asked(&mut self, id: ReferId) -> Result<(ServerId, Message, Option<Box<Dialog>>), Misuse> {
-        let refer = self.channel.refers.get_mut(id).ok_or(Misuse::Gone { what: "REFER" })?;
+        let refer = self
+            .channel
+            .refers
+            .get_mut(id)
+            .ok_or(Misuse::Gone { what: "REFER" })?;
         match &mut refer.side {
             Side::Asked { server, request, own } => Ok((*server, request.clone(), own.take())),
-            Side::Sent { .. } | Side::Notifying { .. } => {
-                Err(Misuse::State { operation: "answering a REFER", state: "has its REFER answered already" })
-            }
+            Side::Sent { .. } | Side::Notifying { .. } => Err(Misuse::State {
+                operation: "answering a REFER",
+                state: "has its REFER answered already",
+            }),
         }
     }
 
     fn tag_of(&self, call: Option<CallId>) -> Arc<str> {
-        call.and_then(|call| self.calls.get(call)).map_or_else(|| Arc::from(""), |call| call.local_tag.clone())
+        call.and_then(|call| self.calls.get(call))
+            .map_or_else(|| Arc::from(""), |call| call.local_tag.clone())
     }
 }

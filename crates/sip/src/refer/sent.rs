@@ -21,11 +21,23 @@ impl Endpoint {
     /// # Errors
     ///
     /// When the call, or the call to be replaced, is over or has no peer yet.
-    pub fn refer(&mut self, now: Time, call: CallId, refer: Wanted, cause: Option<Cause>) -> Result<ReferId, Misuse> {
+    pub fn refer(
+        &mut self,
+        now: Time,
+        call: CallId,
+        refer: Wanted,
+        cause: Option<Cause>,
+    ) -> Result<ReferId, Misuse> {
         let identity = self.living(call)?.identity;
         let headers = self.refer_headers(identity, &refer)?;
         let side = Side::Sent { told: false };
-        let entry = Refer { call: Some(call), identity, cseq: 0, side, subscribe: refer.subscribe };
+        let entry = Refer {
+            call: Some(call),
+            identity,
+            cseq: 0,
+            side,
+            subscribe: refer.subscribe,
+        };
         let id = self.channel.refers.insert(entry);
         let operation = Operation::Refer(id, headers);
         let done = self.with_call(call, |call, channel| call.perform(channel, now, operation, cause));
@@ -45,7 +57,12 @@ impl Endpoint {
         if let Some(other) = refer.replaces {
             let fork = self.living(other)?.main();
             let state = "has no peer yet";
-            let dialog = &fork.ok_or(Misuse::State { operation: "replacing a call", state })?.dialog;
+            let dialog = &fork
+                .ok_or(Misuse::State {
+                    operation: "replacing a call",
+                    state,
+                })?
+                .dialog;
             // RFC 5589 §7.3: the tags as the one sees them who is asked to be called: our remote tag is its local one.
             let replaces = Replaces {
                 call_id: dialog.call_id.to_string(),
@@ -73,15 +90,27 @@ impl Endpoint {
     /// The response to our REFER.
     pub(crate) fn on_refer_response(&mut self, now: Time, id: ReferId, message: Message) {
         let status = message.status().unwrap_or_default();
-        let Some(refer) = self.channel.refers.get(id) else { return };
+        let Some(refer) = self.channel.refers.get(id) else {
+            return;
+        };
         let Some(call) = refer.call else { return };
         let subscribe = refer.subscribe;
         match status {
             ..200 => {}
             200..300 => {
                 let reason = message.reason_phrase().unwrap_or_default().into_owned();
-                let unsubscribed = message.typed::<ReferSub>().ok().flatten().is_some_and(|sub| !sub.wanted);
-                self.channel.tell(Event::ReferProgress { refer: id, call, status, reason, message });
+                let unsubscribed = message
+                    .typed::<ReferSub>()
+                    .ok()
+                    .flatten()
+                    .is_some_and(|sub| !sub.wanted);
+                self.channel.tell(Event::ReferProgress {
+                    refer: id,
+                    call,
+                    status,
+                    reason,
+                    message,
+                });
                 if unsubscribed || !subscribe {
                     self.refer_told(id, ReferOutcome::Unknown);
                     self.refer_over(id);
@@ -116,25 +145,42 @@ impl Endpoint {
 
     /// Tells the outcome, once.
     fn refer_told(&mut self, id: ReferId, outcome: ReferOutcome) {
-        let Some(refer) = self.channel.refers.get_mut(id) else { return };
+        let Some(refer) = self.channel.refers.get_mut(id) else {
+            return;
+        };
         if let (Side::Sent { told }, Some(call)) = (&mut refer.side, refer.call)
             && !std::mem::replace(told, true)
         {
-            self.channel.tell(Event::ReferEnded { refer: id, call, outcome });
+            self.channel.tell(Event::ReferEnded {
+                refer: id,
+                call,
+                outcome,
+            });
         }
     }
 
     /// A NOTIFY about a REFER of ours (RFC 3515 §2.4.4), in the dialog of a call.
     pub(crate) fn on_refer_notify(&mut self, now: Time, call: CallId, server: ServerId, message: Message) {
-        let number = message.event().ok().flatten().and_then(|event| event.id().and_then(|id| id.parse::<u32>().ok()));
+        let number = message
+            .event()
+            .ok()
+            .flatten()
+            .and_then(|event| event.id().and_then(|id| id.parse::<u32>().ok()));
         let fits = |refer: &Refer| {
             let ours = refer.call == Some(call) && matches!(refer.side, Side::Sent { .. });
             // RFC 3515 §2.4.6: the id may be missing for the first REFER of a dialog.
             ours && number.is_none_or(|number| number == refer.cseq)
         };
-        let found = self.channel.refers.iter().find(|(_, refer)| fits(refer)).map(|(id, _)| id);
+        let found = self
+            .channel
+            .refers
+            .iter()
+            .find(|(_, refer)| fits(refer))
+            .map(|(id, _)| id);
         let reply = Reply::new(if found.is_some() { 200 } else { 481 });
-        self.with_call(call, |call, channel| channel.answer(now, server, &message, call, &reply));
+        self.with_call(call, |call, channel| {
+            channel.answer(now, server, &message, call, &reply)
+        });
         let Some(id) = found else { return };
         let state = message.typed::<SubscriptionState>().ok().flatten();
         let terminated = state.as_ref().is_some_and(SubscriptionState::is_terminated);
@@ -143,7 +189,13 @@ impl Endpoint {
             let reason = fragment.reason_phrase().unwrap_or_default().into_owned();
             fragment.status().map(|status| (status, reason))
         }) {
-            self.channel.tell(Event::ReferProgress { refer: id, call, status, reason: reason.clone(), message });
+            self.channel.tell(Event::ReferProgress {
+                refer: id,
+                call,
+                status,
+                reason: reason.clone(),
+                message,
+            });
             if status >= 200 {
                 self.refer_told(id, ReferOutcome::Final { status, reason });
             }
@@ -152,7 +204,11 @@ impl Endpoint {
             self.sent_refer_expired(id);
             return;
         }
-        let expires = state.and_then(|state| state.expires()).map_or(SUBSCRIPTION, |s| Duration::from_secs(s.into()));
-        self.channel.timers.set(UsageTimer::ReferExpires(id), now + expires + GRACE);
+        let expires = state
+            .and_then(|state| state.expires())
+            .map_or(SUBSCRIPTION, |s| Duration::from_secs(s.into()));
+        self.channel
+            .timers
+            .set(UsageTimer::ReferExpires(id), now + expires + GRACE);
     }
 }

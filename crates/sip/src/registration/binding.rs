@@ -20,7 +20,11 @@ pub(super) fn all(message: &Message, own: Option<&Uri>) -> Vec<Binding> {
             let expires = contact.expires().unwrap_or(default);
             let address = Contact::into_address(contact)?;
             let own = own.is_some_and(|own| is_same(own, &address.uri));
-            Some(Binding { contact: address.uri, expires: Duration::from_secs(expires.into()), own })
+            Some(Binding {
+                contact: address.uri,
+                expires: Duration::from_secs(expires.into()),
+                own,
+            })
         })
         .collect()
 }

@@ -61,7 +61,9 @@ enum Next {
 /// When a binding is refreshed: after 90 % of its life, yet 30 s before its end at least, yet not before half of it.
 pub(crate) fn refresh_after(expires: Duration) -> Duration {
     let early = expires * 9 / 10;
-    early.min(expires.saturating_sub(Duration::from_secs(30))).max(expires / 2)
+    early
+        .min(expires.saturating_sub(Duration::from_secs(30)))
+        .max(expires / 2)
 }
 
 impl Endpoint {
@@ -76,10 +78,18 @@ impl Endpoint {
         registration: Registration,
         cause: Option<Cause>,
     ) -> Result<RegistrationId, Misuse> {
-        let local = self.channel.identities.get(registration.identity).ok_or(Misuse::Gone { what: "identity" })?;
+        let local = self
+            .channel
+            .identities
+            .get(registration.identity)
+            .ok_or(Misuse::Gone { what: "identity" })?;
         let aor = local.identity.aor.clone();
         let (tag, call_id) = (self.channel.tag(), self.channel.call_id());
-        let from = self.channel.identities.get(registration.identity).map(|local| local.from(&tag));
+        let from = self
+            .channel
+            .identities
+            .get(registration.identity)
+            .map(|local| local.from(&tag));
         let from = from.unwrap_or_else(|| format!("<{aor}>;tag={tag}"));
         let id = self.registrations.insert(Registered {
             wanted: registration,
@@ -105,8 +115,15 @@ impl Endpoint {
     /// # Errors
     ///
     /// When the registration is over.
-    pub fn reregister(&mut self, now: Time, registration: RegistrationId, cause: Option<Cause>) -> Result<(), Misuse> {
-        self.registrations.get(registration).ok_or(Misuse::Gone { what: "registration" })?;
+    pub fn reregister(
+        &mut self,
+        now: Time,
+        registration: RegistrationId,
+        cause: Option<Cause>,
+    ) -> Result<(), Misuse> {
+        self.registrations
+            .get(registration)
+            .ok_or(Misuse::Gone { what: "registration" })?;
         self.send_register(now, registration, cause);
         self.settle(now);
         Ok(())
@@ -117,8 +134,16 @@ impl Endpoint {
     /// # Errors
     ///
     /// When the registration is over.
-    pub fn unregister(&mut self, now: Time, registration: RegistrationId, cause: Option<Cause>) -> Result<(), Misuse> {
-        let entry = self.registrations.get_mut(registration).ok_or(Misuse::Gone { what: "registration" })?;
+    pub fn unregister(
+        &mut self,
+        now: Time,
+        registration: RegistrationId,
+        cause: Option<Cause>,
+    ) -> Result<(), Misuse> {
+        let entry = self
+            .registrations
+            .get_mut(registration)
+            .ok_or(Misuse::Gone { what: "registration" })?;
         if entry.pending && !entry.leaving {
             entry.next = Some(Next::Leave);
             return Ok(());
@@ -130,7 +155,9 @@ impl Endpoint {
     }
 
     pub(crate) fn send_register(&mut self, now: Time, id: RegistrationId, cause: Option<Cause>) {
-        let Some(entry) = self.registrations.get_mut(id) else { return };
+        let Some(entry) = self.registrations.get_mut(id) else {
+            return;
+        };
         self.channel.timers.clear(UsageTimer::Register(id));
         if entry.pending {
             entry.next.get_or_insert(Next::Again);
@@ -145,10 +172,18 @@ impl Endpoint {
         entry.pending = true;
         entry.cause = cause.or(entry.cause);
         let aor = local.identity.aor.clone();
-        let expires = if entry.leaving { 0 } else { crate::session_timer::whole_seconds(entry.wanted.expires) };
+        let expires = if entry.leaving {
+            0
+        } else {
+            crate::session_timer::whole_seconds(entry.wanted.expires)
+        };
         let draft = Draft {
             method: Method::Register,
-            uri: entry.wanted.registrar.clone().unwrap_or_else(|| registrar_of(&aor)),
+            uri: entry
+                .wanted
+                .registrar
+                .clone()
+                .unwrap_or_else(|| registrar_of(&aor)),
             from: entry.from.clone(),
             to: format!("<{aor}>").into(),
             call_id: entry.call_id.clone(),
@@ -166,13 +201,22 @@ impl Endpoint {
             body: None,
         };
         let cause = entry.cause;
-        self.channel.send(now, identity, Purpose::Register(id), draft, cause);
+        self.channel
+            .send(now, identity, Purpose::Register(id), draft, cause);
     }
 
     /// The response to a REGISTER; no 401 or 407 that was met.
-    pub(crate) fn on_register_response(&mut self, now: Time, id: RegistrationId, message: Message, flow: Flow) {
+    pub(crate) fn on_register_response(
+        &mut self,
+        now: Time,
+        id: RegistrationId,
+        message: Message,
+        flow: Flow,
+    ) {
         let status = message.status().unwrap_or_default();
-        let Some(entry) = self.registrations.get_mut(id) else { return };
+        let Some(entry) = self.registrations.get_mut(id) else {
+            return;
+        };
         if status < 200 {
             return;
         }
@@ -189,14 +233,21 @@ impl Endpoint {
         entry.raises = 0;
         let reason = message.reason_phrase().unwrap_or_default().into_owned();
         if entry.leaving {
-            let state = RegistrationState::Unregistered { status: Some(status), reason };
+            let state = RegistrationState::Unregistered {
+                status: Some(status),
+                reason,
+            };
             self.registration_left(id, state, Some(message));
             return;
         }
         if status < 300 {
             self.on_registered(now, id, status, reason, message, flow);
         } else {
-            let after = message.typed::<RetryAfter>().ok().flatten().map(|after| Duration::from_secs(after.seconds.into()));
+            let after = message
+                .typed::<RetryAfter>()
+                .ok()
+                .flatten()
+                .map(|after| Duration::from_secs(after.seconds.into()));
             self.on_not_registered(now, id, Some(status), reason, after, Some(message));
         }
         self.go_on(now, id);
@@ -211,13 +262,22 @@ impl Endpoint {
         message: Message,
         flow: Flow,
     ) {
-        let Some(entry) = self.registrations.get_mut(id) else { return };
+        let Some(entry) = self.registrations.get_mut(id) else {
+            return;
+        };
         entry.failures = 0;
         entry.flow = Some(flow);
         let bindings = binding::all(&message, entry.contact.as_ref());
-        let own = bindings.iter().find(|binding| binding.own).map(|binding| binding.expires);
+        let own = bindings
+            .iter()
+            .find(|binding| binding.own)
+            .map(|binding| binding.expires);
         // RFC 3261 §10.2.4: the registrar says what it granted; where it lists no contact of ours, the request stands.
-        let said = message.expires().ok().flatten().map(|seconds| Duration::from_secs(seconds.into()));
+        let said = message
+            .expires()
+            .ok()
+            .flatten()
+            .map(|seconds| Duration::from_secs(seconds.into()));
         let expires = own.or(said).unwrap_or(entry.wanted.expires);
         let service_route: Vec<Uri> = message
             .addresses(HeaderName::ServiceRoute)
@@ -233,11 +293,25 @@ impl Endpoint {
         if expires.is_zero() {
             self.channel.timers.clear(UsageTimer::BindingExpires(id));
         } else {
-            self.channel.timers.set(UsageTimer::BindingExpires(id), now + expires);
-            self.channel.timers.set(UsageTimer::Register(id), now + refresh_after(expires));
+            self.channel
+                .timers
+                .set(UsageTimer::BindingExpires(id), now + expires);
+            self.channel
+                .timers
+                .set(UsageTimer::Register(id), now + refresh_after(expires));
         }
-        let state = RegistrationState::Registered { status, reason, expires, bindings, service_route };
-        self.channel.tell(Event::Registration { registration: id, state, message: Some(message) });
+        let state = RegistrationState::Registered {
+            status,
+            reason,
+            expires,
+            bindings,
+            service_route,
+        };
+        self.channel.tell(Event::Registration {
+            registration: id,
+            state,
+            message: Some(message),
+        });
     }
 
     fn on_not_registered(
@@ -249,7 +323,9 @@ impl Endpoint {
         after: Option<Duration>,
         message: Option<Message>,
     ) {
-        let Some(entry) = self.registrations.get_mut(id) else { return };
+        let Some(entry) = self.registrations.get_mut(id) else {
+            return;
+        };
         let retry = match entry.wanted.retry {
             RegistrationRetry::Never => None,
             RegistrationRetry::Backoff => Some(after.unwrap_or_else(|| backoff(entry.failures))),
@@ -261,13 +337,24 @@ impl Endpoint {
             self.channel.timers.set(UsageTimer::Register(id), now + retry);
         }
         let registered = self.channel.timers.at(UsageTimer::BindingExpires(id)).is_some();
-        let state = RegistrationState::Failed { status, reason, registered, retry };
-        self.channel.tell(Event::Registration { registration: id, state, message });
+        let state = RegistrationState::Failed {
+            status,
+            reason,
+            registered,
+            retry,
+        };
+        self.channel.tell(Event::Registration {
+            registration: id,
+            state,
+            message,
+        });
     }
 
     /// A REGISTER got no response.
     pub(crate) fn on_register_failed(&mut self, now: Time, id: RegistrationId, failure: &Failure) {
-        let Some(entry) = self.registrations.get_mut(id) else { return };
+        let Some(entry) = self.registrations.get_mut(id) else {
+            return;
+        };
         entry.pending = false;
         let reason = match failure {
             Failure::Timeout { timer } => format!("no response ({timer})"),
@@ -284,7 +371,9 @@ impl Endpoint {
 
     /// Does what waited for the response.
     fn go_on(&mut self, now: Time, id: RegistrationId) {
-        let Some(entry) = self.registrations.get_mut(id) else { return };
+        let Some(entry) = self.registrations.get_mut(id) else {
+            return;
+        };
         match entry.next.take() {
             Some(Next::Leave) => {
                 entry.leaving = true;
@@ -297,13 +386,19 @@ impl Endpoint {
 
     fn registration_left(&mut self, id: RegistrationId, state: RegistrationState, message: Option<Message>) {
         self.registration_gone(id);
-        self.channel.tell(Event::Registration { registration: id, state, message });
+        self.channel.tell(Event::Registration {
+            registration: id,
+            state,
+            message,
+        });
     }
 
     fn registration_gone(&mut self, id: RegistrationId) {
         self.channel.timers.clear(UsageTimer::Register(id));
         self.channel.timers.clear(UsageTimer::BindingExpires(id));
-        let Some(entry) = self.registrations.remove(id) else { return };
+        let Some(entry) = self.registrations.remove(id) else {
+            return;
+        };
         if let Some(flow) = entry.flow {
             self.channel.core.keep_open(&flow, false);
         }
@@ -315,7 +410,11 @@ impl Endpoint {
     /// No refresh succeeded in time.
     pub(crate) fn binding_expired(&mut self, id: RegistrationId) {
         let state = RegistrationState::Expired;
-        self.channel.tell(Event::Registration { registration: id, state, message: None });
+        self.channel.tell(Event::Registration {
+            registration: id,
+            state,
+            message: None,
+        });
     }
 
     /// A connection is gone: the registrar cannot reach us by it any more, so the binding is made anew (RFC 5626 §4.4.1 has the
@@ -337,11 +436,21 @@ impl Endpoint {
 
     /// Learns our Contact from a REGISTER as it left: the core wrote it.
     pub(crate) fn note_contact(&mut self, seen: &Seen) {
-        let (Direction::Out, Some(TransactionId::Client(client))) = (seen.direction, seen.transaction) else { return };
-        let Some(pending) = self.channel.pending.get(&client) else { return };
-        let Purpose::Register(id) = pending.purpose else { return };
-        let Some(entry) = self.registrations.get_mut(id) else { return };
-        entry.contact = Message::from_raw(seen.bytes.clone()).contact().map(|contact| contact.uri);
+        let (Direction::Out, Some(TransactionId::Client(client))) = (seen.direction, seen.transaction) else {
+            return;
+        };
+        let Some(pending) = self.channel.pending.get(&client) else {
+            return;
+        };
+        let Purpose::Register(id) = pending.purpose else {
+            return;
+        };
+        let Some(entry) = self.registrations.get_mut(id) else {
+            return;
+        };
+        entry.contact = Message::from_raw(seen.bytes.clone())
+            .contact()
+            .map(|contact| contact.uri);
     }
 
     /// The next sequence number of a registration.
@@ -359,5 +468,7 @@ fn registrar_of(aor: &Uri) -> Uri {
 
 /// The wait after this many failures in a row.
 fn backoff(failures: u32) -> Duration {
-    BACKOFF_FIRST.saturating_mul(1 << failures.min(6)).min(BACKOFF_LONGEST)
+    BACKOFF_FIRST
+        .saturating_mul(1 << failures.min(6))
+        .min(BACKOFF_LONGEST)
 }

@@ -73,17 +73,26 @@ impl Agreed {
         };
         // RFC 4028 table 2: a client without support never refreshes, and its wish stands where it has one.
         let refresher = if asked.supported {
-            asked.refresher.or(wish.and_then(|wish| wish.refresher)).unwrap_or(Refresher::Uac)
+            asked
+                .refresher
+                .or(wish.and_then(|wish| wish.refresher))
+                .unwrap_or(Refresher::Uac)
         } else {
             Refresher::Uas
         };
-        Some(Agreed { interval, local: refresher == Refresher::Uas })
+        Some(Agreed {
+            interval,
+            local: refresher == Refresher::Uas,
+        })
     }
 
     /// What the 2xx to our request agreed to (RFC 4028 §7.2).
     pub(crate) fn as_client(answer: Asked) -> Option<Agreed> {
         let interval = answer.interval?;
-        Some(Agreed { interval, local: answer.refresher != Some(Refresher::Uas) })
+        Some(Agreed {
+            interval,
+            local: answer.refresher != Some(Refresher::Uas),
+        })
     }
 
     /// The refresher parameter, from the view of a transaction in which this side is the client or the server.

@@ -12,9 +12,13 @@ impl Endpoint {
         subscription: Option<(SubscriptionId, IdentityId)>,
         message: Message,
     ) {
-        let identity = subscription.map(|(_, identity)| identity).or_else(|| self.identity_for(&message));
+        let identity = subscription
+            .map(|(_, identity)| identity)
+            .or_else(|| self.identity_for(&message));
         let text = message.body();
-        let Ok(summary) = String::from_utf8_lossy(&text).parse::<body::MessageSummary>() else { return };
+        let Ok(summary) = String::from_utf8_lossy(&text).parse::<body::MessageSummary>() else {
+            return;
+        };
         let voice = summary.voice();
         let summary = MessageSummary {
             waiting: summary.waiting,
@@ -23,6 +27,11 @@ impl Endpoint {
             old: voice.map(|counts| counts.old),
         };
         let subscription = subscription.map(|(id, _)| id);
-        self.channel.tell(Event::MessageWaiting { subscription, identity, summary, message });
+        self.channel.tell(Event::MessageWaiting {
+            subscription,
+            identity,
+            summary,
+            message,
+        });
     }
 }

@@ -45,7 +45,9 @@ impl Endpoint {
         subscribe: Subscribe,
         cause: Option<Cause>,
     ) -> Result<SubscriptionId, Misuse> {
-        let drafted = self.channel.outside(subscribe.identity, Method::Subscribe, &subscribe.target);
+        let drafted = self
+            .channel
+            .outside(subscribe.identity, Method::Subscribe, &subscribe.target);
         let (draft, local_tag) = drafted.ok_or(Misuse::Gone { what: "identity" })?;
         let id = self.subscriptions.insert(Subscribed {
             wanted: subscribe,
@@ -72,9 +74,18 @@ impl Endpoint {
         subscription: SubscriptionId,
         cause: Option<Cause>,
     ) -> Result<(), Misuse> {
-        let entry = self.subscriptions.get_mut(subscription).ok_or(Misuse::Gone { what: "subscription" })?;
+        let entry = self
+            .subscriptions
+            .get_mut(subscription)
+            .ok_or(Misuse::Gone { what: "subscription" })?;
         entry.leaving = true;
-        if entry.dialog.is_none() && self.channel.timers.at(UsageTimer::Subscribe(subscription)).is_some() {
+        if entry.dialog.is_none()
+            && self
+                .channel
+                .timers
+                .at(UsageTimer::Subscribe(subscription))
+                .is_some()
+        {
             // It only waited to be asked for again.
             self.subscription_over(subscription, "unsubscribed".to_owned(), None);
         } else {
@@ -85,9 +96,15 @@ impl Endpoint {
     }
 
     pub(crate) fn send_subscribe(&mut self, now: Time, id: SubscriptionId, cause: Option<Cause>) {
-        let Some(entry) = self.subscriptions.get_mut(id) else { return };
+        let Some(entry) = self.subscriptions.get_mut(id) else {
+            return;
+        };
         self.channel.timers.clear(UsageTimer::Subscribe(id));
-        let expires = if entry.leaving { 0 } else { crate::session_timer::whole_seconds(entry.wanted.expires) };
+        let expires = if entry.leaving {
+            0
+        } else {
+            crate::session_timer::whole_seconds(entry.wanted.expires)
+        };
         let draft = match &mut entry.dialog {
             Some(dialog) => dialog.draft(Method::Subscribe),
             None => {
@@ -104,8 +121,12 @@ impl Endpoint {
         draft.contact = true;
         entry.cause = cause.or(entry.cause);
         let (identity, cause) = (entry.wanted.identity, entry.cause);
-        self.channel.timers.set(UsageTimer::AwaitNotify(id), now + self.channel.config.core.timers.timeout());
-        self.channel.send(now, identity, Purpose::Subscribe(id), draft, cause);
+        self.channel.timers.set(
+            UsageTimer::AwaitNotify(id),
+            now + self.channel.config.core.timers.timeout(),
+        );
+        self.channel
+            .send(now, identity, Purpose::Subscribe(id), draft, cause);
     }
 
     /// The response to a SUBSCRIBE; no 401 or 407 that was met.
@@ -118,7 +139,9 @@ impl Endpoint {
         flow: Flow,
     ) {
         let status = message.status().unwrap_or_default();
-        let Some(entry) = self.subscriptions.get_mut(id) else { return };
+        let Some(entry) = self.subscriptions.get_mut(id) else {
+            return;
+        };
         match status {
             ..200 => {}
             200..300 => {
@@ -160,13 +183,22 @@ impl Endpoint {
     }
 
     /// A NOTIFY to a subscription of ours. It may come before the 2xx to SUBSCRIBE (RFC 6665 §4.1.2.4).
-    pub(crate) fn on_notify(&mut self, now: Time, id: SubscriptionId, server: ServerId, message: Message, flow: Flow) {
+    pub(crate) fn on_notify(
+        &mut self,
+        now: Time,
+        id: SubscriptionId,
+        server: ServerId,
+        message: Message,
+        flow: Flow,
+    ) {
         let Ok(head) = Head::of(&message) else { return };
-        let Some(entry) = self.subscriptions.get_mut(id) else { return };
+        let Some(entry) = self.subscriptions.get_mut(id) else {
+            return;
+        };
         let event = message.event().ok().flatten();
         let fits = event.is_some_and(|event| event.package.eq_ignore_ascii_case(&entry.wanted.event));
         let known = match &entry.dialog {
-            Some(dialog) => dialog.is(&head.call_id, &entry.local_tag, &head.from_tag()),
+            Some(dialog) => dialog.is(&head.call_id, &entry.local_tag, &head.tag_in_from()),
             None => entry.first.call_id == head.call_id,
         };
         if !fits || !known {
@@ -183,16 +215,20 @@ impl Endpoint {
         dialog.flow = Some(flow);
         dialog.refresh_target(&head);
         if dialog.take_cseq(head.cseq.number).is_err() {
-            self.channel.answer_outside(now, server, &message, &Reply::new(500));
+            self.channel
+                .answer_outside(now, server, &message, &Reply::new(500));
             return;
         }
         let (leaving, identity) = (entry.leaving, entry.wanted.identity);
         let tag = entry.local_tag.clone();
         let reply = Reply::new(200).with_contact();
-        self.channel.respond(now, server, &message, Some(identity), &tag, &reply, None);
+        self.channel
+            .respond(now, server, &message, Some(identity), &tag, &reply, None);
         self.channel.timers.clear(UsageTimer::AwaitNotify(id));
         self.tell_notify(id, identity, message.clone());
-        let Some(state) = message.typed::<Told>().ok().flatten() else { return };
+        let Some(state) = message.typed::<Told>().ok().flatten() else {
+            return;
+        };
         if state.is_terminated() {
             let retry = retry_after(&state).filter(|_| !leaving);
             let reason = state.reason().unwrap_or("terminated").to_owned();
@@ -202,34 +238,62 @@ impl Endpoint {
         if let Some(seconds) = state.expires().filter(|_| !leaving) {
             self.live_for(now, id, Duration::from_secs(seconds.into()));
         }
-        let left = self.channel.timers.at(UsageTimer::SubscriptionExpires(id)).map_or(Duration::ZERO, |at| at.since(now));
+        let left = self
+            .channel
+            .timers
+            .at(UsageTimer::SubscriptionExpires(id))
+            .map_or(Duration::ZERO, |at| at.since(now));
         let state = if state.state.eq_ignore_ascii_case("pending") {
             SubscriptionState::Pending
         } else {
             SubscriptionState::Active { expires: left }
         };
-        self.channel.tell(Event::Subscription { subscription: id, state, message: Some(message) });
+        self.channel.tell(Event::Subscription {
+            subscription: id,
+            state,
+            message: Some(message),
+        });
     }
 
     fn tell_notify(&mut self, id: SubscriptionId, identity: IdentityId, message: Message) {
-        let waiting = message.event().ok().flatten().is_some_and(|event| event.package == "message-summary");
+        let waiting = message
+            .event()
+            .ok()
+            .flatten()
+            .is_some_and(|event| event.package == "message-summary");
         if waiting && !message.body().is_empty() {
             self.tell_message_waiting(Some((id, identity)), message);
         } else {
-            self.channel.tell(Event::Notify { subscription: id, message });
+            self.channel.tell(Event::Notify {
+                subscription: id,
+                message,
+            });
         }
     }
 
     fn live_for(&mut self, now: Time, id: SubscriptionId, expires: Duration) {
-        self.channel.timers.set(UsageTimer::SubscriptionExpires(id), now + expires);
-        self.channel.timers.set(UsageTimer::Subscribe(id), now + refresh_after(expires));
+        self.channel
+            .timers
+            .set(UsageTimer::SubscriptionExpires(id), now + expires);
+        self.channel
+            .timers
+            .set(UsageTimer::Subscribe(id), now + refresh_after(expires));
     }
 
     /// No NOTIFY came after SUBSCRIBE (RFC 6665 §4.1.2.4).
     pub(crate) fn notify_missing(&mut self, now: Time, id: SubscriptionId) {
-        let Some(entry) = self.subscriptions.get(id) else { return };
+        let Some(entry) = self.subscriptions.get(id) else {
+            return;
+        };
         // A refresh that is not followed by a NOTIFY leaves the subscription until it runs out.
-        if entry.leaving || self.channel.timers.at(UsageTimer::SubscriptionExpires(id)).is_none() || entry.dialog.is_none() {
+        if entry.leaving
+            || self
+                .channel
+                .timers
+                .at(UsageTimer::SubscriptionExpires(id))
+                .is_none()
+            || entry.dialog.is_none()
+        {
             self.subscription_ended(now, id, "no NOTIFY (Timer N)".to_owned(), None, None);
         }
     }
@@ -253,8 +317,14 @@ impl Endpoint {
             return;
         };
         self.clear_subscription_timers(id);
-        let Some(entry) = self.subscriptions.get(id) else { return };
-        let (identity, target, old) = (entry.wanted.identity, entry.wanted.target.clone(), entry.local_tag.clone());
+        let Some(entry) = self.subscriptions.get(id) else {
+            return;
+        };
+        let (identity, target, old) = (
+            entry.wanted.identity,
+            entry.wanted.target.clone(),
+            entry.local_tag.clone(),
+        );
         let Some((draft, tag)) = self.channel.outside(identity, Method::Subscribe, &target) else {
             self.subscription_over(id, reason, message);
             return;
@@ -268,16 +338,29 @@ impl Endpoint {
             entry.dialog = None;
         }
         self.channel.timers.set(UsageTimer::Subscribe(id), now + retry);
-        let state = SubscriptionState::Terminated { reason, retry: Some(retry) };
-        self.channel.tell(Event::Subscription { subscription: id, state, message });
+        let state = SubscriptionState::Terminated {
+            reason,
+            retry: Some(retry),
+        };
+        self.channel.tell(Event::Subscription {
+            subscription: id,
+            state,
+            message,
+        });
     }
 
     fn subscription_over(&mut self, id: SubscriptionId, reason: String, message: Option<Message>) {
         self.clear_subscription_timers(id);
-        let Some(entry) = self.subscriptions.remove(id) else { return };
+        let Some(entry) = self.subscriptions.remove(id) else {
+            return;
+        };
         self.channel.owners.remove(&entry.local_tag);
         let state = SubscriptionState::Terminated { reason, retry: None };
-        self.channel.tell(Event::Subscription { subscription: id, state, message });
+        self.channel.tell(Event::Subscription {
+            subscription: id,
+            state,
+            message,
+        });
     }
 
     fn clear_subscription_timers(&mut self, id: SubscriptionId) {
@@ -302,7 +385,9 @@ impl Endpoint {
 
 /// When a subscription that the notifier ended is asked for again (RFC 6665 §4.1.3); `None`: never.
 fn retry_after(state: &Told) -> Option<Duration> {
-    let after = state.retry_after().map(|seconds| Duration::from_secs(seconds.into()));
+    let after = state
+        .retry_after()
+        .map(|seconds| Duration::from_secs(seconds.into()));
     match state.reason() {
         Some("deactivated" | "timeout") => Some(Duration::ZERO),
         Some("probation" | "giveup") => Some(after.unwrap_or(ASK_AGAIN)),

@@ -18,7 +18,9 @@ use callwright_sip::endpoint::{CallId, IdentityId};
 use callwright_sip::event::{EndCause, IncomingCall};
 use callwright_sip::{Endpoint, EndpointConfig, Event};
 use callwright_sip_message::{Limits, Message, StartLine, Uri};
-use callwright_wire::{DnsQuery, DnsRecord, Flow, Input, Node, Output, Residue, Seed, SocketId, Time, Transport};
+use callwright_wire::{
+    DnsQuery, DnsRecord, Flow, Input, Node, Output, Residue, Seed, SocketId, Time, Transport,
+};
 
 /// The places of the parties in `World::of`.
 pub(crate) const ALICE: usize = 0;
@@ -84,7 +86,15 @@ impl World {
             let identity = node.add_identity(Identity::new(uri(&format!("sip:{name}@10.0.0.{}", place + 1))));
             let socket = node.listen(world.now, Transport::Udp, address);
             let (events, received) = (VecDeque::new(), Vec::new());
-            world.parties.push(Party { name, node, address, identity, events, received, socket });
+            world.parties.push(Party {
+                name,
+                node,
+                address,
+                identity,
+                events,
+                received,
+                socket,
+            });
             world.drain(place);
             world.parties[place].events.clear();
         }
@@ -104,7 +114,10 @@ impl World {
     /// An INVITE with an offer.
     pub(crate) fn invitation(&self, from: usize, to: usize) -> Invite {
         let invite = Invite::new(self.parties[from].identity, self.uri_of(to));
-        Invite { offer: Some(Bytes::from_static(OFFER.as_bytes())), ..invite }
+        Invite {
+            offer: Some(Bytes::from_static(OFFER.as_bytes())),
+            ..invite
+        }
     }
 
     /// Places a call with an offer.
@@ -115,18 +128,28 @@ impl World {
 
     pub(crate) fn place(&mut self, from: usize, invite: Invite) -> CallId {
         let now = self.now;
-        let call = self.node(from).invite(now, invite, None).expect("the call is placed");
+        let call = self
+            .node(from)
+            .invite(now, invite, None)
+            .expect("the call is placed");
         self.drain(from);
         call
     }
 
     pub(crate) fn answer(&mut self, party: usize, call: CallId) {
-        let answer = Answer { description: Some(Bytes::from_static(ANSWER.as_bytes())), ..Answer::default() };
-        self.act(party, |node, now| node.answer(now, call, answer, None).expect("answered"));
+        let answer = Answer {
+            description: Some(Bytes::from_static(ANSWER.as_bytes())),
+            ..Answer::default()
+        };
+        self.act(party, |node, now| {
+            node.answer(now, call, answer, None).expect("answered")
+        });
     }
 
     pub(crate) fn hangup(&mut self, party: usize, call: CallId) {
-        self.act(party, |node, now| node.hangup(now, call, Hangup::default(), None).expect("hung up"));
+        self.act(party, |node, now| {
+            node.hangup(now, call, Hangup::default(), None).expect("hung up")
+        });
     }
 
     /// Any operation, and what follows at once.
@@ -164,12 +187,20 @@ impl World {
 
     /// The next `times` messages that begin so in `World::flow` are lost: `"alice ACK"`, `"ACK"` of anybody.
     pub(crate) fn lose(&mut self, start: &str, times: usize) {
-        self.rules.push(Rule { start: start.to_owned(), times, fate: Fate::Lost });
+        self.rules.push(Rule {
+            start: start.to_owned(),
+            times,
+            fate: Fate::Lost,
+        });
     }
 
     /// The next message that begins so arrives `ms` later than others.
     pub(crate) fn delay(&mut self, start: &str, ms: u64) {
-        self.rules.push(Rule { start: start.to_owned(), times: 1, fate: Fate::Late(ms) });
+        self.rules.push(Rule {
+            start: start.to_owned(),
+            times: 1,
+            fate: Fate::Late(ms),
+        });
     }
 
     /// From now on every message arrives in time.
@@ -185,8 +216,20 @@ impl World {
     pub(crate) fn run_to(&mut self, end: Time) {
         loop {
             let arrival = self.flying.keys().next().map(|(at, _)| *at);
-            let timer = self.parties.iter().filter_map(|party| party.node.poll_timeout()).map(|(at, _)| at).min();
-            let Some(next) = [arrival, timer].into_iter().flatten().min().filter(|at| *at <= end) else { break };
+            let timer = self
+                .parties
+                .iter()
+                .filter_map(|party| party.node.poll_timeout())
+                .map(|(at, _)| at)
+                .min();
+            let Some(next) = [arrival, timer]
+                .into_iter()
+                .flatten()
+                .min()
+                .filter(|at| *at <= end)
+            else {
+                break;
+            };
             self.now = self.now.max(next);
             if arrival.is_some_and(|at| at <= self.now) {
                 self.deliver();
@@ -205,13 +248,23 @@ impl World {
     }
 
     fn deliver(&mut self) {
-        let Some((_, (from, to, bytes))) = self.flying.pop_first() else { return };
-        let Some(place) = self.parties.iter().position(|party| party.address == to) else { return };
+        let Some((_, (from, to, bytes))) = self.flying.pop_first() else {
+            return;
+        };
+        let Some(place) = self.parties.iter().position(|party| party.address == to) else {
+            return;
+        };
         let message = Message::parse(bytes.clone(), &Limits::default()).expect("endpoints send messages");
         self.parties[place].received.push(message);
-        let flow = Flow { transport: Transport::Udp, local: to, remote: from };
+        let flow = Flow {
+            transport: Transport::Udp,
+            local: to,
+            remote: from,
+        };
         let socket = self.parties[place].socket;
-        self.act(place, |node, now| node.handle_input(now, Input::Datagram { socket, flow, bytes }));
+        self.act(place, |node, now| {
+            node.handle_input(now, Input::Datagram { socket, flow, bytes })
+        });
     }
 
     fn drain(&mut self, place: usize) {
@@ -228,25 +281,36 @@ impl World {
                 }
                 Output::Resolve { query, question } => {
                     let answer = match question {
-                        DnsQuery::Address(name) => Ok(name.parse().map(DnsRecord::Address).into_iter().collect()),
+                        DnsQuery::Address(name) => {
+                            Ok(name.parse().map(DnsRecord::Address).into_iter().collect())
+                        }
                         DnsQuery::Route(_) => Ok(vec![DnsRecord::Address(from.ip())]),
                         DnsQuery::Naptr(_) | DnsQuery::Srv(_) => Err(callwright_wire::DnsError::NoSuchName),
                     };
                     let now = self.now;
-                    self.node(place).handle_input(now, Input::Resolved { query, answer });
+                    self.node(place)
+                        .handle_input(now, Input::Resolved { query, answer });
                 }
-                Output::Unbind { .. } | Output::Connect { .. } | Output::Stream { .. } | Output::Close { .. } => {}
+                Output::Unbind { .. }
+                | Output::Connect { .. }
+                | Output::Stream { .. }
+                | Output::Close { .. } => {}
             }
         }
     }
 
     fn fly(&mut self, place: usize, from: SocketAddr, to: SocketAddr, bytes: Bytes) {
-        let receiver = self.parties.iter().find(|party| party.address == to).map_or("nobody", |party| party.name);
+        let receiver = self
+            .parties
+            .iter()
+            .find(|party| party.address == to)
+            .map_or("nobody", |party| party.name);
         let what = shown(&bytes);
         let line = format!("{} {what} {receiver}", self.parties[place].name);
-        let hit = self.rules.iter_mut().find(|rule| {
-            rule.times > 0 && (line.starts_with(&rule.start) || what.starts_with(&rule.start))
-        });
+        let hit = self
+            .rules
+            .iter_mut()
+            .find(|rule| rule.times > 0 && (line.starts_with(&rule.start) || what.starts_with(&rule.start)));
         let fate = hit.map(|rule| {
             rule.times -= 1;
             rule.fate
@@ -258,7 +322,10 @@ impl World {
             None => LATENCY,
         };
         self.sequence += 1;
-        self.flying.insert((self.now + Duration::from_millis(after), self.sequence), (from, to, bytes));
+        self.flying.insert(
+            (self.now + Duration::from_millis(after), self.sequence),
+            (from, to, bytes),
+        );
     }
 
     /// What was sent since the start, or since `forget`: `alice INVITE bob`, `bob 200 alice`.
@@ -282,7 +349,10 @@ impl World {
             }
             seen.push(event);
         }
-        panic!("{} was not told what was expected, but {seen:#?}", self.parties[party].name)
+        panic!(
+            "{} was not told what was expected, but {seen:#?}",
+            self.parties[party].name
+        )
     }
 
     /// True when a party was told such a thing and has not been asked since.
@@ -312,8 +382,14 @@ impl World {
     /// The newest message that a party received whose start line begins so.
     #[track_caller]
     pub(crate) fn received(&self, party: usize, start: &str) -> Message {
-        let found = self.parties[party].received.iter().rev().find(|message| message.head().starts_with(start));
-        found.unwrap_or_else(|| panic!("{} received no {start}", self.parties[party].name)).clone()
+        let found = self.parties[party]
+            .received
+            .iter()
+            .rev()
+            .find(|message| message.head().starts_with(start));
+        found
+            .unwrap_or_else(|| panic!("{} received no {start}", self.parties[party].name))
+            .clone()
     }
 
     /// Nothing is left but the sockets.
@@ -321,7 +397,10 @@ impl World {
     pub(crate) fn assert_clean(&mut self) {
         self.settle();
         for party in &self.parties {
-            let left = Residue { sockets: 1, ..Residue::default() };
+            let left = Residue {
+                sockets: 1,
+                ..Residue::default()
+            };
             assert_eq!(party.node.residue(), left, "{} still holds something", party.name);
         }
     }

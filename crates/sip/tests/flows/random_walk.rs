@@ -24,19 +24,24 @@ fn pick(calls: &BTreeMap<CallId, &'static str>, dice: &mut Entropy) -> Option<Ca
 
 /// Takes what was told, and reacts to some of it.
 fn react(world: &mut World, living: &mut Living, dice: &mut Entropy) {
-    for party in 0..3 {
+    for (party, living) in living.iter_mut().enumerate() {
         while let Some(event) = world.parties[party].events.pop_front() {
             match event {
                 Event::IncomingCall(incoming) => {
-                    living[party].insert(incoming.call, "in");
+                    living.insert(incoming.call, "in");
                 }
                 Event::Ended { call, .. } => {
-                    assert!(living[party].remove(&call).is_some(), "an end was told twice, or of nobody's call");
+                    assert!(
+                        living.remove(&call).is_some(),
+                        "an end was told twice, or of nobody's call"
+                    );
                 }
                 Event::Offer { call, .. } if dice.below(8) > 0 => {
                     ignore(world.act(party, |node, now| node.answer_offer(now, call, sdp(ANSWER), None)));
                 }
-                Event::Answered { call, .. } | Event::OfferAnswered { call, .. } | Event::Progress { call, .. } => {
+                Event::Answered { call, .. }
+                | Event::OfferAnswered { call, .. }
+                | Event::Progress { call, .. } => {
                     // Whatever carried an offer is answered; elsewhere that is refused.
                     ignore(world.act(party, |node, now| node.answer_offer(now, call, sdp(ANSWER), None)));
                 }
@@ -69,7 +74,8 @@ fn operate(world: &mut World, living: &mut Living, dice: &mut Entropy) {
         let invite = Invite {
             offer: invite.offer.clone().filter(|_| dice.below(3) > 0),
             follow_redirects: dice.below(2) == 0,
-            reliability: [Reliability::Off, Reliability::Supported, Reliability::Required][dice.below(3) as usize],
+            reliability: [Reliability::Off, Reliability::Supported, Reliability::Required]
+                [dice.below(3) as usize],
             session_timer: (dice.below(3) == 0).then(|| SessionTimer::new(Duration::from_secs(90))),
             expires: (dice.below(4) == 0).then(|| Duration::from_secs(5)),
             ..invite
@@ -78,22 +84,53 @@ fn operate(world: &mut World, living: &mut Living, dice: &mut Entropy) {
         living[party].insert(call, "out");
         return;
     }
-    let Some(call) = pick(&living[party], dice) else { return };
+    let Some(call) = pick(&living[party], dice) else {
+        return;
+    };
     let description = (dice.below(4) > 0).then(|| sdp(OFFER));
     let choice = dice.below(11);
     let target = world.uri_of(dice.below(3) as usize);
     let reliable = [None, Some(true), Some(false)][dice.below(3) as usize];
-    ignore(world.act(party, |node, now| match choice {
-        0 => node.progress(now, call, Progress { description, reliable, ..Progress::new(183) }, None),
-        1 => node.progress(now, call, Progress { reliable, ..Progress::new(180) }, None),
-        2 | 3 => node.answer(now, call, Answer { description, ..Answer::default() }, None),
-        4 => node.reject(now, call, Reject::new(486), None),
-        5 => node.redirect(now, call, Redirect::to(target), None),
-        6 => node.hangup(now, call, Hangup::default(), None),
-        7 => node.offer(now, call, description, vec![], None),
-        8 => node.update(now, call, description, vec![], None),
-        9 => node.refer(now, call, Refer::to(target), None).map(drop),
-        _ => node.request(now, call, DialogRequest::new(Method::Info), None).map(drop),
+    ignore(world.act(party, |node, now| {
+        match choice {
+            0 => node.progress(
+                now,
+                call,
+                Progress {
+                    description,
+                    reliable,
+                    ..Progress::new(183)
+                },
+                None,
+            ),
+            1 => node.progress(
+                now,
+                call,
+                Progress {
+                    reliable,
+                    ..Progress::new(180)
+                },
+                None,
+            ),
+            2 | 3 => node.answer(
+                now,
+                call,
+                Answer {
+                    description,
+                    ..Answer::default()
+                },
+                None,
+            ),
+            4 => node.reject(now, call, Reject::new(486), None),
+            5 => node.redirect(now, call, Redirect::to(target), None),
+            6 => node.hangup(now, call, Hangup::default(), None),
+            7 => node.offer(now, call, description, vec![], None),
+            8 => node.update(now, call, description, vec![], None),
+            9 => node.refer(now, call, Refer::to(target), None).map(drop),
+            _ => node
+                .request(now, call, DialogRequest::new(Method::Info), None)
+                .map(drop),
+        }
     }));
 }
 
@@ -104,8 +141,14 @@ fn walk(seed: u64) {
     for _ in 0..120 {
         operate(&mut world, &mut living, &mut dice);
         match dice.below(6) {
-            0 => world.lose(["INVITE", "ACK", "200", "BYE", "PRACK", "UPDATE", "NOTIFY"][dice.below(7) as usize], 1),
-            1 => world.delay(["INVITE", "ACK", "200", "BYE", "CANCEL", "183"][dice.below(6) as usize], dice.below(2_000)),
+            0 => world.lose(
+                ["INVITE", "ACK", "200", "BYE", "PRACK", "UPDATE", "NOTIFY"][dice.below(7) as usize],
+                1,
+            ),
+            1 => world.delay(
+                ["INVITE", "ACK", "200", "BYE", "CANCEL", "183"][dice.below(6) as usize],
+                dice.below(2_000),
+            ),
             _ => {}
         }
         world.run(dice.below(400));
@@ -114,8 +157,8 @@ fn walk(seed: u64) {
     // The network heals, everybody hangs up; what waits for an ACK or a final response has its timers.
     world.heal();
     for _ in 0..12 {
-        for party in 0..3 {
-            for call in living[party].keys().copied().collect::<Vec<_>>() {
+        for (party, living) in living.iter().enumerate() {
+            for call in living.keys().copied().collect::<Vec<_>>() {
                 ignore(world.act(party, |node, now| node.hangup(now, call, Hangup::default(), None)));
             }
         }

@@ -10,7 +10,8 @@ use callwright_sip_message::Message;
 
 use crate::script::{Script, header};
 
-const CHALLENGE: &str = "WWW-Authenticate: Digest realm=\"example\", nonce=\"n1\", qop=\"auth\", algorithm=MD5";
+const CHALLENGE: &str =
+    "WWW-Authenticate: Digest realm=\"example\", nonce=\"n1\", qop=\"auth\", algorithm=MD5";
 
 fn register(script: &mut Script, registration: Registration) -> (RegistrationId, Message) {
     let id = script.act(|node, now| node.register(now, registration, None).expect("registers"));
@@ -33,7 +34,8 @@ fn state(script: &mut Script) -> RegistrationState {
 /// A 200 that lists our contact for this long, and another's.
 fn accept(script: &mut Script, register: &Message, seconds: u32) {
     let contact = header(register, "Contact");
-    let more = format!("Contact: {contact};expires={seconds}\r\nContact: <sip:alice@10.9.9.9>;expires=1800\r\n");
+    let more =
+        format!("Contact: {contact};expires={seconds}\r\nContact: <sip:alice@10.9.9.9>;expires=1800\r\n");
     script.respond(register, 200, "registrar", &more, None);
 }
 
@@ -48,15 +50,30 @@ fn a_registration_is_challenged_and_then_in_force() {
     assert!(!first.has_header("Authorization"));
     script.respond(&first, 401, "registrar", CHALLENGE, None);
     let second = script.expect("REGISTER ");
-    assert_eq!(second.call_id().expect("Call-ID"), first.call_id().expect("Call-ID"));
-    assert_eq!(second.cseq().expect("CSeq").number, first.cseq().expect("CSeq").number + 1);
+    assert_eq!(
+        second.call_id().expect("Call-ID"),
+        first.call_id().expect("Call-ID")
+    );
+    assert_eq!(
+        second.cseq().expect("CSeq").number,
+        first.cseq().expect("CSeq").number + 1
+    );
     assert!(header(&second, "Authorization").contains("nonce=\"n1\""));
     accept(&mut script, &second, 3600);
-    let RegistrationState::Registered { status: 200, expires, bindings, .. } = state(&mut script) else {
+    let RegistrationState::Registered {
+        status: 200,
+        expires,
+        bindings,
+        ..
+    } = state(&mut script)
+    else {
         panic!("not registered")
     };
     assert_eq!(expires, Duration::from_secs(3600));
-    assert_eq!(bindings.iter().map(|binding| binding.own).collect::<Vec<_>>(), [true, false]);
+    assert_eq!(
+        bindings.iter().map(|binding| binding.own).collect::<Vec<_>>(),
+        [true, false]
+    );
 
     // RFC 3665 §2.4: gone again.
     script.act(|node, now| node.unregister(now, id, None).expect("unregisters"));
@@ -64,7 +81,13 @@ fn a_registration_is_challenged_and_then_in_force() {
     assert_eq!(header(&last, "Expires"), "0");
     assert!(header(&last, "Authorization").contains("nc=00000002"));
     script.respond(&last, 200, "registrar", "", None);
-    assert!(matches!(state(&mut script), RegistrationState::Unregistered { status: Some(200), .. }));
+    assert!(matches!(
+        state(&mut script),
+        RegistrationState::Unregistered {
+            status: Some(200),
+            ..
+        }
+    ));
     script.assert_clean();
 }
 
@@ -78,7 +101,13 @@ fn a_wrong_password_is_refused_once() {
     script.respond(&second, 401, "registrar", &CHALLENGE.replace("n1", "n2"), None);
     script.peer.expect_silence(60_000);
     script.told(|event| matches!(event, Event::ChallengeUnmet { .. }).then_some(()));
-    let RegistrationState::Failed { status: Some(401), registered: false, retry: None, .. } = state(&mut script) else {
+    let RegistrationState::Failed {
+        status: Some(401),
+        registered: false,
+        retry: None,
+        ..
+    } = state(&mut script)
+    else {
         panic!("not refused")
     };
     script.act(|node, now| node.unregister(now, id, None).expect("unregisters"));
@@ -97,7 +126,10 @@ fn a_binding_is_refreshed_in_time() {
         script.peer.expect_silence(refresh - 1);
         script.peer.wait(1);
         let again = script.expect("REGISTER ");
-        assert_eq!(again.cseq().expect("CSeq").number, first.cseq().expect("CSeq").number + 1);
+        assert_eq!(
+            again.cseq().expect("CSeq").number,
+            first.cseq().expect("CSeq").number + 1
+        );
     }
 }
 
@@ -105,7 +137,10 @@ fn a_binding_is_refreshed_in_time() {
 fn a_423_is_met_with_what_the_registrar_wants() {
     // RFC 3261 §10.2.8.
     let mut script = Script::new();
-    let wanted = Registration { expires: Duration::from_secs(60), ..Registration::new(script.identity) };
+    let wanted = Registration {
+        expires: Duration::from_secs(60),
+        ..Registration::new(script.identity)
+    };
     let (_, first) = register(&mut script, wanted);
     script.respond(&first, 423, "registrar", "Min-Expires: 300", None);
     let second = script.expect("REGISTER ");
@@ -123,7 +158,13 @@ fn a_423_that_asks_for_ever_more_ends() {
         last = script.expect("REGISTER ");
     }
     script.respond(&last, 423, "registrar", "Min-Expires: 7000", None);
-    assert!(matches!(state(&mut script), RegistrationState::Failed { status: Some(423), .. }));
+    assert!(matches!(
+        state(&mut script),
+        RegistrationState::Failed {
+            status: Some(423),
+            ..
+        }
+    ));
     script.peer.expect_nothing();
 }
 
@@ -134,12 +175,19 @@ fn a_service_route_leads_the_next_call() {
     let (_, first) = register_plainly(&mut script);
     assert_eq!(header(&first, "Supported"), "path");
     let contact = header(&first, "Contact");
-    let more = format!("Contact: {contact};expires=600\r\nService-Route: <sip:10.0.0.2;lr>, <sip:home.example;lr>\r\n");
+    let more = format!(
+        "Contact: {contact};expires=600\r\nService-Route: <sip:10.0.0.2;lr>, <sip:home.example;lr>\r\n"
+    );
     script.respond(&first, 200, "registrar", &more, None);
-    let RegistrationState::Registered { service_route, .. } = state(&mut script) else { panic!("not registered") };
+    let RegistrationState::Registered { service_route, .. } = state(&mut script) else {
+        panic!("not registered")
+    };
     assert_eq!(service_route.len(), 2);
     let (_, invite) = script.call();
-    let routes: Vec<_> = invite.routes().map(|route| route.expect("Route").uri.to_string()).collect();
+    let routes: Vec<_> = invite
+        .routes()
+        .map(|route| route.expect("Route").uri.to_string())
+        .collect();
     assert_eq!(routes, ["sip:10.0.0.2;lr", "sip:home.example;lr"]);
 }
 
@@ -149,7 +197,11 @@ fn an_outbound_proxy_is_the_first_hop() {
     let mut identity = script.peer.node.identity(script.identity).expect("alice").clone();
     identity.aor = crate::parties::uri("sip:alice@home.example");
     identity.routes = vec![crate::parties::uri("sip:10.0.0.2;lr")];
-    script.peer.node.change_identity(script.identity, identity).expect("changes");
+    script
+        .peer
+        .node
+        .change_identity(script.identity, identity)
+        .expect("changes");
     let (_, first) = register_plainly(&mut script);
     assert_eq!(first.request_uri().expect("URI").to_string(), "sip:home.example");
     assert_eq!(header(&first, "Route"), "<sip:10.0.0.2;lr>");
@@ -158,30 +210,57 @@ fn an_outbound_proxy_is_the_first_hop() {
 #[test]
 fn a_registrar_that_is_down_ends_in_timer_f_and_is_tried_again() {
     let mut script = Script::new();
-    let wanted = Registration { retry: RegistrationRetry::Backoff, ..Registration::new(script.identity) };
+    let wanted = Registration {
+        retry: RegistrationRetry::Backoff,
+        ..Registration::new(script.identity)
+    };
     let (_, _) = register(&mut script, wanted);
     script.peer.wait(32_000);
     script.peer.sent.clear();
-    let RegistrationState::Failed { status: None, reason, retry: Some(retry), .. } = state(&mut script) else {
+    let RegistrationState::Failed {
+        status: None,
+        reason,
+        retry: Some(retry),
+        ..
+    } = state(&mut script)
+    else {
         panic!("not failed")
     };
-    assert_eq!((reason.as_str(), retry), ("no response (Timer F)", Duration::from_secs(30)));
+    assert_eq!(
+        (reason.as_str(), retry),
+        ("no response (Timer F)", Duration::from_secs(30))
+    );
     script.peer.expect_silence(29_999);
     script.peer.wait(1);
     script.expect("REGISTER ");
     script.peer.wait(32_000);
     script.peer.sent.clear();
-    let RegistrationState::Failed { retry: Some(retry), .. } = state(&mut script) else { panic!("not failed") };
+    let RegistrationState::Failed {
+        retry: Some(retry), ..
+    } = state(&mut script)
+    else {
+        panic!("not failed")
+    };
     assert_eq!(retry, Duration::from_secs(60));
 }
 
 #[test]
 fn retry_after_goes_before_the_own_rule() {
     let mut script = Script::new();
-    let wanted = Registration { retry: RegistrationRetry::Backoff, ..Registration::new(script.identity) };
+    let wanted = Registration {
+        retry: RegistrationRetry::Backoff,
+        ..Registration::new(script.identity)
+    };
     let (_, first) = register(&mut script, wanted);
     script.respond(&first, 503, "registrar", "Retry-After: 7", None);
-    let RegistrationState::Failed { status: Some(503), retry, .. } = state(&mut script) else { panic!("not failed") };
+    let RegistrationState::Failed {
+        status: Some(503),
+        retry,
+        ..
+    } = state(&mut script)
+    else {
+        panic!("not failed")
+    };
     assert_eq!(retry, Some(Duration::from_secs(7)));
 }
 
@@ -194,7 +273,9 @@ fn a_binding_that_cannot_be_refreshed_expires() {
     script.peer.wait(30_000);
     let refresh = script.expect("REGISTER ");
     script.respond(&refresh, 500, "registrar", "", None);
-    let RegistrationState::Failed { registered: true, .. } = state(&mut script) else { panic!("not failed") };
+    let RegistrationState::Failed { registered: true, .. } = state(&mut script) else {
+        panic!("not failed")
+    };
     script.peer.wait(29_999);
     assert!(!script.is_told(|event| matches!(event, Event::Registration { .. })));
     script.peer.wait(1);

@@ -9,7 +9,10 @@ use crate::parties::ANSWER;
 use crate::script::{Script, header};
 
 fn routes(message: &Message) -> Vec<String> {
-    message.routes().map(|route| route.expect("Route").uri.to_string()).collect()
+    message
+        .routes()
+        .map(|route| route.expect("Route").uri.to_string())
+        .collect()
 }
 
 #[test]
@@ -17,12 +20,19 @@ fn the_route_set_of_the_caller_is_the_record_route_reversed() {
     // §12.1.2.
     let mut script = Script::new();
     let (call, invite) = script.call();
-    script.answer(&invite, "bob", "Record-Route: <sip:10.0.0.2;lr>, <sip:10.0.0.3;lr>\r\n");
+    script.answer(
+        &invite,
+        "bob",
+        "Record-Route: <sip:10.0.0.2;lr>, <sip:10.0.0.3;lr>\r\n",
+    );
     // The next hop is the last of them.
     let ack = script.expect("ACK sip:bob@10.0.0.2 ");
     assert_eq!(routes(&ack), ["sip:10.0.0.3;lr", "sip:10.0.0.2;lr"]);
     script.act(|node, now| node.hangup(now, call, Hangup::default(), None).expect("hangs up"));
-    assert_eq!(routes(&script.expect("BYE sip:bob@10.0.0.2 ")), ["sip:10.0.0.3;lr", "sip:10.0.0.2;lr"]);
+    assert_eq!(
+        routes(&script.expect("BYE sip:bob@10.0.0.2 ")),
+        ["sip:10.0.0.3;lr", "sip:10.0.0.2;lr"]
+    );
 }
 
 #[test]
@@ -36,10 +46,16 @@ fn the_route_set_of_the_callee_is_the_record_route_in_order() {
     };
     script.act(|node, now| node.answer(now, call, answer, None).expect("answers"));
     let ok = script.expect("SIP/2.0 200");
-    assert_eq!(header(&ok, "Record-Route"), "<sip:10.0.0.2;lr>, <sip:10.0.0.3;lr>");
+    assert_eq!(
+        header(&ok, "Record-Route"),
+        "<sip:10.0.0.2;lr>, <sip:10.0.0.3;lr>"
+    );
     script.in_dialog(&ok, "ACK", 1, "", None);
     script.act(|node, now| node.hangup(now, call, Hangup::default(), None).expect("hangs up"));
-    assert_eq!(routes(&script.expect("BYE sip:bob@10.0.0.2 ")), ["sip:10.0.0.2;lr", "sip:10.0.0.3;lr"]);
+    assert_eq!(
+        routes(&script.expect("BYE sip:bob@10.0.0.2 ")),
+        ["sip:10.0.0.2;lr", "sip:10.0.0.3;lr"]
+    );
 }
 
 #[test]
@@ -87,7 +103,8 @@ fn the_remote_target_follows_a_reinvite_of_the_peer() {
     let more = "Contact: <sip:bob@10.0.0.2:7777>";
     script.in_dialog(&invite, "INVITE", 1, more, Some(("application/sdp", ANSWER)));
     script.act(|node, now| {
-        node.answer_offer(now, call, crate::parties::sdp(ANSWER), None).expect("answers");
+        node.answer_offer(now, call, crate::parties::sdp(ANSWER), None)
+            .expect("answers");
     });
     script.expect("SIP/2.0 200");
     script.in_dialog(&invite, "ACK", 1, "", None);
@@ -140,7 +157,13 @@ fn forks_are_bounded() {
     let mut script = Script::new();
     let (call, invite) = script.call();
     for fork in 0..100 {
-        script.respond(&invite, 180, &format!("fork{fork}"), "Contact: <sip:bob@10.0.0.2>", None);
+        script.respond(
+            &invite,
+            180,
+            &format!("fork{fork}"),
+            "Contact: <sip:bob@10.0.0.2>",
+            None,
+        );
     }
     assert_eq!(script.peer.node.residue().dialogs, 16);
     script.answer(&invite, "fork99", "");
@@ -152,11 +175,16 @@ fn forks_are_bounded() {
 #[test]
 fn a_request_that_meets_481_or_408_or_nothing_ends_the_dialog() {
     // §12.2.1.2, RFC 5057 §5.1.
-    for (status, end) in [(Some(481), "dialog gone 481"), (Some(408), "dialog gone 408"), (None, "timeout Timer F")] {
+    for (status, end) in [
+        (Some(481), "dialog gone 481"),
+        (Some(408), "dialog gone 408"),
+        (None, "timeout Timer F"),
+    ] {
         let mut script = Script::new();
         let (call, _) = script.established();
         script.act(|node, now| {
-            node.request(now, call, DialogRequest::new(Method::Info), None).expect("asks");
+            node.request(now, call, DialogRequest::new(Method::Info), None)
+                .expect("asks");
         });
         let info = script.expect("INFO ");
         match status {
@@ -189,7 +217,8 @@ fn any_other_refusal_leaves_the_dialog() {
         let mut script = Script::new();
         let (call, _) = script.established();
         script.act(|node, now| {
-            node.request(now, call, DialogRequest::new(Method::Info), None).expect("asks");
+            node.request(now, call, DialogRequest::new(Method::Info), None)
+                .expect("asks");
         });
         let info = script.expect("INFO ");
         script.respond(&info, status, "", "", None);

@@ -10,7 +10,10 @@ use crate::parties::{ANSWER, OFFER, sdp};
 use crate::script::{Script, header};
 
 fn answer() -> Answer {
-    Answer { description: Some(Bytes::from_static(ANSWER.as_bytes())), ..Answer::default() }
+    Answer {
+        description: Some(Bytes::from_static(ANSWER.as_bytes())),
+        ..Answer::default()
+    }
 }
 
 #[test]
@@ -65,16 +68,30 @@ fn a_2xx_that_comes_again_gets_the_same_ack() {
     let first = script.expect("ACK ");
     script.peer.send(ok.raw().clone());
     let second = script.expect("ACK ");
-    assert_eq!(first.cseq().expect("CSeq").number, invite.cseq().expect("CSeq").number);
+    assert_eq!(
+        first.cseq().expect("CSeq").number,
+        invite.cseq().expect("CSeq").number
+    );
     let without_via = |message: &callwright_sip_message::Message| message.to_builder().remove("Via").finish();
     assert_eq!(without_via(&first), without_via(&second));
-    assert_eq!(script.peer.events.iter().filter(|event| matches!(event, Event::Answered { .. })).count(), 1);
+    assert_eq!(
+        script
+            .peer
+            .events
+            .iter()
+            .filter(|event| matches!(event, Event::Answered { .. }))
+            .count(),
+        1
+    );
 }
 
 #[test]
 fn a_delayed_offer_is_answered_in_the_ack() {
     let mut script = Script::new();
-    let invite = Invite { offer: None, ..script.invitation() };
+    let invite = Invite {
+        offer: None,
+        ..script.invitation()
+    };
     let (call, invite) = script.place(invite);
     assert!(invite.body().is_empty());
     let ok = script.answer(&invite, "bob", "");
@@ -107,7 +124,11 @@ fn our_offer_in_a_2xx_needs_an_answer_in_the_ack() {
     let ok = script.expect("SIP/2.0 200");
     script.in_dialog(&ok, "ACK", 1, "", None);
     script.expect("BYE ");
-    assert!(script.ended(call).starts_with("protocol the ACK carries no answer"));
+    assert!(
+        script
+            .ended(call)
+            .starts_with("protocol the ACK carries no answer")
+    );
 }
 
 #[test]
@@ -115,8 +136,15 @@ fn hanging_up_before_a_provisional_response_waits_for_one() {
     // §9.1.
     let mut script = Script::new();
     let (call, invite) = script.call();
-    let reason = Reason { protocol: "SIP".to_owned(), cause: Some(200), text: Some("Elsewhere".to_owned()) };
-    let hangup = Hangup { reason: Some(reason), ..Hangup::default() };
+    let reason = Reason {
+        protocol: "SIP".to_owned(),
+        cause: Some(200),
+        text: Some("Elsewhere".to_owned()),
+    };
+    let hangup = Hangup {
+        reason: Some(reason),
+        ..Hangup::default()
+    };
     script.act(|node, now| node.hangup(now, call, hangup, None).expect("hangs up"));
     script.peer.expect_nothing();
     script.respond(&invite, 180, "bob", "Contact: <sip:bob@10.0.0.2>", None);
@@ -151,16 +179,20 @@ fn a_cancel_of_the_caller_tells_its_reason() {
     let (call, invite) = script.invited("");
     script.act(|node, now| node.progress(now, call, Progress::new(180), None).expect("rings"));
     script.expect("SIP/2.0 180");
-    let cancel = invite.to_string().replacen("INVITE", "CANCEL", 1).replace("1 INVITE", "1 CANCEL");
+    let cancel = invite
+        .to_string()
+        .replacen("INVITE", "CANCEL", 1)
+        .replace("1 INVITE", "1 CANCEL");
     let (head, _) = cancel.split_once("Content-Type").expect("a head");
     let reason = "Reason: Q.850;cause=16;text=\"Terminated\"\r\nContent-Length: 0\r\n\r\n";
     script.peer.send(format!("{head}{reason}"));
     script.expect("SIP/2.0 200");
     script.expect("SIP/2.0 487");
     let reason = script.told(|event| match event {
-        Event::Ended { cause: callwright_sip::event::EndCause::Cancelled { remote: true, reason }, .. } => {
-            reason.clone()
-        }
+        Event::Ended {
+            cause: callwright_sip::event::EndCause::Cancelled { remote: true, reason },
+            ..
+        } => reason.clone(),
         _ => None,
     });
     assert_eq!((reason.protocol.as_str(), reason.cause), ("Q.850", Some(16)));
@@ -170,7 +202,10 @@ fn a_cancel_of_the_caller_tells_its_reason() {
 fn a_call_that_nobody_takes_expires_when_the_caller_says() {
     let mut script = Script::new();
     let expires = std::time::Duration::from_secs(20);
-    let invite = Invite { expires: Some(expires), ..script.invitation() };
+    let invite = Invite {
+        expires: Some(expires),
+        ..script.invitation()
+    };
     let (_, invite) = script.place(invite);
     assert_eq!(header(&invite, "Expires"), "20");
     script.respond(&invite, 180, "bob", "Contact: <sip:bob@10.0.0.2>", None);
@@ -210,11 +245,17 @@ fn operations_in_the_wrong_state_say_so() {
         Err(Misuse::State { state, .. }) => state,
         other => panic!("{other:?}"),
     };
-    assert_eq!(state(script.act(|node, now| node.answer(now, call, answer(), None))), "is being placed");
+    assert_eq!(
+        state(script.act(|node, now| node.answer(now, call, answer(), None))),
+        "is being placed"
+    );
     let offer = script.act(|node, now| node.offer(now, call, Some(sdp(OFFER)), vec![], None));
     assert_eq!(state(offer), "is being placed");
     script.answer(&invite, "bob", "");
-    assert_eq!(state(script.act(|node, now| node.answer(now, call, answer(), None))), "is established");
+    assert_eq!(
+        state(script.act(|node, now| node.answer(now, call, answer(), None))),
+        "is established"
+    );
     let no_offer = script.act(|node, now| node.answer_offer(now, call, sdp(OFFER), None));
     assert_eq!(no_offer, Err(Misuse::NoOffer));
     script.act(|node, now| node.hangup(now, call, Hangup::default(), None).expect("hangs up"));
@@ -255,11 +296,20 @@ fn a_second_answer_after_the_call_has_ended_is_hung_up() {
 #[test]
 fn requests_that_wait_when_the_call_ends_meet_481() {
     let info = callwright_sip_message::Method::Info;
-    let config = callwright_sip::EndpointConfig { answer_above: vec![info], ..Default::default() };
+    let config = callwright_sip::EndpointConfig {
+        answer_above: vec![info],
+        ..Default::default()
+    };
     let mut script = Script::with(config);
     let (call, invite) = script.established();
     script.in_dialog(&invite, "INFO", 1, "", None);
-    script.in_dialog(&invite, "REFER", 2, "Refer-To: <sip:carol@10.0.0.3>\r\nContact: <sip:bob@10.0.0.2>", None);
+    script.in_dialog(
+        &invite,
+        "REFER",
+        2,
+        "Refer-To: <sip:carol@10.0.0.3>\r\nContact: <sip:bob@10.0.0.2>",
+        None,
+    );
     script.act(|node, now| node.hangup(now, call, Hangup::default(), None).expect("hangs up"));
     let bye = script.expect("BYE ");
     script.respond(&bye, 200, "", "", None);

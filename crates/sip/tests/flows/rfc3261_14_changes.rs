@@ -11,17 +11,26 @@ use crate::script::{Script, header};
 fn a_refused_reinvite_leaves_the_session_as_it_was() {
     let mut script = Script::new();
     let (call, _) = script.established();
-    script.act(|node, now| node.offer(now, call, Some(sdp(OFFER)), vec![], None).expect("offers"));
+    script.act(|node, now| {
+        node.offer(now, call, Some(sdp(OFFER)), vec![], None)
+            .expect("offers")
+    });
     let reinvite = script.expect("INVITE ");
     script.respond(&reinvite, 488, "", "", None);
     script.expect("ACK ");
     let status = script.told(|event| match event {
-        Event::OfferRejected { failure: Failure::Response(message), .. } => message.status(),
+        Event::OfferRejected {
+            failure: Failure::Response(message),
+            ..
+        } => message.status(),
         _ => None,
     });
     assert_eq!(status, 488);
     // The next one is legal.
-    script.act(|node, now| node.offer(now, call, Some(sdp(OFFER)), vec![], None).expect("offers"));
+    script.act(|node, now| {
+        node.offer(now, call, Some(sdp(OFFER)), vec![], None)
+            .expect("offers")
+    });
     script.expect("INVITE ");
 }
 
@@ -30,14 +39,20 @@ fn a_reinvite_that_meets_481_or_nothing_ends_the_call() {
     // §14.1.
     let mut script = Script::new();
     let (call, _) = script.established();
-    script.act(|node, now| node.offer(now, call, Some(sdp(OFFER)), vec![], None).expect("offers"));
+    script.act(|node, now| {
+        node.offer(now, call, Some(sdp(OFFER)), vec![], None)
+            .expect("offers")
+    });
     let reinvite = script.expect("INVITE ");
     script.respond(&reinvite, 481, "", "", None);
     assert_eq!(script.ended(call), "dialog gone 481");
 
     let mut script = Script::new();
     let (call, _) = script.established();
-    script.act(|node, now| node.offer(now, call, Some(sdp(OFFER)), vec![], None).expect("offers"));
+    script.act(|node, now| {
+        node.offer(now, call, Some(sdp(OFFER)), vec![], None)
+            .expect("offers")
+    });
     script.peer.wait(32_000);
     assert_eq!(script.ended(call), "timeout Timer B");
     let last = script.peer.sent.back().expect("a BYE").bytes.clone();
@@ -104,10 +119,22 @@ fn we_ask_for_an_offer() {
 fn an_offer_of_the_peer_is_refused() {
     let mut script = Script::new();
     let (call, invite) = script.established();
-    script.in_dialog(&invite, "INVITE", 1, "Contact: <sip:bob@10.0.0.2>", Some(("application/sdp", OFFER)));
-    script.act(|node, now| node.reject_offer(now, call, Reject::new(488), None).expect("refuses"));
+    script.in_dialog(
+        &invite,
+        "INVITE",
+        1,
+        "Contact: <sip:bob@10.0.0.2>",
+        Some(("application/sdp", OFFER)),
+    );
+    script.act(|node, now| {
+        node.reject_offer(now, call, Reject::new(488), None)
+            .expect("refuses")
+    });
     script.expect("SIP/2.0 488");
-    script.act(|node, now| node.offer(now, call, Some(sdp(OFFER)), vec![], None).expect("offers"));
+    script.act(|node, now| {
+        node.offer(now, call, Some(sdp(OFFER)), vec![], None)
+            .expect("offers")
+    });
     script.expect("INVITE ");
 }
 
@@ -116,7 +143,13 @@ fn an_update_carries_an_offer_both_ways() {
     // RFC 3311 §5.
     let mut script = Script::new();
     let (call, invite) = script.established();
-    script.in_dialog(&invite, "UPDATE", 1, "Contact: <sip:bob@10.0.0.2>", Some(("application/sdp", OFFER)));
+    script.in_dialog(
+        &invite,
+        "UPDATE",
+        1,
+        "Contact: <sip:bob@10.0.0.2>",
+        Some(("application/sdp", OFFER)),
+    );
     let carrier = script.told(|event| match event {
         Event::Offer { carrier, .. } => Some(*carrier),
         _ => None,
@@ -126,10 +159,22 @@ fn an_update_carries_an_offer_both_ways() {
     assert_eq!(script.expect("SIP/2.0 200").body(), sdp(ANSWER));
     script.peer.expect_silence(5_000);
 
-    script.act(|node, now| node.update(now, call, Some(sdp(OFFER)), vec![], None).expect("offers"));
+    script.act(|node, now| {
+        node.update(now, call, Some(sdp(OFFER)), vec![], None)
+            .expect("offers")
+    });
     let update = script.expect("UPDATE ");
     script.respond(&update, 200, "", "Contact: <sip:bob@10.0.0.2:7000>", Some(ANSWER));
-    script.told(|event| matches!(event, Event::OfferAnswered { description: Some(_), .. }).then_some(()));
+    script.told(|event| {
+        matches!(
+            event,
+            Event::OfferAnswered {
+                description: Some(_),
+                ..
+            }
+        )
+        .then_some(())
+    });
     script.act(|node, now| node.hangup(now, call, Hangup::default(), None).expect("hangs up"));
     script.expect("BYE sip:bob@10.0.0.2:7000 ");
 }
@@ -139,7 +184,13 @@ fn a_bye_of_the_peer_ends_its_own_pending_reinvite_with_487() {
     // §15.1.2.
     let mut script = Script::new();
     let (call, invite) = script.established();
-    script.in_dialog(&invite, "INVITE", 1, "Contact: <sip:bob@10.0.0.2>", Some(("application/sdp", OFFER)));
+    script.in_dialog(
+        &invite,
+        "INVITE",
+        1,
+        "Contact: <sip:bob@10.0.0.2>",
+        Some(("application/sdp", OFFER)),
+    );
     script.in_dialog(&invite, "BYE", 2, "", None);
     script.expect("SIP/2.0 200");
     script.expect("SIP/2.0 487");

@@ -7,11 +7,16 @@ use callwright_sip_message::{Message, Method};
 use crate::parties::{OFFER, sdp, uri};
 use crate::script::{Script, header};
 
-const CHALLENGE: &str = "Proxy-Authenticate: Digest realm=\"proxy\", nonce=\"abc\", qop=\"auth\", algorithm=SHA-256";
+const CHALLENGE: &str =
+    "Proxy-Authenticate: Digest realm=\"proxy\", nonce=\"abc\", qop=\"auth\", algorithm=SHA-256";
 
 /// Challenges a request; the one that follows must be it again, with credentials and the next number.
 fn challenge(script: &mut Script, request: &Message, nonce: &str) -> Message {
-    let stale = if request.has_header("Proxy-Authorization") { ", stale=true" } else { "" };
+    let stale = if request.has_header("Proxy-Authorization") {
+        ", stale=true"
+    } else {
+        ""
+    };
     let challenge = CHALLENGE.replace("abc", nonce) + stale;
     script.respond(request, 407, "proxy", &challenge, None);
     let method = request.method().expect("a request").to_string();
@@ -19,9 +24,15 @@ fn challenge(script: &mut Script, request: &Message, nonce: &str) -> Message {
         script.expect("ACK ");
     }
     let again = script.expect(&format!("{method} "));
-    assert_eq!(again.call_id().expect("Call-ID"), request.call_id().expect("Call-ID"));
+    assert_eq!(
+        again.call_id().expect("Call-ID"),
+        request.call_id().expect("Call-ID")
+    );
     assert_eq!(again.from_tag(), request.from_tag());
-    assert_eq!(again.cseq().expect("CSeq").number, request.cseq().expect("CSeq").number + 1);
+    assert_eq!(
+        again.cseq().expect("CSeq").number,
+        request.cseq().expect("CSeq").number + 1
+    );
     assert_eq!(again.body(), request.body());
     assert!(header(&again, "Proxy-Authorization").contains(&format!("nonce=\"{nonce}\"")));
     again
@@ -35,9 +46,15 @@ fn a_call_its_changes_and_its_end_are_challenged() {
     script.answer(&invite, "bob", "");
     // §22.1: the ACK carries what the INVITE had.
     let ack = script.expect("ACK ");
-    assert_eq!(header(&ack, "Proxy-Authorization"), header(&invite, "Proxy-Authorization"));
+    assert_eq!(
+        header(&ack, "Proxy-Authorization"),
+        header(&invite, "Proxy-Authorization")
+    );
 
-    script.act(|node, now| node.offer(now, call, Some(sdp(OFFER)), vec![], None).expect("offers"));
+    script.act(|node, now| {
+        node.offer(now, call, Some(sdp(OFFER)), vec![], None)
+            .expect("offers")
+    });
     let reinvite = script.expect("INVITE ");
     // The nonce that is known goes out at once.
     assert!(header(&reinvite, "Proxy-Authorization").contains("nc=00000002"));
@@ -50,12 +67,18 @@ fn a_call_its_changes_and_its_end_are_challenged() {
     let update = challenge(&mut script, &update, "n3");
     script.respond(&update, 200, "", "Contact: <sip:bob@10.0.0.2>", None);
 
-    script.act(|node, now| node.request(now, call, DialogRequest::new(Method::Info), None).expect("asks"));
+    script.act(|node, now| {
+        node.request(now, call, DialogRequest::new(Method::Info), None)
+            .expect("asks")
+    });
     let info = script.expect("INFO ");
     let info = challenge(&mut script, &info, "n4");
     script.respond(&info, 200, "", "", None);
 
-    script.act(|node, now| node.refer(now, call, Refer::to(uri("sip:carol@10.0.0.3")), None).expect("refers"));
+    script.act(|node, now| {
+        node.refer(now, call, Refer::to(uri("sip:carol@10.0.0.3")), None)
+            .expect("refers")
+    });
     let refer = script.expect("REFER ");
     let refer = challenge(&mut script, &refer, "n5");
     script.respond(&refer, 603, "", "", None);

@@ -32,7 +32,12 @@ fn a_registered_method_that_is_not_allowed_meets_405_and_an_unknown_one_501() {
 #[test]
 fn an_extension_that_is_not_understood_meets_420() {
     let mut script = Script::new();
-    script.request("INVITE", 1, &format!("{CONTACT}Require: 100rel, magic, timer"), None);
+    script.request(
+        "INVITE",
+        1,
+        &format!("{CONTACT}Require: 100rel, magic, timer"),
+        None,
+    );
     assert_eq!(header(&script.expect("SIP/2.0 420"), "Unsupported"), "magic");
 }
 
@@ -41,7 +46,12 @@ fn a_body_that_is_not_understood_meets_415_unless_it_is_optional() {
     let mut script = Script::new();
     script.request("MESSAGE", 1, "", Some(("application/x-secret", "?")));
     assert!(header(&script.expect("SIP/2.0 415"), "Accept").contains("text/plain"));
-    script.request("MESSAGE", 2, "Content-Disposition: render; handling=optional", Some(("application/x-secret", "?")));
+    script.request(
+        "MESSAGE",
+        2,
+        "Content-Disposition: render; handling=optional",
+        Some(("application/x-secret", "?")),
+    );
     script.expect("SIP/2.0 200");
 }
 
@@ -65,7 +75,12 @@ fn a_message_is_answered_and_told() {
     script.request("MESSAGE", 1, "", Some(("text/plain", "hello")));
     script.expect("SIP/2.0 200");
     let told = script.told(|event| match event {
-        Event::Request { request: None, call: None, message, .. } => Some(message.body()),
+        Event::Request {
+            request: None,
+            call: None,
+            message,
+            ..
+        } => Some(message.body()),
         _ => None,
     });
     assert_eq!(&told[..], b"hello");
@@ -75,7 +90,10 @@ fn a_message_is_answered_and_told() {
 #[test]
 fn a_method_is_answered_above_when_that_is_wanted() {
     let publish = Method::Publish;
-    let config = EndpointConfig { answer_above: vec![publish], ..EndpointConfig::default() };
+    let config = EndpointConfig {
+        answer_above: vec![publish],
+        ..EndpointConfig::default()
+    };
     let mut script = Script::with(config);
     script.request("PUBLISH", 1, "", None);
     script.peer.expect_nothing();
@@ -83,7 +101,10 @@ fn a_method_is_answered_above_when_that_is_wanted() {
         Event::Request { request, .. } => *request,
         _ => None,
     });
-    script.act(|node, now| node.respond(now, request, Response::new(412), None).expect("answers"));
+    script.act(|node, now| {
+        node.respond(now, request, Response::new(412), None)
+            .expect("answers")
+    });
     script.expect("SIP/2.0 412");
     let again = script.act(|node, now| node.respond(now, request, Response::new(200), None));
     assert!(again.is_err());
@@ -91,7 +112,10 @@ fn a_method_is_answered_above_when_that_is_wanted() {
 
 #[test]
 fn calls_beyond_the_limit_meet_503() {
-    let mut script = Script::with(EndpointConfig { max_calls: 1, ..EndpointConfig::default() });
+    let mut script = Script::with(EndpointConfig {
+        max_calls: 1,
+        ..EndpointConfig::default()
+    });
     script.invited("");
     script.request("INVITE", 2, CONTACT, None);
     assert!(script.expect("SIP/2.0 503").has_header("Retry-After"));

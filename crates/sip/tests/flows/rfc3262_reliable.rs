@@ -12,7 +12,10 @@ use crate::script::{Script, header};
 const RELIABLE: &str = "Contact: <sip:bob@10.0.0.2>\r\nRequire: 100rel\r\n";
 
 fn reliably(status: u16) -> Progress {
-    Progress { reliable: Some(true), ..Progress::new(status) }
+    Progress {
+        reliable: Some(true),
+        ..Progress::new(status)
+    }
 }
 
 #[test]
@@ -25,13 +28,20 @@ fn a_reliable_183_carries_the_answer_and_the_200_waits_for_its_prack() {
     assert!(incoming.reliable);
     let bob = incoming.call;
     world.act(BOB, |node, now| {
-        let progress = Progress { description: Some(sdp(ANSWER)), ..reliably(183) };
+        let progress = Progress {
+            description: Some(sdp(ANSWER)),
+            ..reliably(183)
+        };
         node.progress(now, bob, progress, None).expect("progresses");
         node.answer(now, bob, Answer::default(), None).expect("answers");
     });
     world.run(LATENCY);
     let description = world.expect(ALICE, |event| match event {
-        Event::Progress { reliable: true, description, .. } => description.clone(),
+        Event::Progress {
+            reliable: true,
+            description,
+            ..
+        } => description.clone(),
         _ => None,
     });
     assert_eq!(description, Description::Answer(sdp(ANSWER)));
@@ -80,13 +90,20 @@ fn a_prack_stops_the_repetition_and_the_next_response_has_the_next_number() {
     let (call, _) = script.invited("Supported: 100rel");
     script.act(|node, now| {
         node.progress(now, call, reliably(180), None).expect("rings");
-        node.progress(now, call, reliably(181), None).expect("is forwarded");
+        node.progress(now, call, reliably(181), None)
+            .expect("is forwarded");
     });
     let first = script.expect("SIP/2.0 180");
     // §3: the second one waits for the PRACK to the first.
     script.peer.expect_nothing();
     let rseq = first.typed::<RSeq>().expect("RSeq").expect("RSeq").0;
-    script.in_dialog(&first, "PRACK", 2, &format!("RAck: {} 1 INVITE", rseq.wrapping_add(7)), None);
+    script.in_dialog(
+        &first,
+        "PRACK",
+        2,
+        &format!("RAck: {} 1 INVITE", rseq.wrapping_add(7)),
+        None,
+    );
     script.expect("SIP/2.0 481");
     script.in_dialog(&first, "PRACK", 3, &format!("RAck: {rseq} 1 INVITE"), None);
     script.expect("SIP/2.0 200");
@@ -115,7 +132,10 @@ fn a_caller_without_100rel_never_gets_it_and_no_offer_by_it() {
         Event::IncomingCall(incoming) => Some(incoming.call),
         _ => None,
     });
-    let progress = Progress { description: Some(sdp(OFFER)), ..reliably(183) };
+    let progress = Progress {
+        description: Some(sdp(OFFER)),
+        ..reliably(183)
+    };
     let refused = script.act(|node, now| node.progress(now, call, progress, None));
     assert!(matches!(refused, Err(Misuse::DescriptionIllegal { .. })));
 }
@@ -141,7 +161,11 @@ fn responses_that_are_repeated_or_out_of_order_are_not_acknowledged() {
 fn an_offer_in_a_reliable_response_is_answered_in_the_prack() {
     // §5.
     let mut script = Script::new();
-    let invite = Invite { offer: None, reliability: Reliability::Required, ..script.invitation() };
+    let invite = Invite {
+        offer: None,
+        reliability: Reliability::Required,
+        ..script.invitation()
+    };
     let (call, invite) = script.place(invite);
     assert_eq!(header(&invite, "Require"), "100rel");
     script.respond(&invite, 183, "bob", &format!("{RELIABLE}RSeq: 1"), Some(OFFER));
@@ -164,7 +188,10 @@ fn an_offer_in_the_prack_is_answered_in_its_2xx() {
     // RFC 6337 §2.1, pattern 5.
     let mut script = Script::new();
     let (call, _) = script.invited("Supported: 100rel");
-    let progress = Progress { description: Some(sdp(ANSWER)), ..reliably(183) };
+    let progress = Progress {
+        description: Some(sdp(ANSWER)),
+        ..reliably(183)
+    };
     script.act(|node, now| node.progress(now, call, progress, None).expect("progresses"));
     let progress = script.expect("SIP/2.0 183");
     let rack = format!("RAck: {} 1 INVITE", header(&progress, "RSeq"));
@@ -186,8 +213,20 @@ fn an_early_update_is_legal_after_the_first_exchange() {
     script.respond(&invite, 183, "bob", &format!("{RELIABLE}RSeq: 1"), Some(ANSWER));
     let prack = script.expect("PRACK ");
     script.respond(&prack, 200, "", "", None);
-    script.act(|node, now| node.update(now, call, Some(sdp(OFFER)), vec![], None).expect("updates"));
+    script.act(|node, now| {
+        node.update(now, call, Some(sdp(OFFER)), vec![], None)
+            .expect("updates")
+    });
     let update = script.expect("UPDATE ");
     script.respond(&update, 200, "", "Contact: <sip:bob@10.0.0.2>", Some(ANSWER));
-    script.told(|event| matches!(event, Event::OfferAnswered { description: Some(_), .. }).then_some(()));
+    script.told(|event| {
+        matches!(
+            event,
+            Event::OfferAnswered {
+                description: Some(_),
+                ..
+            }
+        )
+        .then_some(())
+    });
 }

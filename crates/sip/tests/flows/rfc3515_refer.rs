@@ -43,7 +43,10 @@ fn a_refused_refer_makes_no_subscription() {
     let (_, invite) = script.established();
     script.in_dialog(&invite, "REFER", 1, "Refer-To: <sip:carol@10.0.0.3>", None);
     let refer = referred(&mut script);
-    script.act(|node, now| node.reject_refer(now, refer, Reject::new(603), None).expect("refuses"));
+    script.act(|node, now| {
+        node.reject_refer(now, refer, Reject::new(603), None)
+            .expect("refuses")
+    });
     script.expect("SIP/2.0 603");
     script.peer.expect_silence(200_000);
 }
@@ -53,7 +56,13 @@ fn an_accepted_refer_is_reported_at_once_and_ends_with_its_subscription() {
     // §2.4.4.
     let mut script = Script::new();
     let (_, invite) = script.established();
-    script.in_dialog(&invite, "REFER", 41, "Refer-To: <sip:carol@10.0.0.3>\r\nReferred-By: <sip:bob@10.0.0.2>", None);
+    script.in_dialog(
+        &invite,
+        "REFER",
+        41,
+        "Refer-To: <sip:carol@10.0.0.3>\r\nReferred-By: <sip:bob@10.0.0.2>",
+        None,
+    );
     let refer = referred(&mut script);
     script.act(|node, now| node.accept_refer(now, refer, None).expect("accepts"));
     script.expect("SIP/2.0 202");
@@ -81,10 +90,16 @@ fn a_refer_without_subscription_is_not_reported() {
     let refer = referred(&mut script);
     script.act(|node, now| node.accept_refer(now, refer, None).expect("accepts"));
     assert_eq!(header(&script.expect("SIP/2.0 200"), "Refer-Sub"), "false");
-    script.act(|node, now| node.notify_refer(now, refer, 200, "OK", None).expect("reports to nobody"));
+    script.act(|node, now| {
+        node.notify_refer(now, refer, 200, "OK", None)
+            .expect("reports to nobody")
+    });
     script.peer.expect_nothing();
 
-    let wanted = Refer { subscribe: false, ..Refer::to(uri("sip:carol@10.0.0.3")) };
+    let wanted = Refer {
+        subscribe: false,
+        ..Refer::to(uri("sip:carol@10.0.0.3"))
+    };
     script.act(|node, now| node.refer(now, call, wanted, None).expect("refers"));
     let sent = script.expect("REFER ");
     assert_eq!(header(&sent, "Refer-Sub"), "false");
@@ -105,15 +120,33 @@ fn a_notify_that_overtakes_the_202_counts() {
     let refer = script.expect("REFER ");
     let id = refer.cseq().expect("CSeq").number;
     let more = format!("Event: refer;id={id}\r\nSubscription-State: active;expires=60");
-    script.in_dialog(&invite, "NOTIFY", 1, &more, Some((FRAGMENT, "SIP/2.0 100 Trying\r\n")));
+    script.in_dialog(
+        &invite,
+        "NOTIFY",
+        1,
+        &more,
+        Some((FRAGMENT, "SIP/2.0 100 Trying\r\n")),
+    );
     script.expect("SIP/2.0 200");
     script.respond(&refer, 202, "", "Contact: <sip:bob@10.0.0.2>", None);
     let more = format!("Event: refer;id={id}\r\nSubscription-State: terminated;reason=noresource");
-    script.in_dialog(&invite, "NOTIFY", 2, &more, Some((FRAGMENT, "SIP/2.0 503 Service Unavailable\r\n")));
+    script.in_dialog(
+        &invite,
+        "NOTIFY",
+        2,
+        &more,
+        Some((FRAGMENT, "SIP/2.0 503 Service Unavailable\r\n")),
+    );
     script.expect("SIP/2.0 200");
     assert_eq!(outcome(&mut script), "503 Service Unavailable");
     // The subscription is over: one more NOTIFY finds nothing.
-    script.in_dialog(&invite, "NOTIFY", 3, &more, Some((FRAGMENT, "SIP/2.0 200 OK\r\n")));
+    script.in_dialog(
+        &invite,
+        "NOTIFY",
+        3,
+        &more,
+        Some((FRAGMENT, "SIP/2.0 200 OK\r\n")),
+    );
     script.expect("SIP/2.0 481");
 }
 
@@ -163,7 +196,10 @@ fn a_refer_outside_any_call_has_a_dialog_of_its_own() {
     script.respond(&notify, 200, "", "", None);
     script.act(|node, now| node.notify_refer(now, refer, 200, "OK", None).expect("reports"));
     let last = script.expect("NOTIFY ");
-    assert_eq!(header(&last, "Subscription-State"), "terminated;reason=noresource");
+    assert_eq!(
+        header(&last, "Subscription-State"),
+        "terminated;reason=noresource"
+    );
     script.respond(&last, 200, "", "", None);
     script.assert_clean();
 }

@@ -1,9 +1,9 @@
 //! RFC 3665 §3: the session flows, as far as they are a user agent's.
 
+use crate::parties::{ALICE, ANSWER, BOB, LATENCY, World, sdp};
 use callwright_sip::Event;
 use callwright_sip::command::{Progress, Reject};
 use callwright_sip::event::Description;
-use crate::parties::{ALICE, ANSWER, BOB, LATENCY, World, sdp};
 
 #[test]
 fn a_session_is_established_and_ended_by_the_callee() {
@@ -13,10 +13,18 @@ fn a_session_is_established_and_ended_by_the_callee() {
     world.run(LATENCY);
     let incoming = world.incoming(BOB);
     assert!(incoming.offer.is_some());
-    world.act(BOB, |bob, now| bob.progress(now, incoming.call, Progress::new(180), None).expect("rings"));
+    world.act(BOB, |bob, now| {
+        bob.progress(now, incoming.call, Progress::new(180), None)
+            .expect("rings")
+    });
     world.run(LATENCY);
     let status = world.expect(ALICE, |event| match event {
-        Event::Progress { call, status, description: None, .. } if *call == alice => Some(*status),
+        Event::Progress {
+            call,
+            status,
+            description: None,
+            ..
+        } if *call == alice => Some(*status),
         _ => None,
     });
     assert_eq!(status, 180);
@@ -27,14 +35,23 @@ fn a_session_is_established_and_ended_by_the_callee() {
         _ => None,
     });
     assert_eq!(answer, Description::Answer(sdp(ANSWER)));
-    world.expect(BOB, |event| matches!(event, Event::Confirmed { .. }).then_some(()));
+    world.expect(BOB, |event| {
+        matches!(event, Event::Confirmed { .. }).then_some(())
+    });
     world.hangup(BOB, incoming.call);
     world.run(2 * LATENCY);
     assert_eq!(world.ended(BOB, incoming.call), "local bye");
     assert_eq!(world.ended(ALICE, alice), "remote bye");
     assert_eq!(
         world.flow(),
-        ["alice INVITE bob", "bob 180 alice", "bob 200 alice", "alice ACK bob", "bob BYE alice", "alice 200 bob"]
+        [
+            "alice INVITE bob",
+            "bob 180 alice",
+            "bob 200 alice",
+            "alice ACK bob",
+            "bob BYE alice",
+            "alice 200 bob"
+        ]
     );
     world.assert_clean();
 }
@@ -46,11 +63,16 @@ fn a_busy_callee_refuses() {
     let alice = world.call(ALICE, BOB);
     world.run(LATENCY);
     let bob = world.incoming(BOB).call;
-    world.act(BOB, |node, now| node.reject(now, bob, Reject::new(486), None).expect("rejects"));
+    world.act(BOB, |node, now| {
+        node.reject(now, bob, Reject::new(486), None).expect("rejects")
+    });
     world.run(2 * LATENCY);
     assert_eq!(world.ended(ALICE, alice), "response 486");
     assert_eq!(world.ended(BOB, bob), "rejected 486");
-    assert_eq!(world.flow(), ["alice INVITE bob", "bob 486 alice", "alice ACK bob"]);
+    assert_eq!(
+        world.flow(),
+        ["alice INVITE bob", "bob 486 alice", "alice ACK bob"]
+    );
     world.assert_clean();
 }
 
@@ -61,7 +83,9 @@ fn a_caller_gives_up() {
     let alice = world.call(ALICE, BOB);
     world.run(LATENCY);
     let bob = world.incoming(BOB).call;
-    world.act(BOB, |node, now| node.progress(now, bob, Progress::new(180), None).expect("rings"));
+    world.act(BOB, |node, now| {
+        node.progress(now, bob, Progress::new(180), None).expect("rings")
+    });
     world.run(LATENCY);
     world.hangup(ALICE, alice);
     world.run(4 * LATENCY);
@@ -90,7 +114,10 @@ fn a_callee_that_never_answers_ends_in_timer_b() {
     let start = world.now;
     world.run(31_999);
     assert!(!world.was_told(ALICE, |event| matches!(event, Event::Ended { .. })));
-    assert_eq!(world.sent_at("alice INVITE bob", start), [0, 500, 1_500, 3_500, 7_500, 15_500, 31_500]);
+    assert_eq!(
+        world.sent_at("alice INVITE bob", start),
+        [0, 500, 1_500, 3_500, 7_500, 15_500, 31_500]
+    );
     world.run(1);
     assert_eq!(world.ended(ALICE, alice), "timeout Timer B");
     world.assert_clean();

@@ -18,14 +18,22 @@ fn replaces(ours: &Message, more: &str) -> String {
 fn an_established_dialog_is_replaced_and_ended_by_bye() {
     let mut script = Script::new();
     let (old, invite) = script.established();
-    script.request("INVITE", 1, &replaces(&invite, ""), Some(("application/sdp", ANSWER)));
+    script.request(
+        "INVITE",
+        1,
+        &replaces(&invite, ""),
+        Some(("application/sdp", ANSWER)),
+    );
     let (new, replaced) = script.told(|event| match event {
         Event::IncomingCall(incoming) => Some((incoming.call, incoming.replaces)),
         _ => None,
     });
     assert_eq!(replaced, Some(old));
     script.peer.expect_nothing();
-    let answer = Answer { description: Some(sdp(ANSWER)), ..Answer::default() };
+    let answer = Answer {
+        description: Some(sdp(ANSWER)),
+        ..Answer::default()
+    };
     script.act(|node, now| node.answer(now, new, answer, None).expect("answers"));
     script.expect("SIP/2.0 200");
     script.expect("BYE ");

@@ -14,7 +14,10 @@ fn timer(seconds: u64) -> Option<SessionTimer> {
 
 /// A call of alice's with a timer, answered so.
 fn called(script: &mut Script, more: &str) -> callwright_sip::endpoint::CallId {
-    let invite = Invite { session_timer: timer(1_800), ..script.invitation() };
+    let invite = Invite {
+        session_timer: timer(1_800),
+        ..script.invitation()
+    };
     let (call, invite) = script.place(invite);
     assert_eq!(header(&invite, "Session-Expires"), "1800");
     assert_eq!(header(&invite, "Min-SE"), "90");
@@ -28,13 +31,22 @@ fn called(script: &mut Script, more: &str) -> callwright_sip::endpoint::CallId {
 fn the_refresher_refreshes_at_half_the_interval_by_update_where_that_is_allowed() {
     // §7.2, §7.4.
     let mut script = Script::new();
-    called(&mut script, "Session-Expires: 600;refresher=uac\r\nRequire: timer\r\nAllow: INVITE, ACK, BYE, UPDATE\r\n");
+    called(
+        &mut script,
+        "Session-Expires: 600;refresher=uac\r\nRequire: timer\r\nAllow: INVITE, ACK, BYE, UPDATE\r\n",
+    );
     script.peer.expect_silence(299_999);
     script.peer.wait(1);
     let update = script.expect("UPDATE ");
     assert_eq!(header(&update, "Session-Expires"), "600;refresher=uac");
     assert!(update.body().is_empty());
-    script.respond(&update, 200, "", "Contact: <sip:bob@10.0.0.2>\r\nSession-Expires: 600;refresher=uac", None);
+    script.respond(
+        &update,
+        200,
+        "",
+        "Contact: <sip:bob@10.0.0.2>\r\nSession-Expires: 600;refresher=uac",
+        None,
+    );
     // And again, counted from the refresh.
     script.peer.expect_silence(299_999);
     script.peer.wait(1);
@@ -44,7 +56,10 @@ fn the_refresher_refreshes_at_half_the_interval_by_update_where_that_is_allowed(
 #[test]
 fn without_update_the_refresh_is_a_reinvite_with_the_same_offer() {
     let mut script = Script::new();
-    called(&mut script, "Session-Expires: 600;refresher=uac\r\nAllow: INVITE, ACK, BYE\r\n");
+    called(
+        &mut script,
+        "Session-Expires: 600;refresher=uac\r\nAllow: INVITE, ACK, BYE\r\n",
+    );
     script.peer.expect_silence(299_999);
     script.peer.wait(1);
     let reinvite = script.expect("INVITE ");
@@ -56,7 +71,10 @@ fn a_session_that_the_peer_does_not_refresh_expires() {
     // §10: 600 s less 32 s; 90 s less a third of it.
     for (interval, ms) in [(600, 568_000), (90, 60_000)] {
         let mut script = Script::new();
-        let call = called(&mut script, &format!("Session-Expires: {interval};refresher=uas\r\n"));
+        let call = called(
+            &mut script,
+            &format!("Session-Expires: {interval};refresher=uas\r\n"),
+        );
         script.peer.expect_silence(ms - 1);
         script.peer.wait(1);
         let bye = script.expect("BYE ");
@@ -69,7 +87,10 @@ fn a_session_that_the_peer_does_not_refresh_expires() {
 #[test]
 fn a_refresh_of_the_peer_starts_the_timer_anew() {
     let mut script = Script::new();
-    let invite = Invite { session_timer: timer(600), ..script.invitation() };
+    let invite = Invite {
+        session_timer: timer(600),
+        ..script.invitation()
+    };
     let (_, invite) = script.place(invite);
     script.answer(&invite, "bob", "Session-Expires: 600;refresher=uas\r\n");
     script.expect("ACK ");
@@ -95,13 +116,22 @@ fn a_peer_that_ignores_the_timer_leaves_none() {
 fn a_422_is_met_with_a_longer_interval() {
     // §7.3.
     let mut script = Script::new();
-    let invite = Invite { session_timer: timer(100), ..script.invitation() };
+    let invite = Invite {
+        session_timer: timer(100),
+        ..script.invitation()
+    };
     let (_, invite) = script.place(invite);
     script.respond(&invite, 422, "bob", "Min-SE: 300", None);
     script.expect("ACK ");
     let again = script.expect("INVITE ");
-    assert_eq!(again.cseq().expect("CSeq").number, invite.cseq().expect("CSeq").number + 1);
-    assert_eq!((header(&again, "Session-Expires"), header(&again, "Min-SE")), ("300".into(), "300".into()));
+    assert_eq!(
+        again.cseq().expect("CSeq").number,
+        invite.cseq().expect("CSeq").number + 1
+    );
+    assert_eq!(
+        (header(&again, "Session-Expires"), header(&again, "Min-SE")),
+        ("300".into(), "300".into())
+    );
     script.answer(&again, "bob", "Session-Expires: 300;refresher=uac\r\n");
     script.expect("ACK ");
 }
@@ -119,9 +149,24 @@ fn an_interval_below_ours_meets_422() {
 fn the_callee_agrees_and_says_who_refreshes() {
     // §9, table 2.
     let cases = [
-        ("Supported: timer\r\nSession-Expires: 600", None, "600;refresher=uac", true),
-        ("Supported: timer\r\nSession-Expires: 600;refresher=uas", None, "600;refresher=uas", false),
-        ("Supported: timer\r\nSession-Expires: 600", Some(Refresher::Uas), "600;refresher=uas", false),
+        (
+            "Supported: timer\r\nSession-Expires: 600",
+            None,
+            "600;refresher=uac",
+            true,
+        ),
+        (
+            "Supported: timer\r\nSession-Expires: 600;refresher=uas",
+            None,
+            "600;refresher=uas",
+            false,
+        ),
+        (
+            "Supported: timer\r\nSession-Expires: 600",
+            Some(Refresher::Uas),
+            "600;refresher=uas",
+            false,
+        ),
         ("Session-Expires: 600", None, "600;refresher=uas", false),
     ];
     for (more, wish, agreed, required) in cases {
@@ -131,10 +176,18 @@ fn the_callee_agrees_and_says_who_refreshes() {
             refresher: Some(refresher),
             ..SessionTimer::new(Duration::from_secs(1_800))
         });
-        let answer = Answer { description: Some(sdp(ANSWER)), session_timer, ..Answer::default() };
+        let answer = Answer {
+            description: Some(sdp(ANSWER)),
+            session_timer,
+            ..Answer::default()
+        };
         script.act(|node, now| node.answer(now, call, answer, None).expect("answers"));
         let ok = script.expect("SIP/2.0 200");
-        assert_eq!((header(&ok, "Session-Expires").as_str(), ok.requires("timer")), (agreed, required), "{more}");
+        assert_eq!(
+            (header(&ok, "Session-Expires").as_str(), ok.requires("timer")),
+            (agreed, required),
+            "{more}"
+        );
         script.in_dialog(&ok, "ACK", 1, "", None);
         // 300 s: half of the interval is our turn.
         script.peer.wait(300_000);

@@ -15,14 +15,19 @@ fn hold_and_resume() {
     let mut world = World::of(["alice", "bob"]);
     let (alice, bob) = world.established();
     for offer in [HOLD, OFFER] {
-        world.act(BOB, |node, now| node.offer(now, bob, Some(sdp(offer)), vec![], None).expect("offers"));
+        world.act(BOB, |node, now| {
+            node.offer(now, bob, Some(sdp(offer)), vec![], None)
+                .expect("offers")
+        });
         world.run(LATENCY);
         let offered = world.expect(ALICE, |event| match event {
             Event::Offer { offer, .. } => offer.clone(),
             _ => None,
         });
         assert_eq!(offered, sdp(offer));
-        world.act(ALICE, |node, now| node.answer_offer(now, alice, sdp(ANSWER), None).expect("answers"));
+        world.act(ALICE, |node, now| {
+            node.answer_offer(now, alice, sdp(ANSWER), None).expect("answers")
+        });
         world.run(2 * LATENCY);
         let answer = world.expect(BOB, |event| match event {
             Event::OfferAnswered { description, .. } => description.clone(),
@@ -43,8 +48,10 @@ fn hold_and_resume_at_once_go_out_one_after_the_other() {
     let mut world = World::of(["alice", "bob"]);
     let (alice, bob) = world.established();
     world.act(BOB, |node, now| {
-        node.offer(now, bob, Some(sdp(HOLD)), vec![], None).expect("offers");
-        node.offer(now, bob, Some(sdp(OFFER)), vec![], None).expect("offers");
+        node.offer(now, bob, Some(sdp(HOLD)), vec![], None)
+            .expect("offers");
+        node.offer(now, bob, Some(sdp(OFFER)), vec![], None)
+            .expect("offers");
     });
     for offer in [HOLD, OFFER] {
         world.run(2 * LATENCY);
@@ -53,7 +60,9 @@ fn hold_and_resume_at_once_go_out_one_after_the_other() {
             _ => None,
         });
         assert_eq!(offered, sdp(offer));
-        world.act(ALICE, |node, now| node.answer_offer(now, alice, sdp(ANSWER), None).expect("answers"));
+        world.act(ALICE, |node, now| {
+            node.answer_offer(now, alice, sdp(ANSWER), None).expect("answers")
+        });
         world.run(2 * LATENCY);
     }
     world.hangup(BOB, bob);
@@ -63,7 +72,9 @@ fn hold_and_resume_at_once_go_out_one_after_the_other() {
 /// Alice takes a REFER of Bob's, calls Carol, and reports until she is answered.
 fn carry_out(world: &mut World, referred: &Referred) {
     let refer = referred.refer;
-    world.act(ALICE, |node, now| node.accept_refer(now, refer, None).expect("accepts"));
+    world.act(ALICE, |node, now| {
+        node.accept_refer(now, refer, None).expect("accepts")
+    });
     let invite = Invite {
         target: referred.target.clone(),
         replaces: referred.replaces.clone(),
@@ -75,12 +86,20 @@ fn carry_out(world: &mut World, referred: &Referred) {
     let carol = world.incoming(CAROL);
     assert_eq!(carol.replaces.is_some(), referred.replaces.is_some());
     assert!(carol.message.has_header("Referred-By"));
-    world.act(CAROL, |node, now| node.progress(now, carol.call, Progress::new(180), None).expect("rings"));
+    world.act(CAROL, |node, now| {
+        node.progress(now, carol.call, Progress::new(180), None)
+            .expect("rings")
+    });
     world.run(LATENCY);
-    world.act(ALICE, |node, now| node.notify_refer(now, refer, 180, "Ringing", None).expect("reports"));
+    world.act(ALICE, |node, now| {
+        node.notify_refer(now, refer, 180, "Ringing", None)
+            .expect("reports")
+    });
     world.answer(CAROL, carol.call);
     world.run(LATENCY);
-    world.act(ALICE, |node, now| node.notify_refer(now, refer, 200, "OK", None).expect("reports"));
+    world.act(ALICE, |node, now| {
+        node.notify_refer(now, refer, 200, "OK", None).expect("reports")
+    });
     world.run(3 * LATENCY);
 }
 
@@ -90,10 +109,16 @@ fn a_blind_transfer() {
     let mut world = World::of(["alice", "bob", "carol"]);
     let (alice, bob) = world.established();
     let to = world.uri_of(CAROL);
-    world.act(BOB, |node, now| node.refer(now, bob, Refer::to(to.clone()), None).expect("refers"));
+    world.act(BOB, |node, now| {
+        node.refer(now, bob, Refer::to(to.clone()), None).expect("refers")
+    });
     world.run(LATENCY);
     let referred = world.expect(ALICE, |event| match event {
-        Event::Referred(referred) => Some((referred.refer, referred.target.clone(), referred.referred_by.clone())),
+        Event::Referred(referred) => Some((
+            referred.refer,
+            referred.target.clone(),
+            referred.referred_by.clone(),
+        )),
         _ => None,
     });
     assert_eq!(referred.1, to);
@@ -115,7 +140,10 @@ fn a_blind_transfer() {
         let event = world.parties[BOB].events.pop_front().expect("the transfer ends");
         match event {
             Event::ReferProgress { status, .. } => statuses.push(status),
-            Event::ReferEnded { outcome: ReferOutcome::Final { status, .. }, .. } => break status,
+            Event::ReferEnded {
+                outcome: ReferOutcome::Final { status, .. },
+                ..
+            } => break status,
             _ => {}
         }
     };
@@ -151,11 +179,18 @@ fn an_attended_transfer() {
     let (alice, bob) = world.established();
     let (consultation, carol) = world.connected(BOB, CAROL);
     world.forget();
-    let refer = Refer { replaces: Some(consultation), ..Refer::to(world.uri_of(CAROL)) };
-    world.act(BOB, |node, now| node.refer(now, bob, refer, None).expect("refers"));
+    let refer = Refer {
+        replaces: Some(consultation),
+        ..Refer::to(world.uri_of(CAROL))
+    };
+    world.act(BOB, |node, now| {
+        node.refer(now, bob, refer, None).expect("refers")
+    });
     world.run(LATENCY);
     let event = world.parties[ALICE].events.pop_front().expect("the REFER");
-    let Event::Referred(referred) = event else { panic!("{event:?}") };
+    let Event::Referred(referred) = event else {
+        panic!("{event:?}")
+    };
     assert!(referred.replaces.is_some());
     carry_out(&mut world, &referred);
     // Carol's new call took the place of the consultation.
@@ -171,13 +206,21 @@ fn forwarding_by_302_with_the_reason() {
     // §2.8 to §2.10, as far as they are the callee's.
     for reason in ["unconditional", "user-busy", "no-answer"] {
         let mut world = World::of(["alice", "bob", "carol"]);
-        let invite = Invite { follow_redirects: true, ..world.invitation(ALICE, BOB) };
+        let invite = Invite {
+            follow_redirects: true,
+            ..world.invitation(ALICE, BOB)
+        };
         let alice = world.place(ALICE, invite);
         world.run(LATENCY);
         let bob = world.incoming(BOB).call;
         let diversion = Some((world.uri_of(BOB), reason.to_owned()));
-        let redirect = Redirect { diversion, ..Redirect::to(world.uri_of(CAROL)) };
-        world.act(BOB, |node, now| node.redirect(now, bob, redirect, None).expect("redirects"));
+        let redirect = Redirect {
+            diversion,
+            ..Redirect::to(world.uri_of(CAROL))
+        };
+        world.act(BOB, |node, now| {
+            node.redirect(now, bob, redirect, None).expect("redirects")
+        });
         assert_eq!(world.ended(BOB, bob), "rejected 302");
         world.run(2 * LATENCY);
         let redirected = world.expect(ALICE, |event| match event {
@@ -204,7 +247,9 @@ fn a_302_that_is_not_followed_ends_the_call_with_its_contacts() {
     world.run(LATENCY);
     let bob = world.incoming(BOB).call;
     let redirect = Redirect::to(world.uri_of(BOB));
-    world.act(BOB, |node, now| node.redirect(now, bob, redirect, None).expect("redirects"));
+    world.act(BOB, |node, now| {
+        node.redirect(now, bob, redirect, None).expect("redirects")
+    });
     world.run(2 * LATENCY);
     assert_eq!(world.ended(ALICE, alice), "response 302");
     world.assert_clean();
@@ -213,15 +258,27 @@ fn a_302_that_is_not_followed_ends_the_call_with_its_contacts() {
 #[test]
 fn a_redirection_to_itself_is_no_loop() {
     let mut world = World::of(["alice", "bob"]);
-    let invite = Invite { follow_redirects: true, ..world.invitation(ALICE, BOB) };
+    let invite = Invite {
+        follow_redirects: true,
+        ..world.invitation(ALICE, BOB)
+    };
     let alice = world.place(ALICE, invite);
     world.run(LATENCY);
     let bob = world.incoming(BOB).call;
     let redirect = Redirect::to(world.uri_of(BOB));
-    world.act(BOB, |node, now| node.redirect(now, bob, redirect, None).expect("redirects"));
+    world.act(BOB, |node, now| {
+        node.redirect(now, bob, redirect, None).expect("redirects")
+    });
     world.run(2 * LATENCY);
     assert_eq!(world.ended(ALICE, alice), "response 302");
-    assert_eq!(world.flow().iter().filter(|line| **line == "alice INVITE bob").count(), 1);
+    assert_eq!(
+        world
+            .flow()
+            .iter()
+            .filter(|line| **line == "alice INVITE bob")
+            .count(),
+        1
+    );
     world.assert_clean();
 }
 
@@ -232,7 +289,9 @@ fn a_call_is_picked_up_while_it_rings_elsewhere() {
     let alice = world.call(ALICE, BOB);
     world.run(LATENCY);
     let bob = world.incoming(BOB).call;
-    world.act(BOB, |node, now| node.progress(now, bob, Progress::new(180), None).expect("rings"));
+    world.act(BOB, |node, now| {
+        node.progress(now, bob, Progress::new(180), None).expect("rings")
+    });
     world.run(LATENCY);
     let ringing = world.received(ALICE, "SIP/2.0 180");
     let tag = |name: &str| {
@@ -245,18 +304,27 @@ fn a_call_is_picked_up_while_it_rings_elsewhere() {
         from_tag: tag("To"),
         early_only: true,
     };
-    let invite = Invite { replaces: Some(replaces), ..world.invitation(CAROL, ALICE) };
+    let invite = Invite {
+        replaces: Some(replaces),
+        ..world.invitation(CAROL, ALICE)
+    };
     world.place(CAROL, invite);
     world.run(LATENCY);
     let picked = world.incoming(ALICE);
     assert_eq!(picked.replaces, Some(alice));
     world.act(ALICE, |node, now| {
-        let answer = Answer { description: Some(sdp(ANSWER)), ..Answer::default() };
+        let answer = Answer {
+            description: Some(sdp(ANSWER)),
+            ..Answer::default()
+        };
         node.answer(now, picked.call, answer, None).expect("answers");
     });
     world.run(4 * LATENCY);
     assert_eq!(world.ended(BOB, bob), "cancelled by the caller");
     assert_eq!(world.ended(ALICE, alice), "cancelled");
-    world.act(ALICE, |node, now| node.hangup(now, picked.call, Hangup::default(), None).expect("hangs up"));
+    world.act(ALICE, |node, now| {
+        node.hangup(now, picked.call, Hangup::default(), None)
+            .expect("hangs up")
+    });
     world.assert_clean();
 }

@@ -19,7 +19,9 @@ fn an_invite_that_comes_again_after_the_2xx_changes_nothing() {
     world.answer(BOB, bob);
     world.run(1_500);
     assert!(!world.was_told(BOB, |event| matches!(event, Event::IncomingCall(_))));
-    world.expect(ALICE, |event| matches!(event, Event::Answered { .. }).then_some(()));
+    world.expect(ALICE, |event| {
+        matches!(event, Event::Answered { .. }).then_some(())
+    });
     world.hangup(ALICE, alice);
     world.run(100);
     assert_eq!(world.ended(BOB, bob), "remote bye");
@@ -34,7 +36,9 @@ fn a_cancel_that_crosses_the_2xx_ends_in_ack_and_bye() {
     world.run(LATENCY);
     let bob = world.incoming(BOB).call;
     let ring = callwright_sip::command::Progress::new(180);
-    world.act(BOB, |node, now| node.progress(now, bob, ring, None).expect("rings"));
+    world.act(BOB, |node, now| {
+        node.progress(now, bob, ring, None).expect("rings")
+    });
     world.run(LATENCY);
     world.forget();
     world.answer(BOB, bob);
@@ -44,7 +48,10 @@ fn a_cancel_that_crosses_the_2xx_ends_in_ack_and_bye() {
     assert_eq!(world.ended(BOB, bob), "remote bye");
     let flow = world.flow();
     assert_eq!(flow[..2], ["bob 200 alice", "alice CANCEL bob"]);
-    assert!(flow.contains(&"alice ACK bob") && flow.contains(&"alice BYE bob"), "{flow:?}");
+    assert!(
+        flow.contains(&"alice ACK bob") && flow.contains(&"alice BYE bob"),
+        "{flow:?}"
+    );
     assert!(!flow.contains(&"bob 487 alice"));
     world.assert_clean();
 }
@@ -57,7 +64,10 @@ fn a_bye_for_the_early_dialog_that_crosses_the_2xx_ends_the_call() {
     script.act(|node, now| {
         let ring = callwright_sip::command::Progress::new(180);
         node.progress(now, call, ring, None).expect("rings");
-        let answer = Answer { description: Some(sdp(ANSWER)), ..Answer::default() };
+        let answer = Answer {
+            description: Some(sdp(ANSWER)),
+            ..Answer::default()
+        };
         node.answer(now, call, answer, None).expect("answers");
     });
     script.expect("SIP/2.0 180");
@@ -77,17 +87,30 @@ fn a_reinvite_before_the_ack_is_taken_where_the_answer_was_in_the_2xx() {
     let mut world = World::of(["alice", "bob"]);
     world.lose("alice ACK", 1);
     let (alice, bob) = world.connected(ALICE, BOB);
-    world.act(ALICE, |node, now| node.offer(now, alice, Some(sdp(OFFER)), vec![], None).expect("offers"));
+    world.act(ALICE, |node, now| {
+        node.offer(now, alice, Some(sdp(OFFER)), vec![], None)
+            .expect("offers")
+    });
     world.run(LATENCY);
-    world.expect(BOB, |event| matches!(event, Event::Confirmed { .. }).then_some(()));
+    world.expect(BOB, |event| {
+        matches!(event, Event::Confirmed { .. }).then_some(())
+    });
     let carrier = world.expect(BOB, |event| match event {
-        Event::Offer { offer: Some(_), carrier, .. } => Some(*carrier),
+        Event::Offer {
+            offer: Some(_),
+            carrier,
+            ..
+        } => Some(*carrier),
         _ => None,
     });
     assert_eq!(carrier, OfferCarrier::Invite);
-    world.act(BOB, |node, now| node.answer_offer(now, bob, sdp(ANSWER), None).expect("answers"));
+    world.act(BOB, |node, now| {
+        node.answer_offer(now, bob, sdp(ANSWER), None).expect("answers")
+    });
     world.run(1_000);
-    world.expect(ALICE, |event| matches!(event, Event::OfferAnswered { .. }).then_some(()));
+    world.expect(ALICE, |event| {
+        matches!(event, Event::OfferAnswered { .. }).then_some(())
+    });
     assert!(!world.was_told(BOB, |event| matches!(event, Event::Ended { .. })));
     world.hangup(ALICE, alice);
     world.assert_clean();
@@ -98,12 +121,20 @@ fn a_reinvite_before_the_ack_meets_491_where_that_ack_carries_the_answer() {
     // §3.1.5: the INVITE had no offer, the 200 has it, and the ACK with the answer is late.
     let mut world = World::of(["alice", "bob"]);
     world.delay("alice ACK", 300);
-    let invite = Invite { offer: None, ..world.invitation(ALICE, BOB) };
+    let invite = Invite {
+        offer: None,
+        ..world.invitation(ALICE, BOB)
+    };
     let alice = world.place(ALICE, invite);
     world.run(LATENCY);
     let bob = world.incoming(BOB).call;
-    let answer = Answer { description: Some(Bytes::from_static(OFFER.as_bytes())), ..Answer::default() };
-    world.act(BOB, |node, now| node.answer(now, bob, answer, None).expect("answers"));
+    let answer = Answer {
+        description: Some(Bytes::from_static(OFFER.as_bytes())),
+        ..Answer::default()
+    };
+    world.act(BOB, |node, now| {
+        node.answer(now, bob, answer, None).expect("answers")
+    });
     world.run(LATENCY);
     let offer = world.expect(ALICE, |event| match event {
         Event::Answered { description, .. } => description.clone(),
@@ -112,16 +143,28 @@ fn a_reinvite_before_the_ack_meets_491_where_that_ack_carries_the_answer() {
     assert_eq!(offer, Description::Offer(sdp(OFFER)));
     world.act(ALICE, |node, now| {
         node.answer_offer(now, alice, sdp(ANSWER), None).expect("answers");
-        node.offer(now, alice, Some(sdp(OFFER)), vec![], None).expect("offers");
+        node.offer(now, alice, Some(sdp(OFFER)), vec![], None)
+            .expect("offers");
     });
     world.run(3 * LATENCY);
     assert!(world.flow().contains(&"bob 491 alice"), "{:?}", world.flow());
     // 300 ms later the ACK is there; the offer is tried again between 2.1 s and 4 s after the 491.
     world.run(2_000);
-    world.expect(BOB, |event| matches!(event, Event::Confirmed { description: Some(_), .. }).then_some(()));
+    world.expect(BOB, |event| {
+        matches!(
+            event,
+            Event::Confirmed {
+                description: Some(_),
+                ..
+            }
+        )
+        .then_some(())
+    });
     assert!(!world.was_told(BOB, |event| matches!(event, Event::Offer { .. })));
     world.run(2_100);
-    world.expect(BOB, |event| matches!(event, Event::Offer { offer: Some(_), .. }).then_some(()));
+    world.expect(BOB, |event| {
+        matches!(event, Event::Offer { offer: Some(_), .. }).then_some(())
+    });
     world.hangup(ALICE, alice);
     world.assert_clean();
 }
@@ -136,7 +179,14 @@ fn a_bye_that_overtakes_the_ack_ends_the_call() {
     world.run(1_000);
     assert_eq!(world.ended(BOB, bob), "remote bye");
     // The 200 to the INVITE does not go out again after the BYE.
-    assert_eq!(world.flow().iter().filter(|line| **line == "bob 200 alice").count(), 2);
+    assert_eq!(
+        world
+            .flow()
+            .iter()
+            .filter(|line| **line == "bob 200 alice")
+            .count(),
+        2
+    );
     world.assert_clean();
 }
 
@@ -146,7 +196,9 @@ fn a_callee_that_hangs_up_before_the_ack_waits_for_it() {
     let mut world = World::of(["alice", "bob"]);
     world.delay("alice ACK", 300);
     let (alice, bob) = world.connected(ALICE, BOB);
-    world.act(BOB, |node, now| node.hangup(now, bob, Hangup::default(), None).expect("hangs up"));
+    world.act(BOB, |node, now| {
+        node.hangup(now, bob, Hangup::default(), None).expect("hangs up")
+    });
     world.run(200);
     assert!(!world.flow().contains(&"bob BYE alice"));
     world.run(200);

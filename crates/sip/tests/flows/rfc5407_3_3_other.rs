@@ -16,24 +16,52 @@ fn retries(seed_calls: usize) -> (u64, u64) {
     }
     let (alice, bob) = world.established();
     let start = world.now;
-    world.act(ALICE, |node, now| node.offer(now, alice, Some(sdp(OFFER)), vec![], None).expect("offers"));
-    world.act(BOB, |node, now| node.offer(now, bob, Some(sdp(OFFER)), vec![], None).expect("offers"));
+    world.act(ALICE, |node, now| {
+        node.offer(now, alice, Some(sdp(OFFER)), vec![], None)
+            .expect("offers")
+    });
+    world.act(BOB, |node, now| {
+        node.offer(now, bob, Some(sdp(OFFER)), vec![], None)
+            .expect("offers")
+    });
     world.run(2 * LATENCY);
     assert_eq!(
         world.flow()[..6],
-        ["alice INVITE bob", "bob INVITE alice", "bob 491 alice", "alice 491 bob", "alice ACK bob", "bob ACK alice"]
+        [
+            "alice INVITE bob",
+            "bob INVITE alice",
+            "bob 491 alice",
+            "alice 491 bob",
+            "alice ACK bob",
+            "bob ACK alice"
+        ]
     );
     world.run(2_005);
     // Bob, who did not place the call, is first.
-    world.expect(ALICE, |event| matches!(event, Event::Offer { offer: Some(_), .. }).then_some(()));
-    world.act(ALICE, |node, now| node.answer_offer(now, alice, sdp(ANSWER), None).expect("answers"));
+    world.expect(ALICE, |event| {
+        matches!(event, Event::Offer { offer: Some(_), .. }).then_some(())
+    });
+    world.act(ALICE, |node, now| {
+        node.answer_offer(now, alice, sdp(ANSWER), None).expect("answers")
+    });
     world.run(2_100);
-    world.expect(BOB, |event| matches!(event, Event::OfferAnswered { .. }).then_some(()));
-    world.expect(BOB, |event| matches!(event, Event::Offer { offer: Some(_), .. }).then_some(()));
-    world.act(BOB, |node, now| node.answer_offer(now, bob, sdp(ANSWER), None).expect("answers"));
+    world.expect(BOB, |event| {
+        matches!(event, Event::OfferAnswered { .. }).then_some(())
+    });
+    world.expect(BOB, |event| {
+        matches!(event, Event::Offer { offer: Some(_), .. }).then_some(())
+    });
+    world.act(BOB, |node, now| {
+        node.answer_offer(now, bob, sdp(ANSWER), None).expect("answers")
+    });
     world.run(100);
-    world.expect(ALICE, |event| matches!(event, Event::OfferAnswered { .. }).then_some(()));
-    let (alices, bobs) = (world.sent_at("alice INVITE bob", start), world.sent_at("bob INVITE alice", start));
+    world.expect(ALICE, |event| {
+        matches!(event, Event::OfferAnswered { .. }).then_some(())
+    });
+    let (alices, bobs) = (
+        world.sent_at("alice INVITE bob", start),
+        world.sent_at("bob INVITE alice", start),
+    );
     world.hangup(ALICE, alice);
     world.assert_clean();
     (alices[1] - 2 * LATENCY, bobs[1] - 2 * LATENCY)
@@ -54,19 +82,39 @@ fn an_update_that_crosses_a_reinvite_meets_491() {
     // §3.3.2.
     let mut world = World::of(["alice", "bob"]);
     let (alice, bob) = world.established();
-    world.act(ALICE, |node, now| node.update(now, alice, Some(sdp(OFFER)), vec![], None).expect("offers"));
-    world.act(BOB, |node, now| node.offer(now, bob, Some(sdp(OFFER)), vec![], None).expect("offers"));
+    world.act(ALICE, |node, now| {
+        node.update(now, alice, Some(sdp(OFFER)), vec![], None)
+            .expect("offers")
+    });
+    world.act(BOB, |node, now| {
+        node.offer(now, bob, Some(sdp(OFFER)), vec![], None)
+            .expect("offers")
+    });
     world.run(2 * LATENCY);
     assert_eq!(
         world.flow(),
-        ["alice UPDATE bob", "bob INVITE alice", "bob 491 alice", "alice 491 bob", "bob ACK alice"]
+        [
+            "alice UPDATE bob",
+            "bob INVITE alice",
+            "bob 491 alice",
+            "alice 491 bob",
+            "bob ACK alice"
+        ]
     );
     world.run(2_005);
-    world.expect(ALICE, |event| matches!(event, Event::Offer { offer: Some(_), .. }).then_some(()));
-    world.act(ALICE, |node, now| node.answer_offer(now, alice, sdp(ANSWER), None).expect("answers"));
+    world.expect(ALICE, |event| {
+        matches!(event, Event::Offer { offer: Some(_), .. }).then_some(())
+    });
+    world.act(ALICE, |node, now| {
+        node.answer_offer(now, alice, sdp(ANSWER), None).expect("answers")
+    });
     world.run(2_100);
-    world.expect(BOB, |event| matches!(event, Event::Offer { offer: Some(_), .. }).then_some(()));
-    world.act(BOB, |node, now| node.answer_offer(now, bob, sdp(ANSWER), None).expect("answers"));
+    world.expect(BOB, |event| {
+        matches!(event, Event::Offer { offer: Some(_), .. }).then_some(())
+    });
+    world.act(BOB, |node, now| {
+        node.answer_offer(now, bob, sdp(ANSWER), None).expect("answers")
+    });
     world.hangup(ALICE, alice);
     world.assert_clean();
 }
@@ -78,12 +126,16 @@ fn a_refer_that_crosses_the_bye_meets_481() {
     let (alice, bob) = world.established();
     world.hangup(ALICE, alice);
     let refer = Refer::to(uri("sip:carol@10.0.0.3"));
-    let refer = world.act(BOB, |node, now| node.refer(now, bob, refer, None).expect("refers"));
+    let refer = world.act(BOB, |node, now| {
+        node.refer(now, bob, refer, None).expect("refers")
+    });
     world.run(4 * LATENCY);
     let status = world.expect(BOB, |event| match event {
-        Event::ReferEnded { refer: ended, outcome: ReferOutcome::Failed(Failure::Response(message)), .. } => {
-            (*ended == refer).then(|| message.status())
-        }
+        Event::ReferEnded {
+            refer: ended,
+            outcome: ReferOutcome::Failed(Failure::Response(message)),
+            ..
+        } => (*ended == refer).then(|| message.status()),
         _ => None,
     });
     assert_eq!(status, Some(481));

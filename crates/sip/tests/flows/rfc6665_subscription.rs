@@ -13,7 +13,8 @@ use crate::parties::uri;
 use crate::script::{Script, header};
 
 const KIND: &str = "application/simple-message-summary";
-const SUMMARY: &str = "Messages-Waiting: yes\r\nMessage-Account: sip:alice@10.0.0.2\r\nVoice-Message: 2/8 (0/2)\r\n";
+const SUMMARY: &str =
+    "Messages-Waiting: yes\r\nMessage-Account: sip:alice@10.0.0.2\r\nVoice-Message: 2/8 (0/2)\r\n";
 const EVENT: &str = "Event: message-summary\r\nContact: <sip:mwi@10.0.0.2>\r\n";
 
 fn subscribe(script: &mut Script) -> (SubscriptionId, Message) {
@@ -39,11 +40,24 @@ fn notify(script: &mut Script, subscribe: &Message, cseq: u32, state: &str) {
 fn message_waiting_is_told_and_refreshed() {
     let mut script = Script::new();
     let (id, first) = subscribe(&mut script);
-    assert_eq!((header(&first, "Event"), header(&first, "Expires")), ("message-summary".into(), "3600".into()));
-    script.respond(&first, 200, "bob", "Expires: 600\r\nContact: <sip:mwi@10.0.0.2>", None);
+    assert_eq!(
+        (header(&first, "Event"), header(&first, "Expires")),
+        ("message-summary".into(), "3600".into())
+    );
+    script.respond(
+        &first,
+        200,
+        "bob",
+        "Expires: 600\r\nContact: <sip:mwi@10.0.0.2>",
+        None,
+    );
     notify(&mut script, &first, 1, "active;expires=600");
     let summary = script.told(|event| match event {
-        Event::MessageWaiting { subscription, summary, .. } if *subscription == Some(id) => Some(summary.clone()),
+        Event::MessageWaiting {
+            subscription,
+            summary,
+            ..
+        } if *subscription == Some(id) => Some(summary.clone()),
         _ => None,
     });
     let expected = MessageSummary {
@@ -53,7 +67,12 @@ fn message_waiting_is_told_and_refreshed() {
         old: Some(8),
     };
     assert_eq!(summary, expected);
-    assert_eq!(state(&mut script), SubscriptionState::Active { expires: Duration::from_secs(600) });
+    assert_eq!(
+        state(&mut script),
+        SubscriptionState::Active {
+            expires: Duration::from_secs(600)
+        }
+    );
     script.peer.expect_silence(539_999);
     script.peer.wait(1);
     let refresh = script.expect("SUBSCRIBE sip:mwi@10.0.0.2 ");
@@ -66,7 +85,10 @@ fn message_waiting_is_told_and_refreshed() {
     script.respond(&last, 200, "", "Expires: 0", None);
     notify(&mut script, &first, 3, "terminated;reason=timeout");
     let over = script.told(|event| match event {
-        Event::Subscription { state: SubscriptionState::Terminated { retry, .. }, .. } => Some(*retry),
+        Event::Subscription {
+            state: SubscriptionState::Terminated { retry, .. },
+            ..
+        } => Some(*retry),
         _ => None,
     });
     assert_eq!(over, None);
@@ -79,7 +101,13 @@ fn a_notify_before_the_2xx_makes_the_dialog() {
     let mut script = Script::new();
     let (_, first) = subscribe(&mut script);
     notify(&mut script, &first, 1, "active;expires=600");
-    script.respond(&first, 200, "bob", "Expires: 600\r\nContact: <sip:mwi@10.0.0.2>", None);
+    script.respond(
+        &first,
+        200,
+        "bob",
+        "Expires: 600\r\nContact: <sip:mwi@10.0.0.2>",
+        None,
+    );
     notify(&mut script, &first, 2, "active;expires=590");
     assert_eq!(script.peer.node.residue().dialogs, 1);
 }
@@ -89,7 +117,13 @@ fn a_subscription_without_notify_ends_in_timer_n() {
     // §4.1.2.4: 64·T1.
     let mut script = Script::new();
     let (_, first) = subscribe(&mut script);
-    script.respond(&first, 200, "bob", "Expires: 600\r\nContact: <sip:mwi@10.0.0.2>", None);
+    script.respond(
+        &first,
+        200,
+        "bob",
+        "Expires: 600\r\nContact: <sip:mwi@10.0.0.2>",
+        None,
+    );
     script.peer.wait(31_999);
     assert!(!script.is_told(|event| matches!(event, Event::Subscription { .. })));
 }
@@ -99,7 +133,10 @@ fn a_refused_subscription_is_over() {
     let mut script = Script::new();
     let (_, first) = subscribe(&mut script);
     script.respond(&first, 489, "bob", "", None);
-    let over = SubscriptionState::Terminated { reason: "489 Bad Event".to_owned(), retry: None };
+    let over = SubscriptionState::Terminated {
+        reason: "489 Bad Event".to_owned(),
+        retry: None,
+    };
     assert_eq!(state(&mut script), over);
     script.assert_clean();
 }
@@ -116,14 +153,25 @@ fn a_subscription_that_the_notifier_ends_is_asked_for_again_as_it_says() {
     ] {
         let mut script = Script::new();
         let (_, first) = subscribe(&mut script);
-        script.respond(&first, 200, "bob", "Expires: 600\r\nContact: <sip:mwi@10.0.0.2>", None);
+        script.respond(
+            &first,
+            200,
+            "bob",
+            "Expires: 600\r\nContact: <sip:mwi@10.0.0.2>",
+            None,
+        );
         notify(&mut script, &first, 1, end);
-        let SubscriptionState::Terminated { retry, .. } = state(&mut script) else { panic!("not over") };
+        let SubscriptionState::Terminated { retry, .. } = state(&mut script) else {
+            panic!("not over")
+        };
         assert_eq!(retry, wait.map(Duration::from_secs), "{end}");
         if let Some(wait) = wait {
             script.peer.wait(wait * 1_000);
             let again = script.expect("SUBSCRIBE ");
-            assert_ne!(again.call_id().expect("Call-ID"), first.call_id().expect("Call-ID"));
+            assert_ne!(
+                again.call_id().expect("Call-ID"),
+                first.call_id().expect("Call-ID")
+            );
         } else {
             script.assert_clean();
         }
@@ -137,7 +185,11 @@ fn message_waiting_comes_unasked() {
     script.request("NOTIFY", 1, &more, Some((KIND, SUMMARY)));
     script.expect("SIP/2.0 200");
     let (subscription, identity) = script.told(|event| match event {
-        Event::MessageWaiting { subscription, identity, .. } => Some((*subscription, *identity)),
+        Event::MessageWaiting {
+            subscription,
+            identity,
+            ..
+        } => Some((*subscription, *identity)),
         _ => None,
     });
     assert_eq!((subscription, identity), (None, Some(script.identity)));

@@ -23,16 +23,25 @@ impl Script {
 
     pub(crate) fn with(config: EndpointConfig) -> Script {
         let mut node = Endpoint::new(config, Seed::from_number(7).stream());
-        let account = Account { realm: None, username: "alice".to_owned(), password: "secret".to_owned() };
+        let account = Account {
+            realm: None,
+            username: "alice".to_owned(),
+            password: "secret".to_owned(),
+        };
         let mut identity = Identity::new(uri("sip:alice@10.0.0.2"));
         identity.accounts = vec![account];
         let identity = node.add_identity(identity);
         let mut peer = Peer::around(node);
         let now = peer.now;
-        peer.node.listen(now, Transport::Udp, LOCAL.parse().expect("a literal"));
+        peer.node
+            .listen(now, Transport::Udp, LOCAL.parse().expect("a literal"));
         peer.drain();
         peer.events.clear();
-        Script { peer, identity, branches: 0 }
+        Script {
+            peer,
+            identity,
+            branches: 0,
+        }
     }
 
     /// Any operation, and what follows at once.
@@ -45,7 +54,10 @@ impl Script {
 
     pub(crate) fn invitation(&self) -> Invite {
         let invite = Invite::new(self.identity, uri("sip:bob@10.0.0.2"));
-        Invite { offer: Some(sdp(OFFER)), ..invite }
+        Invite {
+            offer: Some(sdp(OFFER)),
+            ..invite
+        }
     }
 
     /// Alice calls; the INVITE as the peer sees it.
@@ -70,7 +82,13 @@ impl Script {
 
     /// A 200 with an answer to an INVITE of alice's. `more`: further header lines.
     pub(crate) fn answer(&mut self, invite: &Message, tag: &str, more: &str) -> Message {
-        self.respond(invite, 200, tag, &format!("Contact: <sip:bob@10.0.0.2>\r\n{more}"), Some(crate::parties::ANSWER))
+        self.respond(
+            invite,
+            200,
+            tag,
+            &format!("Contact: <sip:bob@10.0.0.2>\r\n{more}"),
+            Some(crate::parties::ANSWER),
+        )
     }
 
     /// Any response of the peer.
@@ -99,10 +117,19 @@ impl Script {
     }
 
     /// A request of the peer outside any dialog.
-    pub(crate) fn request(&mut self, method: &str, cseq: u32, more: &str, body: Option<(&str, &str)>) -> Message {
+    pub(crate) fn request(
+        &mut self,
+        method: &str,
+        cseq: u32,
+        more: &str,
+        body: Option<(&str, &str)>,
+    ) -> Message {
         self.branches += 1;
         let builder = Builder::request(Method::from(method), &uri("sip:alice@10.0.0.1"))
-            .header(HeaderName::Via, format_args!("SIP/2.0/UDP {PEER};branch=z9hG4bKscript{};rport", self.branches))
+            .header(
+                HeaderName::Via,
+                format_args!("SIP/2.0/UDP {PEER};branch=z9hG4bKscript{};rport", self.branches),
+            )
             .header(HeaderName::MaxForwards, 70)
             .header(HeaderName::From, "<sip:bob@10.0.0.2>;tag=bob")
             .header(HeaderName::To, "<sip:alice@10.0.0.2>")
@@ -129,7 +156,10 @@ impl Script {
             local.set_tag("bob");
         }
         let builder = Builder::request(Method::from(method), &uri("sip:alice@10.0.0.1"))
-            .header(HeaderName::Via, format_args!("SIP/2.0/UDP {PEER};branch=z9hG4bKscript{};rport", self.branches))
+            .header(
+                HeaderName::Via,
+                format_args!("SIP/2.0/UDP {PEER};branch=z9hG4bKscript{};rport", self.branches),
+            )
             .header(HeaderName::MaxForwards, 70)
             .header(HeaderName::From, local)
             .header(HeaderName::To, remote)
@@ -198,11 +228,20 @@ impl Script {
     #[track_caller]
     pub(crate) fn assert_clean(&mut self) {
         self.peer.wait(300_000);
-        assert_eq!(self.peer.node.residue(), Residue { sockets: 1, ..Residue::default() });
+        assert_eq!(
+            self.peer.node.residue(),
+            Residue {
+                sockets: 1,
+                ..Residue::default()
+            }
+        );
     }
 }
 
 /// The value of a header field.
 pub(crate) fn header(message: &Message, name: &str) -> String {
-    message.header(name).map(|value| value.into_owned()).unwrap_or_default()
+    message
+        .header(name)
+        .map(|value| value.into_owned())
+        .unwrap_or_default()
 }
