@@ -9,8 +9,9 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 
-/// How long a process may take from the polite signal to its end.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How often a process is asked to finish before it is killed, and how long it may take each time.
+const REQUESTS: usize = 10;
+const PATIENCE: Duration = Duration::from_millis(500);
 
 /// A running process whose output goes to a log; it is stopped when dropped.
 #[derive(Debug)]
@@ -64,17 +65,34 @@ impl Daemon {
         self.child.try_wait().expect("the process is ours")
     }
 
-    /// Asks the process to finish, kills it when it does not.
+    /// Asks the process to finish; kills it, and the processes that it started, when it does not.
     pub(crate) fn stop(&mut self) -> Option<ExitStatus> {
         if let Some(status) = self.wait(Duration::ZERO) {
             return Some(status);
         }
-        // It may have ended in between; then there is nothing to signal.
-        let _gone = kill_process(self.pid, self.polite);
-        self.wait(PATIENCE).or_else(|| {
-            self.child.kill().ok();
-            self.child.wait().ok()
-        })
+        // Kamailio may overlook a signal that comes just before it begins to wait for one: say it again.
+        for _ in 0..REQUESTS {
+            // It may have ended in between; then there is nothing to signal.
+            let _gone = kill_process(self.pid, self.polite);
+            if let Some(status) = self.wait(PATIENCE) {
+                return Some(status);
+            }
+        }
+        let children = self.children();
+        self.child.kill().ok();
+        for child in children {
+            let _gone = kill_process(child, Signal::KILL);
+        }
+        self.child.wait().ok()
+    }
+
+    fn children(&self) -> Vec<Pid> {
+        let id = self.child.id();
+        let listed = std::fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap_or_default();
+        listed
+            .split_whitespace()
+            .filter_map(|child| Pid::from_raw(child.parse().ok()?))
+            .collect()
     }
 }
 

@@ -1,6 +1,7 @@
 //! Kamailio, a registrar and proxy, configured by `kamailio.cfg` beside this crate.
 
-use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -19,7 +20,7 @@ use crate::ports::Port;
 /// Attempts to start on ports that nobody else takes in between.
 const ATTEMPTS: usize = 5;
 /// Probes before a start counts as failed, and the pause between two: together 20 s, for a machine under load.
-const PROBES: usize = 400;
+const PROBES: u32 = 400;
 const PROBE_PAUSE: Duration = Duration::from_millis(50);
 
 /// A running Kamailio on 127.0.0.1, stopped when dropped. Users and special callees: see `kamailio.cfg`.
@@ -165,8 +166,8 @@ impl Kamailio {
         }
     }
 
-    /// Asks it by OPTIONS until it answers. All its listening sockets exist before its first child is forked, so
-    /// that a connection made from then on is held by the kernel until it is accepted.
+    /// Asks it by OPTIONS until it answers, over UDP and then over TCP. The process for TCP is the last that it forks:
+    /// before that it is in no state to be stopped.
     fn becomes_ready(&mut self) -> bool {
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a socket for the probe");
         socket.connect(self.udp()).expect("an address on loopback");
@@ -175,7 +176,7 @@ impl Kamailio {
         let mut answer = [0; 2_048];
         for probe in 1..=PROBES {
             // Refused while nobody listens there: the next probe tells.
-            let _refused = socket.send(options_probe(self.udp(), here, probe).as_bytes());
+            let _refused = socket.send(options_probe("UDP", self.udp(), here, probe).as_bytes());
             if self.daemon.wait(PROBE_PAUSE).is_some() {
                 return false;
             }
@@ -183,17 +184,27 @@ impl Kamailio {
                 .recv(&mut answer)
                 .is_ok_and(|length| answer[..length].starts_with(b"SIP/2.0 200 "))
             {
-                return true;
+                return self.answers_over_tcp().unwrap_or(false);
             }
         }
         false
     }
+
+    /// By the time that UDP answers, the kernel takes connections, and holds them until somebody reads.
+    fn answers_over_tcp(&self) -> std::io::Result<bool> {
+        let mut stream = TcpStream::connect(self.tcp())?;
+        stream.set_read_timeout(Some(PROBE_PAUSE * PROBES))?;
+        stream.write_all(options_probe("TCP", self.tcp(), stream.local_addr()?, 0).as_bytes())?;
+        let mut start = [0; 12];
+        stream.read_exact(&mut start)?;
+        Ok(start == *b"SIP/2.0 200 ")
+    }
 }
 
-fn options_probe(to: SocketAddr, from: SocketAddr, number: usize) -> String {
+fn options_probe(transport: &str, to: SocketAddr, from: SocketAddr, number: u32) -> String {
     format!(
         "OPTIONS sip:{to} SIP/2.0\r\n\
-         Via: SIP/2.0/UDP {from};branch=z9hG4bK-probe-{number};rport\r\n\
+         Via: SIP/2.0/{transport} {from};branch=z9hG4bK-probe-{number};rport\r\n\
          Max-Forwards: 70\r\n\
          From: <sip:probe@{from}>;tag=probe\r\n\
          To: <sip:{to}>\r\n\
