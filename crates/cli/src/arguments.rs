@@ -1,0 +1,234 @@
+//! The command line.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::builder::ArgPredicate;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::engine::ArgValueCompleter;
+
+use crate::completion;
+
+/// Scripted end-to-end tests for telephony: place real calls, and assert what happened.
+#[derive(Debug, Parser)]
+#[command(
+    name = "callwright",
+    version,
+    arg_required_else_help = true,
+    max_term_width = 110
+)]
+#[command(
+    after_help = "Exit codes: 0 all passed, 1 something failed or nothing was selected, 2 wrong command line, \
+                        3 the run proves nothing (the generator was late), 130 interrupted."
+)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+
+    /// Print without colours (also: NO_COLOR)
+    #[arg(long, global = true, alias = "no-ansi")]
+    pub(crate) no_color: bool,
+
+    /// The form of log lines on standard error; what is logged is chosen by RUST_LOG
+    #[arg(long, global = true, value_enum, default_value = "text", hide = true)]
+    pub(crate) log_format: LogFormat,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum LogFormat {
+    Text,
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run scenario files and directories
+    Run(Box<Run>),
+    /// Check scripts without running them: no agent is started
+    Check {
+        /// Scenario files and directories
+        #[arg(required = true)]
+        paths: Vec<PathBuf>,
+        #[command(flatten)]
+        environment: Environment,
+    },
+    /// List the scenarios that would run, with their tags
+    List {
+        /// Scenario files and directories
+        #[arg(required = true)]
+        paths: Vec<PathBuf>,
+        #[command(flatten)]
+        selection: Selection,
+        #[command(flatten)]
+        environment: Environment,
+    },
+    /// Write the reference of everything that a scenario can call
+    Docs {
+        /// The file to write; standard output when it is left out
+        out: Option<PathBuf>,
+        /// Its form
+        #[arg(long, value_enum, default_value = "md")]
+        format: DocsFormat,
+    },
+    /// Write the Rhai definition file for editors
+    Definitions {
+        /// The file to write; standard output when it is left out
+        out: Option<PathBuf>,
+    },
+    /// Begin a project: a configuration, a first scenario that runs as it is, a CI workflow
+    Init {
+        /// The directory; made when it is not there
+        #[arg(default_value = ".")]
+        directory: PathBuf,
+    },
+    /// Print the script that completes command lines in a shell
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum DocsFormat {
+    #[value(alias = "markdown")]
+    Md,
+    Html,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Shell {
+    Bash,
+    Elvish,
+    Fish,
+    Powershell,
+    Zsh,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Run {
+    /// Scenario files and directories (every *.rhai in them, recursively)
+    #[arg(required = true)]
+    pub(crate) paths: Vec<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) selection: Selection,
+    #[command(flatten)]
+    pub(crate) environment: Environment,
+    #[command(flatten)]
+    pub(crate) flow: Flow,
+    #[command(flatten)]
+    pub(crate) reports: Reports,
+
+    /// Accept any certificate in http(…); also CALLWRIGHT_INSECURE_HTTP=1
+    #[arg(long)]
+    pub(crate) insecure_http: bool,
+    /// The profile of callwright.toml whose defaults hold
+    #[arg(long, value_name = "NAME")]
+    pub(crate) profile: Option<String>,
+}
+
+/// Which scenarios.
+#[derive(Debug, Default, Args)]
+#[command(next_help_heading = "Selection")]
+pub(crate) struct Selection {
+    /// Only scenarios whose name contains this, whatever the case; `re:…` is a regular expression
+    #[arg(long, value_name = "PATTERN", add = ArgValueCompleter::new(completion::scenarios))]
+    pub(crate) scenario: Option<String>,
+    /// Only scenarios with one of these tags
+    #[arg(long, value_name = "TAG", value_delimiter = ',', add = ArgValueCompleter::new(completion::tags))]
+    pub(crate) tag: Vec<String>,
+    /// No scenarios with one of these tags
+    #[arg(long, value_name = "TAG", value_delimiter = ',', add = ArgValueCompleter::new(completion::tags))]
+    pub(crate) exclude_tag: Vec<String>,
+    /// Part I of N of the selected scenarios, for machines that share the work
+    #[arg(long, value_name = "I/N")]
+    pub(crate) shard: Option<String>,
+}
+
+/// What scripts see of their surroundings.
+#[derive(Debug, Default, Args)]
+#[command(next_help_heading = "Environment")]
+pub(crate) struct Environment {
+    /// A dotenv file for env(…); the last one wins
+    #[arg(long, value_name = "FILE")]
+    pub(crate) env_file: Vec<PathBuf>,
+    /// A string constant of the scripts
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(crate) set: Vec<String>,
+}
+
+/// How it runs.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Flow")]
+pub(crate) struct Flow {
+    /// How many scenarios run at the same time [default: 1]
+    #[arg(long, short = 'j', value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) jobs: Option<u16>,
+    /// How often a failed scenario is tried again; one that passes then is FLAKY
+    #[arg(long, value_name = "N")]
+    pub(crate) retries: Option<u32>,
+    /// Whether a FLAKY scenario counts as passed [default: pass]
+    #[arg(long, value_enum, value_name = "VERDICT")]
+    pub(crate) flaky: Option<Flaky>,
+    /// How long a scenario may take, as in 90s or 2m
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub(crate) timeout: Option<Duration>,
+    /// Run everything so often
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) repeat: Option<u32>,
+    /// Start no further scenario after a failure
+    #[arg(long)]
+    pub(crate) fail_fast: bool,
+    /// The seed of every choice made by chance [default: another one each time]
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u64>,
+    /// Not supported yet
+    #[arg(long, hide = true)]
+    pub(crate) simulate: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Flaky {
+    Pass,
+    Fail,
+}
+
+/// What is reported.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Reports")]
+pub(crate) struct Reports {
+    /// One JSON event a line on standard output, and nothing else
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// A JUnit report for CI
+    #[arg(long, value_name = "FILE")]
+    pub(crate) junit: Option<PathBuf>,
+    /// Every packet, SIP and RTP, as pcapng
+    #[arg(long, value_name = "FILE")]
+    pub(crate) capture: Option<PathBuf>,
+    /// The SIP messages of each agent, at the end of its scenario
+    #[arg(long)]
+    pub(crate) logs: bool,
+    /// The audio that each agent sent and heard, as WAV; never overwrites
+    #[arg(long, value_name = "DIR", num_args = 0..=1, require_equals = true, default_missing_value = ".")]
+    #[arg(default_value_if("save_audio", ArgPredicate::Equals("".into()), "."))]
+    pub(crate) save_audio: Option<PathBuf>,
+    /// Failures and the result only
+    #[arg(long, short, conflicts_with = "verbose")]
+    pub(crate) quiet: bool,
+    /// Every assertion with its value, and counters
+    #[arg(long, short)]
+    pub(crate) verbose: bool,
+    /// Not supported yet
+    #[arg(long, hide = true, value_name = "DIR")]
+    pub(crate) report: Option<PathBuf>,
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    callwright_scenario::span::parse(text).map_err(|error| error.to_string())
+}
+
+/// Reads the command line; ends the process where it is wrong, or where help was asked for.
+pub(crate) fn parse() -> Arguments {
+    Arguments::parse()
+}

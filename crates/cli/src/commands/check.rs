@@ -1,0 +1,49 @@
+//! `callwright check`.
+
+use std::path::PathBuf;
+
+use callwright_events::ExitCode;
+use callwright_script::Severity;
+
+use crate::arguments::Environment;
+use crate::files;
+use crate::project::Project;
+
+use super::run::surroundings;
+
+/// Says everything about scripts that can be known without a call. Warnings alone pass.
+pub(super) fn check(paths: &[PathBuf], environment: &Environment) -> anyhow::Result<ExitCode> {
+    let project = Project::find(paths)?;
+    let settings = surroundings(environment, &project)?;
+    let files = files::scripts(paths)?;
+    let (mut errors, mut warnings) = (0, 0);
+    for file in &files {
+        let source = std::fs::read_to_string(file).ok();
+        for diagnostic in callwright_script::check(file, &settings) {
+            match diagnostic.severity {
+                Severity::Error => errors += 1,
+                Severity::Warning => warnings += 1,
+            }
+            anstream::println!("{}", diagnostic.render(source.as_deref(), true));
+        }
+    }
+    let count = |number: usize, what: &str| match number {
+        1 => format!("1 {what}"),
+        _ => format!("{number} {what}s"),
+    };
+    if files.is_empty() {
+        anstream::println!("no scripts were found");
+        return Ok(ExitCode::Failed);
+    }
+    anstream::println!(
+        "{}: {}, {}",
+        count(files.len(), "script"),
+        count(errors, "error"),
+        count(warnings, "warning")
+    );
+    Ok(if errors > 0 {
+        ExitCode::Failed
+    } else {
+        ExitCode::Passed
+    })
+}

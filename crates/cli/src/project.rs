@@ -1,0 +1,171 @@
+//! `callwright.toml`: what a team shares beside its scenarios.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+/// The name of the file.
+const NAME: &str = "callwright.toml";
+
+/// What the file says.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct Project {
+    /// Where it was found.
+    #[serde(skip)]
+    pub(crate) path: Option<PathBuf>,
+    /// Defaults of `run`.
+    #[serde(default)]
+    pub(crate) run: Defaults,
+    /// Variables for env(…), behind every other place.
+    #[serde(default)]
+    pub(crate) env: BTreeMap<String, String>,
+    /// Defaults by profile: they go before those of `[run]`.
+    #[serde(default)]
+    pub(crate) profile: BTreeMap<String, Profile>,
+    /// Servers to start before the run.
+    #[serde(default)]
+    server: Vec<toml::Value>,
+}
+
+/// A profile.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct Profile {
+    #[serde(default)]
+    pub(crate) run: Defaults,
+    #[serde(default)]
+    pub(crate) env: BTreeMap<String, String>,
+}
+
+/// Defaults of the flags of `run`, by the same names.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct Defaults {
+    pub(crate) jobs: Option<u16>,
+    pub(crate) retries: Option<u32>,
+    pub(crate) flaky: Option<String>,
+    pub(crate) timeout: Option<String>,
+    pub(crate) repeat: Option<u32>,
+    pub(crate) fail_fast: Option<bool>,
+    pub(crate) seed: Option<u64>,
+    #[serde(default)]
+    pub(crate) tag: Vec<String>,
+    #[serde(default)]
+    pub(crate) exclude_tag: Vec<String>,
+    #[serde(default)]
+    pub(crate) env_file: Vec<PathBuf>,
+    pub(crate) junit: Option<PathBuf>,
+    pub(crate) capture: Option<PathBuf>,
+    pub(crate) insecure_http: Option<bool>,
+}
+
+/// Why there is no project to go by.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ProjectError {
+    #[error("cannot read {path}: {error}")]
+    Read { path: PathBuf, error: std::io::Error },
+    #[error("{path}:{line}:{column}: {message}")]
+    Syntax {
+        path: PathBuf,
+        line: usize,
+        column: usize,
+        message: String,
+    },
+    #[error("{path}: [[server]] is not supported yet; start the server before the run")]
+    Servers { path: PathBuf },
+    #[error("there is no profile {name:?}{known}")]
+    NoProfile { name: String, known: String },
+}
+
+impl Project {
+    /// The file beside the first path, or in the nearest folder above it; none is fine.
+    pub(crate) fn find(paths: &[PathBuf]) -> Result<Project, ProjectError> {
+        let start = paths.first().map_or(Path::new("."), PathBuf::as_path);
+        let start = std::path::absolute(start).unwrap_or_else(|_| start.to_owned());
+        let file = start
+            .ancestors()
+            .map(|folder| folder.join(NAME))
+            .find(|file| file.is_file());
+        match file {
+            Some(file) => Project::read(&file),
+            None => Ok(Project::default()),
+        }
+    }
+
+    fn read(path: &Path) -> Result<Project, ProjectError> {
+        let text = std::fs::read_to_string(path).map_err(|error| ProjectError::Read {
+            path: path.to_owned(),
+            error,
+        })?;
+        let mut project: Project = toml::from_str(&text).map_err(|error| {
+            let at = error.span().map_or(0, |span| span.start);
+            let before = &text[..at.min(text.len())];
+            let line_start = before.rfind('\n').map_or(0, |end| end + 1);
+            ProjectError::Syntax {
+                path: path.to_owned(),
+                line: before.matches('\n').count() + 1,
+                column: text[line_start..at.min(text.len())].chars().count() + 1,
+                message: error.message().to_owned(),
+            }
+        })?;
+        if !project.server.is_empty() {
+            return Err(ProjectError::Servers {
+                path: path.to_owned(),
+            });
+        }
+        // Paths in the file are relative to it.
+        let folder = path.parent().unwrap_or(Path::new("."));
+        let profiles = project.profile.values_mut().map(|profile| &mut profile.run);
+        for run in std::iter::once(&mut project.run).chain(profiles) {
+            for file in &mut run.env_file {
+                *file = folder.join(&*file);
+            }
+        }
+        project.path = Some(path.to_owned());
+        Ok(project)
+    }
+
+    /// With the defaults of a profile before its own.
+    pub(crate) fn with_profile(mut self, name: Option<&str>) -> Result<Project, ProjectError> {
+        let Some(name) = name else { return Ok(self) };
+        let Some(profile) = self.profile.get(name).cloned() else {
+            let names: Vec<_> = self.profile.keys().map(String::as_str).collect();
+            let known = match (&self.path, names.is_empty()) {
+                (None, _) => format!(": there is no {NAME} beside the scenarios or above them"),
+                (Some(path), true) => format!(": {} has none", path.display()),
+                (Some(path), false) => format!("; {} has {}", path.display(), names.join(", ")),
+            };
+            return Err(ProjectError::NoProfile {
+                name: name.to_owned(),
+                known,
+            });
+        };
+        self.run = profile.run.or(self.run);
+        self.env.extend(profile.env);
+        Ok(self)
+    }
+}
+
+impl Defaults {
+    fn or(self, other: Defaults) -> Defaults {
+        let either = |mine: Vec<String>, others: Vec<String>| if mine.is_empty() { others } else { mine };
+        Defaults {
+            jobs: self.jobs.or(other.jobs),
+            retries: self.retries.or(other.retries),
+            flaky: self.flaky.or(other.flaky),
+            timeout: self.timeout.or(other.timeout),
+            repeat: self.repeat.or(other.repeat),
+            fail_fast: self.fail_fast.or(other.fail_fast),
+            seed: self.seed.or(other.seed),
+            tag: either(self.tag, other.tag),
+            exclude_tag: either(self.exclude_tag, other.exclude_tag),
+            // Of two files the later one wins: the profile's come last.
+            env_file: other.env_file.into_iter().chain(self.env_file).collect(),
+            junit: self.junit.or(other.junit),
+            capture: self.capture.or(other.capture),
+            insecure_http: self.insecure_http.or(other.insecure_http),
+        }
+    }
+}
