@@ -29,6 +29,10 @@ use sink::Routes;
 /// How long a user agent may take to come up: the resolver's patience and a margin.
 const START: Duration = Duration::from_secs(15);
 
+/// The stack of a task: a script may call its functions 48 deep, and each call takes several frames of the interpreter.
+/// Memory that is not touched costs nothing.
+const STACK: usize = 16 * 1024 * 1024;
+
 /// Settings of a real world.
 #[derive(Clone, Debug, Default)]
 pub struct RealConfig {
@@ -154,7 +158,13 @@ impl World for RealWorld {
 
     fn run_tasks(&self, tasks: Vec<Task<'_>>) {
         thread::scope(|scope| {
-            let running: Vec<_> = tasks.into_iter().map(|task| scope.spawn(task)).collect();
+            let running: Vec<_> = tasks
+                .into_iter()
+                .map(|task| {
+                    let spawned = thread::Builder::new().stack_size(STACK).spawn_scoped(scope, task);
+                    spawned.expect("the system gives a thread")
+                })
+                .collect();
             let panics: Vec<_> = running.into_iter().filter_map(|task| task.join().err()).collect();
             if let Some(panic) = panics.into_iter().next() {
                 std::panic::resume_unwind(panic);
