@@ -176,34 +176,28 @@ pub(crate) fn end_all(scene: &Scene, agents: &[Arc<AgentParts>]) {
     }
     let world = scene.world();
     let until = world.now() + END_WITHIN;
-    loop {
-        let open: Vec<_> = agents
-            .iter()
-            .map(|agent| agent.phone.topic(Aspect::Closed))
-            .collect();
-        let reads: Vec<_> = open
-            .into_iter()
-            .map(|topic| (topic, world.version(topic)))
-            .collect();
-        let late: Vec<&str> = agents
-            .iter()
-            .filter(|agent| !agent.phone.is_closed())
-            .map(|agent| agent.name.as_str())
-            .collect();
-        if late.is_empty() {
-            break;
+    let mut late = Vec::new();
+    for agent in agents {
+        let topic = agent.phone.topic(Aspect::Closed);
+        let mut seen = world.version(topic);
+        while !agent.phone.is_closed() {
+            if world.wait(&[(topic, seen)], until) == Wake::TimeUp {
+                late.push(agent.name.as_str());
+                break;
+            }
+            seen = world.version(topic);
         }
-        if world.wait(&reads, until) == Wake::TimeUp {
-            scene.report(RunEvent::Note {
-                message: format!(
-                    "{} got no answer to the last BYE, CANCEL or REGISTER within {}",
-                    late.join(", "),
-                    crate::span::text(END_WITHIN)
-                ),
-                location: None,
-            });
-            break;
-        }
+    }
+    if !late.is_empty() {
+        let span = crate::span::text(END_WITHIN);
+        let message = format!(
+            "{} got no answer to the last BYE, CANCEL or REGISTER within {span}",
+            late.join(", ")
+        );
+        scene.report(RunEvent::Note {
+            message,
+            location: None,
+        });
     }
     for agent in agents {
         scene.run().give_account(&agent.aor);

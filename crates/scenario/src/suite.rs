@@ -5,6 +5,7 @@
 
 mod attempt;
 mod order;
+mod plan;
 mod runner;
 mod selection;
 

@@ -130,7 +130,7 @@ impl Subject<'_> {
             return;
         }
         let passed = verdict.outcome.is_pass();
-        let error = verdict.failure.as_ref().map(|failure| first_line(failure));
+        let error = verdict.failure.as_ref().map(first_line);
         let failure = verdict.failure.map(Box::new);
         let duration_ms = millis(duration);
         scene.report(match self {

@@ -9,8 +9,9 @@ use callwright_events::{ExitCode, Failure, Outcome, RunEvent, VOCABULARY_VERSION
 use callwright_wire::Time;
 
 use super::attempt::{self, Limits, Subject, first_line, source_line};
-use super::order::{Early, Ordered, SlotSink};
-use super::{Loaded, Program, Registration, Selection, Shard, Suite};
+use super::order::{Ordered, SlotSink};
+use super::plan::{Content, File, Slot, select, slots};
+use super::{Loaded, Registration, Selection, Shard};
 use crate::context::Context;
 use crate::scene::millis;
 use crate::world::{Task, Topic};
@@ -153,117 +154,6 @@ pub fn list(run: &Arc<Run>, files: Vec<Loaded>, options: &Options) -> Plan {
         }
     }
     plan
-}
-
-/// A file of the run.
-struct File {
-    path: PathBuf,
-    scene: Arc<Scene>,
-    early: Arc<Early>,
-    started: Time,
-    content: Content,
-    /// The scenarios to be run, by their index; of a file that is itself one, 0.
-    selected: Vec<usize>,
-}
-
-enum Content {
-    Broken(Fault),
-    Single(Arc<dyn Program>),
-    Suite(Arc<dyn Suite>),
-}
-
-impl File {
-    /// Loads what a file registers.
-    fn open(run: &Arc<Run>, loaded: Loaded) -> File {
-        let early = Arc::new(Early::default());
-        let path = match &loaded {
-            Ok(program) => program.path().to_owned(),
-            Err((path, _)) => path.clone(),
-        };
-        let scene = Scene::of_file(run, Arc::clone(&early) as _, &path, None, 0);
-        let content = match loaded {
-            Err((_, fault)) => Content::Broken(fault),
-            Ok(program) if !program.is_suite() => Content::Single(program),
-            Ok(program) => {
-                let _entered = Context::new(&scene).enter();
-                match program.open(&scene) {
-                    Ok(suite) => Content::Suite(suite),
-                    Err(fault) => Content::Broken(fault),
-                }
-            }
-        };
-        File {
-            path,
-            started: scene.started(),
-            scene,
-            early,
-            content,
-            selected: Vec::new(),
-        }
-    }
-
-    fn registrations(&self) -> &[Registration] {
-        match &self.content {
-            Content::Suite(suite) => suite.registrations(),
-            Content::Broken(_) | Content::Single(_) => &[],
-        }
-    }
-}
-
-/// Selects scenarios over the whole run; true when `only` left some out.
-fn select(files: &mut [File], options: &Options) -> bool {
-    let passes = |registration: &Registration| options.selection.passes(registration);
-    let only = files
-        .iter()
-        .flat_map(File::registrations)
-        .any(|registration| registration.only && passes(registration));
-    let mut position = 0;
-    let mut mine = || {
-        position += 1;
-        options.shard.is_none_or(|shard| shard.has(position - 1))
-    };
-    for file in files {
-        let mut selected = Vec::new();
-        match &file.content {
-            Content::Broken(_) => {}
-            Content::Single(_) => selected.extend(mine().then_some(0)),
-            Content::Suite(suite) => {
-                for (index, registration) in suite.registrations().iter().enumerate() {
-                    if passes(registration) && (registration.only || !only) && mine() {
-                        selected.push(index);
-                    }
-                }
-            }
-        }
-        file.selected = selected.repeat(options.repeat.max(1));
-    }
-    only
-}
-
-/// A step of the plan.
-#[derive(Clone, Copy, Debug)]
-enum Slot {
-    Begin { file: usize },
-    Scenario { file: usize, index: usize },
-    End { file: usize },
-}
-
-fn slots(files: &[File]) -> Vec<Slot> {
-    let mut slots = Vec::new();
-    for (file, content) in files.iter().enumerate() {
-        if content.selected.is_empty() && !matches!(content.content, Content::Broken(_)) {
-            continue;
-        }
-        slots.push(Slot::Begin { file });
-        slots.extend(
-            content
-                .selected
-                .iter()
-                .map(|index| Slot::Scenario { file, index: *index }),
-        );
-        slots.push(Slot::End { file });
-    }
-    slots
 }
 
 /// The workers, and what they share.
@@ -575,14 +465,6 @@ impl Crew<'_> {
 
     fn board(&self) -> MutexGuard<'_, Board> {
         self.board.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Slot {
-    fn file(&self) -> usize {
-        match self {
-            Slot::Begin { file } | Slot::Scenario { file, .. } | Slot::End { file } => *file,
-        }
     }
 }
 
