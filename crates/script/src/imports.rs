@@ -6,7 +6,6 @@ use callwright_scenario::context;
 use rhai::{Engine, EvalAltResult, Module, ModuleResolver, Position, Scope, Shared};
 
 /// Finds and evaluates modules, anew for each import: a module's variables belong to the scenario that imports it.
-#[derive(Default)]
 pub(crate) struct Resolver;
 
 impl ModuleResolver for Resolver {

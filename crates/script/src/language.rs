@@ -109,7 +109,7 @@ fn build() -> Language {
         .set_max_string_size(STRING_SIZE)
         .set_max_array_size(COLLECTION_SIZE)
         .set_max_map_size(COLLECTION_SIZE)
-        .set_module_resolver(imports::Resolver::default());
+        .set_module_resolver(imports::Resolver);
     grammar(&mut engine);
     let bare = names(&engine);
     engine.on_print(|text| {

@@ -176,7 +176,12 @@ impl Attempt for Trial {
     }
 
     fn teardown(&mut self) -> Result<(), Fault> {
-        call(self.teardown.as_ref(), &[self.handed.clone()], &*Trial::scene()?).map(|_| ())
+        call(
+            self.teardown.as_ref(),
+            std::slice::from_ref(&self.handed),
+            &*Trial::scene()?,
+        )
+        .map(|_| ())
     }
 }
 

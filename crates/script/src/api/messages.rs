@@ -273,6 +273,9 @@ fn parts(api: &mut Api) {
     );
 }
 
+/// The lines of a description by their names.
+type Fields = Vec<(&'static str, Value)>;
+
 /// RFC 8866 §5, as far as scripts ask: the lines that say where media goes.
 fn sdp(message: &Message) -> Option<Value> {
     if !message.parsed.has_content_type("application/sdp") {
@@ -280,7 +283,7 @@ fn sdp(message: &Message) -> Option<Value> {
     }
     let body = message.parsed.body();
     let text = String::from_utf8_lossy(&body);
-    let map = |pairs: Vec<(&str, Value)>| {
+    let map = |pairs: Fields| {
         Value::Map(
             pairs
                 .into_iter()
@@ -289,7 +292,7 @@ fn sdp(message: &Message) -> Option<Value> {
         )
     };
     let mut connection = Value::Absent;
-    let mut media: Vec<(Vec<(&str, Value)>, Vec<Value>)> = Vec::new();
+    let mut media: Vec<(Fields, Vec<Value>)> = Vec::new();
     for line in text.lines() {
         match (line.split_once('='), media.last_mut()) {
             (Some(("m", line)), _) => {

@@ -134,8 +134,8 @@ impl Walked {
                 }
             }
             Some(ASTNode::Stmt(Stmt::Assignment(assignment))) => self.assigned(&assignment.1.lhs),
-            Some(ASTNode::Stmt(Stmt::Import(import, at))) => {
-                if let Expr::StringConstant(name, _) = &import.0 {
+            Some(ASTNode::Stmt(Stmt::Import(import, _))) => {
+                if let Expr::StringConstant(name, at) = &import.0 {
                     self.imports.push((name.to_string(), *at));
                 }
             }
@@ -181,11 +181,7 @@ impl Walked {
                 let next = after(&pair.lhs, object);
                 self.behind_dot(&pair.rhs, next, inside);
             }
-            Expr::MethodCall(call, at) => {
-                if inside.insert(*at) {
-                    self.call(call, *at, true, object);
-                }
-            }
+            Expr::MethodCall(call, at) if inside.insert(*at) => self.call(call, *at, true, object),
             Expr::Property(property, at) => {
                 if let Some(object) = object
                     && inside.insert(*at)

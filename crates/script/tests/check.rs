@@ -1,0 +1,180 @@
+//! What is known about a script without a call.
+
+mod support;
+
+use callwright_scenario::Settings;
+use callwright_script::{Severity, check};
+use support::Folder;
+
+/// What `check` says about a script, one a line.
+fn findings(text: &str) -> Vec<String> {
+    let folder = Folder::new();
+    let file = folder.file("test.rhai", text);
+    let name = format!("{}:", file.display());
+    check(&file, &Settings::default())
+        .into_iter()
+        .map(|found| {
+            let word = match found.severity {
+                Severity::Error => "error",
+                Severity::Warning => "warning",
+            };
+            let place = found.at.to_string();
+            format!(
+                "{}: {word}: {}",
+                place.strip_prefix(&name).unwrap_or(&place),
+                found.message
+            )
+        })
+        .collect()
+}
+
+#[test]
+fn a_right_script_has_no_findings() {
+    let text = r#"
+        let domain = env("SIP_DOMAIN", "example.com");
+        fn up(a, b) {
+            a.dial(b);
+            await_until(|| assert(b.state).equals(State::Ringing), "5s");
+        }
+        setup(|| {
+            let caller = agent("Caller", #{ username: "alice" + worker, domain: domain, headers: #{ "X-A": ["1", "2"] } });
+            let callee = agent("Callee", #{ username: "bob", domain: domain, auto_answer: "250ms" });
+            #{ caller: caller, callee: callee, greet: |name| "hi " + name }
+        });
+        teardown(|ctx| if ctx != () { ctx.caller.hangup(); });
+        scenario("calls", #{ tags: ["smoke"], timeout: "60s" }, |ctx| {
+            up(ctx.caller, ctx.callee);
+            ctx.callee.accept();
+            wait(1.5);
+            verify_audio(ctx.caller, 1000, "2s");
+            print(ctx.greet("x"));
+            for call in [1, 2] { }
+        });
+    "#;
+    assert_eq!(
+        findings(&text.replace("for call", "for leg")),
+        Vec::<String>::new()
+    );
+}
+
+#[test]
+fn syntax_is_shown_at_its_place() {
+    assert_eq!(
+        findings("let a = ;"),
+        ["1:9: error: syntax error: Unexpected ';'"]
+    );
+    assert_eq!(
+        findings("let a = 1;\nif a {"),
+        ["2:7: error: syntax error: Expecting '}' to terminate this block"]
+    );
+}
+
+#[test]
+fn unknown_names_come_with_the_nearest_right_one() {
+    assert_eq!(
+        findings("asert(1);"),
+        ["1:1: error: unknown function `asert`; did you mean `assert`?"]
+    );
+    assert_eq!(
+        findings(
+            "let a = agent(\"A\", #{ username: \"a\", domain: \"x\" });\na.dail(\"b\");\nprint(a.stat);"
+        ),
+        [
+            "2:3: error: unknown method `dail` of Agent; did you mean `dial`?",
+            "3:9: error: unknown property `stat` of Agent; did you mean `state`?",
+        ]
+    );
+    assert_eq!(
+        findings("assert(1).equal(1);"),
+        ["1:11: error: unknown matcher `equal` of Assertion; did you mean `equals`?"]
+    );
+    assert_eq!(
+        findings("assert(1).at_least(1).at_moost(2);"),
+        ["1:23: error: unknown matcher `at_moost` of Assertion; did you mean `at_most`?"]
+    );
+    assert_eq!(
+        findings("let name = 1;\nprint(nam);"),
+        ["2:7: error: unknown variable `nam`; did you mean `name`?"]
+    );
+}
+
+#[test]
+fn the_number_of_arguments_is_counted() {
+    assert_eq!(
+        findings("default_timeout();"),
+        ["1:1: error: `default_timeout` cannot be called with 0 arguments"]
+    );
+    assert_eq!(
+        findings("let a = agent(\"A\", #{ username: \"a\", domain: \"x\" });\na.hangup(1);"),
+        ["2:3: error: `hangup` cannot be called with 1 arguments"]
+    );
+}
+
+#[test]
+fn keys_and_options_are_known() {
+    assert_eq!(
+        findings("agent(\"A\", #{ username: \"a\", domian: \"x\" });"),
+        ["1:30: error: unknown key `domian`; did you mean `domain`?"]
+    );
+    assert_eq!(
+        findings("agent(\"A\", #{ username: \"a\" });"),
+        ["1:1: error: agent \"A\": the key `domain` is missing"]
+    );
+    assert_eq!(
+        findings("agent(\"A\", #{ username: env(\"U\", \"\"), domain: \"x\", transport: \"upd\" });"),
+        ["1:52: error: agent \"A\": `transport`: \"upd\" is not one of \"udp\", \"tcp\", \"tls\""]
+    );
+    assert_eq!(
+        findings("scenario(\"x\", #{ tag: \"a\" }, || {});"),
+        ["1:18: error: unknown option `tag`; did you mean `tags`?"]
+    );
+    assert_eq!(
+        findings("http(\"GET\", \"http://x\", #{ header: #{} });"),
+        ["1:28: error: unknown option `header`; did you mean `headers`?"]
+    );
+    assert_eq!(
+        findings("mock_server(#{ prt: 1 });"),
+        ["1:16: error: unknown key `prt`; did you mean `port`?"]
+    );
+}
+
+#[test]
+fn literals_that_cannot_be_used_are_found() {
+    assert_eq!(
+        findings("default_timeout(\"10\");"),
+        ["1:17: error: \"10\" has no unit; write \"10s\" for seconds, or use ms, m or h"]
+    );
+    assert!(findings("regex(\"(\");")[0].starts_with("1:7: error: \"(\" is not a regular expression"));
+    assert!(findings("let x = file(\"none.wav\");")[0].starts_with("1:14: error: there is no file "));
+    assert!(findings("load_env(\"none.env\");")[0].starts_with("1:10: error: cannot read "));
+    assert_eq!(
+        findings("import \"none\" as n;"),
+        ["1:8: error: the module \"none\" is not found"]
+    );
+}
+
+#[test]
+fn variables_that_are_not_set_are_warnings() {
+    assert_eq!(
+        findings("print(env(\"CALLWRIGHT_NOT_SET\"));"),
+        ["1:11: warning: the variable CALLWRIGHT_NOT_SET is not set here"]
+    );
+    assert_eq!(
+        findings("print(env(\"CALLWRIGHT_NOT_SET\", \"x\"));"),
+        Vec::<String>::new()
+    );
+}
+
+#[test]
+fn modules_are_checked_too() {
+    let folder = Folder::new();
+    folder.file("lib/h.rhai", "fn f() {\n  asert(1);\n}");
+    let file = folder.file("test.rhai", "import \"lib/h\" as h;\nh::f();");
+    let found = check(&file, &Settings::default());
+    assert_eq!(found.len(), 1);
+    assert!(
+        found[0].at.to_string().ends_with("lib/h.rhai:2:3"),
+        "{}",
+        found[0].at
+    );
+}
