@@ -184,16 +184,28 @@ impl Kamailio {
                 .recv(&mut answer)
                 .is_ok_and(|length| answer[..length].starts_with(b"SIP/2.0 200 "))
             {
-                return self.answers_over_tcp().unwrap_or(false);
+                return self.becomes_ready_for_tcp();
             }
         }
         false
     }
 
-    /// By the time that UDP answers, the kernel takes connections, and holds them until somebody reads.
+    /// A connection that was made while it still starts may never be read: each probe has one of its own.
+    fn becomes_ready_for_tcp(&mut self) -> bool {
+        for _ in 0..PROBES {
+            if self.answers_over_tcp().unwrap_or(false) {
+                return true;
+            }
+            if self.daemon.wait(PROBE_PAUSE).is_some() {
+                return false;
+            }
+        }
+        false
+    }
+
     fn answers_over_tcp(&self) -> std::io::Result<bool> {
         let mut stream = TcpStream::connect(self.tcp())?;
-        stream.set_read_timeout(Some(PROBE_PAUSE * PROBES))?;
+        stream.set_read_timeout(Some(10 * PROBE_PAUSE))?;
         stream.write_all(options_probe("TCP", self.tcp(), stream.local_addr()?, 0).as_bytes())?;
         let mut start = [0; 12];
         stream.read_exact(&mut start)?;
