@@ -31,7 +31,7 @@ pub use image::{Container, Image};
 pub use kamailio::Kamailio;
 pub use measured::{Measured, measure};
 pub use peer::{Peer, available};
-pub use ports::Port;
+pub use ports::{Port, wait_for_sip};
 pub use product::{binary, callwright, command, example};
 pub use sipp::{RunningSipp, Sipp, SippCalls};
 pub use tshark::{Capture, Digit};

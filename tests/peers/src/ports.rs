@@ -4,6 +4,8 @@ use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::sync::atomic::{AtomicU16, Ordering};
 
+use rustix::event::{Timespec, poll};
+
 /// Below the range from which Linux hands out ports to whoever asks for any (32768 and up), so that only tests
 /// compete for them.
 const FIRST: u16 = 20_000;
@@ -52,4 +54,42 @@ impl Port {
     pub fn address(&self) -> SocketAddr {
         (Ipv4Addr::LOCALHOST, self.number).into()
     }
+}
+
+/// Waits until somebody has bound the port of `address`: from then on the kernel keeps what is sent there. A probe by
+/// OPTIONS would be a message that the test then sees. Panics after a minute.
+pub fn wait_for_sip(address: SocketAddr) {
+    let pause = Timespec {
+        tv_sec: 0,
+        tv_nsec: 20_000_000,
+    };
+    for _ in 0..3_000 {
+        if is_bound(address.port()) {
+            return;
+        }
+        // Nothing tells when another process binds a port; look again a little later.
+        let _time_up = poll(&mut [], Some(&pause));
+    }
+    panic!("nobody listens at {address}");
+}
+
+/// Whether some socket of this machine has the port, by the tables of the kernel.
+pub(crate) fn is_bound(port: u16) -> bool {
+    [
+        "/proc/net/udp",
+        "/proc/net/tcp",
+        "/proc/net/udp6",
+        "/proc/net/tcp6",
+    ]
+    .iter()
+    .any(|table| {
+        let table = std::fs::read_to_string(table).unwrap_or_default();
+        table.lines().skip(1).any(|line| {
+            let local = line
+                .split_whitespace()
+                .nth(1)
+                .and_then(|local| local.rsplit(':').next());
+            local.and_then(|local| u16::from_str_radix(local, 16).ok()) == Some(port)
+        })
+    })
 }

@@ -10,7 +10,7 @@ use rustix::process::Signal;
 use crate::daemon::Daemon;
 use crate::evidence::Evidence;
 use crate::peer::program;
-use crate::ports::Port;
+use crate::ports::{Port, is_bound};
 
 const ATTEMPTS: usize = 5;
 const PROBES: usize = 400;
@@ -277,25 +277,4 @@ fn last_count(statistics: &str, column: &str) -> u32 {
         .and_then(|header| header.split(';').position(|name| name == column));
     let value = index.and_then(|index| lines.last()?.split(';').nth(index)?.parse().ok());
     value.unwrap_or(0)
-}
-
-/// Whether some socket of this machine has the port, by the tables of the kernel.
-fn is_bound(port: u16) -> bool {
-    [
-        "/proc/net/udp",
-        "/proc/net/tcp",
-        "/proc/net/udp6",
-        "/proc/net/tcp6",
-    ]
-    .iter()
-    .any(|table| {
-        let table = std::fs::read_to_string(table).unwrap_or_default();
-        table.lines().skip(1).any(|line| {
-            let local = line
-                .split_whitespace()
-                .nth(1)
-                .and_then(|local| local.rsplit(':').next());
-            local.and_then(|local| u16::from_str_radix(local, 16).ok()) == Some(port)
-        })
-    })
 }

@@ -12,7 +12,13 @@ fn scenario(name: &str) -> PathBuf {
 
 fn assert_passes(output: &Output) {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    assert!(output.status.success(), "{}\n{}\n{}", output.status, text(&output.stdout), text(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}\n{}\n{}",
+        output.status,
+        text(&output.stdout),
+        text(&output.stderr)
+    );
 }
 
 #[test]
@@ -53,7 +59,11 @@ fn five_hundred_calls_from_sipp_are_clean() {
         .spawn()
         .expect("it runs");
     callwright_peers::wait_for_sip(port.address());
-    Sipp::uac(port.address()).calls(500).rate(100).run().assert_clean();
+    Sipp::uac(port.address())
+        .calls(500)
+        .rate(100)
+        .run()
+        .assert_clean();
     let output = callee.wait_with_output().expect("it ends");
     assert_passes(&output);
     let capture = Capture::open(&capture);

@@ -18,7 +18,10 @@ const WITH_SERVER: [&str; 7] = [
 ];
 
 fn example(name: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../examples").join(name).with_extension("rhai")
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("../../examples")
+        .join(name)
+        .with_extension("rhai")
 }
 
 /// Which of Kamailio's doors.
@@ -41,20 +44,32 @@ fn against(kamailio: &Kamailio, door: Door) -> Command {
         .env("SIP_TRANSPORT", transport)
         .env("SSL_CERT_FILE", kamailio.root_certificate());
     for (letter, user) in [("A", "alice"), ("B", "bob"), ("C", "carol")] {
-        callwright.env(format!("{letter}_USER"), user).env(format!("{letter}_PASS"), format!("{user}pw"));
+        callwright
+            .env(format!("{letter}_USER"), user)
+            .env(format!("{letter}_PASS"), format!("{user}pw"));
     }
     callwright
 }
 
 fn assert_passes(output: &Output) {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    assert!(output.status.success(), "{}\n{}\n{}", output.status, text(&output.stdout), text(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}\n{}\n{}",
+        output.status,
+        text(&output.stdout),
+        text(&output.stderr)
+    );
 }
 
 fn all_pass(door: Door) {
     let kamailio = Kamailio::start();
     for name in WITH_SERVER {
-        let output = against(&kamailio, door).arg("run").arg(example(name)).output().expect("it runs");
+        let output = against(&kamailio, door)
+            .arg("run")
+            .arg(example(name))
+            .output()
+            .expect("it runs");
         assert_passes(&output);
     }
     // Agents unregister when their scenario is over, whatever happened.
@@ -63,7 +78,11 @@ fn all_pass(door: Door) {
 
 #[test]
 fn a_call_without_any_server_passes() {
-    let output = command().arg("run").arg(example("direct-call")).output().expect("it runs");
+    let output = command()
+        .arg("run")
+        .arg(example("direct-call"))
+        .output()
+        .expect("it runs");
     assert_passes(&output);
 }
 
@@ -90,9 +109,17 @@ fn the_folder_of_examples_runs_without_its_library() {
     require!(Kamailio);
     let kamailio = Kamailio::start();
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../examples");
-    let output = against(&kamailio, Door::Udp).args(["run", "--json"]).arg(folder).output().expect("it runs");
+    let output = against(&kamailio, Door::Udp)
+        .args(["run", "--json"])
+        .arg(folder)
+        .output()
+        .expect("it runs");
     assert_passes(&output);
-    let last = String::from_utf8_lossy(&output.stdout).lines().last().unwrap_or_default().to_owned();
+    let last = String::from_utf8_lossy(&output.stdout)
+        .lines()
+        .last()
+        .unwrap_or_default()
+        .to_owned();
     let finished: Value = serde_json::from_str(&last).expect("NDJSON");
     assert_eq!(finished["event"], "run_finished");
     assert_eq!(finished["files"], 8);
