@@ -1,6 +1,7 @@
 //! What agents send and hear.
 
-use callwright_scenario::phone::Audio;
+use callwright_scenario::agent::Call;
+use callwright_scenario::phone::{Audio, Verb};
 use callwright_scenario::{Agent, Value, sound};
 use rhai::{Array, Dynamic, NativeCallContext};
 
@@ -53,6 +54,15 @@ fn sending(api: &mut Api) {
         |context: NativeCallContext<'_>, agent: &mut Agent, audio: Audio| -> Outcome<()> {
             let here = Here::of(&context)?;
             here.check(agent.send_audio(&here.scene, audio, &here.at))
+        },
+    );
+    api.add(
+        "send_audio(call: Call, source: AudioSpec)",
+        "Sends this in one call from now on; the other calls of the agent go on as they are.",
+        |context: NativeCallContext<'_>, call: &mut Call, audio: Audio| -> Outcome<()> {
+            let here = Here::of(&context)?;
+            let sent = call.agent().perform(&here.scene, Some(call.id()), Verb::SendAudio(audio), &here.at);
+            here.check(sent.map(|_| ()))
         },
     );
     api.add(
