@@ -160,8 +160,15 @@ impl Agent {
 
 impl Scene {
     /// The agents of this scene, oldest first.
-    pub(crate) fn all_agents(&self) -> Vec<Agent> {
+    pub(crate) fn own_agents(&self) -> Vec<Agent> {
         self.agents().into_iter().map(Agent::from_parts).collect()
+    }
+
+    /// The agents that this scene can use: those of its file's top level, then its own.
+    pub(crate) fn all_agents(&self) -> Vec<Agent> {
+        let mut agents = self.outer().map_or_else(Vec::new, |outer| outer.own_agents());
+        agents.extend(self.own_agents());
+        agents
     }
 }
 

@@ -2,7 +2,7 @@
 
 use callwright_events::{FailureKind, RunEvent};
 
-use crate::{Fault, Position, Scene, Value, label};
+use crate::{Fault, Position, Scene, Value, context, label};
 
 /// A value under assertion. Matchers chain.
 #[derive(Clone, Debug)]
@@ -81,7 +81,7 @@ impl Assertion {
     /// # Errors
     /// A mismatch, to be tried again by `await_until`; or a value that cannot be asked that, which is final.
     pub fn check(&self, scene: &Scene, matcher: &Matcher, at: &Position) -> Result<(), Fault> {
-        scene.count_assertion();
+        context::asserts();
         let expected = matcher.to_string();
         let outcome = matcher.judge(&self.value).map_err(|fault| fault.at(at))?;
         let actual = self.value.to_string();

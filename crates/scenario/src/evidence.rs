@@ -24,8 +24,11 @@ pub(crate) fn failure(scene: &Scene, fault: &Fault, source_line: Option<String>)
         kind: fault.kind().unwrap_or_default(),
         message: parts.message.clone(),
         location: parts.at.as_ref().and_then(crate::Position::location),
+        excerpt_length: parts
+            .at
+            .as_ref()
+            .and_then(|at| word_length(source_line.as_deref()?, at.column)),
         excerpt: source_line,
-        excerpt_length: None,
         label: parts.label.clone(),
         expected: parts.expected.clone(),
         actual: parts.actual.clone(),
@@ -37,6 +40,16 @@ pub(crate) fn failure(scene: &Scene, fault: &Fault, source_line: Option<String>)
         files: Vec::new(),
         trace: parts.trace.iter().filter_map(crate::Position::location).collect(),
     }
+}
+
+/// How many characters the word at a column has.
+fn word_length(line: &str, column: u32) -> Option<usize> {
+    let start = usize::try_from(column).ok()?.checked_sub(1)?;
+    let word = line
+        .chars()
+        .skip(start)
+        .take_while(|c| c.is_alphanumeric() || *c == '_');
+    Some(word.count()).filter(|length| *length > 0)
 }
 
 /// A failure that is nobody's step: an unexpected pass, a late generator.

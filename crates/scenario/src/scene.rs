@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -30,8 +30,9 @@ pub struct Scene {
     worker: usize,
     deadline: Mutex<Option<(Time, Duration)>>,
     state: Mutex<State>,
-    assertions: AtomicU64,
     ending: AtomicBool,
+    /// The scene of the file, for one of its scenarios.
+    outer: Option<Arc<Scene>>,
     /// Scenes of scenarios that run inside this one of a file: its mock servers report there.
     inner: Mutex<Vec<Weak<Scene>>>,
 }
@@ -56,17 +57,11 @@ impl Scene {
         worker: usize,
     ) -> Arc<Self> {
         let environment = Environment::of_file(file);
-        Scene::with(
-            run,
-            sink,
-            file,
-            name,
-            worker,
-            State {
-                environment,
-                ..State::default()
-            },
-        )
+        let state = State {
+            environment,
+            ..State::default()
+        };
+        Arc::new(Scene::with(run, sink, file, name, worker, state))
     }
 
     /// The scene of one attempt of a scenario: it begins with what the file's top level set.
@@ -78,7 +73,9 @@ impl Scene {
             ..State::default()
         };
         drop(outer);
-        let scene = Scene::with(&self.run, sink, &self.file, Some(name.to_owned()), worker, state);
+        let mut scene = Scene::with(&self.run, sink, &self.file, Some(name.to_owned()), worker, state);
+        scene.outer = Some(Arc::clone(self));
+        let scene = Arc::new(scene);
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         inner.retain(|scene| scene.strong_count() > 0);
         inner.push(Arc::downgrade(&scene));
@@ -92,8 +89,8 @@ impl Scene {
         name: Option<String>,
         worker: usize,
         state: State,
-    ) -> Arc<Self> {
-        Arc::new(Scene {
+    ) -> Self {
+        Scene {
             run: Arc::clone(run),
             sink,
             name,
@@ -102,10 +99,10 @@ impl Scene {
             worker,
             deadline: Mutex::new(None),
             state: Mutex::new(state),
-            assertions: AtomicU64::new(0),
             ending: AtomicBool::new(false),
+            outer: None,
             inner: Mutex::default(),
-        })
+        }
     }
 
     /// The run that it is part of.
@@ -247,11 +244,6 @@ impl Scene {
         self.ending.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn count_assertion(&self) {
-        context::asserts();
-        self.assertions.fetch_add(1, Ordering::Relaxed);
-    }
-
     /// A variable of the environment.
     ///
     /// # Errors
@@ -294,6 +286,11 @@ impl Scene {
 
     pub(crate) fn agents(&self) -> Vec<Arc<AgentParts>> {
         self.state().agents.clone()
+    }
+
+    /// The scene of the file, for one of its scenarios.
+    pub(crate) fn outer(&self) -> Option<&Arc<Scene>> {
+        self.outer.as_ref()
     }
 
     pub(crate) fn keep_mock(&self, mock: Arc<MockParts>) {

@@ -74,7 +74,7 @@ impl Agent {
 
     fn verify(&self, scene: &Scene, what: ListenFor, within: Duration, at: &Position) -> Result<(), Fault> {
         scene.check().map_err(|fault| fault.at(at))?;
-        scene.count_assertion();
+        context::asserts();
         let listening = Listening {
             phone: self.phone(),
             id: self.phone().listen(what),

@@ -79,7 +79,8 @@ impl Scene {
             } else {
                 until
             };
-            self.wait_for(&current.reads(), look)?;
+            self.wait_for(&current.reads(), look)
+                .map_err(|end| end.at(at).hint(format!("it was waiting here: {fault}")))?;
         }
     }
 

@@ -47,6 +47,27 @@ fn await_until_returns_the_verified_value() {
 }
 
 #[test]
+fn await_until_is_not_woken_by_what_it_does_itself() {
+    let ran = run(
+        "let n = 0;\nlet a = agent(\"A\", #{ username: \"alice\", domain: \"example.com\" });\n\
+         await_until(|| { n += 1; assert(a.registered).is_false(); a.register(); assert(a.registered).is_true() }, \"1s\");",
+    );
+    assert!(
+        ran.error()
+            .starts_with("3:47: A registered: expected false, but it was true"),
+        "{}",
+        ran.error()
+    );
+    let history: Vec<_> = ran
+        .failure()
+        .history
+        .into_iter()
+        .map(|seen| (seen.t_ms, seen.value))
+        .collect();
+    assert_eq!(history, [(0.0, "false".to_owned()), (10.0, "true".to_owned())]);
+}
+
+#[test]
 fn what_is_not_there_yet_is_tried_again() {
     let tried = |expression: &str| {
         let ran = run(&format!("await_until(|| {expression}, \"300ms\");"));

@@ -274,7 +274,7 @@ fn is_a_finding(fault: &Fault) -> bool {
 
 /// What was measured and, where asked for, what was sent and received.
 fn report_agents(scene: &Scene) {
-    for agent in scene.all_agents() {
+    for agent in scene.own_agents() {
         let quality = agent.phone().snapshot().quality;
         if quality.packets_sent + quality.packets_received > 0 {
             scene.report(RunEvent::Metric {
