@@ -290,6 +290,8 @@ impl Console {
 
     fn result(&self, event: &RunEvent) -> String {
         let RunEvent::RunFinished {
+            files,
+            passed_files,
             scenarios,
             passed_scenarios,
             skipped_scenarios,
@@ -315,6 +317,14 @@ impl Console {
             if *count > 0 {
                 parts.push(format!("{count} {name}"));
             }
+        }
+        // A file that could not even be read has no scenarios that could fail.
+        let broken = files.saturating_sub(*passed_files);
+        if broken > 0 && *failed_scenarios == 0 && *invalid_scenarios == 0 {
+            parts.push(format!(
+                "{broken} {} failed",
+                if broken == 1 { "file" } else { "files" }
+            ));
         }
         let style = match exit_code {
             0 => GREEN,

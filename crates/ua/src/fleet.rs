@@ -73,9 +73,8 @@ impl Fleet {
     /// A fleet without user agents.
     pub fn new(now: Time, config: FleetConfig) -> Self {
         let plane = Plane::new(now, PlaneConfig { epoch: config.epoch });
-        let entropy = config.seed.derive("media").stream();
         Fleet {
-            media: MediaHost::new(plane, entropy),
+            media: MediaHost::new(plane),
             config,
             user_agents: Vec::new(),
             started: 0,
@@ -496,11 +495,12 @@ impl Node for Fleet {
         self.now = now;
         match input {
             Input::Bound { socket, local } if socket.0 >= FIRST_SOCKET => {
-                if let Some(((id, call), session)) = self.media.bound(socket) {
-                    self.with(now, id, None, |user_agent, ctx| {
-                        user_agent.handle_media_open(ctx, call, session, local)
-                    });
-                }
+                let Some((id, call)) = self.media.wanted_by(socket) else {
+                    return;
+                };
+                self.with(now, id, None, |user_agent, ctx| {
+                    user_agent.handle_ports(ctx, call, socket, local);
+                });
             }
             Input::BindFailed { socket, error } if socket.0 >= FIRST_SOCKET => {
                 if let Some((id, call)) = self.media.bind_failed(socket) {

@@ -33,7 +33,6 @@ pub(crate) type Owner = (UserAgentId, CallKey);
 #[derive(Debug)]
 pub(crate) struct MediaHost {
     plane: Plane,
-    entropy: Entropy,
     /// Ports that were asked for and are not there yet.
     wanted: BTreeMap<SocketId, Owner>,
     sessions: BTreeMap<SessionId, (Owner, SocketId)>,
@@ -49,10 +48,9 @@ pub(crate) struct MediaHost {
 }
 
 impl MediaHost {
-    pub(crate) fn new(plane: Plane, entropy: Entropy) -> Self {
+    pub(crate) fn new(plane: Plane) -> Self {
         MediaHost {
             plane,
-            entropy,
             wanted: BTreeMap::new(),
             sessions: BTreeMap::new(),
             free: Vec::new(),
@@ -98,17 +96,23 @@ impl MediaHost {
     }
 
     /// The ports are there: the session begins. Nothing when nobody wants them any more.
-    pub(crate) fn bound(&mut self, rtp: SocketId) -> Option<(Owner, SessionId)> {
+    /// SSRC and the like come from `entropy`, the stream of whom they belong to.
+    pub(crate) fn bound(&mut self, rtp: SocketId, entropy: &mut Entropy) -> Option<(Owner, SessionId)> {
         let owner = self.wanted.remove(&rtp)?;
         let session = self.plane.open(
             Ports {
                 rtp,
                 rtcp: companion(rtp),
             },
-            &mut self.entropy,
+            entropy,
         );
         self.sessions.insert(session, (owner, rtp));
         Some((owner, session))
+    }
+
+    /// Who asked for these ports.
+    pub(crate) fn wanted_by(&self, rtp: SocketId) -> Option<Owner> {
+        self.wanted.get(&rtp).copied()
     }
 
     /// There are no ports.

@@ -83,7 +83,7 @@ impl EmbeddedPhone {
         self.shared.routes.record(self.id, new.sender());
         *recording = Some(new);
         self.fleet(|fleet, now| fleet.record(now, self.id))
-            .map_err(verb_error)
+            .map_err(|error| self.explained(error))
     }
 
     fn send(
@@ -94,7 +94,7 @@ impl EmbeddedPhone {
     ) -> Result<Performed, VerbError> {
         let key = self
             .fleet(|fleet, now| fleet.send(now, self.id, call, request, cause))
-            .map_err(verb_error)?;
+            .map_err(|error| self.explained(error))?;
         Ok(Performed {
             notes: Vec::new(),
             request: Some(RequestId(key.0)),
@@ -178,7 +178,7 @@ impl Phone for EmbeddedPhone {
             }
             Verb::Record { path } => return self.record(&path).map(performed),
         };
-        done.map(performed).map_err(verb_error)
+        done.map(performed).map_err(|error| self.explained(error))
     }
 
     fn snapshot(&self) -> PhoneSnapshot {
@@ -296,13 +296,13 @@ impl Phone for EmbeddedPhone {
     }
 
     fn heard(&self, listener: ListenerId) -> Heard {
-        let (heard, audio) = self.fleet(|fleet, _| {
-            (
-                fleet.heard(self.id, ua::ListenerId(listener.0)),
-                fleet.recent_audio(self.id, STRONGEST_WITHIN),
-            )
+        let found = self.fleet(|fleet, now| {
+            let heard = fleet.heard(self.id, ua::ListenerId(listener.0))?;
+            // What sounded before the listening began explains nothing.
+            let span = now.since(heard.since).min(STRONGEST_WITHIN);
+            Some((heard, fleet.recent_audio(self.id, span)))
         });
-        let Some(heard) = heard else {
+        let Some((heard, audio)) = found else {
             return Heard::default();
         };
         let strongest = if heard.done { None } else { strongest(&audio) };
@@ -354,6 +354,19 @@ fn performed(done: ua::Done) -> Performed {
     Performed {
         notes: done.note.map(str::to_owned).into_iter().collect(),
         request: None,
+    }
+}
+
+impl EmbeddedPhone {
+    /// Why a verb cannot be carried out, with the state of the phone where that explains it.
+    fn explained(&self, error: ua::VerbError) -> VerbError {
+        match error {
+            ua::VerbError::NoCall { wanted } => {
+                let state = self.snapshot().state().name().to_lowercase();
+                VerbError::NoCall { wanted, state }
+            }
+            error => verb_error(error),
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use callwright_media::plane::{Command, Event, SessionId, Source, Stats};
+use callwright_wire::Time;
 
 use crate::call::CallKey;
 use crate::media_host::MediaHost;
@@ -41,6 +42,8 @@ pub struct Heard {
     pub done: bool,
     /// RTP packets that arrived since.
     pub packets: u64,
+    /// When it was started.
+    pub since: Time,
 }
 
 #[derive(Debug)]
@@ -50,6 +53,7 @@ struct Listener {
     done: bool,
     /// Packets that had arrived on all calls when it was started.
     packets_before: u64,
+    since: Time,
 }
 
 #[derive(Debug, Default)]
@@ -76,6 +80,7 @@ impl UserAgent {
             what,
             done: false,
             packets_before,
+            since: ctx.now,
         });
         let sessions: Vec<_> = self.sessions().collect();
         for session in sessions {
@@ -89,6 +94,7 @@ impl UserAgent {
         let listener = self.listeners.active.iter().find(|listener| listener.id == id)?;
         Some(Heard {
             done: listener.done,
+            since: listener.since,
             packets: self
                 .packets_received(media)
                 .saturating_sub(listener.packets_before),

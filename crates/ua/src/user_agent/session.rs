@@ -10,7 +10,7 @@ use callwright_sdp::negotiation::{
     Capabilities, LocalMedia, Negotiated, NegotiationError, OfferAnswer, SrtpPolicy,
 };
 use callwright_sdp::{Crypto, CryptoSuite, Direction, Format, SdpError, Session};
-use callwright_wire::BindError;
+use callwright_wire::{BindError, SocketId};
 
 use crate::account::{Account, MediaEncryption};
 use crate::call::{Call, CallKey, MediaState, Waiting};
@@ -69,8 +69,21 @@ impl UserAgent {
         }
     }
 
+    /// The ports that were asked for are leased: the session begins.
+    pub(crate) fn handle_ports(
+        &mut self,
+        ctx: &mut Context<'_>,
+        key: CallKey,
+        socket: SocketId,
+        rtp: SocketAddr,
+    ) {
+        if let Some((_, session)) = ctx.media.bound(socket, &mut self.entropy) {
+            self.handle_media_open(ctx, key, session, rtp);
+        }
+    }
+
     /// The ports of a call are leased: what waited for them goes on.
-    pub(crate) fn handle_media_open(
+    fn handle_media_open(
         &mut self,
         ctx: &mut Context<'_>,
         key: CallKey,
