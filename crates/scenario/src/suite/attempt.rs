@@ -1,5 +1,6 @@
 //! One scenario, from its first attempt to its verdict.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -103,15 +104,24 @@ impl Subject<'_> {
         }
     }
 
+    /// A panic is a fault of the program, and ends nothing but this attempt: its agents are still hung up.
     fn attempt(&self, scene: &Arc<Scene>) -> Ended {
         let _entered = Context::new(scene).enter();
-        match self {
+        let run = || match self {
             Subject::File { program } => match program.run(scene) {
                 Ok(()) => Ended::Passed,
                 Err(fault) => Ended::of(scene, fault),
             },
             Subject::Scenario { suite, index, .. } => scenario(scene, &mut *suite.attempt(*index)),
-        }
+        };
+        catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| {
+            let what = panic.downcast_ref::<String>().map(String::as_str);
+            let what = what
+                .or_else(|| panic.downcast_ref::<&str>().copied())
+                .unwrap_or("no message");
+            let fault = Fault::script(format!("a fault of callwright itself: {what}"));
+            Ended::of(scene, fault.hint("please report it, with the script"))
+        })
     }
 
     fn report_end(

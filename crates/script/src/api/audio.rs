@@ -61,7 +61,9 @@ fn sending(api: &mut Api) {
         "Sends this in one call from now on; the other calls of the agent go on as they are.",
         |context: NativeCallContext<'_>, call: &mut Call, audio: Audio| -> Outcome<()> {
             let here = Here::of(&context)?;
-            let sent = call.agent().perform(&here.scene, Some(call.id()), Verb::SendAudio(audio), &here.at);
+            let sent = call
+                .agent()
+                .perform(&here.scene, Some(call.id()), Verb::SendAudio(audio), &here.at);
             here.check(sent.map(|_| ()))
         },
     );
