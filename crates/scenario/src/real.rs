@@ -214,11 +214,16 @@ impl World for RealWorld {
         self.shared.client.send(request)
     }
 
+    fn recent_lateness_p99_ms(&self) -> Option<f64> {
+        let lateness = self.shared.fleet(|fleet, _| fleet.recent_lateness());
+        (lateness.count() > 0).then(|| lateness.p99().as_secs_f64() * 1000.0)
+    }
+
     fn health(&self) -> Health {
         let ms = |span: Duration| span.as_secs_f64() * 1000.0;
         let net = self.shared.net.health();
         self.shared.fleet(|fleet, _| {
-            let lateness = fleet.plane().lateness();
+            let lateness = fleet.lateness();
             let sent = lateness.count() > 0;
             Health {
                 lateness_p99_ms: sent.then(|| ms(lateness.p99())),

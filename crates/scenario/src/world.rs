@@ -135,8 +135,13 @@ pub trait World: Send + Sync {
     /// [`http::RequestError`]; a response with an error status is none.
     fn http(&self, request: &http::Request) -> Result<http::Response, http::RequestError>;
 
-    /// How well the generator itself did so far; lateness over the last seconds, so that a check can be judged by it.
+    /// How well the generator itself did since the world began.
     fn health(&self) -> Health;
+
+    /// Its lateness over the last seconds, 99th percentile in milliseconds: what a check of audio is judged by.
+    fn recent_lateness_p99_ms(&self) -> Option<f64> {
+        self.health().lateness_p99_ms
+    }
 }
 
 impl fmt::Display for Topic {

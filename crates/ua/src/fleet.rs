@@ -1,12 +1,13 @@
 //! A fleet: the user agents of one process and the media plane that they share, as one node.
 
+mod lateness;
 mod routes;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use callwright_media::plane::{Plane, PlaneConfig, Stats};
+use callwright_media::plane::{Lateness, Plane, PlaneConfig, Stats};
 use callwright_wire::{
     Cause, Epoch, Input, Node, Output, PacketNode, Residue, Seed, SocketId, Time, Timer, TimerQueue,
 };
@@ -19,6 +20,7 @@ use crate::user_agent::{
     Change, Context, Heard, ListenFor, ListenerId, OWN_QUERY, RequestKey, Seeds, UserAgent, UserAgentId,
 };
 use crate::verb::{ArmedResponse, Audio, Done, FreeRequest, VerbError};
+use lateness::LatenessWindows;
 use routes::Routes;
 
 /// Settings of a fleet.
@@ -63,6 +65,7 @@ pub struct Fleet {
     routes: Routes,
     wakes: TimerQueue<Wake>,
     outputs: VecDeque<Output<FleetEvent>>,
+    lateness: LatenessWindows,
     /// Malformed messages of user agents that are gone.
     malformed: u64,
     /// The time of the last mutation.
@@ -81,6 +84,7 @@ impl Fleet {
             routes: Routes::default(),
             wakes: TimerQueue::default(),
             outputs: VecDeque::new(),
+            lateness: LatenessWindows::new(now),
             malformed: 0,
             now,
         }
@@ -131,9 +135,14 @@ impl Fleet {
         self.user_agents.get(id.0 as usize)?.as_deref()
     }
 
-    /// The media plane: its lateness and counters.
-    pub fn plane(&self) -> &Plane {
-        self.media.plane()
+    /// How late media packets were sent since the fleet began.
+    pub fn lateness(&self) -> Lateness {
+        self.lateness.whole(self.media.plane().lateness())
+    }
+
+    /// The same over the last five to ten seconds.
+    pub fn recent_lateness(&self) -> Lateness {
+        self.lateness.recent(self.media.plane().lateness())
     }
 
     /// Media packets that were never sent, because they would have been more than 60 ms late.
@@ -546,7 +555,9 @@ impl Node for Fleet {
         while let Some(Wake(id)) = self.wakes.pop(now) {
             self.with(now, id, None, |user_agent, ctx| user_agent.handle_timeout(ctx));
         }
-        self.media.plane_mut().handle_timeout(now);
+        let plane = self.media.plane_mut();
+        plane.handle_timeout(now);
+        self.lateness.turn(now, plane);
         self.drain_ports();
     }
 

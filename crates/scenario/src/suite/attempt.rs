@@ -254,7 +254,7 @@ impl Verdict {
                 if fault.kind() == Some(FailureKind::Interrupted) {
                     return verdict(Outcome::Interrupted, Some(failure));
                 }
-                let lateness = scene.world().health().lateness_p99_ms.unwrap_or(0.0);
+                let lateness = scene.world().recent_lateness_p99_ms().unwrap_or(0.0);
                 if fault.parts().about_audio && lateness > LATENESS_LIMIT_MS {
                     failure.kind = FailureKind::Generator;
                     failure.message = format!(
