@@ -6,6 +6,7 @@ mod targets;
 mod verbs;
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -39,6 +40,7 @@ pub(crate) struct AgentParts {
     sending: Mutex<Audio>,
     asked_to_register: AtomicBool,
     dialed: Mutex<Vec<String>>,
+    recordings: Mutex<Vec<PathBuf>>,
 }
 
 impl Agent {
@@ -81,6 +83,7 @@ impl Agent {
             sending: Mutex::new(Audio::Silence),
             asked_to_register: AtomicBool::new(false),
             dialed: Mutex::default(),
+            recordings: Mutex::default(),
         });
         scene.keep_agent(Arc::clone(&parts));
         scene.emit(RunEvent::AgentStarted {
@@ -146,6 +149,15 @@ impl Agent {
 
     pub(crate) fn was_asked_to_register(&self) -> bool {
         self.0.asked_to_register.load(Ordering::Relaxed)
+    }
+
+    /// The files that it records to.
+    pub(crate) fn recordings(&self) -> Vec<PathBuf> {
+        self.0
+            .recordings
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// The URIs that it dialled.

@@ -37,7 +37,11 @@ pub(crate) fn failure(scene: &Scene, fault: &Fault, source_line: Option<String>)
         hints: hints.into_iter().map(Hint).collect(),
         messages,
         messages_dropped,
-        files: Vec::new(),
+        files: agents
+            .iter()
+            .flat_map(Agent::recordings)
+            .map(|path| path.display().to_string())
+            .collect(),
         trace: parts.trace.iter().filter_map(crate::Position::location).collect(),
     }
 }

@@ -187,3 +187,11 @@ fn info_and_peer_print() {
         ]
     );
 }
+
+#[test]
+fn a_failure_names_the_recordings() {
+    let ran = run(&in_call(
+        "a.record(\"target/none/a.wav\");\nverify_audio(a, 1000, \"1s\");",
+    ));
+    assert_eq!(ran.failure().files, ["target/none/a.wav"]);
+}

@@ -260,7 +260,8 @@ impl Agent {
             );
             return Err(Fault::environment(text).at(at));
         }
-        self.perform(scene, None, Verb::Record { path }, at).map(|_| ())
+        self.perform(scene, None, Verb::Record { path: path.clone() }, at)
+            .map(|_| self.records_to(path))
     }
 
     /// Records every agent when the user asked for it.
@@ -273,9 +274,15 @@ impl Agent {
             &format!("{}-{}", file_name(&scene.name()), file_name(self.name())),
         );
         self.phone()
-            .perform(None, Verb::Record { path }, None)
-            .map(|_| ())
+            .perform(None, Verb::Record { path: path.clone() }, None)
+            .map(|_| self.records_to(path))
             .map_err(|error| Fault::environment(format!("{}: --save-audio: {error}", self.name())).at(at))
+    }
+
+    fn records_to(&self, path: PathBuf) {
+        if let Ok(mut recordings) = self.0.recordings.lock() {
+            recordings.push(path);
+        }
     }
 
     fn uri(&self, verb: &str, target: &Target, at: &Position) -> Result<String, Fault> {
