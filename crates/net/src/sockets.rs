@@ -52,7 +52,7 @@ struct Slot {
 }
 
 /// What this layer itself waits for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 enum Deadline {
     /// A connection should be up, flushed or busy by then.
     Connection { slot: usize, generation: u32 },

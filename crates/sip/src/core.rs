@@ -77,7 +77,7 @@ pub enum RequestError {
 }
 
 /// What is due.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 enum Due {
     Client(Slot, TimerName),
     Server(Slot, TimerName),

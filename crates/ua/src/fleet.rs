@@ -45,7 +45,7 @@ pub struct FleetEvent {
     pub change: Change,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 struct Wake(UserAgentId);
 
 impl Timer for Wake {

@@ -77,7 +77,7 @@ pub struct MessagesWaiting {
     pub old: u32,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 enum Alarm {
     AutoAnswer(CallKey),
     NextInfoDigit(CallKey),

@@ -1,11 +1,12 @@
 //! The one queue of timers inside an engine.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hash, Hasher};
 
 use crate::Time;
 
 /// Something that can be due: a small value that says what, and for whom.
-pub trait Timer: Copy + Ord {
+pub trait Timer: Copy + Ord + Hash {
     /// The RFC's name of the timer, as in `Timer B`.
     fn name(&self) -> &'static str;
 }
@@ -19,7 +20,7 @@ pub struct TimerQueue<K> {
     heap: Vec<Entry>,
     slots: Vec<Slot<K>>,
     free: Vec<u32>,
-    set: BTreeMap<K, u32>,
+    set: HashMap<K, u32, BuildHasherDefault<KeyHasher>>,
     sequence: u64,
 }
 
@@ -49,7 +50,7 @@ impl<K: Timer> Default for TimerQueue<K> {
             heap: Vec::new(),
             slots: Vec::new(),
             free: Vec::new(),
-            set: BTreeMap::new(),
+            set: HashMap::default(),
             sequence: 0,
         }
     }
@@ -174,5 +175,49 @@ impl<K: Timer> TimerQueue<K> {
     fn put(&mut self, place: usize, entry: Entry) {
         self.heap[place] = entry;
         self.slots[entry.slot as usize].place = place as u32;
+    }
+}
+
+/// Mixes the few small numbers of a key. They are of this side's own making: nobody can choose them so that they meet.
+#[derive(Debug, Default)]
+struct KeyHasher(u64);
+
+impl KeyHasher {
+    fn mix(&mut self, value: u64) {
+        // The fraction of the golden ratio, odd: it spreads neighbours widest.
+        self.0 = (self.0.rotate_left(26) ^ value).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+}
+
+impl Hasher for KeyHasher {
+    fn finish(&self) -> u64 {
+        // The low bits choose the bucket, and the high ones are mixed best.
+        self.0 ^ self.0 >> 32
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.mix(u64::from(*byte));
+        }
+    }
+
+    fn write_u8(&mut self, value: u8) {
+        self.mix(u64::from(value));
+    }
+
+    fn write_u32(&mut self, value: u32) {
+        self.mix(u64::from(value));
+    }
+
+    fn write_u64(&mut self, value: u64) {
+        self.mix(value);
+    }
+
+    fn write_isize(&mut self, value: isize) {
+        self.mix(value as u64);
+    }
+
+    fn write_usize(&mut self, value: usize) {
+        self.mix(value as u64);
     }
 }

@@ -2,7 +2,7 @@
 
 use callwright_wire::{Seed, Time, Timer, TimerQueue};
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 struct Numbered(u64);
 
 impl Timer for Numbered {

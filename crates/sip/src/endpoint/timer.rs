@@ -7,7 +7,7 @@ use crate::core::ClientId;
 use super::id::{CallId, ReferId, RegistrationId, SubscriptionId};
 
 /// What can be due, and for whom.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum UsageTimer {
     /// The caller gives up an unanswered call: its own `expires` (RFC 3261 §13.2.1).
     RingExpires(CallId),

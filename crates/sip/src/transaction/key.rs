@@ -9,7 +9,7 @@ const MAGIC_COOKIE: &str = "z9hG4bK";
 
 /// The branch of a request of ours: it names the place of its transaction, so that no table has to be searched, and 64
 /// random bits, so that nobody can guess it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Branch {
     pub(crate) index: u32,
     pub(crate) nonce: u64,
