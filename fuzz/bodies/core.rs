@@ -113,7 +113,7 @@ impl World {
     }
 
     fn request(&mut self, number: usize) {
-        let method = if number % 2 == 0 {
+        let method = if number.is_multiple_of(2) {
             Method::Invite
         } else {
             Method::Options
@@ -130,7 +130,7 @@ impl World {
             .request(self.now, request, Target::new(target), None)
             .expect("it is a request");
         self.drain();
-        if number % 5 == 0 {
+        if number.is_multiple_of(5) {
             self.core.cancel(self.now, id, &[], None);
             self.drain();
         }
