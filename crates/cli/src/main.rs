@@ -11,9 +11,6 @@ mod signals;
 
 use std::process::ExitCode;
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     completion::answer();
     commands::run(&arguments::parse()).code().into()
