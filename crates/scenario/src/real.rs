@@ -284,8 +284,8 @@ fn account(spec: PhoneSpec) -> Result<ua::Account, StartError> {
     account.media_encryption = match spec.media_encryption {
         MediaEncryption::None => ua::MediaEncryption::None,
         MediaEncryption::Srtp => ua::MediaEncryption::Offered,
-        MediaEncryption::SrtpMandatory => ua::MediaEncryption::Demanded,
-        MediaEncryption::SrtpMandatoryProfile => ua::MediaEncryption::Required,
+        MediaEncryption::SrtpMandatory => ua::MediaEncryption::Required,
+        MediaEncryption::SrtpMandatoryProfile => ua::MediaEncryption::RequiredWithFeedback,
     };
     account.codecs = spec
         .codecs

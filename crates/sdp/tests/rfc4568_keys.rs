@@ -165,6 +165,14 @@ fn required_encryption_never_falls_back() {
         .expect_err("no key");
     assert_eq!(plain, NegotiationError::AnswerNotEncrypted { index: 0 });
 
+    let mut alice = end(SrtpPolicy::RequireFeedback, 1);
+    let offer = alice.create_offer(Direction::SendRecv).expect("an offer");
+    assert_eq!(offer.media[0].protocol.as_str(), "RTP/SAVPF");
+    let plain = alice
+        .receive_answer(description("m=audio 6000 RTP/SAVPF 0\n"))
+        .expect_err("no key");
+    assert_eq!(plain, NegotiationError::AnswerNotEncrypted { index: 0 });
+
     let mut alice = end(SrtpPolicy::Require, 1);
     alice.set_local_media(LocalMedia::new([192, 0, 2, 1].into(), 4000));
     assert_eq!(

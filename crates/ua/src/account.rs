@@ -79,10 +79,10 @@ pub enum MediaEncryption {
     None,
     /// SDES keys in an RTP/AVP offer; plain RTP when the peer does not answer with keys.
     Offered,
-    /// SDES keys in an RTP/AVP offer; no call when the peer does not answer with keys.
-    Demanded,
     /// RTP/SAVP with SDES keys (RFC 4568), or no call.
     Required,
+    /// RTP/SAVPF (RFC 5124) with SDES keys, or no call.
+    RequiredWithFeedback,
 }
 
 impl Account {

@@ -84,9 +84,9 @@ pub enum MediaEncryption {
     None,
     /// Keys are offered (RFC 4568); plain RTP is accepted.
     Srtp,
-    /// SDES in an offer with RTP/AVP, and a peer without keys is refused.
-    SrtpMandatory,
     /// SDES in an offer with RTP/SAVP, and a peer without keys is refused.
+    SrtpMandatory,
+    /// The same with RTP/SAVPF, the profile with feedback (RFC 5124).
     SrtpMandatoryProfile,
 }
 

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use crate::crypto::Crypto;
 use crate::format::Format;
-use crate::media::Media;
+use crate::media::{Media, Protocol};
 
 /// What is offered and accepted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +32,24 @@ pub enum SrtpPolicy {
     Offer,
     /// `RTP/SAVP` with keys. An offer without usable keys is refused.
     Require,
+    /// The same with `RTP/SAVPF`, the profile with feedback (RFC 5124), in offers.
+    RequireFeedback,
+}
+
+impl SrtpPolicy {
+    /// Whether there is no call without keys.
+    pub const fn is_required(self) -> bool {
+        matches!(self, SrtpPolicy::Require | SrtpPolicy::RequireFeedback)
+    }
+
+    /// The profile of an offer.
+    pub(super) const fn profile(self) -> Protocol {
+        match self {
+            SrtpPolicy::Never | SrtpPolicy::Offer => Protocol::RtpAvp,
+            SrtpPolicy::Require => Protocol::RtpSavp,
+            SrtpPolicy::RequireFeedback => Protocol::RtpSavpf,
+        }
+    }
 }
 
 /// Where this end receives, and its keys. The caller leases the ports and draws the keys.

@@ -115,7 +115,7 @@ fn accept_crypto(
     match pair {
         Some(pair) => Ok(Some(pair)),
         None if demanded => Err(Refusal::NoUsableKeys),
-        None if policy == SrtpPolicy::Require => Err(Refusal::EncryptionRequired),
+        None if policy.is_required() => Err(Refusal::EncryptionRequired),
         None => Ok(None),
     }
 }

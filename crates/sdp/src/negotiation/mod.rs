@@ -23,7 +23,7 @@ pub use error::{NegotiationError, Refusal, Warning};
 pub use outcome::{Irregularity, Negotiated};
 
 use crate::format::Format;
-use crate::media::{Direction, Media, MediaKind, Protocol, RtcpAddress};
+use crate::media::{Direction, Media, MediaKind, RtcpAddress};
 use crate::session::{Connection, Origin, Session};
 use choice::{Choice, choose};
 
@@ -143,7 +143,7 @@ impl OfferAnswer {
         if self.state() != State::Stable {
             return Err(NegotiationError::NotStable { state: self.state() });
         }
-        if self.capabilities.srtp == SrtpPolicy::Require && self.local.crypto.is_empty() {
+        if self.capabilities.srtp.is_required() && self.local.crypto.is_empty() {
             return Err(NegotiationError::NoLocalKeys);
         }
         if self.capabilities.codecs.is_empty() {
@@ -314,8 +314,7 @@ impl OfferAnswer {
         };
         let protocol = match before {
             Some((agreed, negotiated)) => agreed.local.media[negotiated.index].protocol.clone(),
-            None if self.capabilities.srtp == SrtpPolicy::Require => Protocol::RtpSavp,
-            None => Protocol::RtpAvp,
+            None => self.capabilities.srtp.profile(),
         };
         let mut media = Media::new(MediaKind::Audio, self.local.rtp_port, protocol);
         media.formats = self.capabilities.formats(before.map(|(agreed, negotiated)| {

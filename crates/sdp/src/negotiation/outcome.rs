@@ -248,7 +248,7 @@ fn answered_crypto(
     policy: SrtpPolicy,
 ) -> Result<Option<(Crypto, Crypto)>, NegotiationError> {
     let [answered] = remote.crypto.as_slice() else {
-        let required = policy == SrtpPolicy::Require || local.protocol.is_secure();
+        let required = policy.is_required() || local.protocol.is_secure();
         return match remote.crypto.len() {
             0 if required => Err(NegotiationError::AnswerNotEncrypted { index }),
             0 => Ok(None),

@@ -31,9 +31,6 @@ pub(super) enum MediaError {
     /// A rule of offer and answer was broken, or nothing fits.
     #[error(transparent)]
     Negotiation(#[from] NegotiationError),
-    /// The peer speaks without keys, and the account demands them.
-    #[error("the peer gave no SRTP key, and media_enc demands one")]
-    NotEncrypted,
     /// The call has no ports, or is over.
     #[error("the call has no ports for RTP")]
     NoPorts,
@@ -45,7 +42,6 @@ impl MediaError {
         match self {
             MediaError::Unreadable(_) => 400,
             MediaError::Negotiation(error) => error.status().unwrap_or(488),
-            MediaError::NotEncrypted => 488,
             MediaError::NoPorts => 503,
         }
     }
@@ -54,7 +50,7 @@ impl MediaError {
     pub(super) fn warning(&self) -> Option<String> {
         match self {
             MediaError::Negotiation(error) => error.warning().map(|warning| warning.to_string()),
-            MediaError::Unreadable(_) | MediaError::NotEncrypted | MediaError::NoPorts => None,
+            MediaError::Unreadable(_) | MediaError::NoPorts => None,
         }
     }
 }
@@ -198,14 +194,6 @@ impl UserAgent {
             crypto: keys,
             ..LocalMedia::new(self.local_ip(), NO_PORT_YET)
         });
-        if self.account.media_encryption == MediaEncryption::Demanded
-            && !session
-                .media
-                .iter()
-                .any(|media| media.crypto.iter().any(Crypto::usable))
-        {
-            return Err(MediaError::NotEncrypted);
-        }
         negotiation.receive_offer(session)?;
         Ok(Box::new(negotiation))
     }
@@ -251,7 +239,6 @@ impl UserAgent {
         answer: &Bytes,
     ) -> Result<(), MediaError> {
         let session = Session::parse(answer)?;
-        let demanded = self.account.media_encryption == MediaEncryption::Demanded;
         let Some(call) = self.call_mut(key) else {
             return Ok(());
         };
@@ -262,13 +249,6 @@ impl UserAgent {
             return Ok(());
         };
         let negotiated = negotiation.receive_answer(session)?;
-        if demanded
-            && negotiated
-                .as_ref()
-                .is_some_and(|negotiated| negotiated.local_crypto.is_none())
-        {
-            return Err(MediaError::NotEncrypted);
-        }
         self.agree(ctx, key, negotiated);
         Ok(())
     }
@@ -338,8 +318,9 @@ fn capabilities(account: &Account) -> Capabilities {
         telephone_event: Some(TELEPHONE_EVENT),
         srtp: match account.media_encryption {
             MediaEncryption::None => SrtpPolicy::Never,
-            MediaEncryption::Offered | MediaEncryption::Demanded => SrtpPolicy::Offer,
+            MediaEncryption::Offered => SrtpPolicy::Offer,
             MediaEncryption::Required => SrtpPolicy::Require,
+            MediaEncryption::RequiredWithFeedback => SrtpPolicy::RequireFeedback,
         },
         rtcp_mux: false,
         ptime_ms: Some(20),
