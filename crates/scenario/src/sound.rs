@@ -87,7 +87,7 @@ impl Agent {
         };
         let label = format!("{} audio", self.name());
         let actual = if heard.done {
-            expect.clone()
+            what_text(what)
         } else {
             self.instead(what, &heard)
         };
