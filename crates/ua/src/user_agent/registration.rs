@@ -19,7 +19,7 @@ pub struct Registration {
     pub registered: bool,
     /// The status of the last final response to REGISTER.
     pub status: Option<u16>,
-    /// Its reason phrase, or what happened instead of a response.
+    /// Its text, code first (`401 Unauthorized`), or what happened instead of a response.
     pub reason: Option<String>,
     /// How long the binding lasts, as the registrar granted it.
     pub expires: Option<Duration>,
@@ -78,7 +78,7 @@ impl UserAgent {
                 self.registration = Registration {
                     registered: true,
                     status: Some(status),
-                    reason: Some(reason),
+                    reason: Some(told(Some(status), reason)),
                     expires: Some(expires),
                 };
                 if !was && self.account.message_waiting && self.subscription.is_none() {
@@ -93,7 +93,7 @@ impl UserAgent {
             } => {
                 self.registration.registered = registered;
                 self.registration.status = status;
-                self.registration.reason = Some(reason);
+                self.registration.reason = Some(told(status, reason));
                 if !registered {
                     self.registration.expires = None;
                 }
@@ -108,7 +108,7 @@ impl UserAgent {
                 self.registration = Registration {
                     registered: false,
                     status,
-                    reason: Some(reason),
+                    reason: Some(told(status, reason)),
                     expires: None,
                 };
             }
@@ -136,5 +136,13 @@ impl UserAgent {
             old: summary.old.unwrap_or(0),
         });
         self.change(Change::MessageWaiting);
+    }
+}
+
+/// The text of a response with its code first; other texts as they are.
+fn told(status: Option<u16>, text: String) -> String {
+    match status {
+        Some(status) => format!("{status} {text}"),
+        None => text,
     }
 }
