@@ -11,6 +11,8 @@ use bytes::Bytes;
 pub use client::Client;
 pub use server::Servers;
 
+use crate::span;
+
 /// A request to send.
 #[derive(Clone, Debug)]
 pub struct Request {
@@ -51,10 +53,10 @@ pub enum RequestError {
         detail: String,
     },
     /// No complete response in time.
-    #[error("no response within {seconds} s")]
+    #[error("no response within {}", span::text(*.within))]
     Timeout {
         /// The time given.
-        seconds: u64,
+        within: Duration,
     },
     /// The certificate, or the handshake.
     #[error("TLS: {detail}; a private authority can be named with SSL_CERT_FILE")]

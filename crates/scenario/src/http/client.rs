@@ -200,7 +200,7 @@ fn explain(error: &ureq::Error, request: &Request) -> RequestError {
         ureq::Error::ConnectionFailed => connect("connection failed".to_owned()),
         ureq::Error::HostNotFound => connect("no such host".to_owned()),
         ureq::Error::Timeout(_) => RequestError::Timeout {
-            seconds: request.timeout.as_secs(),
+            within: request.timeout,
         },
         ureq::Error::Tls(detail) => RequestError::Tls {
             detail: (*detail).to_owned(),
