@@ -192,7 +192,8 @@ pub fn verify_connection(
                 Box::new(move || agent.verify_audio(scene, hz, within, at));
             task
         });
-        scene.parallel(Vec::from(tasks)).map(|_| ())
+        let heard = scene.together(Vec::from(tasks));
+        heard.map(|_| ()).map_err(|(_, fault)| fault)
     });
     for (agent, audio) in [a, b].into_iter().zip(before) {
         if !scene.is_ending() && scene.check().is_ok() {

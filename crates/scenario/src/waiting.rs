@@ -138,6 +138,21 @@ impl Scene {
         tasks: Vec<Box<dyn FnOnce() -> Result<T, Fault> + Send + '_>>,
     ) -> Result<Vec<T>, Fault> {
         let count = tasks.len();
+        self.together(tasks).map_err(|(number, mut fault)| {
+            if !fault.is_final() {
+                let parts = fault.parts_mut();
+                parts.message = format!("parallel task {} of {count}: {}", number + 1, parts.message);
+            }
+            fault
+        })
+    }
+
+    /// Runs tasks at the same time; of the failures the first in order, and the number of its task from 0.
+    pub(crate) fn together<T: Send>(
+        &self,
+        tasks: Vec<Box<dyn FnOnce() -> Result<T, Fault> + Send + '_>>,
+    ) -> Result<Vec<T>, (usize, Fault)> {
+        let count = tasks.len();
         let results: Vec<Mutex<Option<Result<T, Fault>>>> = (0..count).map(|_| Mutex::new(None)).collect();
         let context = Context::current();
         let running: Vec<Task<'_>> = tasks
@@ -170,15 +185,7 @@ impl Scene {
                 None => resume_unwind(Box::new("a parallel task did not end")),
             }
         }
-        match failed {
-            None => Ok(values),
-            Some((_, fault)) if fault.is_final() => Err(fault),
-            Some((number, mut fault)) => {
-                let parts = fault.parts_mut();
-                parts.message = format!("parallel task {} of {count}: {}", number + 1, parts.message);
-                Err(fault)
-            }
-        }
+        failed.map_or(Ok(values), Err)
     }
 
     /// Waits for a change of what was read, an interrupt, or the time, be it the scenario's own.
