@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
+use std::{fmt, fs};
 
 use callwright_events::RunEvent;
 
@@ -269,6 +270,15 @@ impl Agent {
         let Some(folder) = &scene.run().settings().save_audio else {
             return Ok(());
         };
+        let failed = |error: &dyn fmt::Display| {
+            Fault::environment(format!("{}: --save-audio: {error}", self.name())).at(at)
+        };
+        fs::create_dir_all(folder).map_err(|error| {
+            failed(&format!(
+                "cannot make the directory {}: {error}",
+                folder.display()
+            ))
+        })?;
         let path = free_path(
             folder,
             &format!("{}-{}", file_name(&scene.name()), file_name(self.name())),
@@ -276,7 +286,7 @@ impl Agent {
         self.phone()
             .perform(None, Verb::Record { path: path.clone() }, None)
             .map(|_| self.records_to(path))
-            .map_err(|error| Fault::environment(format!("{}: --save-audio: {error}", self.name())).at(at))
+            .map_err(|error| failed(&error))
     }
 
     fn records_to(&self, path: PathBuf) {
