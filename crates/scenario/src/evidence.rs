@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use callwright_events::{Failure, FailureKind, Hint, RunEvent, SipDirection, SipLine};
 use callwright_sip_message::StartLine;
+use callwright_wire::Time;
 
 use crate::phone::{Direction, MessageFilter, SipRecord};
 use crate::scene::millis;
@@ -102,8 +103,8 @@ fn line(scene: &Scene, agent: &Agent, record: &SipRecord) -> SipLine {
     }
 }
 
-/// The SIP messages of an agent as events, for `--logs`.
-pub(crate) fn message_events(scene: &Scene, agent: &Agent) -> Vec<RunEvent> {
+/// The SIP messages of an agent as events, for `--logs`, each with the time at which it was sent or received.
+pub(crate) fn message_events(scene: &Scene, agent: &Agent) -> Vec<(Time, RunEvent)> {
     let filter = MessageFilter {
         retransmissions: true,
         ..MessageFilter::default()
@@ -111,17 +112,22 @@ pub(crate) fn message_events(scene: &Scene, agent: &Agent) -> Vec<RunEvent> {
     let messages = agent.phone().messages(&filter).list;
     messages
         .iter()
-        .map(|record| RunEvent::Sip {
-            agent: agent.name().to_owned(),
-            direction: direction(record.direction),
-            peer: format!("{} {}", record.flow.transport, record.flow.remote),
-            summary: summary(record),
-            raw: Some(String::from_utf8_lossy(&record.bytes).into_owned()),
-            retransmission: record.retransmission,
-            location: record
-                .cause
-                .and_then(|cause| scene.run().causes().step(cause))
-                .and_then(|step| step.at.location()),
+        .map(|record| {
+            (
+                record.time,
+                RunEvent::Sip {
+                    agent: agent.name().to_owned(),
+                    direction: direction(record.direction),
+                    peer: format!("{} {}", record.flow.transport, record.flow.remote),
+                    summary: summary(record),
+                    raw: Some(String::from_utf8_lossy(&record.bytes).into_owned()),
+                    retransmission: record.retransmission,
+                    location: record
+                        .cause
+                        .and_then(|cause| scene.run().causes().step(cause))
+                        .and_then(|step| step.at.location()),
+                },
+            )
         })
         .collect()
 }

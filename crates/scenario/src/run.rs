@@ -6,6 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use callwright_events::{Record, RunEvent, ScenarioStamp};
 
+use callwright_wire::Time;
+
 use crate::environment::EnvFile;
 use crate::world::{Topic, Version, World};
 use crate::{Causes, Fault};
@@ -89,7 +91,12 @@ impl Run {
 
     /// An event with its time.
     pub(crate) fn record(&self, event: RunEvent, stamp: Option<ScenarioStamp>) -> Record {
-        let nanos = self.world.epoch().unix_nanos_at(self.world.now());
+        self.record_of(self.world.now(), event, stamp)
+    }
+
+    /// An event of a time that has passed.
+    pub(crate) fn record_of(&self, time: Time, event: RunEvent, stamp: Option<ScenarioStamp>) -> Record {
+        let nanos = self.world.epoch().unix_nanos_at(time);
         Record {
             event,
             ts: date(nanos),

@@ -151,11 +151,16 @@ impl Scene {
 
     /// Reports an event now.
     pub(crate) fn report(&self, event: RunEvent) {
+        self.report_of(self.world().now(), event);
+    }
+
+    /// Reports an event of a time that has passed.
+    pub(crate) fn report_of(&self, time: Time, event: RunEvent) {
         let stamp = self.name.as_ref().map(|name| ScenarioStamp {
             scenario: name.clone(),
-            t_ms: millis(self.world().now().since(self.started)),
+            t_ms: millis(time.since(self.started)),
         });
-        self.sink.emit(self.run.record(event, stamp));
+        self.sink.emit(self.run.record_of(time, event, stamp));
     }
 
     /// Reports a note of the script.

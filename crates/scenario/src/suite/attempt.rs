@@ -298,8 +298,8 @@ fn report_agents(scene: &Scene) {
             });
         }
         if scene.run().settings().sip_messages {
-            for event in evidence::message_events(scene, &agent) {
-                scene.report(event);
+            for (time, event) in evidence::message_events(scene, &agent) {
+                scene.report_of(time, event);
             }
         }
     }
