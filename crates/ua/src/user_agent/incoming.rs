@@ -303,16 +303,24 @@ impl UserAgent {
         let Some(key) = self.key_of(sip) else { return };
         match description {
             Some(Description::Answer(answer) | Description::Preview(answer)) => {
-                if self.take_answer(ctx, key, answer).is_err() {
+                let taken = self.take_answer(ctx, key, answer);
+                if taken.is_err() {
                     self.rollback(key);
                 }
             }
             Some(Description::Offer(offer)) => {
-                if let Ok(answer) = self
+                let answer = self
                     .take_offer(key, offer)
-                    .and_then(|()| self.make_answer(ctx, key))
-                {
-                    let _ = self.endpoint.answer_offer(ctx.now, sip, answer, ctx.cause);
+                    .and_then(|()| self.make_answer(ctx, key));
+                match answer {
+                    Ok(answer) => {
+                        let _ = self.endpoint.answer_offer(ctx.now, sip, answer, ctx.cause);
+                    }
+                    // An offer in a 2xx cannot be refused: without an agreement there is no session (RFC 3261 §14.1).
+                    Err(error) => {
+                        self.set_end_reason(key, format!("the offer of the peer cannot be used: {error}"));
+                        self.hangup_call(ctx, key, Hangup::default());
+                    }
                 }
             }
             None => {}
