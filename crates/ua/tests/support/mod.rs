@@ -21,7 +21,7 @@ const LATENCY: Duration = Duration::from_millis(1);
 
 /// A user agent of the laboratory: a host with a fleet of one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Phone(usize);
+pub(crate) struct Phone(usize);
 
 struct HostNode {
     ip: IpAddr,
@@ -46,22 +46,22 @@ enum Parcel {
 }
 
 /// Decides over each datagram: true lets it pass.
-pub type Filter = Box<dyn FnMut(&str) -> bool>;
+pub(crate) type Filter = Box<dyn FnMut(&str) -> bool>;
 
-pub struct Lab {
+pub(crate) struct Lab {
     now: Time,
     hosts: Vec<HostNode>,
     wire: BTreeMap<(Time, u64), Parcel>,
     sent: u64,
     /// Looks at the first line of every SIP message.
-    pub filter: Option<Filter>,
+    pub(crate) filter: Option<Filter>,
     /// Loses every RTP packet.
-    pub deaf: bool,
-    pub media_packets: u64,
+    pub(crate) deaf: bool,
+    pub(crate) media_packets: u64,
 }
 
 impl Lab {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Lab {
             now: Time::ZERO,
             hosts: Vec::new(),
@@ -73,16 +73,16 @@ impl Lab {
         }
     }
 
-    pub fn now(&self) -> Time {
+    pub(crate) fn now(&self) -> Time {
         self.now
     }
 
     /// A user agent on a host of its own, up and listening.
-    pub fn phone(&mut self, name: &str) -> Phone {
+    pub(crate) fn phone(&mut self, name: &str) -> Phone {
         self.phone_with(name, |_| {})
     }
 
-    pub fn phone_with(&mut self, name: &str, adjust: impl FnOnce(&mut Account)) -> Phone {
+    pub(crate) fn phone_with(&mut self, name: &str, adjust: impl FnOnce(&mut Account)) -> Phone {
         let index = self.hosts.len();
         let ip = Ipv4Addr::new(10, 0, 0, index as u8 + 1);
         let mut account = Account::new(name, Host::V4(Ipv4Addr::new(10, 0, 0, 250)));
@@ -112,47 +112,47 @@ impl Lab {
         Phone(index)
     }
 
-    pub fn fleet<R>(&mut self, phone: Phone, use_it: impl FnOnce(&mut Fleet, Time, UserAgentId) -> R) -> R {
+    pub(crate) fn fleet<R>(&mut self, phone: Phone, use_it: impl FnOnce(&mut Fleet, Time, UserAgentId) -> R) -> R {
         let host = &mut self.hosts[phone.0];
         let result = use_it(&mut host.fleet, self.now, host.id);
         self.drain(phone.0);
         result
     }
 
-    pub fn user_agent(&self, phone: Phone) -> &UserAgent {
+    pub(crate) fn user_agent(&self, phone: Phone) -> &UserAgent {
         let host = &self.hosts[phone.0];
         host.fleet.user_agent(host.id).expect("nobody removed it")
     }
 
-    pub fn peek<R>(&self, phone: Phone, look: impl FnOnce(&Fleet, UserAgentId) -> R) -> R {
+    pub(crate) fn peek<R>(&self, phone: Phone, look: impl FnOnce(&Fleet, UserAgentId) -> R) -> R {
         let host = &self.hosts[phone.0];
         look(&host.fleet, host.id)
     }
 
-    pub fn contact(&self, phone: Phone) -> String {
+    pub(crate) fn contact(&self, phone: Phone) -> String {
         self.user_agent(phone).contact().expect("it is up").to_string()
     }
 
-    pub fn dial(&mut self, from: Phone, to: Phone) {
+    pub(crate) fn dial(&mut self, from: Phone, to: Phone) {
         let target = self.contact(to);
         let done = self.fleet(from, |fleet, now, id| fleet.dial(now, id, &target, &[], None));
         assert_eq!(done, Ok(Done::default()));
     }
 
-    pub fn accept(&mut self, phone: Phone) {
+    pub(crate) fn accept(&mut self, phone: Phone) {
         let done = self.fleet(phone, |fleet, now, id| fleet.accept(now, id, None, None));
         assert_eq!(done, Ok(Done::default()));
     }
 
-    pub fn hangup(&mut self, phone: Phone) -> Result<Done, VerbError> {
+    pub(crate) fn hangup(&mut self, phone: Phone) -> Result<Done, VerbError> {
         self.fleet(phone, |fleet, now, id| fleet.hangup(now, id, None, None))
     }
 
-    pub fn phase(&self, phone: Phone) -> Option<Phase> {
+    pub(crate) fn phase(&self, phone: Phone) -> Option<Phase> {
         self.user_agent(phone).calls().last().map(Call::phase)
     }
 
-    pub fn newest(&self, phone: Phone) -> CallKey {
+    pub(crate) fn newest(&self, phone: Phone) -> CallKey {
         self.user_agent(phone)
             .calls()
             .last()
@@ -160,7 +160,7 @@ impl Lab {
             .key()
     }
 
-    pub fn reason(&self, phone: Phone) -> String {
+    pub(crate) fn reason(&self, phone: Phone) -> String {
         self.user_agent(phone)
             .last_end()
             .map(|end| end.reason.clone())
@@ -168,7 +168,7 @@ impl Lab {
     }
 
     /// A call from `a` to `b`, established on both sides.
-    pub fn establish(&mut self, a: Phone, b: Phone) {
+    pub(crate) fn establish(&mut self, a: Phone, b: Phone) {
         self.dial(a, b);
         self.until(|lab| lab.phase(b) == Some(Phase::Ringing));
         self.accept(b);
@@ -178,14 +178,14 @@ impl Lab {
     }
 
     /// Lets time pass until it holds; a minute at most.
-    pub fn until(&mut self, holds: impl Fn(&Lab) -> bool) {
+    pub(crate) fn until(&mut self, holds: impl Fn(&Lab) -> bool) {
         let deadline = self.now + Duration::from_secs(60);
         while !holds(self) {
             assert!(self.step(deadline), "it did not happen within a minute");
         }
     }
 
-    pub fn pass(&mut self, span: Duration) {
+    pub(crate) fn pass(&mut self, span: Duration) {
         let deadline = self.now + span;
         while self.step(deadline) {}
         self.now = deadline;
