@@ -2,7 +2,9 @@
 
 /// The candidate nearest to `wanted`, when one is near enough to be worth showing.
 pub fn name<'a>(wanted: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let allowed = 1 + wanted.chars().count() / 4;
+    let length = wanted.chars().count();
+    // Every other name is near to a single letter.
+    let allowed = (1 + length / 4).min(length / 2);
     let lower = wanted.to_lowercase();
     candidates
         .into_iter()
