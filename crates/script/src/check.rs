@@ -1,6 +1,7 @@
 //! Everything that can be known about a script without a call.
 
 mod arguments;
+mod functions;
 mod names;
 mod walk;
 
@@ -9,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use callwright_scenario::environment::{EnvFile, Environment};
 use callwright_scenario::{Position, Settings};
-use rhai::{AST, Scope};
+use rhai::Scope;
 
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::{imports, language};
@@ -109,18 +110,22 @@ impl<'a> Checker<'a> {
     }
 
     fn imports(&mut self, path: &Path, name: &str, walked: &walk::Walked) {
-        for (import, place) in &walked.imports {
-            match imports::find(Some(path), Some(self.scenario), import) {
+        for import in &walked.imports {
+            match imports::find(Some(path), Some(self.scenario), &import.path) {
                 Some(file) => {
                     if let Ok(text) = std::fs::read_to_string(&file) {
                         self.file(&file, &text);
+                        if let Ok(module) = language::engine().compile(&text) {
+                            let functions = functions::Functions::of(&module);
+                            self.found.extend(names::of_module(walked, import, &functions));
+                        }
                     }
                 }
                 None => self.found.push(Diagnostic {
                     severity: Severity::Error,
-                    at: position(name, *place),
+                    at: position(name, import.at),
                     length: 0,
-                    message: format!("the module {import:?} is not found"),
+                    message: format!("the module {:?} is not found", import.path),
                     hints: vec![
                         "it is looked for beside the importing file, then beside the scenario".to_owned(),
                     ],
@@ -159,12 +164,4 @@ fn defined(text: &str, but: &str) -> BTreeSet<String> {
 /// A dotenv file that a script loads.
 fn env_file(path: &Path) -> Result<EnvFile, String> {
     EnvFile::read(path).map_err(|error| error.to_string())
-}
-
-/// Whether a script has functions of its own by this name.
-fn own_functions(ast: &AST) -> BTreeSet<String> {
-    ast.shared_lib()
-        .iter_script_fn_info()
-        .map(|(_, _, name, ..)| name.to_owned())
-        .collect()
 }

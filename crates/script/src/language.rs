@@ -65,7 +65,9 @@ pub(crate) fn function_names() -> impl Iterator<Item = &'static str> {
         .iter()
         .filter(|entry| entry.kind == Kind::Function)
         .map(|entry| entry.name.as_str());
-    own.chain(language().builtin.iter().map(String::as_str))
+    let builtin = language().builtin.iter().map(String::as_str);
+    // Operators are functions of Rhai too, and nobody means them.
+    own.chain(builtin.filter(|name| name.chars().all(|c| c.is_alphanumeric() || c == '_')))
 }
 
 /// The functions that Rhai itself brings.

@@ -106,7 +106,7 @@ fn the_number_of_arguments_is_counted() {
     );
     assert_eq!(
         findings("let a = agent(\"A\", #{ username: \"a\", domain: \"x\" });\na.hangup(1);"),
-        ["2:3: error: `hangup` cannot be called with 1 arguments"]
+        ["2:3: error: `hangup` cannot be called with 1 argument"]
     );
 }
 
@@ -177,4 +177,51 @@ fn modules_are_checked_too() {
         "{}",
         found[0].at
     );
+}
+
+#[test]
+fn functions_of_the_script_and_of_its_modules_are_known() {
+    assert_eq!(
+        findings("fn up(a, b) { a + b }\nup(1);\nup(1, 2);\nlet x = || up(1, 2);"),
+        ["2:1: error: `up` cannot be called with 1 argument"]
+    );
+    let folder = Folder::new();
+    folder.file("lib/h.rhai", "fn connect(a, b) { a + b }\nfn twice(x) { x * 2 }");
+    let text = "import \"lib/h\" as h;\nh::conect(1, 2);\nh::twice();\nh::connect(1, h::twice(2));\nlet f = || h::twice(1);";
+    let file = folder.file("test.rhai", text);
+    let found: Vec<_> = check(&file, &Settings::default())
+        .into_iter()
+        .map(|found| {
+            format!(
+                "{}:{}: {} {:?}",
+                found.at.line, found.at.column, found.message, found.hints
+            )
+        })
+        .collect();
+    assert_eq!(
+        found,
+        [
+            "2:4: unknown function `h::conect`; did you mean `connect`? []",
+            "3:4: `h::twice` cannot be called with 0 arguments [\"it is h::twice(x)\"]",
+        ]
+    );
+}
+
+#[test]
+fn states_are_known() {
+    assert_eq!(
+        findings(
+            "let a = [State::Idle, State::Established];\nprint(a == State::Idel);\nfn f() { State::Rining }"
+        ),
+        [
+            "2:19: error: unknown state `State::Idel`; did you mean `Idle`?",
+            "3:17: error: unknown state `State::Rining`; did you mean `Ringing`?",
+        ]
+    );
+}
+
+#[test]
+fn a_stranger_has_no_nearest_name() {
+    assert_eq!(findings("b();"), ["1:1: error: unknown function `b`"]);
+    assert_eq!(findings("fn f() {}\ng();"), ["2:1: error: unknown function `g`"]);
 }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use callwright_scenario::Value;
 use rhai::{AST, ASTNode, Expr, FnCallExpr, Position, Stmt};
 
+use super::functions::Functions;
 use crate::convert::to_value;
 
 /// A call.
@@ -39,15 +40,35 @@ pub(super) struct Property {
     pub(super) object: &'static str,
 }
 
+/// `import "path" as alias`.
+pub(super) struct Import {
+    pub(super) path: String,
+    /// Empty without one.
+    pub(super) alias: String,
+    pub(super) at: Position,
+}
+
+/// `module::name(…)`.
+pub(super) struct Qualified {
+    pub(super) module: String,
+    pub(super) name: String,
+    pub(super) at: Position,
+    pub(super) given: usize,
+}
+
 /// What stands in a script.
 pub(super) struct Walked {
     pub(super) file: String,
-    pub(super) functions: BTreeSet<String>,
+    pub(super) functions: Functions,
     pub(super) calls: Vec<Called>,
     pub(super) properties: Vec<Property>,
     /// Keys of all maps: what looks like a method may be a closure in one.
     pub(super) keys: BTreeSet<String>,
-    pub(super) imports: Vec<(String, Position)>,
+    pub(super) imports: Vec<Import>,
+    /// Calls of functions of modules.
+    pub(super) qualified: Vec<Qualified>,
+    /// What is read of `State`.
+    pub(super) states: Vec<(String, Position)>,
     kinds: BTreeMap<String, Option<&'static str>>,
 }
 
@@ -63,11 +84,13 @@ impl Walked {
     pub(super) fn new(file: &str, ast: &AST) -> Self {
         Walked {
             file: file.to_owned(),
-            functions: super::own_functions(ast),
+            functions: Functions::of(ast),
             calls: Vec::new(),
             properties: Vec::new(),
             keys: BTreeSet::new(),
             imports: Vec::new(),
+            qualified: Vec::new(),
+            states: Vec::new(),
             kinds: BTreeMap::new(),
         }
     }
@@ -136,7 +159,18 @@ impl Walked {
             Some(ASTNode::Stmt(Stmt::Assignment(assignment))) => self.assigned(&assignment.1.lhs),
             Some(ASTNode::Stmt(Stmt::Import(import, _))) => {
                 if let Expr::StringConstant(name, at) = &import.0 {
-                    self.imports.push((name.to_string(), *at));
+                    self.imports.push(Import {
+                        path: name.to_string(),
+                        alias: import.1.name.to_string(),
+                        at: *at,
+                    });
+                }
+            }
+            Some(ASTNode::Expr(Expr::Variable(variable, _, at))) => {
+                if let [module] = variable.2.path.as_slice()
+                    && module.name == "State"
+                {
+                    self.states.push((variable.1.to_string(), *at));
                 }
             }
             Some(ASTNode::Expr(Expr::Dot(pair, ..))) => {
@@ -205,8 +239,21 @@ impl Walked {
     }
 
     fn call(&mut self, call: &FnCallExpr, at: Position, is_method: bool, object: Option<&'static str>) {
-        if call.op_token.is_some() || !call.namespace.is_empty() {
+        if call.op_token.is_some() {
             return;
+        }
+        match call.namespace.path.as_slice() {
+            [] => {}
+            [module] => {
+                self.qualified.push(Qualified {
+                    module: module.name.to_string(),
+                    name: call.name.to_string(),
+                    at,
+                    given: call.args.len(),
+                });
+                return;
+            }
+            _ => return,
         }
         self.calls.push(Called {
             name: call.name.to_string(),
