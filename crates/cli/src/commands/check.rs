@@ -18,12 +18,13 @@ pub(super) fn check(paths: &[PathBuf], environment: &Environment) -> anyhow::Res
     let files = files::scripts(paths)?;
     let (mut errors, mut warnings) = (0, 0);
     for file in &files {
-        let source = std::fs::read_to_string(file).ok();
         for diagnostic in callwright_script::check(file, &settings) {
             match diagnostic.severity {
                 Severity::Error => errors += 1,
                 Severity::Warning => warnings += 1,
             }
+            // What is wrong in a module is shown in the module.
+            let source = std::fs::read_to_string(&*diagnostic.at.file).ok();
             anstream::println!("{}", diagnostic.render(source.as_deref(), true));
         }
     }

@@ -45,8 +45,11 @@ pub(super) fn list(
     if plan.only {
         anstream::eprintln!("warning: some scenarios say `only`: all others are left out");
     }
-    for (_, fault) in &plan.broken {
-        anstream::eprintln!("{fault}");
+    for (path, fault) in &plan.broken {
+        match &fault.parts().at {
+            Some(at) => anstream::eprintln!("{at}: {fault}"),
+            None => anstream::eprintln!("{}: {fault}", path.display()),
+        }
     }
     let failed = !plan.broken.is_empty() || plan.scenarios.is_empty();
     if plan.scenarios.is_empty() && plan.broken.is_empty() {
