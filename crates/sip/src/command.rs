@@ -425,6 +425,8 @@ pub struct Registration {
     pub registrar: Option<Uri>,
     /// The lifetime to ask for, in whole seconds.
     pub expires: Duration,
+    /// Whether it is refreshed before it ends; else the binding runs out.
+    pub refresh: bool,
     /// What happens after a failure.
     pub retry: RegistrationRetry,
     /// Further header fields.
@@ -438,6 +440,7 @@ impl Registration {
             identity,
             registrar: None,
             expires: Duration::from_secs(3600),
+            refresh: true,
             retry: RegistrationRetry::Never,
             headers: Headers::new(),
         }

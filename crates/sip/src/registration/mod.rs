@@ -289,6 +289,7 @@ impl Endpoint {
             // RFC 3608 §6.1: each 2xx replaces what was known.
             local.service_route.clone_from(&service_route);
         }
+        let refresh = entry.wanted.refresh;
         self.channel.core.keep_open(&flow, true);
         if expires.is_zero() {
             self.channel.timers.clear(UsageTimer::BindingExpires(id));
@@ -296,9 +297,11 @@ impl Endpoint {
             self.channel
                 .timers
                 .set(UsageTimer::BindingExpires(id), now + expires);
-            self.channel
-                .timers
-                .set(UsageTimer::Register(id), now + refresh_after(expires));
+            if refresh {
+                self.channel
+                    .timers
+                    .set(UsageTimer::Register(id), now + refresh_after(expires));
+            }
         }
         let state = RegistrationState::Registered {
             status,

@@ -134,6 +134,21 @@ fn a_binding_is_refreshed_in_time() {
 }
 
 #[test]
+fn a_binding_that_is_not_to_be_refreshed_runs_out() {
+    let mut script = Script::new();
+    let once = Registration {
+        refresh: false,
+        ..Registration::new(script.identity)
+    };
+    let (_, first) = register(&mut script, once);
+    accept(&mut script, &first, 60);
+    assert!(matches!(state(&mut script), RegistrationState::Registered { .. }));
+    script.peer.expect_silence(59_999);
+    script.peer.wait(1);
+    assert_eq!(state(&mut script), RegistrationState::Expired);
+}
+
+#[test]
 fn a_423_is_met_with_what_the_registrar_wants() {
     // RFC 3261 §10.2.8.
     let mut script = Script::new();

@@ -44,6 +44,7 @@ impl UserAgent {
             Duration::ZERO => UNREFRESHED,
             interval => interval,
         };
+        registration.refresh = !self.account.registration_interval.is_zero();
         self.registration_id = Some(self.endpoint.register(ctx.now, registration, ctx.cause)?);
         self.settle(ctx);
         Ok(Done::QUIETLY)

@@ -112,7 +112,11 @@ impl Lab {
         Phone(index)
     }
 
-    pub(crate) fn fleet<R>(&mut self, phone: Phone, use_it: impl FnOnce(&mut Fleet, Time, UserAgentId) -> R) -> R {
+    pub(crate) fn fleet<R>(
+        &mut self,
+        phone: Phone,
+        use_it: impl FnOnce(&mut Fleet, Time, UserAgentId) -> R,
+    ) -> R {
         let host = &mut self.hosts[phone.0];
         let result = use_it(&mut host.fleet, self.now, host.id);
         self.drain(phone.0);
