@@ -1,5 +1,6 @@
 //! Our agents and SIPp, in both directions, and what tshark says of the traffic.
 
+use std::net::{SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::Output;
 use std::time::Duration;
@@ -49,7 +50,7 @@ fn five_hundred_calls_from_sipp_are_clean() {
     let evidence = Evidence::new("calls-from-sipp");
     let capture = evidence.file("calls.pcapng");
     let port = callwright_peers::Port::lease();
-    let mut callee = command()
+    let callee = command()
         .arg("run")
         .arg(scenario("answer-sipp.rhai"))
         .args(["--set", &format!("local={}", port.address())])
@@ -64,11 +65,28 @@ fn five_hundred_calls_from_sipp_are_clean() {
         .rate(100)
         .run()
         .assert_clean();
+    say_that_all_is_done(port.address());
     let output = callee.wait_with_output().expect("it ends");
     assert_passes(&output);
     let capture = Capture::open(&capture);
     capture.assert_sound(&["sip", "sdp"]);
     assert_eq!(capture.count("sip.resend == 1"), 0);
+}
+
+fn say_that_all_is_done(callee: SocketAddr) {
+    let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+    let here = socket.local_addr().expect("its address");
+    let message = format!(
+        "MESSAGE sip:service@{callee} SIP/2.0\r\n\
+         Via: SIP/2.0/UDP {here};branch=z9hG4bK-done\r\n\
+         Max-Forwards: 70\r\n\
+         From: <sip:test@{here}>;tag=done\r\n\
+         To: <sip:service@{callee}>\r\n\
+         Call-ID: done@{here}\r\n\
+         CSeq: 1 MESSAGE\r\n\
+         Content-Length: 0\r\n\r\n"
+    );
+    socket.send_to(message.as_bytes(), callee).expect("it leaves");
 }
 
 #[test]
