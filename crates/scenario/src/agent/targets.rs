@@ -27,6 +27,8 @@ impl Target {
             text.to_owned()
         } else if text.contains('@') {
             format!("sip:{text}")
+        } else if let Some(uri) = bare(text, domain) {
+            uri.to_string()
         } else {
             format!("sip:{text}@{domain}")
         };
@@ -37,6 +39,23 @@ impl Target {
             .map(|_| uri.clone())
             .map_err(|error| Fault::verb(format!("{text:?} is no target: as {uri} it is no URI ({error})")))
     }
+}
+
+/// A name or a number in a domain, escaped where it must be (RFC 3261 §19.1.2): `*21#` has a `#` that no URI can have.
+/// Blanks and brackets of a number are for the eye; those of a name are not guessed about.
+fn bare(text: &str, domain: &str) -> Option<Uri> {
+    let is_number = text.chars().any(|c| c.is_ascii_digit())
+        && text.chars().all(|c| c.is_ascii_digit() || "+*#-. ()".contains(c));
+    let name = if is_number {
+        text.replace([' ', '(', ')'], "")
+    } else {
+        text.to_owned()
+    };
+    if name.contains(char::is_whitespace) {
+        return None;
+    }
+    let domain: Uri = format!("sip:{domain}").parse().ok()?;
+    Some(domain.with_user(&name))
 }
 
 fn has_scheme(text: &str) -> bool {
@@ -55,6 +74,8 @@ mod tests {
         let uri = |text: &str| Target::Text(text.to_owned()).uri("example.com:5080");
         assert_eq!(uri("bob").unwrap(), "sip:bob@example.com:5080");
         assert_eq!(uri("+4930").unwrap(), "sip:+4930@example.com:5080");
+        assert_eq!(uri("+49 (30) 12-3").unwrap(), "sip:+493012-3@example.com:5080");
+        assert_eq!(uri("*21*99#").unwrap(), "sip:*21*99%23@example.com:5080");
         assert_eq!(uri("bob@example.org").unwrap(), "sip:bob@example.org");
         assert_eq!(uri("SIPS:bob@example.org").unwrap(), "SIPS:bob@example.org");
         assert_eq!(uri("tel:+4930").unwrap(), "tel:+4930");
