@@ -34,7 +34,7 @@ pub(super) struct EmbeddedPhone {
     topics: PhoneTopics,
     /// What is sent, in words.
     sending: Mutex<String>,
-    recording: Mutex<Option<Recording>>,
+    recordings: Mutex<Vec<Recording>>,
 }
 
 impl EmbeddedPhone {
@@ -45,7 +45,7 @@ impl EmbeddedPhone {
             id,
             topics,
             sending,
-            recording: Mutex::new(None),
+            recordings: Mutex::default(),
         }
     }
 
@@ -66,22 +66,17 @@ impl EmbeddedPhone {
     }
 
     fn record(&self, path: &std::path::Path) -> Result<ua::Done, VerbError> {
-        let mut recording = self.recording.lock().unwrap_or_else(PoisonError::into_inner);
-        if recording.is_some() {
-            return Err(VerbError::NotNow {
-                detail: "the agent is recording already".into(),
-            });
-        }
         let new = self
             .shared
             .recorder
             .begin(path)
-            .map_err(|error| VerbError::BadArgument {
-                what: "record",
+            .map_err(|error| VerbError::NotNow {
                 detail: error.to_string(),
             })?;
         self.shared.routes.record(self.id, new.sender());
-        *recording = Some(new);
+        let mut recordings = self.recordings.lock().unwrap_or_else(PoisonError::into_inner);
+        recordings.push(new);
+        drop(recordings);
         self.fleet(|fleet, now| fleet.record(now, self.id))
             .map_err(|error| self.explained(error))
     }

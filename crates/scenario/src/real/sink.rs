@@ -57,7 +57,7 @@ impl PhoneTopics {
 struct Entry {
     topics: PhoneTopics,
     started: Option<Result<(), StartError>>,
-    recording: Option<Sender<Piece>>,
+    recordings: Vec<Sender<Piece>>,
 }
 
 /// Where the changes of each user agent go. An entry is there from the first change on, which comes while the user
@@ -84,7 +84,7 @@ impl Routes {
         let entry = entries.entry(event.user_agent).or_insert_with(|| Entry {
             topics: PhoneTopics::open(&self.topics),
             started: None,
-            recording: None,
+            recordings: Vec::new(),
         });
         let topic = match event.change {
             Change::Started => {
@@ -106,9 +106,9 @@ impl Routes {
             Change::MessageWaiting => entry.topics.message_waiting,
             Change::Audio => entry.topics.audio,
             Change::Recorded(samples) => {
-                if let Some(recording) = &entry.recording {
+                for recording in &entry.recordings {
                     // The recorder ended before its user agent: there is nobody left to keep it for.
-                    let _ = recording.send(Piece::Samples(samples));
+                    let _ = recording.send(Piece::Samples(samples.clone()));
                 }
                 return;
             }
@@ -128,7 +128,7 @@ impl Routes {
         let entry = entries.entry(id).or_insert_with(|| Entry {
             topics: PhoneTopics::open(&self.topics),
             started: None,
-            recording: None,
+            recordings: Vec::new(),
         });
         entry.topics
     }
@@ -139,7 +139,7 @@ impl Routes {
 
     pub(super) fn record(&self, id: UserAgentId, recording: Sender<Piece>) {
         if let Some(entry) = self.lock().get_mut(&id) {
-            entry.recording = Some(recording);
+            entry.recordings.push(recording);
         }
     }
 
