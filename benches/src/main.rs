@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use bytes::Bytes;
 use callwright_benches::call::Pair;
-use callwright_benches::{INVITE, parse, parse_by_rsipstack};
+use callwright_benches::{INVITE, parse};
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
@@ -18,7 +18,10 @@ fn main() -> ExitCode {
     let mut pair = Pair::new();
     let run: &mut dyn FnMut() -> bool = match workload.as_str() {
         "parse-invite" => &mut || black_box(parse(black_box(&invite))).is_some(),
-        "parse-invite-rsipstack" => &mut || black_box(parse_by_rsipstack(black_box(&invite))).is_some(),
+        #[cfg(feature = "compare")]
+        "parse-invite-rsipstack" => {
+            &mut || black_box(callwright_benches::rsipstack::parse(black_box(&invite))).is_some()
+        }
         "whole-call" => &mut || pair.call(),
         other => {
             eprintln!("there is no workload `{other}`");
