@@ -371,6 +371,7 @@ fn next_nonce_is_used_next() {
     authorize(&mut client);
     client.accepted(
         &Builder::response(200, "OK")
+            .header(HeaderName::CSeq, "2 REGISTER")
             .header(HeaderName::AuthenticationInfo, r#"nextnonce="n2""#)
             .finish(),
     );
@@ -511,6 +512,22 @@ fn a_server_refuses_what_does_not_fit() {
     );
 }
 
+fn message() -> Message {
+    let uri = URI.parse().expect("a URI");
+    Builder::request(Method::Message, &uri).finish()
+}
+
+#[test]
+fn what_a_registrar_was_given_stays_with_it() {
+    let mut client = client("secret");
+    let challenge = r#"Digest realm="r", nonce="n1", qop="auth""#;
+    client
+        .challenged(&register(&[]), &unauthorized(challenge), &mut entropy())
+        .expect("it can be answered");
+    assert!(client.authorize("INVITE", URI, b"").is_empty());
+    assert_eq!(client.authorize("REGISTER", URI, b"").len(), 1);
+}
+
 #[test]
 fn auth_int_protects_the_body() {
     let config = ServerConfig {
@@ -523,7 +540,7 @@ fn auth_int_protects_the_body() {
     let only_int = challenge.to_string().replace("auth,auth-int", "auth-int");
     let mut client = client("secret");
     client
-        .challenged(&register(&[]), &unauthorized(&only_int), &mut entropy)
+        .challenged(&message(), &unauthorized(&only_int), &mut entropy)
         .expect("it can be answered");
     let (_, credentials) = client.authorize("MESSAGE", URI, b"hello").remove(0);
     assert_eq!(credentials.value("qop"), Some("auth-int"));

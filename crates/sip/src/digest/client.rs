@@ -1,7 +1,7 @@
 //! The client's side (RFC 3261 §22.1 to §22.3, RFC 7616 §3.4, RFC 8760 §2).
 
 use callwright_sip_message::header::{AuthParams, AuthenticationInfo};
-use callwright_sip_message::{Challenge, Credentials, HeaderName, Message};
+use callwright_sip_message::{Challenge, Credentials, HeaderName, Message, Method};
 use callwright_wire::Entropy;
 
 use super::computation::{Algorithm, Proof, Qop, Secret};
@@ -83,6 +83,9 @@ impl Asker {
 #[derive(Clone, Debug)]
 struct Session {
     asker: Asker,
+    /// Whether a registrar asked. What it was given goes to it alone: a proxy of the same realm asks by itself, and a
+    /// needless Authorization makes each INVITE too large for a datagram (RFC 3261 §18.1.1).
+    registrar: bool,
     realm: String,
     account: usize,
     algorithm: Algorithm,
@@ -182,10 +185,10 @@ impl Client {
             realm: realm.to_owned(),
         })?;
         let sent = sent_credentials(request, asker, realm);
-        let at = self
-            .sessions
-            .iter()
-            .position(|session| session.asker == asker && session.realm == realm);
+        let registrar = asker == Asker::Server && request.method() == Some(Method::Register);
+        let at = self.sessions.iter().position(|session| {
+            session.asker == asker && session.registrar == registrar && session.realm == realm
+        });
         if let Some(sent) = &sent {
             let session = at.map(|at| &self.sessions[at]);
             // A nonce that had served before may have expired, whether the server says so or not; one that was refused at its
@@ -207,6 +210,7 @@ impl Client {
         }
         let session = Session {
             asker,
+            registrar,
             realm: realm.to_owned(),
             account,
             algorithm,
@@ -242,8 +246,10 @@ impl Client {
     /// counts the nonces up (`nc`), so call it once for each request that leaves. `uri` is the Request-URI as written.
     pub fn authorize(&mut self, method: &str, uri: &str, body: &[u8]) -> Vec<(HeaderName, Credentials)> {
         let accounts = &self.accounts;
+        let registering = method == "REGISTER";
         self.sessions
             .iter_mut()
+            .filter(|session| session.asker == Asker::Proxy || session.registrar == registering)
             .filter_map(|session| {
                 let credentials = session.credentials(&accounts[session.account], method, uri, body)?;
                 Some((session.asker.credentials_header(), credentials))
@@ -259,10 +265,11 @@ impl Client {
         let Some(next) = info.value("nextnonce") else {
             return;
         };
+        let registering = response.method() == Some(Method::Register);
         if let Some(session) = self
             .sessions
             .iter_mut()
-            .find(|session| session.asker == Asker::Server)
+            .find(|session| session.asker == Asker::Server && session.registrar == registering)
         {
             next.clone_into(&mut session.nonce);
             session.count = 0;
