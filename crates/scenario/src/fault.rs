@@ -121,6 +121,18 @@ impl Fault {
         self
     }
 
+    /// The same where no scenario runs: skipping is a mistake there.
+    #[must_use]
+    pub(crate) fn outside_scenarios(self) -> Self {
+        let FaultCause::Skip(_) = self.0.cause else {
+            return self;
+        };
+        let mut fault = Fault::script("skip(…) skips the running scenario, and none runs here")
+            .hint("call it in setup or in the scenario, or give the scenario the option `skip`");
+        fault.0.at.clone_from(&self.0.at);
+        fault
+    }
+
     /// Ends the scenario whatever the script does about errors: skips, timeouts, interrupts.
     pub fn is_final(&self) -> bool {
         match &self.0.cause {

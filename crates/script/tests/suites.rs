@@ -87,6 +87,18 @@ fn scenarios_are_skipped_before_and_while_they_run() {
 }
 
 #[test]
+fn a_skip_where_no_scenario_runs_is_a_mistake() {
+    let said = "skip(…) skips the running scenario, and none runs here";
+    let ran = run("skip(\"all\");\nscenario(\"one\", || {});");
+    assert_eq!(
+        (ran.code, ran.error()),
+        (ExitCode::Failed, format!("1:1: {said}"))
+    );
+    let ran = run("setup_file(|| skip());\nscenario(\"one\", || {});");
+    assert_eq!(ran.code, ExitCode::Failed);
+}
+
+#[test]
 fn a_skip_in_setup_is_without_teardown() {
     let ran = run(r#"
         setup(|| skip("prod only"));

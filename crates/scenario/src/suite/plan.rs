@@ -43,7 +43,7 @@ impl File {
                 let _entered = Context::new(&scene).enter();
                 match program.open(&scene) {
                     Ok(suite) => Content::Suite(suite),
-                    Err(fault) => Content::Broken(fault),
+                    Err(fault) => Content::Broken(fault.outside_scenarios()),
                 }
             }
         };

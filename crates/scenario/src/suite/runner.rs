@@ -262,7 +262,7 @@ impl Crew<'_> {
             && !self.run.interrupt().is_raised()
         {
             let _entered = Context::new(&file.scene).enter();
-            let fault = suite.setup_file(&file.scene).err();
+            let fault = suite.setup_file(&file.scene).err().map(Fault::outside_scenarios);
             self.board().setup_faults[index] = fault;
         }
     }
@@ -330,7 +330,10 @@ impl Crew<'_> {
             Content::Suite(suite) => {
                 let _entered = Context::new(&file.scene).enter();
                 file.scene.begin_end();
-                let teardown = suite.teardown_file(&file.scene).err();
+                let teardown = suite
+                    .teardown_file(&file.scene)
+                    .err()
+                    .map(Fault::outside_scenarios);
                 let setup = self.board().setup_faults[index].clone();
                 setup
                     .map(|fault| named("setup_file", fault))
