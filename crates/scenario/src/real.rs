@@ -29,9 +29,9 @@ use sink::Routes;
 /// How long a user agent may take to come up: the resolver's patience and a margin.
 const START: Duration = Duration::from_secs(15);
 
-/// The stack of a task: a script may call its functions 48 deep, and each call takes several frames of the interpreter.
+/// The stack of a task: a script may call its functions 64 deep, and each call takes several frames of the interpreter.
 /// Memory that is not touched costs nothing.
-const STACK: usize = 16 * 1024 * 1024;
+const STACK: usize = 24 * 1024 * 1024;
 
 /// Settings of a real world.
 #[derive(Clone, Debug, Default)]

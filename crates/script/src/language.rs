@@ -15,7 +15,7 @@ use crate::{api, imports};
 pub(crate) const OPERATIONS: u64 = 100_000_000;
 
 /// How deeply functions may call each other.
-pub(crate) const CALL_LEVELS: usize = 48;
+pub(crate) const CALL_LEVELS: usize = 64;
 
 /// How many characters a string may have.
 pub(crate) const STRING_SIZE: usize = 16 * 1024 * 1024;

@@ -123,7 +123,7 @@ fn limits_are_named() {
     let ran = run("fn f(x) { f(x + 1) }\nf(0);");
     assert!(
         ran.error()
-            .contains("functions call each other too deeply: more than 48 calls"),
+            .contains("functions call each other too deeply: more than 64 calls"),
         "{}",
         ran.error()
     );
