@@ -59,6 +59,7 @@ impl Agent {
         }
         let aor = spec.aor();
         let domain = spec.domain.clone();
+        let headers = spec.headers.clone();
         scene
             .run()
             .take_account(&aor, name, &scene.name())
@@ -91,6 +92,14 @@ impl Agent {
             aor,
             location: at.location(),
         });
+        for (header, value) in headers {
+            scene.emit(RunEvent::Action {
+                agent: name.to_owned(),
+                kind: "header".to_owned(),
+                detail: Some(format!("{header}: {value}")),
+                location: at.location(),
+            });
+        }
         let agent = Agent(parts);
         agent.save_audio(scene, at)?;
         Ok(agent)
