@@ -274,7 +274,12 @@ impl UserAgent {
             return;
         };
         let start = as_agreed(&negotiated);
+        let without_events = start.telephone_event_receive.is_none();
         self.tell_plane(ctx, session, Command::Start(Box::new(start)));
+        if without_events {
+            // Without telephone events (RFC 4733) the peer can send its digits only as tones.
+            self.tell_plane(ctx, session, Command::ListenDtmf(true));
+        }
         self.start_listening(ctx, session);
     }
 
