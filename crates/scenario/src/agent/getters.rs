@@ -65,9 +65,9 @@ impl Agent {
         self.phone().snapshot().status_code
     }
 
-    /// The URI at which it listens.
-    pub fn contact(&self) -> String {
-        self.phone().snapshot().contact
+    /// The URI at which it listens; none over TLS.
+    pub fn contact(&self) -> Option<String> {
+        Some(self.phone().snapshot().contact).filter(|contact| !contact.is_empty())
     }
 
     /// Digits received on the current or last call.

@@ -22,7 +22,7 @@ pub struct PhoneSnapshot {
     pub received_dtmf: String,
     /// Figures of the current or last call.
     pub quality: Quality,
-    /// The URI at which the phone itself listens.
+    /// The URI at which the phone itself listens; empty where it does not, as over TLS.
     pub contact: String,
     /// What it sends, in words for reports.
     pub sending: String,

@@ -60,8 +60,9 @@ fn state(api: &mut Api) {
     );
     getter(
         api,
-        "get contact(agent: Agent) -> string",
-        "The URI at which this agent itself listens.",
+        "get contact(agent: Agent) -> ?",
+        "The URI at which this agent itself listens; `()` over TLS, where it has no certificate to listen with and calls \
+         come on the connection to its server.",
         |agent| agent.contact().into(),
     );
     getter(
