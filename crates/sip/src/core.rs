@@ -223,6 +223,13 @@ impl Core {
         &self.counters
     }
 
+    /// True while a client transaction has no final response, or an INVITE that was refused has no ACK.
+    pub fn awaits_peer(&self) -> bool {
+        let Transactions { clients, servers, .. } = &self.transactions;
+        clients.iter().any(|(_, client)| client.is_pending())
+            || servers.iter().any(|(_, server)| server.awaits_ack())
+    }
+
     /// The settings.
     pub const fn config(&self) -> &CoreConfig {
         &self.config

@@ -124,6 +124,10 @@ pub struct UserAgent {
     last_end: Option<Ended>,
     registration: Registration,
     registration_id: Option<RegistrationId>,
+    /// A REGISTER that asks for a binding has no final response yet.
+    registering: bool,
+    /// It closes, and the binding is not gone yet.
+    leaving_registrar: bool,
     subscription: Option<SubscriptionId>,
     waiting_messages: Option<MessagesWaiting>,
     deflect_to: Option<Uri>,
@@ -161,6 +165,8 @@ impl UserAgent {
             last_end: None,
             registration: Registration::default(),
             registration_id: None,
+            registering: false,
+            leaving_registrar: false,
             subscription: None,
             waiting_messages: None,
             armed: None,

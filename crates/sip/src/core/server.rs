@@ -34,6 +34,11 @@ pub(super) struct Server {
 }
 
 impl Server {
+    /// True for an INVITE that was refused, until its ACK.
+    pub(super) const fn awaits_ack(&self) -> bool {
+        matches!(self.machine, Machine::Invite(InviteServer::Completed { .. }))
+    }
+
     fn source(&self) -> Source {
         Source {
             sent_by: self.sent_by,

@@ -108,6 +108,12 @@ impl Endpoint {
         self.settle(now);
     }
 
+    /// True while a request of ours has no final response, or a refusal of ours no ACK: who leaves now leaves the peer in
+    /// doubt.
+    pub fn awaits_peer(&self) -> bool {
+        self.channel.core.awaits_peer()
+    }
+
     /// What the transport and the transactions below counted.
     pub fn counters(&self) -> &crate::core::Counters {
         self.channel.core.counters()

@@ -36,6 +36,7 @@ impl UserAgent {
         if let Some(id) = self.registration_id
             && self.endpoint.reregister(ctx.now, id, ctx.cause).is_ok()
         {
+            self.registering = true;
             self.settle(ctx);
             return Ok(Done::QUIETLY);
         }
@@ -46,6 +47,7 @@ impl UserAgent {
         };
         registration.refresh = !self.account.registration_interval.is_zero();
         self.registration_id = Some(self.endpoint.register(ctx.now, registration, ctx.cause)?);
+        self.registering = true;
         self.settle(ctx);
         Ok(Done::QUIETLY)
     }
@@ -67,8 +69,18 @@ impl UserAgent {
         Ok(Done::QUIETLY)
     }
 
+    /// Takes the binding back because the user agent closes: also one that the registrar is just being asked for.
+    pub(super) fn leave_registrar(&mut self, ctx: &mut Context<'_>) {
+        if let Some(id) = self.registration_id
+            && (self.registering || self.registration.registered)
+        {
+            self.leaving_registrar = self.endpoint.unregister(ctx.now, id, ctx.cause).is_ok();
+        }
+    }
+
     pub(super) fn handle_registration(&mut self, ctx: &mut Context<'_>, state: RegistrationState) {
         let was = self.registration.registered;
+        self.registering = false;
         match state {
             RegistrationState::Registered {
                 status,
@@ -82,7 +94,7 @@ impl UserAgent {
                     reason: Some(told(Some(status), reason)),
                     expires: Some(expires),
                 };
-                if !was && self.account.message_waiting && self.subscription.is_none() {
+                if !was && !self.closing && self.account.message_waiting && self.subscription.is_none() {
                     self.subscribe_to_message_waiting(ctx);
                 }
             }
@@ -106,6 +118,7 @@ impl UserAgent {
             }
             RegistrationState::Unregistered { status, reason } => {
                 self.registration_id = None;
+                self.leaving_registrar = false;
                 self.registration = Registration {
                     registered: false,
                     status,

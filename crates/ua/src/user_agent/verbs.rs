@@ -453,16 +453,14 @@ impl UserAgent {
             // It ended meanwhile.
             let _ = self.endpoint.unsubscribe(ctx.now, subscription, ctx.cause);
         }
-        if let Some(registration) = self.registration_id.filter(|_| self.registration.registered) {
-            // It ended meanwhile.
-            let _ = self.endpoint.unregister(ctx.now, registration, ctx.cause);
-        }
+        self.leave_registrar(ctx);
         self.alarms.set(Alarm::Close, ctx.now + CLOSING);
         self.settle(ctx);
     }
 
+    /// Nothing is left that the peers do not know of: whoever leaves before the answer to its BYE may leave a call behind.
     pub(super) fn is_quiet(&self) -> bool {
-        !self.registration.registered && !self.calls.iter().any(Call::is_live)
+        !self.leaving_registrar && !self.calls.iter().any(Call::is_live) && !self.endpoint.awaits_peer()
     }
 
     pub(super) fn finish_closing(&mut self) {
