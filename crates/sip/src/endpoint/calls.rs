@@ -188,6 +188,19 @@ impl Endpoint {
         })
     }
 
+    /// Takes back an offer of [`Endpoint::offer`] that waits: for the end of another exchange, or to be sent again after a
+    /// 491. While it waits the peer may offer first (RFC 3261 §14.1), and what was to be offered may no longer fit what is agreed
+    /// then. Returns the command that it was due to.
+    ///
+    /// # Errors
+    ///
+    /// When none waits: it is out already, or there was none.
+    pub fn withdraw_offer(&mut self, call: CallId) -> Result<Option<Cause>, Misuse> {
+        self.living(call)?;
+        self.with_call(call, |call, _| call.withdraw_offer())
+            .unwrap_or(Err(Misuse::NoOffer))
+    }
+
     /// Sends an UPDATE (RFC 3311), with an offer or without; in an early dialog too.
     ///
     /// # Errors

@@ -17,8 +17,8 @@ pub enum Misuse {
         /// What the call does: `is being placed`, `is established`, …
         state: &'static str,
     },
-    /// There is no offer to answer or reject.
-    #[error("there is no offer of the peer that waits for an answer")]
+    /// There is no offer to answer or reject, or none of ours to take back.
+    #[error("there is no offer that waits")]
     NoOffer,
     /// A description is needed, and none was given.
     #[error("{operation} needs a session description: {why}")]

@@ -179,6 +179,16 @@ impl Call {
         }
     }
 
+    /// Takes back the offer that waits, and the command behind it.
+    pub(crate) fn withdraw_offer(&mut self) -> Result<Option<Cause>, Misuse> {
+        let place = self
+            .queue
+            .iter()
+            .position(|waiting| matches!(waiting.operation, Operation::Offer { offer: Some(_), .. }))
+            .ok_or(Misuse::NoOffer)?;
+        Ok(self.queue.remove(place).and_then(|waiting| waiting.cause))
+    }
+
     /// The hangup that waits, if one does.
     pub(crate) fn queued_hangup(&mut self) -> Option<Hangup> {
         let place = self

@@ -1,5 +1,6 @@
 //! What the endpoint tells: calls that come, calls that go on, calls that end.
 
+use callwright_sdp::negotiation::State;
 use callwright_sip::command::{Hangup, Progress as Provisional, Reject};
 use callwright_sip::core::{Direction as Way, Seen};
 use callwright_sip::endpoint::CallId;
@@ -255,6 +256,7 @@ impl UserAgent {
 
     fn handle_offer(&mut self, ctx: &mut Context<'_>, sip: CallId, offer: Option<&bytes::Bytes>) {
         let Some(key) = self.key_of(sip) else { return };
+        self.give_way(key, sip);
         let description = match offer {
             Some(offer) => self
                 .take_offer(key, offer)
@@ -274,6 +276,21 @@ impl UserAgent {
         }
         self.change(Change::Calls);
         self.send_due_offer(ctx, key);
+    }
+
+    /// The peer offers while an offer of ours waits to be sent, perhaps again after a collision (RFC 3261 §14.1). Ours is
+    /// made anew when this one is answered, because it must follow what is agreed then (RFC 3264 §8).
+    fn give_way(&mut self, key: CallKey, sip: CallId) {
+        let offering = self
+            .call(key)
+            .and_then(|call| call.negotiation.as_ref())
+            .is_some_and(|negotiation| negotiation.state() == State::LocalOffer);
+        if offering && let Ok(cause) = self.endpoint.withdraw_offer(sip) {
+            self.rollback(key);
+            if let Some(call) = self.call_mut(key) {
+                call.offer_due = Some(cause);
+            }
+        }
     }
 
     fn handle_offer_gone(&mut self, ctx: &mut Context<'_>, sip: CallId) {
