@@ -138,6 +138,10 @@ pub struct Call {
     pub(crate) offer_due: Option<Option<Cause>>,
     /// This side wants it held.
     pub(crate) hold: bool,
+    /// The same as the description that went out last has it.
+    pub(crate) hold_described: bool,
+    /// The same as it was agreed on last.
+    pub(crate) hold_agreed: bool,
     /// What the agreement says from this side's view.
     pub(crate) direction: Direction,
     pub(crate) muted: bool,
@@ -170,6 +174,8 @@ impl Call {
             audio_agreed: false,
             offer_due: None,
             hold: false,
+            hold_described: false,
+            hold_agreed: false,
             direction: Direction::SendRecv,
             muted: false,
             digits: String::new(),

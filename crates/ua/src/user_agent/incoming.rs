@@ -5,7 +5,7 @@ use callwright_sip::command::{Hangup, Progress as Provisional, Reject};
 use callwright_sip::core::{Direction as Way, Seen};
 use callwright_sip::endpoint::CallId;
 use callwright_sip::event::{Description, EndCause, Event, IncomingCall};
-use callwright_sip_message::{Message, NameAddr};
+use callwright_sip_message::{Message, Method, NameAddr};
 
 use crate::call::{Call, CallKey, Ended, Origin, Peer, Progress};
 use crate::trace::{Direction, TracedMessage};
@@ -39,8 +39,10 @@ impl UserAgent {
             Event::Offer { call, offer, .. } => self.handle_offer(ctx, call, offer.as_ref()),
             Event::OfferWithdrawn { call } => self.handle_offer_gone(ctx, call),
             Event::OfferAnswered {
-                call, description, ..
-            } => self.handle_offer_answered(ctx, call, description.as_ref()),
+                call,
+                description,
+                message,
+            } => self.handle_offer_answered(ctx, call, description.as_ref(), &message),
             Event::OfferRejected { call, .. } => self.handle_offer_refused(ctx, call),
             Event::Redirected { .. } => self.change(Change::Calls),
             Event::Referred(referred) => self.handle_referred(ctx, *referred),
@@ -302,11 +304,7 @@ impl UserAgent {
 
     fn handle_offer_refused(&mut self, ctx: &mut Context<'_>, sip: CallId) {
         let Some(key) = self.key_of(sip) else { return };
-        self.rollback(key);
-        if let Some(call) = self.call_mut(key) {
-            // What was agreed before stays: the call is held as it was, or not.
-            call.hold = call.direction == callwright_sdp::Direction::SendOnly;
-        }
+        self.forget_offer(key);
         self.change(Change::Calls);
         self.send_due_offer(ctx, key);
     }
@@ -316,13 +314,14 @@ impl UserAgent {
         ctx: &mut Context<'_>,
         sip: CallId,
         description: Option<&Description>,
+        response: &Message,
     ) {
         let Some(key) = self.key_of(sip) else { return };
+        let method = response.cseq().ok().map(|cseq| cseq.method);
         match description {
             Some(Description::Answer(answer) | Description::Preview(answer)) => {
-                let taken = self.take_answer(ctx, key, answer);
-                if taken.is_err() {
-                    self.rollback(key);
+                if self.take_answer(ctx, key, answer).is_err() {
+                    self.forget_offer(key);
                 }
             }
             Some(Description::Offer(offer)) => {
@@ -340,10 +339,22 @@ impl UserAgent {
                     }
                 }
             }
+            // RFC 3264 §4: a re-INVITE that was accepted without an answer changes nothing. An UPDATE may have had no offer.
+            None if method == Some(Method::Invite) => self.forget_offer(key),
             None => {}
         }
         self.change(Change::Calls);
         self.send_due_offer(ctx, key);
+    }
+
+    /// Our offer changed nothing: what was agreed before stays, and the call is held as it was, or not.
+    pub(super) fn forget_offer(&mut self, key: CallKey) {
+        self.rollback(key);
+        if let Some(call) = self.call_mut(key)
+            && call.offer_due.is_none()
+        {
+            call.hold = call.hold_agreed;
+        }
     }
 
     fn rollback(&mut self, key: CallKey) {

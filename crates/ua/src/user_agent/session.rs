@@ -208,6 +208,7 @@ impl UserAgent {
             return Err(MediaError::NoPorts);
         };
         let offer = negotiation.create_offer(wanted)?;
+        call.hold_described = call.hold;
         if negotiation.negotiated().is_none() {
             call.offered = call.negotiation.clone();
             if let (Some(session), Some(start)) = (call.open_session(), before_the_answer(&offer)) {
@@ -227,6 +228,7 @@ impl UserAgent {
             return Err(MediaError::NoPorts);
         };
         let (answer, negotiated) = negotiation.create_answer(wanted)?;
+        call.hold_described = call.hold;
         self.agree(ctx, key, negotiated);
         Ok(answer.to_bytes().into())
     }
@@ -265,6 +267,7 @@ impl UserAgent {
     fn agree(&mut self, ctx: &mut Context<'_>, key: CallKey, negotiated: Option<Negotiated>) {
         let Some(call) = self.call_mut(key) else { return };
         call.audio_agreed = negotiated.is_some();
+        call.hold_agreed = call.hold_described;
         let Some(negotiated) = negotiated else {
             call.direction = Direction::Inactive;
             return;

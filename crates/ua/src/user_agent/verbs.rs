@@ -230,7 +230,11 @@ impl UserAgent {
             return Err(VerbError::CallEnded);
         };
         if call.hold == hold {
-            return Ok(Done::with_note("the call was on hold already"));
+            return Ok(Done::with_note(if hold {
+                "the call was on hold already"
+            } else {
+                "the call was not on hold"
+            }));
         }
         call.hold = hold;
         let busy = call.offer_due.is_some()
@@ -266,12 +270,16 @@ impl UserAgent {
     }
 
     fn reoffer(&mut self, ctx: &mut Context<'_>, key: CallKey, sip: CallId) -> Result<(), VerbError> {
-        let offer = self
-            .make_offer(ctx, key)
-            .map_err(|error| VerbError::NotNow(error.to_string()))?;
+        let offer = self.make_offer(ctx, key).map_err(|error| {
+            self.forget_offer(key);
+            VerbError::NotNow(error.to_string())
+        })?;
         self.endpoint
-            .offer(ctx.now, sip, Some(offer), Headers::new(), ctx.cause)?;
-        Ok(())
+            .offer(ctx.now, sip, Some(offer), Headers::new(), ctx.cause)
+            .map_err(|misuse| {
+                self.forget_offer(key);
+                misuse.into()
+            })
     }
 
     /// Sends silence on the newest established call, or audio again.
