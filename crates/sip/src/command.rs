@@ -294,6 +294,8 @@ impl Reject {
 pub struct Redirect {
     /// 300 to 399; usually 302.
     pub status: u16,
+    /// The reason phrase; `None`: the usual one.
+    pub reason: Option<String>,
     /// Where the caller shall try, in order; q-values fall from first to last when there are several.
     pub contacts: Vec<Uri>,
     /// `Diversion` (RFC 5806): who diverts, with the reason token, as in `unconditional`, `no-answer`, `user-busy`,
@@ -308,6 +310,7 @@ impl Redirect {
     pub fn to(target: Uri) -> Self {
         Redirect {
             status: 302,
+            reason: None,
             contacts: vec![target],
             diversion: None,
             headers: Headers::new(),

@@ -284,7 +284,7 @@ impl Fleet {
         self.verb(now, id, cause, |user_agent, ctx| user_agent.hangup(ctx, call))
     }
 
-    /// Rejects the newest incoming call that rings: status 300 to 699.
+    /// Rejects the newest incoming call that rings: status 400 to 699.
     pub fn reject(
         &mut self,
         now: Time,

@@ -325,7 +325,7 @@ impl Call {
         cause: Option<Cause>,
     ) {
         let status = redirect.status;
-        let mut reply = Reply::new(status);
+        let mut reply = Reply::new(status).with_reason(redirect.reason);
         let several = redirect.contacts.len() > 1;
         for (place, contact) in redirect.contacts.iter().enumerate() {
             let q = 1000 - (place * 100).min(900);

@@ -1,7 +1,7 @@
 //! What the endpoint tells: calls that come, calls that go on, calls that end.
 
 use callwright_sdp::negotiation::State;
-use callwright_sip::command::{Hangup, Progress as Provisional, Reject};
+use callwright_sip::command::{Hangup, Progress as Provisional, Redirect, Reject};
 use callwright_sip::core::{Direction as Way, Seen};
 use callwright_sip::endpoint::CallId;
 use callwright_sip::event::{Description, EndCause, Event, IncomingCall};
@@ -113,6 +113,17 @@ impl UserAgent {
         }
         if let Some(response) = self.armed.take_if(|response| response.status >= 300) {
             let headers = super::verbs::named(response.headers.iter()).unwrap_or_default();
+            if response.status < 400 {
+                let redirect = Redirect {
+                    status: response.status,
+                    reason: Some(response.reason),
+                    contacts: Vec::new(),
+                    diversion: None,
+                    headers,
+                };
+                let _ = self.endpoint.redirect(ctx.now, sip, redirect, ctx.cause);
+                return;
+            }
             let reject = Reject {
                 status: response.status,
                 reason: Some(response.reason),
