@@ -162,7 +162,9 @@ impl UserAgent {
     }
 
     pub(super) fn hangup_call(&mut self, ctx: &mut Context<'_>, key: CallKey, hangup: Hangup) {
-        let Some(call) = self.call_mut(key) else { return };
+        let Some(call) = self.call_mut(key).filter(|call| call.is_live()) else {
+            return;
+        };
         match call.sip {
             // Its end was told by an event when it is gone.
             Some(sip) => {
