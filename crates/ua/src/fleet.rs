@@ -113,15 +113,12 @@ impl Fleet {
 
     /// Takes a user agent away with everything that it still holds. After [`Change::Closed`] nothing is lost by it.
     pub fn remove(&mut self, now: Time, id: UserAgentId) {
-        let Some(mut user_agent) = self.user_agents.get_mut(id.0 as usize).and_then(Option::take) else {
+        self.with(now, id, None, |user_agent, ctx| user_agent.drop_media(ctx));
+        // The last piece of a recording still finds its way.
+        self.drain_media_events();
+        let Some(user_agent) = self.user_agents.get_mut(id.0 as usize).and_then(Option::take) else {
             return;
         };
-        let mut ctx = Context {
-            now,
-            cause: None,
-            media: &mut self.media,
-        };
-        user_agent.drop_media(&mut ctx);
         self.malformed += user_agent.malformed();
         self.wakes.clear(Wake(id));
         for output in self.routes.forget(id) {
