@@ -244,13 +244,12 @@ impl UserAgent {
         let Some(call) = self.call_mut(key) else {
             return Ok(());
         };
-        if let Some(offered) = &call.offered {
-            call.negotiation = Some(offered.clone());
-        }
-        let Some(negotiation) = &mut call.negotiation else {
+        // What another fork answered stays when this answer cannot be used.
+        let Some(mut negotiation) = call.offered.clone().or_else(|| call.negotiation.clone()) else {
             return Ok(());
         };
         let negotiated = negotiation.receive_answer(session)?;
+        call.negotiation = Some(negotiation);
         self.agree(ctx, key, negotiated);
         Ok(())
     }
