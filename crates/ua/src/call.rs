@@ -1,6 +1,6 @@
 //! One call of a user agent: its signalling, its media, and what is left of it when it is over.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -129,6 +129,8 @@ pub struct Call {
     pub(crate) negotiation: Option<Box<OfferAnswer>>,
     /// The machine as it was when our first offer went out: each early dialog answers it anew.
     pub(crate) offered: Option<Box<OfferAnswer>>,
+    /// What each early dialog answered reliably or not, until one of them is the call.
+    pub(crate) early_answers: BTreeMap<u16, Bytes>,
     /// The offer of an incoming call, until it is answered.
     pub(crate) remote_offer: Option<Bytes>,
     /// The INVITE of an incoming call.
@@ -169,6 +171,7 @@ impl Call {
             keys: Vec::new(),
             negotiation: None,
             offered: None,
+            early_answers: BTreeMap::new(),
             remote_offer: None,
             invite: None,
             audio_agreed: false,

@@ -20,20 +20,20 @@ impl UserAgent {
             Event::IncomingCall(incoming) => self.handle_incoming_call(ctx, *incoming),
             Event::Progress {
                 call,
-                status,
+                fork,
                 description,
                 message,
                 ..
             } => {
-                self.handle_progress(ctx, call, status, description.as_ref(), &message);
+                self.handle_progress(ctx, call, fork, description.as_ref(), &message);
             }
             Event::Answered {
                 call,
+                fork,
                 description,
                 message,
-                ..
             } => {
-                self.handle_answered(ctx, call, description.as_ref(), &message);
+                self.handle_answered(ctx, call, fork, description.as_ref(), &message);
             }
             Event::Confirmed { call, description } => self.handle_confirmed(ctx, call, description.as_ref()),
             Event::Offer { call, offer, .. } => self.handle_offer(ctx, call, offer.as_ref()),
@@ -191,16 +191,22 @@ impl UserAgent {
         &mut self,
         ctx: &mut Context<'_>,
         sip: CallId,
-        status: u16,
+        fork: u16,
         description: Option<&Description>,
         message: &Message,
     ) {
         let Some(key) = self.key_of(sip) else { return };
-        if let Some(Description::Answer(answer) | Description::Preview(answer)) = description
-            && self.take_answer(ctx, key, answer).is_err()
-        {
-            // What a provisional response gets wrong the final one may put right.
-            self.rollback(key);
+        let status = message.status().unwrap_or_default();
+        if let Some(Description::Answer(answer) | Description::Preview(answer)) = description {
+            match self.take_answer(ctx, key, answer) {
+                Ok(()) => {
+                    if let Some(call) = self.call_mut(key) {
+                        call.early_answers.insert(fork, answer.clone());
+                    }
+                }
+                // What a provisional response gets wrong the final one may put right.
+                Err(_) => self.rollback(key),
+            }
         }
         if let Some(call) = self.call_mut(key)
             && status > 100
@@ -219,10 +225,14 @@ impl UserAgent {
         &mut self,
         ctx: &mut Context<'_>,
         sip: CallId,
+        fork: u16,
         description: Option<&Description>,
         message: &Message,
     ) {
         let Some(key) = self.key_of(sip) else { return };
+        let early = self
+            .call_mut(key)
+            .map(|call| std::mem::take(&mut call.early_answers));
         let agreed = match description {
             Some(Description::Answer(answer) | Description::Preview(answer)) => {
                 self.take_answer(ctx, key, answer)
@@ -232,7 +242,11 @@ impl UserAgent {
                 let _ = self.endpoint.answer_offer(ctx.now, sip, answer, ctx.cause);
                 Ok(())
             }),
-            None => Ok(()),
+            // All was agreed in provisional responses, and perhaps another fork's came last.
+            None => match early.and_then(|mut answers| answers.remove(&fork)) {
+                Some(answer) => self.take_answer(ctx, key, &answer),
+                None => Ok(()),
+            },
         };
         if let Some(call) = self.call_mut(key) {
             call.progress = Progress::Established;
