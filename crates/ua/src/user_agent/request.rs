@@ -15,6 +15,9 @@ use crate::verb::{FreeRequest, VerbError};
 use super::verbs::Meant;
 use super::{Alarm, Change, Context, UserAgent};
 
+/// How many requests that are over a user agent remembers.
+const FINISHED: usize = 1_024;
+
 /// The number of a request that was sent; unique within its user agent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RequestKey(pub u32);
@@ -35,8 +38,19 @@ pub(super) struct Requests {
     so_far: u32,
 }
 
+impl Requests {
+    fn forget_oldest(&mut self) {
+        if self.states.len() > FINISHED + self.in_flight.len() {
+            let oldest = self.states.iter().find(|(_, state)| state.status.is_some());
+            if let Some(key) = oldest.map(|(key, _)| *key) {
+                self.states.remove(&key);
+            }
+        }
+    }
+}
+
 impl UserAgent {
-    /// How a request stands; `None` for one that was never sent.
+    /// How a request stands; `None` for one that was never sent, or was over long ago.
     pub fn request(&self, key: RequestKey) -> Option<&RequestState> {
         self.requests.states.get(&key)
     }
@@ -139,6 +153,7 @@ impl UserAgent {
     fn finish_request(&mut self, ctx: &Context<'_>, id: RequestId, state: RequestState) {
         if let Some(key) = self.requests.in_flight.remove(&id) {
             self.requests.states.insert(key, state);
+            self.requests.forget_oldest();
             self.change(Change::Messages);
             return;
         }
