@@ -174,7 +174,10 @@ impl UserAgent {
         if self.endpoint.accept_refer(ctx.now, refer, ctx.cause).is_err() {
             return;
         }
+        // Checked when they were first used, and left out where they are none.
+        let headers = super::verbs::named(self.account.headers.iter()).unwrap_or_default();
         let key = self.place_call(ctx, target, |invite| {
+            invite.headers = headers;
             invite.replaces = replaces;
             invite.referred_by = referred_by;
         });
