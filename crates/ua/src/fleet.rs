@@ -174,6 +174,7 @@ impl Fleet {
             media: &mut self.media,
         };
         let result = mutate(user_agent, &mut ctx);
+        user_agent.settle(&mut ctx);
         while let Some(output) = user_agent.poll_output() {
             self.outputs.push_back(self.routes.outward(id, output));
         }

@@ -294,11 +294,11 @@ impl UserAgent {
 
     pub(crate) fn handle_input(&mut self, ctx: &mut Context<'_>, input: Input<std::convert::Infallible>) {
         self.endpoint.handle_input(ctx.now, input);
-        self.settle(ctx);
     }
 
     pub(crate) fn handle_timeout(&mut self, ctx: &mut Context<'_>) {
         self.endpoint.handle_timeout(ctx.now);
+        // Before the alarms: what it tells may take one back.
         self.settle(ctx);
         while let Some(alarm) = self.alarms.pop(ctx.now) {
             match alarm {
@@ -306,7 +306,6 @@ impl UserAgent {
                 Alarm::NextInfoDigit(call) => self.send_next_info_digit(ctx, call),
                 Alarm::Close => self.finish_closing(),
             }
-            self.settle(ctx);
         }
     }
 
@@ -322,7 +321,7 @@ impl UserAgent {
     }
 
     /// Takes what the endpoint says until it has nothing more to say.
-    fn settle(&mut self, ctx: &mut Context<'_>) {
+    pub(crate) fn settle(&mut self, ctx: &mut Context<'_>) {
         while let Some(output) = self.endpoint.poll_output() {
             match output {
                 Output::Event(event) => self.handle_event(ctx, event),

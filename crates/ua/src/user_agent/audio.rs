@@ -205,7 +205,6 @@ impl UserAgent {
             | Event::RecordingEnded
             | Event::RemoteBye => self.change(Change::Audio),
         }
-        self.settle(ctx);
     }
 
     fn mark_heard(&mut self, what: ListenFor) {

@@ -413,6 +413,7 @@ impl UserAgent {
             call.negotiation = None;
             call.offered = None;
             call.remote_offer = None;
+            call.early_answers.clear();
             call.info = None;
             call.offer_due = None;
             call.ended = Some(ended.clone());

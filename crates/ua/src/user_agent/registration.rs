@@ -37,7 +37,6 @@ impl UserAgent {
             && self.endpoint.reregister(ctx.now, id, ctx.cause).is_ok()
         {
             self.registering = true;
-            self.settle(ctx);
             return Ok(Done::QUIETLY);
         }
         let mut registration = command::Registration::new(self.identity_id());
@@ -48,7 +47,6 @@ impl UserAgent {
         registration.refresh = !self.account.registration_interval.is_zero();
         self.registration_id = Some(self.endpoint.register(ctx.now, registration, ctx.cause)?);
         self.registering = true;
-        self.settle(ctx);
         Ok(Done::QUIETLY)
     }
 
@@ -65,7 +63,6 @@ impl UserAgent {
             ));
         };
         self.endpoint.unregister(ctx.now, id, ctx.cause)?;
-        self.settle(ctx);
         Ok(Done::QUIETLY)
     }
 

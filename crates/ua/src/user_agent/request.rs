@@ -110,7 +110,6 @@ impl UserAgent {
         let key = RequestKey(self.requests.so_far);
         self.requests.in_flight.insert(id, key);
         self.requests.states.insert(key, RequestState::default());
-        self.settle(ctx);
         Ok(key)
     }
 

@@ -133,7 +133,6 @@ impl UserAgent {
             }
             None => {}
         }
-        self.settle(ctx);
     }
 
     /// There are no ports for a call: it cannot be.
@@ -153,7 +152,6 @@ impl UserAgent {
                 None => self.end_call(ctx, key, crate::call::Ended { status: None, reason }),
             }
         }
-        self.settle(ctx);
     }
 
     pub(super) fn close_media(&mut self, ctx: &mut Context<'_>, key: CallKey) {

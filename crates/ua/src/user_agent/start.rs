@@ -112,7 +112,6 @@ impl UserAgent {
                 }
             }
         }
-        self.settle(ctx);
     }
 
     pub(crate) fn handle_own_answer(&mut self, ctx: &mut Context<'_>, answer: Result<DnsAnswer, DnsError>) {
@@ -158,7 +157,6 @@ impl UserAgent {
             },
             step @ (Step::New | Step::Binding | Step::Up | Step::Failed) => self.start.step = step,
         }
-        self.settle(ctx);
     }
 
     fn ask_route(&mut self, ip: IpAddr, host: String) {

@@ -26,7 +26,6 @@ impl UserAgent {
         let sip = self.sip_of(key)?;
         let refer = self.endpoint.refer(ctx.now, sip, Refer::to(target), ctx.cause)?;
         self.set_transfer(key, Some(Transfer::Referred(refer)));
-        self.settle(ctx);
         Ok(Done::QUIETLY)
     }
 
@@ -45,7 +44,6 @@ impl UserAgent {
         let headers = super::verbs::named(self.account.headers.iter())?;
         let consultation = self.place_call(ctx, target, |invite| invite.headers = headers);
         self.set_transfer(first, Some(Transfer::Consulting(consultation)));
-        self.settle(ctx);
         Ok(Done::QUIETLY)
     }
 
@@ -71,7 +69,6 @@ impl UserAgent {
         };
         let refer = self.endpoint.refer(ctx.now, sip, refer, ctx.cause)?;
         self.set_transfer(first, Some(Transfer::Completing(refer, consultation)));
-        self.settle(ctx);
         Ok(Done::QUIETLY)
     }
 
@@ -85,7 +82,6 @@ impl UserAgent {
             self.hangup_call(ctx, consultation, Hangup::default());
         }
         let _ = self.set_hold(ctx, first, false)?;
-        self.settle(ctx);
         Ok(Done::QUIETLY)
     }
 

@@ -38,7 +38,6 @@ impl UserAgent {
         let target = target::resolve(target, &self.account)?;
         let headers = named(self.account.headers.iter().chain(headers))?;
         self.place_call(ctx, target, |invite| invite.headers = headers);
-        self.settle(ctx);
         Ok(Done::QUIETLY)
     }
 
@@ -100,7 +99,6 @@ impl UserAgent {
     pub(crate) fn accept(&mut self, ctx: &mut Context<'_>, meant: Meant) -> Result<Done, VerbError> {
         let key = self.pick(meant, "incoming call that rings", Call::rings_here)?;
         self.accept_call(ctx, key);
-        self.settle(ctx);
         Ok(Done::QUIETLY)
     }
 
@@ -157,7 +155,6 @@ impl UserAgent {
             }
         };
         self.hangup_call(ctx, key, Hangup::default());
-        self.settle(ctx);
         Ok(Done::QUIETLY)
     }
 
@@ -201,7 +198,6 @@ impl UserAgent {
             },
             ctx.cause,
         )?;
-        self.settle(ctx);
         Ok(Done::QUIETLY)
     }
 
@@ -209,7 +205,6 @@ impl UserAgent {
     pub(crate) fn hold(&mut self, ctx: &mut Context<'_>, meant: Meant) -> Result<Done, VerbError> {
         let key = self.pick(meant, "established call", Call::is_answered)?;
         let done = self.set_hold(ctx, key, true)?;
-        self.settle(ctx);
         Ok(done)
     }
 
@@ -217,7 +212,6 @@ impl UserAgent {
     pub(crate) fn resume(&mut self, ctx: &mut Context<'_>, meant: Meant) -> Result<Done, VerbError> {
         let key = self.pick(meant, "held call", |call| call.is_answered() && call.hold)?;
         let done = self.set_hold(ctx, key, false)?;
-        self.settle(ctx);
         Ok(done)
     }
 
@@ -382,7 +376,6 @@ impl UserAgent {
         if info.in_flight.is_none() && self.alarms.at(Alarm::NextInfoDigit(key)).is_none() {
             self.send_next_info_digit(ctx, key);
         }
-        self.settle(ctx);
         Ok(Done::QUIETLY)
     }
 
@@ -465,7 +458,6 @@ impl UserAgent {
         }
         self.leave_registrar(ctx);
         self.alarms.set(Alarm::Close, ctx.now + CLOSING);
-        self.settle(ctx);
     }
 
     /// Nothing is left that the peers do not know of: whoever leaves before the answer to its BYE may leave a call behind.
