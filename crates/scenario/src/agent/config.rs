@@ -297,16 +297,24 @@ impl Reader<'_> {
         let Some(text) = self.text("local")? else {
             return Ok(None);
         };
-        if let Ok(ip) = text.trim_matches(['[', ']']).parse::<IpAddr>() {
-            return Ok(Some(LocalAddress { ip, port: None }));
+        let local = match text.trim_matches(['[', ']']).parse::<IpAddr>() {
+            Ok(ip) => LocalAddress { ip, port: None },
+            Err(_) => {
+                let address: std::net::SocketAddr = text.parse().map_err(|_| {
+                    self.fault("local", format!("{text:?} is no IP address, nor address:port"))
+                })?;
+                LocalAddress {
+                    ip: address.ip(),
+                    port: (address.port() != 0).then_some(address.port()),
+                }
+            }
+        };
+        // It would stand in Contact and in session descriptions, where it means "nowhere" (RFC 3264 §8.4).
+        if local.ip.is_unspecified() {
+            let detail = format!("{text:?} is no address that a peer can send to: name one address of this host");
+            return Err(self.fault("local", detail));
         }
-        match text.parse::<std::net::SocketAddr>() {
-            Ok(address) => Ok(Some(LocalAddress {
-                ip: address.ip(),
-                port: (address.port() != 0).then_some(address.port()),
-            })),
-            Err(_) => Err(self.fault("local", format!("{text:?} is no IP address, nor address:port"))),
-        }
+        Ok(Some(local))
     }
 
     fn refuse_what_does_not_exist_yet(&self) -> Result<(), Fault> {
