@@ -217,8 +217,8 @@ impl Fleet {
         let now = self.now;
         while let Some((session, event)) = self.media.plane_mut().poll_event() {
             if let Some((id, call)) = self.media.owner(session) {
-                self.with(now, id, None, |user_agent, ctx| {
-                    user_agent.handle_media_event(ctx, call, event)
+                self.with(now, id, None, |user_agent, _| {
+                    user_agent.handle_media_event(call, event)
                 });
             }
         }

@@ -311,7 +311,8 @@ impl Reader<'_> {
         };
         // It would stand in Contact and in session descriptions, where it means "nowhere" (RFC 3264 §8.4).
         if local.ip.is_unspecified() {
-            let detail = format!("{text:?} is no address that a peer can send to: name one address of this host");
+            let detail =
+                format!("{text:?} is no address that a peer can send to: name one address of this host");
             return Err(self.fault("local", detail));
         }
         Ok(Some(local))

@@ -191,7 +191,7 @@ impl UserAgent {
         let _ = ctx.media.command(ctx.now, session, command);
     }
 
-    pub(crate) fn handle_media_event(&mut self, ctx: &mut Context<'_>, key: CallKey, event: Event) {
+    pub(crate) fn handle_media_event(&mut self, key: CallKey, event: Event) {
         match event {
             Event::ToneHeard { hz, .. } => self.mark_heard(ListenFor::Tone { hz }),
             Event::SilenceHeard => self.mark_heard(ListenFor::Silence),

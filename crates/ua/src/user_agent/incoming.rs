@@ -345,7 +345,8 @@ impl UserAgent {
         let method = response.cseq().ok().map(|cseq| cseq.method);
         match description {
             Some(Description::Answer(answer) | Description::Preview(answer)) => {
-                if self.take_answer(ctx, key, answer).is_err() {
+                let taken = self.take_answer(ctx, key, answer);
+                if taken.is_err() {
                     self.forget_offer(key);
                 }
             }

@@ -269,7 +269,7 @@ impl UserAgent {
             call.direction = Direction::Inactive;
             return;
         };
-        call.direction = negotiated.local_direction;
+        call.direction = agreed_direction(&negotiated);
         let Some(session) = call.open_session() else {
             return;
         };
@@ -358,6 +358,16 @@ fn before_the_answer(offer: &Session) -> Option<Start> {
     })
 }
 
+/// What is left of our wish when the peer has said what it wants: an offer to send and receive that is answered `sendonly`
+/// leaves this side to receive (RFC 3264 §6.1).
+fn agreed_direction(negotiated: &Negotiated) -> Direction {
+    let (local, remote) = (negotiated.local_direction, negotiated.remote_direction);
+    Direction::new(
+        local.sends() && remote.receives(),
+        local.receives() && remote.sends(),
+    )
+}
+
 fn as_agreed(negotiated: &Negotiated) -> Start {
     let receive: Vec<_> = negotiated
         .receive
@@ -375,7 +385,7 @@ fn as_agreed(negotiated: &Negotiated) -> Start {
                 .remote_rtcp
                 .unwrap_or_else(|| SocketAddr::new(rtp.ip(), rtp.port().saturating_add(1))),
         }),
-        direction: negotiated.local_direction,
+        direction: agreed_direction(negotiated),
         send,
         receive,
         telephone_event_send: negotiated.telephone_event_send,
