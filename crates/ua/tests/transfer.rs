@@ -119,6 +119,69 @@ fn an_armed_response_answers_one_call() {
 }
 
 #[test]
+fn an_armed_redirection_is_sent_with_its_header_fields() {
+    let mut lab = Lab::new();
+    let peer = lab.domain();
+    let b = lab.phone("bob");
+    let response = ArmedResponse {
+        status: 302,
+        reason: "Over There".into(),
+        headers: vec![("Contact".into(), "<sip:carol@10.0.0.3>".into())],
+    };
+    lab.fleet(b, |fleet, now, id| fleet.respond_incoming(now, id, response))
+        .unwrap();
+    let target = lab.contact(b);
+    let to = target.trim_start_matches("sip:bob@").parse().unwrap();
+    let invite = format!(
+        "INVITE {target} SIP/2.0\r\nVia: SIP/2.0/UDP 10.0.0.250:5060;branch=z9hG4bK1\r\nMax-Forwards: 70\r\n\
+         From: <sip:dave@10.0.0.250>;tag=d\r\nTo: <{target}>\r\nCall-ID: 1\r\nCSeq: 1 INVITE\r\n\
+         Contact: <sip:10.0.0.250>\r\nContent-Length: 0\r\n\r\n"
+    );
+    lab.say(peer, to, invite);
+    let response = lab.expect(peer, "SIP/2.0 302 Over There");
+    assert_eq!(response.header("Contact"), Some("<sip:carol@10.0.0.3>"));
+    assert_eq!(lab.phase(b), Some(Phase::Ended));
+}
+
+#[test]
+fn a_transfer_that_succeeds_after_the_peer_hung_up_tells_no_second_end() {
+    let mut lab = Lab::new();
+    let peer = lab.domain();
+    let (a, c) = (lab.phone("alice"), lab.phone("carol"));
+    lab.fleet(a, |fleet, now, id| fleet.dial(now, id, "bob", &[], None))
+        .unwrap();
+    let invite = lab.expect(peer, "INVITE");
+    let contact = ["Contact: <sip:10.0.0.250>"];
+    let answer = support::script::sdp(1, "10.0.0.250", 4000, "");
+    lab.say(peer, invite.from, invite.reply("200 OK", "p", &contact, &answer));
+    lab.expect(peer, "ACK");
+    lab.fleet(a, |fleet, now, id| fleet.transfer(now, id, None, "dave", None))
+        .unwrap();
+    let refer = lab.expect(peer, "REFER");
+    lab.say(peer, refer.from, refer.reply("202 Accepted", "", &contact, ""));
+    lab.say(peer, invite.from, invite.request_back("BYE", 1, "p", &[], ""));
+    lab.expect(peer, "SIP/2.0 200");
+    assert_eq!(lab.reason(a), "the peer hung up");
+    lab.establish(c, a);
+    lab.hangup(a).unwrap();
+    lab.pass(std::time::Duration::from_millis(20));
+    assert_eq!(lab.reason(a), "hung up");
+    let fields = [
+        "Event: refer",
+        "Subscription-State: terminated;reason=noresource",
+        contact[0],
+    ];
+    let notify = invite.request_back("NOTIFY", 2, "p", &fields, "SIP/2.0 200 OK\r\n");
+    lab.say(
+        peer,
+        invite.from,
+        notify.replace("application/sdp", "message/sipfrag"),
+    );
+    lab.expect(peer, "SIP/2.0 200");
+    assert_eq!(lab.reason(a), "hung up");
+}
+
+#[test]
 fn a_call_is_answered_by_itself_after_ringing() {
     let mut lab = Lab::new();
     let a = lab.phone("alice");

@@ -2,7 +2,9 @@
 
 #![expect(dead_code, reason = "each story uses a part of it")]
 
-use std::collections::BTreeMap;
+pub(crate) mod script;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
@@ -17,6 +19,8 @@ use callwright_wire::{
     Transport,
 };
 
+use script::Received;
+
 const LATENCY: Duration = Duration::from_millis(1);
 
 /// A user agent of the laboratory: a host with a fleet of one.
@@ -30,6 +34,7 @@ struct HostNode {
     sockets: BTreeMap<SocketId, (SocketAddr, SocketUse)>,
     next_port: u16,
     changes: Vec<Change>,
+    media_numbers: BTreeSet<SocketId>,
 }
 
 enum Parcel {
@@ -58,6 +63,10 @@ pub(crate) struct Lab {
     /// Loses every RTP packet.
     pub(crate) deaf: bool,
     pub(crate) media_packets: u64,
+    /// Where the last media packet went.
+    pub(crate) last_media_to: Option<SocketAddr>,
+    /// What scripted peers heard and no story has looked at yet.
+    scripts: BTreeMap<SocketAddr, VecDeque<Received>>,
 }
 
 impl Lab {
@@ -70,6 +79,8 @@ impl Lab {
             filter: None,
             deaf: false,
             media_packets: 0,
+            last_media_to: None,
+            scripts: BTreeMap::new(),
         }
     }
 
@@ -102,6 +113,7 @@ impl Lab {
             sockets: BTreeMap::new(),
             next_port: 10_000,
             changes: Vec::new(),
+            media_numbers: BTreeSet::new(),
         };
         self.hosts.push(host);
         self.drain(index);
@@ -110,6 +122,43 @@ impl Lab {
             "{name} did not come up"
         );
         Phone(index)
+    }
+
+    /// A scripted peer at this address.
+    pub(crate) fn script(&mut self, address: &str) -> SocketAddr {
+        let address = address.parse().expect("an address and port");
+        self.scripts.insert(address, VecDeque::new());
+        address
+    }
+
+    /// The scripted peer that stands for the domain of every account.
+    pub(crate) fn domain(&mut self) -> SocketAddr {
+        self.script("10.0.0.250:5060")
+    }
+
+    /// The next message that a scripted peer hears whose first line begins so; others are let pass.
+    #[track_caller]
+    pub(crate) fn expect(&mut self, at: SocketAddr, beginning: &str) -> Received {
+        let deadline = self.now + Duration::from_secs(120);
+        loop {
+            while let Some(received) = self.heard(at) {
+                if received.text.starts_with(beginning) {
+                    return received;
+                }
+            }
+            assert!(self.step(deadline), "no {beginning} came within two minutes");
+        }
+    }
+
+    /// What a scripted peer heard and nobody looked at yet.
+    pub(crate) fn heard(&mut self, at: SocketAddr) -> Option<Received> {
+        self.scripts.get_mut(&at)?.pop_front()
+    }
+
+    /// A scripted peer says something.
+    pub(crate) fn say(&mut self, from: SocketAddr, to: SocketAddr, text: String) {
+        let bytes = Bytes::from(text);
+        self.send(Parcel::Signalling { from, to, bytes });
     }
 
     pub(crate) fn fleet<R>(
@@ -131,6 +180,24 @@ impl Lab {
     pub(crate) fn peek<R>(&self, phone: Phone, look: impl FnOnce(&Fleet, UserAgentId) -> R) -> R {
         let host = &self.hosts[phone.0];
         look(&host.fleet, host.id)
+    }
+
+    /// What changed so far, in order.
+    pub(crate) fn changes(&self, phone: Phone) -> &[Change] {
+        &self.hosts[phone.0].changes
+    }
+
+    /// How many media sockets a user agent has open.
+    pub(crate) fn open_media(&self, phone: Phone) -> usize {
+        let sockets = self.hosts[phone.0].sockets.values();
+        sockets
+            .filter(|(_, usage)| matches!(usage, SocketUse::Media { .. }))
+            .count()
+    }
+
+    /// How many numbers of media sockets were ever used.
+    pub(crate) fn media_numbers(&self, phone: Phone) -> usize {
+        self.hosts[phone.0].media_numbers.len()
     }
 
     pub(crate) fn contact(&self, phone: Phone) -> String {
@@ -236,6 +303,13 @@ impl Lab {
                     SocketUse::Signalling(_) | SocketUse::Media { .. } => None,
                 })
         });
+        if let (Some(heard), Parcel::Signalling { from, bytes, .. }) = (self.scripts.get_mut(&to), &parcel) {
+            heard.push_back(Received {
+                from: *from,
+                text: String::from_utf8_lossy(bytes).into_owned(),
+            });
+            return;
+        }
         let Some((index, socket)) = found else { return };
         let fleet = &mut self.hosts[index].fleet;
         match parcel {
@@ -270,6 +344,7 @@ impl Lab {
             {
                 moved = true;
                 self.media_packets += 1;
+                self.last_media_to = Some(to);
                 if self.deaf {
                     continue;
                 }
@@ -305,6 +380,9 @@ impl Lab {
                     (port, _) => port,
                 };
                 let local = SocketAddr::new(host.ip, port);
+                if matches!(usage, SocketUse::Media { .. }) {
+                    host.media_numbers.insert(socket);
+                }
                 host.sockets.insert(socket, (local, usage));
                 host.fleet.handle_input(now, Input::Bound { socket, local });
             }
