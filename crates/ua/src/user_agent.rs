@@ -13,6 +13,7 @@ use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 
 use callwright_sip::command::{self, Identity};
+use callwright_sip::digest::AuthError;
 use callwright_sip::endpoint::{Endpoint, EndpointConfig, IdentityId, RegistrationId, SubscriptionId};
 use callwright_sip_message::{Message, Uri};
 use callwright_wire::{Cause, Entropy, Input, Node, Output, Residue, Time, Timer, TimerQueue};
@@ -122,6 +123,7 @@ pub struct UserAgent {
     calls: Vec<Call>,
     calls_so_far: u32,
     last_end: Option<Ended>,
+    unmet_challenge: Option<AuthError>,
     registration: Registration,
     registration_id: Option<RegistrationId>,
     /// A REGISTER that asks for a binding has no final response yet.
@@ -163,6 +165,7 @@ impl UserAgent {
             calls: Vec::new(),
             calls_so_far: 0,
             last_end: None,
+            unmet_challenge: None,
             registration: Registration::default(),
             registration_id: None,
             registering: false,
@@ -215,6 +218,11 @@ impl UserAgent {
     /// The registration.
     pub fn registration(&self) -> &Registration {
         &self.registration
+    }
+
+    /// Why the last challenge that was not met was not: wrong credentials, none, or a scheme that is not supported.
+    pub fn unmet_challenge(&self) -> Option<&AuthError> {
+        self.unmet_challenge.as_ref()
     }
 
     /// What the last message-waiting NOTIFY said.

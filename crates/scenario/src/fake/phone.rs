@@ -193,6 +193,7 @@ impl Phone for FakePhone {
                 .collect(),
             reason: line.reason.clone(),
             status_code: line.status_code,
+            unmet_challenge: None,
             mwi: None,
             received_dtmf: line.received_dtmf.clone(),
             quality: line

@@ -53,8 +53,11 @@ impl UserAgent {
             Event::RequestFailed { request, failure, .. } => {
                 self.handle_request_failed(ctx, request, &failure)
             }
-            // What follows from it is told by the events of what it was about.
-            Event::ChallengeUnmet { .. } => self.change(Change::Messages),
+            // What follows from it is told by the events of what it was about; the reason is told by this one alone.
+            Event::ChallengeUnmet { error, .. } => {
+                self.unmet_challenge = Some(error);
+                self.change(Change::Messages);
+            }
             // The end of that call was told already; the peer's silence shows in the trace.
             Event::HangupFailed { .. } => self.change(Change::Messages),
             Event::Ended { call, cause } => self.handle_ended(ctx, call, cause),

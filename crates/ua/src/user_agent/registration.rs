@@ -110,6 +110,7 @@ impl UserAgent {
             }
             RegistrationState::Expired => {
                 self.registration.registered = false;
+                self.registration.status = None;
                 self.registration.expires = None;
                 self.registration.reason = Some("the binding ran out without a successful refresh".into());
             }
