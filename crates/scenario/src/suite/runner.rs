@@ -15,7 +15,7 @@ use super::{Loaded, Registration, Selection, Shard};
 use crate::context::Context;
 use crate::scene::millis;
 use crate::world::{Task, Topic};
-use crate::{Fault, Position, Run, Scene, Sink, evidence};
+use crate::{Fault, Position, Run, Scene, Sink, evidence, nearest};
 
 /// How to run.
 #[derive(Clone, Debug)]
@@ -462,7 +462,18 @@ impl Crew<'_> {
         match (self.files.len(), asked.is_empty()) {
             (0, _) => "there is no scenario file".to_owned(),
             (_, true) => "there is no scenario to run".to_owned(),
-            (_, false) => format!("{asked} selects none of {known} scenarios"),
+            (_, false) => {
+                let tags = self.files.iter().flat_map(|file| file.registrations());
+                let tags: Vec<&str> = tags
+                    .flat_map(|known| known.tags.iter().map(String::as_str))
+                    .collect();
+                let unknown = self.options.selection.tags.iter();
+                let meant: String = unknown
+                    .filter(|tag| !tags.contains(&tag.as_str()))
+                    .map(|tag| nearest::question(tag, tags.iter().copied()))
+                    .collect();
+                format!("{asked} selects none of {known} scenarios{meant}")
+            }
         }
     }
 
