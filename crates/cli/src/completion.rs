@@ -39,15 +39,21 @@ pub(crate) fn script(shell: Shell) -> std::io::Result<Vec<u8>> {
 
 /// Names of scenarios.
 pub(crate) fn scenarios(typed: &OsStr) -> Vec<CompletionCandidate> {
+    let typed = typed.to_string_lossy();
+    // Bash inserts what it is given as it is, and gives what was typed as it stands on the line; others quote by themselves.
+    let (typed, quote): (String, fn(String) -> String) = match std::env::var_os(ASKED_BY) {
+        Some(shell) if shell == "bash" => (typed.replace('\\', ""), quoted),
+        _ => (typed.into_owned(), |name| name),
+    };
     listed()
         .into_iter()
         .map(|listed| listed.name)
-        .filter(|name| begins(name, typed))
-        .map(Into::into)
+        .filter(|name| begins(name, &typed))
+        .map(|name| quote(name).into())
         .collect()
 }
 
-/// Tags of scenarios; after a comma the next one.
+/// Tags of scenarios; after a comma the next one that is not there yet.
 pub(crate) fn tags(typed: &OsStr) -> Vec<CompletionCandidate> {
     let typed = typed.to_string_lossy();
     let (before, last) = typed
@@ -57,7 +63,7 @@ pub(crate) fn tags(typed: &OsStr) -> Vec<CompletionCandidate> {
     tags.sort();
     tags.dedup();
     tags.into_iter()
-        .filter(|tag| tag.starts_with(last))
+        .filter(|tag| tag.starts_with(last) && !before.split(',').any(|there| there == tag))
         .map(|tag| {
             if before.is_empty() {
                 tag
@@ -69,9 +75,21 @@ pub(crate) fn tags(typed: &OsStr) -> Vec<CompletionCandidate> {
         .collect()
 }
 
-fn begins(name: &str, typed: &OsStr) -> bool {
-    name.to_lowercase()
-        .starts_with(&typed.to_string_lossy().to_lowercase())
+fn begins(name: &str, typed: &str) -> bool {
+    name.to_lowercase().starts_with(&typed.to_lowercase())
+}
+
+/// A name as one word of a command line.
+fn quoted(name: String) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "_-.,:/@%+".contains(c);
+    let mut word = String::with_capacity(name.len());
+    for c in name.chars() {
+        if !plain(c) {
+            word.push('\\');
+        }
+        word.push(c);
+    }
+    word
 }
 
 /// What the files on the line that is being completed register. A file that cannot be read completes to nothing.
@@ -83,4 +101,15 @@ fn listed() -> Vec<Registration> {
         .filter(|path| path.is_dir() || path.extension().is_some_and(|e| e == "rhai"))
         .collect();
     commands::registered(&paths)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_with_spaces_is_one_word_for_bash() {
+        assert_eq!(quoted("a call (busy)".into()), r"a\ call\ \(busy\)");
+        assert_eq!(quoted("code_486".into()), "code_486");
+    }
 }
