@@ -21,6 +21,8 @@ const FILES: [(&str, &str); 4] = [
 
 /// Writes a new project; a file that is there already is never touched.
 pub(super) fn init(directory: &Path) -> anyhow::Result<ExitCode> {
+    // Paths as a person writes them: `scenarios/…`, not `./scenarios/…`.
+    let directory = directory.strip_prefix(".").unwrap_or(directory);
     let files: Vec<(PathBuf, &str)> = FILES
         .iter()
         .map(|(path, text)| (directory.join(path), *text))
@@ -31,7 +33,7 @@ pub(super) fn init(directory: &Path) -> anyhow::Result<ExitCode> {
         .collect();
     if let Some((path, _)) = there.first() {
         bail!(
-            "{} is there already: a project is begun in a directory without one",
+            "{} is there already, and nothing was written; name another directory: callwright init DIR",
             path.display()
         );
     }
@@ -43,6 +45,10 @@ pub(super) fn init(directory: &Path) -> anyhow::Result<ExitCode> {
         anstream::println!("wrote {}", path.display());
     }
     let scenarios = directory.join("scenarios");
-    anstream::println!("\nRun it: callwright run {}", scenarios.display());
+    anstream::println!(
+        "\nRun it as it is, without any server: callwright run {}\n\
+         Then call through yours: the comments of the scenario say how.",
+        scenarios.display()
+    );
     Ok(ExitCode::Passed)
 }
