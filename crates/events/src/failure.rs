@@ -35,6 +35,9 @@ pub struct Failure {
     /// What was seen while waiting, in order; equal neighbours once.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub history: Vec<Observed>,
+    /// What each agent said about itself in the end.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub agents: Vec<AgentLine>,
     /// What the reader can do.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub hints: Vec<Hint>,
@@ -95,6 +98,15 @@ pub struct Observed {
     pub t_ms: f64,
     /// The value, or the error instead of one.
     pub value: String,
+}
+
+/// An agent in one line.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AgentLine {
+    /// Which.
+    pub agent: String,
+    /// `not registered (401 Unauthorized); Idle, last call: 486 Busy Here`.
+    pub summary: String,
 }
 
 /// A SIP message in one line.

@@ -10,6 +10,6 @@ mod record;
 mod run_event;
 
 pub use exit::ExitCode;
-pub use failure::{Failure, FailureKind, Hint, Observed, SipLine};
+pub use failure::{AgentLine, Failure, FailureKind, Hint, Observed, SipLine};
 pub use record::{Record, ScenarioStamp};
 pub use run_event::{Health, Location, Outcome, RunEvent, SipDirection, VOCABULARY_VERSION};

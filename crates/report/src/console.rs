@@ -51,6 +51,8 @@ impl Console {
                 version, seed, jobs, ..
             } => self.verbose(|| format!("callwright {version}, seed {seed}, {jobs} at the same time\n")),
             RunEvent::FileStarted { path, scenarios } => self.normal(|| match scenarios {
+                // Nothing of it runs, and why is told at its end.
+                Some(0) => String::new(),
                 Some(1) => format!("{}  {}\n", paint(BOLD, path), paint(DIM, "1 scenario")),
                 Some(count) => format!(
                     "{}  {}\n",

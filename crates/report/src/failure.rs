@@ -21,7 +21,8 @@ pub(crate) fn render(failure: &Failure) -> String {
         .as_ref()
         .map(|location| format!("{location}: "))
         .unwrap_or_default();
-    let mut message = failure.message.lines();
+    let headline = headline(failure);
+    let mut message = headline.lines();
     let _ = writeln!(
         text,
         "    {place}{}",
@@ -30,14 +31,9 @@ pub(crate) fn render(failure: &Failure) -> String {
     text += &indented(&message.collect::<Vec<_>>().join("\n"), 6);
     text += &excerpt(failure);
     if let Some(expected) = &failure.expected {
-        let label = failure
-            .label
-            .as_deref()
-            .map(|label| format!("{label} "))
-            .unwrap_or_default();
         let _ = writeln!(
             text,
-            "      {} {label}{}",
+            "      {} {}",
             paint(BOLD, "expected"),
             paint(GREEN, expected)
         );
@@ -60,12 +56,54 @@ pub(crate) fn render(failure: &Failure) -> String {
     for location in &failure.trace {
         let _ = writeln!(text, "      {} {location}", paint(DIM, "called from"));
     }
+    text += &agents(failure);
     text += &messages(failure);
     for file in &failure.files {
         let _ = writeln!(text, "      {} {file}", paint(BOLD, "evidence"));
     }
     for hint in &failure.hints {
         let _ = writeln!(text, "      {} {}", paint(YELLOW, "hint"), hint.0);
+    }
+    text
+}
+
+/// The first line. What is expected and what is there follow below it, so it does not say them, too.
+fn headline(failure: &Failure) -> String {
+    let (Some(_), Some(actual)) = (&failure.expected, &failure.actual) else {
+        return failure.message.clone();
+    };
+    let Some((before, rest)) = failure.message.split_once("expected ") else {
+        return failure.message.clone();
+    };
+    if !rest.contains(actual.as_str()) {
+        return failure.message.clone();
+    }
+    match before.trim_end().trim_end_matches(':') {
+        "" => "the value is not as expected".to_owned(),
+        subject => format!("{subject} is not as expected"),
+    }
+}
+
+/// What each agent said of itself in the end.
+fn agents(failure: &Failure) -> String {
+    if failure.agents.is_empty() {
+        return String::new();
+    }
+    let width = failure
+        .agents
+        .iter()
+        .map(|line| line.agent.chars().count())
+        .max()
+        .unwrap_or(0);
+    let mut text = format!("      {}\n", paint(BOLD, "agents in the end"));
+    for line in &failure.agents {
+        let pad = " ".repeat(width - line.agent.chars().count());
+        let _ = writeln!(
+            text,
+            "        {}{pad}  {}",
+            paint(CYAN, &line.agent),
+            line.summary
+        );
     }
     text
 }

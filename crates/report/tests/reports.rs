@@ -1,8 +1,8 @@
 //! The same run in every report.
 
 use callwright_events::{
-    Failure, Health, Hint, Location, Observed, Outcome, Record, RunEvent, ScenarioStamp, SipDirection,
-    SipLine,
+    AgentLine, Failure, Health, Hint, Location, Observed, Outcome, Record, RunEvent, ScenarioStamp,
+    SipDirection, SipLine,
 };
 use callwright_report::{Console, Junit, Verbosity, line};
 
@@ -39,12 +39,12 @@ fn sip(t_ms: f64, agent: &str, direction: SipDirection, summary: &str) -> SipLin
 
 fn failure() -> Failure {
     Failure {
-        message: "Caller state: expected equals Established, was Ringing".into(),
+        message: "Caller state: expected Established, but it was Ringing (waited 5 s)".into(),
         location: at(14, 24),
         excerpt: Some("    await_until(|| assert(a.state).equals(State::Established));".into()),
         excerpt_length: Some(6),
         label: Some("Caller state".into()),
-        expected: Some("equals Established".into()),
+        expected: Some("Established".into()),
         actual: Some("Ringing".into()),
         waited_ms: Some(5000.0),
         history: vec![
@@ -55,6 +55,16 @@ fn failure() -> Failure {
             Observed {
                 t_ms: 12.0,
                 value: "Ringing".into(),
+            },
+        ],
+        agents: vec![
+            AgentLine {
+                agent: "Caller".into(),
+                summary: "registered, Ringing".into(),
+            },
+            AgentLine {
+                agent: "Bob".into(),
+                summary: "not registered (403 Forbidden), Idle".into(),
             },
         ],
         hints: vec![Hint(

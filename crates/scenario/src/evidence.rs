@@ -1,8 +1,8 @@
 //! What a failure shows: the fault, the source line, and the SIP messages of the agents.
 
-use std::collections::BTreeMap;
+mod advice;
 
-use callwright_events::{Failure, FailureKind, Hint, RunEvent, SipDirection, SipLine};
+use callwright_events::{AgentLine, Failure, FailureKind, Hint, RunEvent, SipDirection, SipLine};
 use callwright_sip_message::StartLine;
 use callwright_wire::Time;
 
@@ -13,13 +13,16 @@ use crate::{Agent, Fault, Scene};
 /// How many messages a failure shows at most: the newest.
 const MESSAGES_SHOWN: usize = 200;
 
+/// How many agents say what they are: the first ones.
+const AGENTS_SHOWN: usize = 20;
+
 /// The story of a fault in a scene.
 pub(crate) fn failure(scene: &Scene, fault: &Fault, source_line: Option<String>) -> Failure {
     let parts = fault.parts();
     let agents = scene.all_agents();
     let (messages, messages_dropped) = ladder(scene, &agents);
     let mut hints: Vec<String> = parts.hints.clone();
-    hints.extend(unregistered_callees(&agents));
+    hints.extend(advice::for_all(&agents, parts.about_audio));
     hints.extend(scene.mock_errors());
     Failure {
         kind: fault.kind().unwrap_or_default(),
@@ -35,6 +38,7 @@ pub(crate) fn failure(scene: &Scene, fault: &Fault, source_line: Option<String>)
         actual: parts.actual.clone(),
         waited_ms: parts.waited.map(millis),
         history: parts.history.clone(),
+        agents: agents.iter().take(AGENTS_SHOWN).map(agent_line).collect(),
         hints: hints.into_iter().map(Hint).collect(),
         messages,
         messages_dropped,
@@ -103,6 +107,34 @@ fn line(scene: &Scene, agent: &Agent, record: &SipRecord) -> SipLine {
     }
 }
 
+/// What an agent says about itself: its registration where it asked for one, its call, the last that ended.
+fn agent_line(agent: &Agent) -> AgentLine {
+    let snapshot = agent.phone().snapshot();
+    let mut summary = String::new();
+    let registration = &snapshot.registration;
+    if registration.registered {
+        summary += "registered, ";
+    } else if agent.was_asked_to_register() {
+        let reason = registration.reason.as_deref().unwrap_or("no answer yet");
+        summary += &format!("not registered ({reason}), ");
+    }
+    summary += snapshot.state().name();
+    if let Some(reason) = &snapshot.reason {
+        summary += &format!(", last call: {reason}");
+    }
+    let quality = &snapshot.quality;
+    if quality.packets_sent + quality.packets_received > 0 {
+        summary += &format!(
+            ", RTP: {} sent ({}), {} received",
+            quality.packets_sent, snapshot.sending, quality.packets_received
+        );
+    }
+    AgentLine {
+        agent: agent.name().to_owned(),
+        summary,
+    }
+}
+
 /// The SIP messages of an agent as events, for `--logs`, each with the time at which it was sent or received.
 pub(crate) fn message_events(scene: &Scene, agent: &Agent) -> Vec<(Time, RunEvent)> {
     let filter = MessageFilter {
@@ -152,25 +184,4 @@ fn summary(record: &SipRecord) -> String {
         }
         StartLine::Neither => "not SIP".to_owned(),
     }
-}
-
-/// A 404 from a callee that nobody told to register is the script's own doing.
-fn unregistered_callees(agents: &[Agent]) -> Vec<String> {
-    let silent: BTreeMap<&str, &Agent> = agents
-        .iter()
-        .filter(|agent| !agent.was_asked_to_register())
-        .map(|agent| (agent.aor(), agent))
-        .collect();
-    agents
-        .iter()
-        .filter(|agent| matches!(agent.phone().snapshot().status_code, Some(404 | 410 | 480)))
-        .flat_map(Agent::dialed)
-        .filter_map(|target| silent.get(target.as_str()).copied())
-        .map(|agent| {
-            format!(
-                "{} was never told to register: call its register() first",
-                agent.name()
-            )
-        })
-        .collect()
 }

@@ -16,6 +16,8 @@ pub struct PhoneSnapshot {
     pub reason: Option<String>,
     /// The status of the response that ended it, if one did.
     pub status_code: Option<u16>,
+    /// Why the last challenge that was not met was not, in words for a person.
+    pub unmet_challenge: Option<String>,
     /// What the last message-waiting NOTIFY said.
     pub mwi: Option<MessagesWaiting>,
     /// Digits received on the current or last call.

@@ -200,6 +200,7 @@ impl Phone for EmbeddedPhone {
                 registration: registration(user_agent.registration()),
                 reason: user_agent.last_end().map(|end| end.reason.clone()),
                 status_code: user_agent.last_end().and_then(|end| end.status),
+                unmet_challenge: user_agent.unmet_challenge().map(ToString::to_string),
                 mwi: user_agent.messages_waiting().map(|mwi| MessagesWaiting {
                     waiting: mwi.waiting,
                     new: mwi.new,
