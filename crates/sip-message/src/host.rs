@@ -8,6 +8,7 @@ use std::str::FromStr;
 use smol_str::SmolStr;
 
 use crate::grammar::{self, SyntaxError};
+use crate::short_text::ShortText;
 
 /// A host name or an address. An IPv6 address is printed in brackets.
 #[derive(Debug, Clone, Eq)]
@@ -129,7 +130,7 @@ impl fmt::Display for Host {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Host::Name(name) => f.write_str(name),
-            Host::V4(address) => write!(f, "{address}"),
+            Host::V4(address) => f.write_str(ShortText::of_v4(*address).as_str()),
             Host::V6(address) => write!(f, "[{address}]"),
         }
     }

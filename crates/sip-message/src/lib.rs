@@ -22,6 +22,7 @@ mod method;
 mod name;
 mod params;
 mod problem;
+mod short_text;
 mod uri;
 
 pub use builder::{BuildError, Builder, check_value};

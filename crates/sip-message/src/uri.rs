@@ -12,6 +12,7 @@ use smol_str::SmolStr;
 use crate::grammar::{self, SyntaxError};
 use crate::host::Host;
 use crate::params::Params;
+use crate::short_text::ShortText;
 
 /// The scheme of a URI.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -351,23 +352,27 @@ impl FromStr for Uri {
 
 impl fmt::Display for Uri {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:", self.scheme.as_str())?;
+        f.write_str(self.scheme.as_str())?;
+        f.write_str(":")?;
         if let Some(user) = &self.user {
             f.write_str(user)?;
             if let Some(password) = &self.password {
-                write!(f, ":{password}")?;
+                f.write_str(":")?;
+                f.write_str(password)?;
             }
             if self.is_sip() {
                 f.write_str("@")?;
             }
         }
-        write!(f, "{}", self.host)?;
+        fmt::Display::fmt(&self.host, f)?;
         if let Some(port) = self.port {
-            write!(f, ":{port}")?;
+            f.write_str(":")?;
+            f.write_str(ShortText::of(port.into()).as_str())?;
         }
-        write!(f, "{}", self.params)?;
+        fmt::Display::fmt(&self.params, f)?;
         if let Some(headers) = &self.headers {
-            write!(f, "?{headers}")?;
+            f.write_str("?")?;
+            f.write_str(headers)?;
         }
         Ok(())
     }

@@ -134,12 +134,16 @@ impl fmt::Display for NameAddr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(display) = &self.display {
             if grammar::is_token(display) {
-                write!(f, "{display} ")?;
+                f.write_str(display)?;
+                f.write_str(" ")?;
             } else {
                 write!(f, "{} ", Quoted(display))?;
             }
         }
-        write!(f, "<{}>{}", self.uri, self.params)
+        f.write_str("<")?;
+        fmt::Display::fmt(&self.uri, f)?;
+        f.write_str(">")?;
+        fmt::Display::fmt(&self.params, f)
     }
 }
 
