@@ -26,6 +26,7 @@ macro_rules! header_names {
         const KNOWN: &[HeaderName] = &[$(HeaderName::$variant),+];
 
         impl HeaderName {
+            #[inline]
             pub(crate) const fn id(&self) -> NameId {
                 match self {
                     $(HeaderName::$variant => NameId(Position::$variant as u8),)+

@@ -1,6 +1,6 @@
 //! Which rules of RFC 3261 a message breaks, and how a server answers that.
 
-use crate::grammar::SyntaxError;
+use crate::grammar::{self, SyntaxError};
 use crate::header::{
     Allow, ContentType, Expires, Header, HeaderError, MaxForwards, MinExpires, Require, Supported,
 };
@@ -181,14 +181,14 @@ impl Message {
         check.singles();
         check.needed::<MaxForwards>();
         check.needed::<ContentType>();
-        check.needed::<Require>();
+        check.needed_tokens::<Require>();
         check.addresses(HeaderName::Route);
         check.addresses(HeaderName::RecordRoute);
         check.contacts();
         check.ignorable::<Expires>();
         check.ignorable::<MinExpires>();
-        check.ignorable::<Allow>();
-        check.ignorable::<Supported>();
+        check.ignorable_tokens::<Allow>();
+        check.ignorable_tokens::<Supported>();
         check.body();
         if check.problems.is_empty() {
             Ok(())
@@ -302,13 +302,8 @@ impl Check<'_> {
 
     fn singles(&mut self) {
         for name in &SINGLE {
-            let fields = &self.message.index().fields;
-            if fields
-                .iter()
-                .filter(|field| self.message.has_name(field, name))
-                .count()
-                > 1
-            {
+            let (fields, id) = (&self.message.index().fields, name.id());
+            if fields.iter().filter(|field| field.id == id).count() > 1 {
                 self.problems.push(Problem::Repeated(name.clone()));
             }
         }
@@ -324,6 +319,25 @@ impl Check<'_> {
         if let Err(error) = self.message.typed::<T>() {
             self.problems.push(Problem::Ignored(error));
         }
+    }
+
+    fn needed_tokens<T: Header>(&mut self) {
+        if !self.are_tokens(T::NAME) {
+            self.needed::<T>();
+        }
+    }
+
+    fn ignorable_tokens<T: Header>(&mut self) {
+        if !self.are_tokens(T::NAME) {
+            self.ignorable::<T>();
+        }
+    }
+
+    /// Whether a list has nothing but tokens: then there is nothing to find by parsing it.
+    fn are_tokens(&self, name: HeaderName) -> bool {
+        self.message
+            .values(name)
+            .all(|element| grammar::is_token(&element))
     }
 
     fn addresses(&mut self, name: HeaderName) {

@@ -4,10 +4,10 @@ use std::borrow::Cow;
 use std::str::FromStr;
 
 use super::Message;
-use crate::grammar::Elements;
+use crate::grammar::{self, Elements};
 use crate::header::{
     Allow, CSeq, CallId, Challenge, Contact, ContentType, Credentials, Event, Expires, Header, HeaderError,
-    MaxForwards, MediaType, NameAddr, Reason, Require, Shape, Supported, Via,
+    MaxForwards, MediaType, NameAddr, Reason, Shape, Via,
 };
 use crate::name::HeaderName;
 
@@ -145,12 +145,12 @@ impl Message {
 
     /// Whether Supported has the option tag.
     pub fn supports(&self, option: &str) -> bool {
-        matches!(self.typed::<Supported>(), Ok(Some(supported)) if supported.contains(option))
+        self.lists(HeaderName::Supported, option)
     }
 
     /// Whether Require has the option tag.
     pub fn requires(&self, option: &str) -> bool {
-        matches!(self.typed::<Require>(), Ok(Some(require)) if require.contains(option))
+        self.lists(HeaderName::Require, option)
     }
 
     /// Event.
@@ -189,6 +189,18 @@ impl Message {
             }
         }
         schemes
+    }
+
+    /// Whether a list of tokens has one of them, in any case. A list with anything but tokens in it has none.
+    fn lists(&self, name: HeaderName, token: &str) -> bool {
+        let mut found = false;
+        for element in self.values(name) {
+            if !grammar::is_token(&element) {
+                return false;
+            }
+            found |= element.eq_ignore_ascii_case(token);
+        }
+        found
     }
 
     fn first_element(&self, name: &HeaderName) -> Option<Cow<'_, str>> {
