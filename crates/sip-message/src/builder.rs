@@ -1,17 +1,17 @@
 //! Writing messages.
 
-mod write;
+mod lines;
 
 use std::fmt::Display;
-use std::io::Write as _;
 
 use bytes::Bytes;
 use smol_str::SmolStr;
 
 use crate::grammar;
-use crate::message::{Message, Span, StartLine, unfold};
+use crate::message::{Field, Index, Message, Span, Start, StartLine};
 use crate::method::Method;
 use crate::name::HeaderName;
+use crate::short_text::ShortText;
 use crate::uri::Uri;
 
 /// Why a message was not built as asked.
@@ -55,44 +55,37 @@ fn is_clean(bytes: &[u8]) -> bool {
 /// CR, LF and NUL in any part never reach the wire: [`Builder::try_finish`] refuses, [`Builder::finish`] has blanks in their place.
 #[derive(Debug, Clone)]
 pub struct Builder {
-    first: First,
-    /// The texts that `fields` and `first` point into.
-    arena: Vec<u8>,
-    fields: Vec<Draft>,
+    start: Start,
+    /// The start line, then every header line, each with its end: mostly the head of the message already.
+    text: Vec<u8>,
+    /// Where the lines of the message are in `text`, in their order.
+    fields: Vec<Field>,
+    /// Whether `text` has other lines than those of `fields`, or has them in another order.
+    scattered: bool,
     body: Bytes,
     refused: Option<BuildError>,
-}
-
-#[derive(Debug, Clone)]
-enum First {
-    Request(Method, Span),
-    Response(u16, Span),
-}
-
-#[derive(Debug, Clone)]
-struct Draft {
-    name: HeaderName,
-    value: Span,
 }
 
 impl Builder {
     /// A request.
     pub fn request(method: Method, uri: &Uri) -> Builder {
         let mut builder = Builder::empty();
-        let uri = builder.keep(uri, || "the request-URI".to_owned());
         let method = match method {
             Method::Other(name) => Method::from(builder.token(name).as_str()),
             registered => registered,
         };
-        builder.first = First::Request(method, uri);
+        builder.start_request(method, |builder| {
+            builder.keep(uri, || "the request-URI".to_owned())
+        });
         builder
     }
 
     /// A response. `status` is 100 to 999.
     pub fn response(status: u16, reason: &str) -> Builder {
         let mut builder = Builder::empty();
-        let reason = builder.keep(reason, || "the reason phrase".to_owned());
-        builder.first = First::Response(status.clamp(100, 999), reason);
+        builder.start_response(status.clamp(100, 999), |builder| {
+            builder.keep(reason, || "the reason phrase".to_owned())
+        });
         builder
     }
 
@@ -121,32 +114,24 @@ impl Builder {
     }
 
     pub(crate) fn of(message: &Message) -> Builder {
-        let mut builder = match message.start() {
+        let mut builder = Builder::empty();
+        match message.start() {
             StartLine::Request { method, uri } => {
-                let mut builder = Builder::empty();
-                let uri = builder.keep_copied(uri.as_bytes());
-                builder.first = First::Request(method, uri);
-                builder
+                builder.start_request(method, |builder| builder.copied(uri.as_bytes()));
             }
             StartLine::Response { status, reason } => {
-                let mut builder = Builder::empty();
-                let reason = builder.keep_copied(reason.as_bytes());
-                builder.first = First::Response(status, reason);
-                builder
+                builder.start_response(status, |builder| builder.copied(reason.as_bytes()));
             }
-            StartLine::Neither => Builder::response(500, ""),
-        };
+            StartLine::Neither => builder.start_response(500, |builder| builder.copied(b"")),
+        }
         for field in message
             .index()
             .fields
             .iter()
             .filter(|field| !field.name.is_empty())
         {
-            let value = builder.keep_copied(&message.raw()[field.value.range()]);
-            builder.fields.push(Draft {
-                name: message.name_of(field),
-                value,
-            });
+            let name = message.name_of(field);
+            builder.copy_line(&name, &message.raw()[field.value.range()]);
         }
         builder.body = message.body();
         builder
@@ -155,52 +140,44 @@ impl Builder {
     /// Appends a header field.
     #[must_use]
     pub fn header(mut self, name: impl Into<HeaderName>, value: impl Display) -> Builder {
-        let draft = self.draft(name.into(), value);
-        self.fields.push(draft);
+        let field = self.line(name.into(), value);
+        self.fields.push(field);
         self
     }
 
     /// Puts a header field before all others of its name, or at the end when there is none: a new top Via or Route.
     #[must_use]
     pub fn push_front(mut self, name: impl Into<HeaderName>, value: impl Display) -> Builder {
-        let draft = self.draft(name.into(), value);
-        let at = self
-            .fields
-            .iter()
-            .position(|field| field.name == draft.name)
-            .unwrap_or(self.fields.len());
-        self.fields.insert(at, draft);
+        let name = name.into();
+        let at = self.position(&name);
+        self.place(at, name, value);
         self
     }
 
     /// Replaces all fields of that name by one, at the place of the first; appends it when there is none.
     #[must_use]
     pub fn set(mut self, name: impl Into<HeaderName>, value: impl Display) -> Builder {
-        let draft = self.draft(name.into(), value);
-        let at = self
-            .fields
-            .iter()
-            .position(|field| field.name == draft.name)
-            .unwrap_or(self.fields.len());
-        self.fields.retain(|field| field.name != draft.name);
-        self.fields.insert(at, draft);
+        let name = name.into();
+        let at = self.position(&name);
+        self.drop_all(&name);
+        self.place(at, name, value);
         self
     }
 
     /// Removes all fields of that name.
     #[must_use]
     pub fn remove(mut self, name: impl Into<HeaderName>) -> Builder {
-        let name = name.into();
-        self.fields.retain(|field| field.name != name);
+        self.drop_all(&name.into());
         self
     }
 
     /// Removes the first field of that name, with all of its elements.
     #[must_use]
     pub fn remove_first(mut self, name: impl Into<HeaderName>) -> Builder {
-        let name = name.into();
-        if let Some(at) = self.fields.iter().position(|field| field.name == name) {
+        let at = self.position(&name.into());
+        if at < self.fields.len() {
             self.fields.remove(at);
+            self.scattered = true;
         }
         self
     }
@@ -212,25 +189,56 @@ impl Builder {
         self
     }
 
-    /// Sets the tag of To, when To has none and can be read.
+    /// Sets the tag of To, when To has none.
     #[must_use]
     #[expect(clippy::wrong_self_convention, reason = "To is the header")]
-    pub fn to_tag(self, tag: &str) -> Builder {
-        let to = self.fields.iter().find(|field| field.name == HeaderName::To);
-        let to = to.and_then(|field| std::str::from_utf8(&self.arena[field.value.range()]).ok());
-        match to.and_then(|text| text.parse::<crate::NameAddr>().ok()) {
-            Some(to) if to.tag().is_none() => self.set(HeaderName::To, to.with_tag(tag)),
-            _ => self,
+    pub fn to_tag(mut self, tag: &str) -> Builder {
+        let Some(at) = self
+            .fields
+            .iter()
+            .position(|field| field.id == HeaderName::To.id())
+        else {
+            return self;
+        };
+        let value = self.fields[at].value.range();
+        let Ok(text) = std::str::from_utf8(&self.text[value.clone()]) else {
+            return self;
+        };
+        // What follows the last bracket are the parameters, unless one of them is a quoted string.
+        match text.rsplit_once('>').map(|(_, params)| params) {
+            Some(params) if !params.contains('"') && grammar::is_token(tag) => {
+                let is_tag = |param: &str| {
+                    let name = param.split('=').next().unwrap_or_default();
+                    grammar::trim(name).eq_ignore_ascii_case("tag")
+                };
+                if !params.split(';').skip(1).any(is_tag) {
+                    let line = self.splice(value.end..value.end, &[b";tag=", tag.as_bytes()].concat());
+                    self.fields[at].value = Span::new(value.start, line);
+                }
+                self
+            }
+            Some(_) | None => match text.parse::<crate::NameAddr>() {
+                Ok(to) if to.tag().is_none() => self.set(HeaderName::To, to.with_tag(tag)),
+                Ok(_) | Err(_) => self,
+            },
         }
     }
 
     /// Sets the request-URI; does nothing to a response.
     #[must_use]
     pub fn request_uri(mut self, uri: &Uri) -> Builder {
-        if let First::Request(method, _) = &self.first {
-            let method = method.clone();
-            let uri = self.keep(uri, || "the request-URI".to_owned());
-            self.first = First::Request(method, uri);
+        if let Start::Request { uri: old, .. } = &self.start {
+            let old = old.range();
+            let mut new = Builder::empty();
+            let written = new.keep(uri, || "the request-URI".to_owned());
+            if let Some(error) = new.refused {
+                self.refuse(error);
+            }
+            let end = self.splice(old.clone(), &new.text[written.range()]);
+            if let Start::Request { uri, version, .. } = &mut self.start {
+                *uri = Span::new(old.start, end);
+                *version = Span::new(end + 5, end + 8);
+            }
         }
         self
     }
@@ -265,42 +273,22 @@ impl Builder {
     }
 
     /// Writes the message, Content-Length last; blanks where a line end or NUL was.
-    pub fn finish(self) -> Message {
-        write::message(&self)
-    }
-
-    fn empty() -> Builder {
-        Builder {
-            first: First::Response(500, Span::default()),
-            arena: Vec::with_capacity(512),
-            fields: Vec::with_capacity(16),
-            body: Bytes::new(),
-            refused: None,
+    pub fn finish(mut self) -> Message {
+        self.drop_all(&HeaderName::ContentLength);
+        if self.scattered {
+            self.gather();
         }
-    }
-
-    fn copy(&mut self, message: &Message, name: &HeaderName) {
-        for field in message
-            .index()
-            .fields
-            .iter()
-            .filter(|field| message.has_name(field, name))
-        {
-            let value = self.keep_copied(&message.raw()[field.value.range()]);
-            self.fields.push(Draft {
-                name: name.clone(),
-                value,
-            });
-        }
-    }
-
-    fn draft(&mut self, name: HeaderName, value: impl Display) -> Draft {
-        let value = self.keep(value, || format!("the value of {name}"));
-        let name = match name {
-            HeaderName::Other(text) => HeaderName::Other(self.token(text)),
-            known => known,
-        };
-        Draft { name, value }
+        self.text.reserve(self.body.len() + 32);
+        let length = ShortText::of(self.body.len());
+        let length = self.line(HeaderName::ContentLength, length.as_str());
+        self.fields.push(length);
+        self.text.extend_from_slice(b"\r\n");
+        let body = self.text.len();
+        self.text.extend_from_slice(&self.body);
+        Message::from_parts(
+            Bytes::from(self.text),
+            Index::built(self.start, self.fields, body),
+        )
     }
 
     /// The name itself, or one with dashes in place of what a token cannot have, noted as refused.
@@ -326,47 +314,7 @@ impl Builder {
         written
     }
 
-    /// Writes a value into the arena, and notes it when it is not clean.
-    fn keep(&mut self, value: impl Display, place: impl FnOnce() -> String) -> Span {
-        let start = self.arena.len();
-        // Writing to memory cannot fail, and a `Display` that fails of itself leaves what it wrote.
-        let _ = write!(self.arena, "{value}");
-        if !is_clean(&self.arena[start..]) {
-            self.refuse(BuildError::Injection { place: place() });
-            blank_out(&mut self.arena[start..]);
-        }
-        Span::new(start, self.arena.len())
-    }
-
-    /// Writes bytes of another message into the arena; folded lines become one.
-    fn keep_copied(&mut self, value: &[u8]) -> Span {
-        let start = self.arena.len();
-        if memchr::memchr(b'\n', value).is_some() {
-            self.arena.extend_from_slice(&unfold(value));
-        } else {
-            self.arena.extend_from_slice(value);
-        }
-        // A NUL stays: what is copied must compare equal to what was sent.
-        for byte in &mut self.arena[start..] {
-            if *byte == b'\r' {
-                *byte = b' ';
-            }
-        }
-        Span::new(start, self.arena.len())
-    }
-
     fn refuse(&mut self, error: BuildError) {
         self.refused.get_or_insert(error);
-    }
-}
-
-fn blank_out(bytes: &mut [u8]) {
-    if is_clean(bytes) {
-        return;
-    }
-    for byte in bytes {
-        if matches!(byte, b'\r' | b'\n' | 0) {
-            *byte = b' ';
-        }
     }
 }
