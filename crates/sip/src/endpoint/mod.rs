@@ -19,7 +19,7 @@ use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use callwright_sip_message::Message;
+use callwright_sip_message::{Message, Uri};
 use callwright_wire::{Entropy, Input, Node, Output, Residue, SocketId, Time, Transport};
 
 use crate::command::{Hangup, Identity};
@@ -151,15 +151,12 @@ impl Endpoint {
 
     /// The identity that a request outside dialogs is for: by its Request-URI, else by its To.
     pub(crate) fn identity_for(&self, message: &Message) -> Option<IdentityId> {
-        let uri = message.request_uri().ok();
-        let to = message.to().ok().map(|to| to.uri);
-        [uri, to].into_iter().flatten().find_map(|uri| {
-            self.channel
-                .identities
-                .iter()
-                .find(|(_, local)| local.is_at(&uri))
-                .map(|(id, _)| id)
-        })
+        let at = |uri: Uri| {
+            let mut identities = self.channel.identities.iter();
+            identities.find(|(_, local)| local.is_at(&uri)).map(|(id, _)| id)
+        };
+        let by_uri = message.request_uri().ok().and_then(at);
+        by_uri.or_else(|| at(message.to().ok()?.uri))
     }
 
     /// A call that has not ended.
