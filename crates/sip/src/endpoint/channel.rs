@@ -80,6 +80,9 @@ pub(crate) struct Channel {
 /// The option tags of `Supported` in every request and response.
 const SUPPORTED: &str = "replaces, norefersub, timer";
 
+/// The same where reliable provisional responses (RFC 3262) may be used.
+const SUPPORTED_RELIABLE: &str = "100rel, replaces, norefersub, timer";
+
 impl Channel {
     pub(crate) fn new(config: EndpointConfig, core: Core, entropy: Entropy) -> Channel {
         let allow = config
@@ -138,12 +141,8 @@ impl Channel {
     }
 
     /// The value of Supported.
-    pub(crate) fn supported(&self, reliable: bool) -> String {
-        if reliable {
-            format!("100rel, {SUPPORTED}")
-        } else {
-            SUPPORTED.to_owned()
-        }
+    pub(crate) fn supported(&self, reliable: bool) -> &'static str {
+        if reliable { SUPPORTED_RELIABLE } else { SUPPORTED }
     }
 
     /// Sends a request, and remembers whom its responses are for. `None`: the core is full, which is told later.

@@ -526,7 +526,7 @@ fn write_invite(channel: &Channel, draft: &mut Draft, invite: &Invite) {
         .push((HeaderName::Allow, channel.allow().to_owned()));
     draft
         .headers
-        .push((HeaderName::Supported, channel.supported(reliable)));
+        .push((HeaderName::Supported, channel.supported(reliable).to_owned()));
     let mut require = Vec::new();
     if invite.reliability == Reliability::Required {
         require.push("100rel");
