@@ -115,6 +115,9 @@ impl Params {
     }
 
     fn parse_with(whole: &str, blanks: bool) -> Result<Params, SyntaxError> {
+        if whole.is_empty() {
+            return Ok(Params::NONE);
+        }
         if is_canonical(whole) {
             return Ok(Params {
                 text: SmolStr::new(whole),

@@ -236,11 +236,7 @@ impl Uri {
             None => (rest, None),
         };
         let start = grammar::offset(whole, rest);
-        let params = if params.is_empty() {
-            Params::NONE
-        } else {
-            Params::parse_strict(params).map_err(|e| e.shifted(start))?
-        };
+        let params = Params::parse_strict(params).map_err(|e| e.shifted(start))?;
         let headers = match headers {
             Some(text) if text.contains(|c: char| c <= ' ' || matches!(c, '<' | '>' | '"' | '\x7f')) => {
                 return Err(SyntaxError::before(
