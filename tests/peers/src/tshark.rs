@@ -48,6 +48,22 @@ impl Capture {
         self
     }
 
+    /// Finds RTP and RTCP by their looks, not by the descriptions of sessions: for clear text of SRTP, which those
+    /// call encrypted.
+    #[must_use]
+    pub fn without_descriptions(mut self) -> Self {
+        let options = [
+            "-o",
+            "sdp.establish_conversation:FALSE",
+            "--enable-heuristic",
+            "rtp_udp",
+            "--enable-heuristic",
+            "rtcp_udp",
+        ];
+        self.arguments.extend(options.map(str::to_owned));
+        self
+    }
+
     /// How many packets pass the display filter.
     pub fn count(&self, filter: &str) -> usize {
         self.fields(filter, &["frame.number"]).len()
