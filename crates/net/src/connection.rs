@@ -125,16 +125,17 @@ impl Connection {
 
     /// Does what the kernel is ready for. Returns true when there may be more to read.
     pub(crate) fn turn(&mut self, buffer: &mut [u8], effects: &mut Vec<Effect>) -> bool {
-        match self.turn_inner(buffer, effects) {
-            Ok(more) => more,
-            Err(end) => {
-                let error = match end {
-                    End::Orderly => None,
-                    End::Broken(error) => Some(error),
-                };
-                effects.push(Effect::Gone(error));
-                false
-            }
+        let turned = self.turn_inner(buffer, effects);
+        turned.unwrap_or_else(|end| {
+            effects.push(end.into());
+            false
+        })
+    }
+
+    /// Writes what waits and reads nothing, so that who answers a flood is not flooded faster by every answer.
+    pub(crate) fn write(&mut self, effects: &mut Vec<Effect>) {
+        if let Err(end) = self.flush(effects) {
+            effects.push(end.into());
         }
     }
 
@@ -313,6 +314,15 @@ impl End {
     fn tls(detail: &str) -> Self {
         End::Broken(ConnectionError::Tls {
             detail: detail.to_owned(),
+        })
+    }
+}
+
+impl From<End> for Effect {
+    fn from(end: End) -> Self {
+        Effect::Gone(match end {
+            End::Orderly => None,
+            End::Broken(error) => Some(error),
         })
     }
 }

@@ -274,8 +274,11 @@ impl Sockets {
             return;
         }
         connection.send(bytes, cause);
-        self.turn(now, index);
-        // The turn may have ended it.
+        let mut effects = Vec::new();
+        connection.write(&mut effects);
+        let (party, flow) = (connection.party, connection.flow);
+        self.carry_out(now, index, party, flow, effects);
+        // The peer may have ended it.
         if self.connection_slot(id).is_none() {
             return;
         }
@@ -315,6 +318,20 @@ impl Sockets {
         if before == Phase::Connecting && after == Phase::Handshaking {
             self.set_deadline(index, now + self.config.handshake_timeout);
         }
+        if self.carry_out(now, index, party, flow, effects) && more {
+            self.mark_ready(index);
+        }
+    }
+
+    /// Says what came of a connection's turn. Returns false when the connection is gone.
+    fn carry_out(
+        &mut self,
+        now: Time,
+        index: usize,
+        party: PartyId,
+        flow: Flow,
+        effects: Vec<Effect>,
+    ) -> bool {
         for effect in effects {
             match effect {
                 Effect::Up => self.is_up(now, index),
@@ -328,13 +345,11 @@ impl Sockets {
                 }
                 Effect::Gone(error) => {
                     self.ended(now, index, error);
-                    return;
+                    return false;
                 }
             }
         }
-        if more {
-            self.mark_ready(index);
-        }
+        true
     }
 
     fn is_up(&mut self, now: Time, index: usize) {
