@@ -236,6 +236,16 @@ fn a_ping_is_answered() {
 }
 
 #[test]
+fn pings_that_come_together_are_answered_together() {
+    let mut peer = udp_and_tcp();
+    let connection = peer.connect(Transport::Tcp);
+    peer.write(connection, "\r\n\r\n".repeat(1_000));
+    let sent = peer.sent.pop_front().expect("the pongs");
+    assert_eq!(sent.bytes, "\r\n".repeat(1_000));
+    assert!(peer.sent.is_empty());
+}
+
+#[test]
 fn a_stream_that_is_no_sip_is_closed() {
     let mut peer = udp_and_tcp();
     let connection = peer.connect(Transport::Tcp);

@@ -204,6 +204,7 @@ impl Core {
         };
         connection.last_used = now;
         connection.framer.push(bytes);
+        let mut pings = 0;
         // What a message sets off can end the connection.
         while let Some(connection) = self.connections.get_mut(id)
             && let Some(frame) = connection.framer.next()
@@ -215,14 +216,8 @@ impl Core {
             match frame {
                 Ok(Frame::Message(message)) => self.message(now, way, message),
                 Ok(Frame::Ping) => {
-                    // RFC 5626 §4.4.1: a CRLF back.
                     self.counters.keep_alives += 1;
-                    let bytes = Bytes::from_static(b"\r\n");
-                    self.outputs.push_back(Output::Stream {
-                        connection: id,
-                        bytes,
-                        cause: None,
-                    });
+                    pings += 1;
                 }
                 Ok(Frame::Pong) => self.counters.keep_alives += 1,
                 Err(error) => {
@@ -236,6 +231,14 @@ impl Core {
                     );
                 }
             }
+        }
+        if pings > 0 && self.connections.get_mut(id).is_some() {
+            // RFC 5626 §4.4.1: a CRLF back for each, together: a flood of pings must not become a flood of writes.
+            self.outputs.push_back(Output::Stream {
+                connection: id,
+                bytes: Bytes::from(b"\r\n".repeat(pings)),
+                cause: None,
+            });
         }
     }
 
