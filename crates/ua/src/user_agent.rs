@@ -1,7 +1,12 @@
 //! A user agent: one account, its registration and its calls.
 
 mod audio;
+mod closing;
+mod digits;
+mod ending;
+mod hold;
 mod incoming;
+mod offers;
 mod registration;
 mod request;
 mod session;
@@ -29,9 +34,6 @@ pub use registration::Registration;
 pub use request::{RequestKey, RequestState};
 pub(crate) use start::OWN_QUERY;
 pub use start::StartError;
-
-/// How many ended calls a user agent remembers.
-const ENDED_CALLS: usize = 64;
 
 /// How many of its own addresses a user agent remembers.
 const ADDRESSES: usize = 8;

@@ -1,16 +1,15 @@
 //! What the endpoint tells: calls that come, calls that go on, calls that end.
 
-use callwright_sdp::negotiation::State;
 use callwright_sip::command::{Hangup, Progress as Provisional, Redirect, Reject};
 use callwright_sip::core::{Direction as Way, Seen};
 use callwright_sip::endpoint::CallId;
-use callwright_sip::event::{Description, EndCause, Event, IncomingCall};
-use callwright_sip_message::{Message, Method, NameAddr};
+use callwright_sip::event::{Description, Event, IncomingCall};
+use callwright_sip_message::{Message, NameAddr};
 
-use crate::call::{Call, CallKey, Ended, Origin, Peer, Progress};
+use crate::call::{Call, CallKey, Origin, Peer, Progress};
 use crate::trace::{Direction, TracedMessage};
 
-use super::{Alarm, Change, Context, ENDED_CALLS, UserAgent};
+use super::{Alarm, Change, Context, UserAgent};
 
 impl UserAgent {
     pub(super) fn handle_event(&mut self, ctx: &mut Context<'_>, event: Event) {
@@ -284,160 +283,6 @@ impl UserAgent {
         self.send_due_offer(ctx, key);
     }
 
-    fn handle_offer(&mut self, ctx: &mut Context<'_>, sip: CallId, offer: Option<&bytes::Bytes>) {
-        let Some(key) = self.key_of(sip) else { return };
-        self.give_way(key, sip);
-        let description = match offer {
-            Some(offer) => self
-                .take_offer(key, offer)
-                .and_then(|()| self.make_answer(ctx, key)),
-            None => self.make_offer(ctx, key),
-        };
-        // Its end is told by an event when it is gone.
-        match description {
-            Ok(description) => {
-                let _ = self.endpoint.answer_offer(ctx.now, sip, description, ctx.cause);
-            }
-            Err(error) => {
-                self.rollback(key);
-                let reject = Reject::new(error.status());
-                let _ = self.endpoint.reject_offer(ctx.now, sip, reject, ctx.cause);
-            }
-        }
-        self.change(Change::Calls);
-        self.send_due_offer(ctx, key);
-    }
-
-    /// The peer offers while an offer of ours waits to be sent, perhaps again after a collision (RFC 3261 §14.1). Ours is
-    /// made anew when this one is answered, because it must follow what is agreed then (RFC 3264 §8).
-    fn give_way(&mut self, key: CallKey, sip: CallId) {
-        let offering = self
-            .call(key)
-            .and_then(|call| call.negotiation.as_ref())
-            .is_some_and(|negotiation| negotiation.state() == State::LocalOffer);
-        if offering && let Ok(cause) = self.endpoint.withdraw_offer(sip) {
-            self.rollback(key);
-            if let Some(call) = self.call_mut(key) {
-                call.offer_due = Some(cause);
-            }
-        }
-    }
-
-    fn handle_offer_gone(&mut self, ctx: &mut Context<'_>, sip: CallId) {
-        let Some(key) = self.key_of(sip) else { return };
-        self.rollback(key);
-        self.change(Change::Calls);
-        self.send_due_offer(ctx, key);
-    }
-
-    fn handle_offer_refused(&mut self, ctx: &mut Context<'_>, sip: CallId) {
-        let Some(key) = self.key_of(sip) else { return };
-        self.forget_offer(key);
-        self.change(Change::Calls);
-        self.send_due_offer(ctx, key);
-    }
-
-    fn handle_offer_answered(
-        &mut self,
-        ctx: &mut Context<'_>,
-        sip: CallId,
-        description: Option<&Description>,
-        response: &Message,
-    ) {
-        let Some(key) = self.key_of(sip) else { return };
-        let method = response.cseq().ok().map(|cseq| cseq.method);
-        match description {
-            Some(Description::Answer(answer) | Description::Preview(answer)) => {
-                let taken = self.take_answer(ctx, key, answer);
-                if taken.is_err() {
-                    self.forget_offer(key);
-                }
-            }
-            Some(Description::Offer(offer)) => {
-                let answer = self
-                    .take_offer(key, offer)
-                    .and_then(|()| self.make_answer(ctx, key));
-                match answer {
-                    Ok(answer) => {
-                        let _ = self.endpoint.answer_offer(ctx.now, sip, answer, ctx.cause);
-                    }
-                    // An offer in a 2xx cannot be refused: without an agreement there is no session (RFC 3261 §14.1).
-                    Err(error) => {
-                        self.set_end_reason(key, format!("the offer of the peer cannot be used: {error}"));
-                        self.hangup_call(ctx, key, Hangup::default());
-                    }
-                }
-            }
-            // RFC 3264 §4: a re-INVITE that was accepted without an answer changes nothing. An UPDATE may have had no offer.
-            None if method == Some(Method::Invite) => self.forget_offer(key),
-            None => {}
-        }
-        self.change(Change::Calls);
-        self.send_due_offer(ctx, key);
-    }
-
-    /// Our offer changed nothing: what was agreed before stays, and the call is held as it was, or not.
-    pub(super) fn forget_offer(&mut self, key: CallKey) {
-        self.rollback(key);
-        if let Some(call) = self.call_mut(key)
-            && call.offer_due.is_none()
-        {
-            call.hold = call.hold_agreed;
-        }
-    }
-
-    fn rollback(&mut self, key: CallKey) {
-        if let Some(negotiation) = self.call_mut(key).and_then(|call| call.negotiation.as_mut()) {
-            negotiation.rollback();
-        }
-    }
-
-    fn handle_ended(&mut self, ctx: &mut Context<'_>, sip: CallId, cause: EndCause) {
-        let Some(key) = self.key_of(sip) else { return };
-        let ended = ended(&cause);
-        let (status, reason) = match &cause {
-            EndCause::Response(message) => (message.status().unwrap_or(500), phrase_of(message)),
-            EndCause::Timeout { .. } => (408, "Request Timeout".to_owned()),
-            _ => (503, "Service Unavailable".to_owned()),
-        };
-        self.report_to_referrer(ctx, key, status, &reason);
-        self.end_call(ctx, key, ended);
-    }
-
-    pub(super) fn end_call(&mut self, ctx: &mut Context<'_>, key: CallKey, ended: Ended) {
-        self.close_media(ctx, key);
-        self.alarms.clear(Alarm::AutoAnswer(key));
-        self.alarms.clear(Alarm::NextInfoDigit(key));
-        if let Some(call) = self.call_mut(key) {
-            // A reason that was known before the end says more than `hung up`.
-            let ended = call.ended.take().unwrap_or(ended);
-            call.progress = Progress::Ended;
-            call.sip = None;
-            call.waiting = None;
-            call.negotiation = None;
-            call.offered = None;
-            call.remote_offer = None;
-            call.early_answers.clear();
-            call.info = None;
-            call.offer_due = None;
-            call.ended = Some(ended.clone());
-            self.last_end = Some(ended);
-        }
-        let ended_calls = self.calls.iter().filter(|call| !call.is_live()).count();
-        if ended_calls > ENDED_CALLS
-            && let Some(oldest) = self.calls.iter().position(|call| !call.is_live())
-        {
-            self.calls.remove(oldest);
-        }
-        self.change(Change::Calls);
-    }
-
-    fn set_end_reason(&mut self, key: CallKey, reason: String) {
-        if let Some(call) = self.call_mut(key) {
-            call.ended = Some(Ended { status: None, reason });
-        }
-    }
-
     pub(super) fn begin_call(&mut self, ctx: &Context<'_>, origin: Origin, peer: Peer) -> &mut Call {
         self.calls_so_far += 1;
         let mut call = Call::new(CallKey(self.calls_so_far), origin, peer, ctx.now);
@@ -471,46 +316,9 @@ fn peer_of(from: &NameAddr) -> Peer {
     }
 }
 
-fn phrase_of(message: &Message) -> String {
+pub(super) fn phrase_of(message: &Message) -> String {
     message
         .reason_phrase()
         .map(std::borrow::Cow::into_owned)
         .unwrap_or_default()
-}
-
-/// How a call ended, in words for a person.
-fn ended(cause: &EndCause) -> Ended {
-    let by_response = |message: &Message| Ended {
-        status: message.status(),
-        reason: format!("{} {}", message.status().unwrap_or_default(), phrase_of(message))
-            .trim_end()
-            .to_owned(),
-    };
-    let words = |reason: String| Ended { status: None, reason };
-    let because = |reason: &Option<callwright_sip::command::Reason>| match reason {
-        Some(reason) => match (&reason.text, reason.cause) {
-            (Some(text), _) => format!(": {text}"),
-            (None, Some(cause)) => format!(": {} {cause}", reason.protocol),
-            (None, None) => String::new(),
-        },
-        None => String::new(),
-    };
-    match cause {
-        EndCause::Response(message) | EndCause::DialogGone(message) => by_response(message),
-        EndCause::Rejected { status } => Ended {
-            status: Some(*status),
-            reason: format!("{status} {}", callwright_sip::reason_phrase(*status)),
-        },
-        EndCause::RemoteBye { reason, .. } => words(format!("the peer hung up{}", because(reason))),
-        EndCause::LocalBye => words("hung up".into()),
-        EndCause::Cancelled { remote: true, reason } => {
-            words(format!("cancelled by the caller{}", because(reason)))
-        }
-        EndCause::Cancelled { remote: false, .. } => words("cancelled".into()),
-        EndCause::Timeout { timer } => words(format!("no answer from the peer ({timer})")),
-        EndCause::Transport { error } => words(format!("not delivered: {error}")),
-        EndCause::SessionExpired => words("the session timer ran out".into()),
-        EndCause::Replaced { .. } => words("another call took its place".into()),
-        EndCause::Protocol { rule } => words(format!("the peer broke a rule: {rule}")),
-    }
 }

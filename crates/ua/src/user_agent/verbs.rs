@@ -1,27 +1,15 @@
 //! The verbs: which call each one means, and what it does there.
 
-use std::time::Duration;
-
-use bytes::Bytes;
-use callwright_media::plane::{Command, Dtmf};
-use callwright_sdp::negotiation::State;
-use callwright_sip::command::{Answer, Body, DialogRequest, Hangup, Headers, Invite, Redirect, Reject};
+use callwright_media::plane::Command;
+use callwright_sip::command::{Answer, Hangup, Headers, Invite, Redirect, Reject};
 use callwright_sip::endpoint::CallId;
-use callwright_sip_message::{HeaderName, Method, Uri, check_value};
+use callwright_sip_message::{HeaderName, Uri, check_value};
 
-use crate::account::DtmfMode;
-use crate::call::{Call, CallKey, Ended, InfoDigits, Origin, Peer, Progress, Waiting};
+use crate::call::{Call, CallKey, Ended, Origin, Peer, Progress, Waiting};
 use crate::target;
 use crate::verb::{ArmedResponse, Audio, Done, VerbError};
 
 use super::{Alarm, Change, Context, UserAgent};
-
-/// The pause between two digits sent by INFO, unless told otherwise.
-const INFO_GAP: Duration = Duration::from_millis(100);
-/// What the Signal line of application/dtmf-relay tells of the length of a digit, in milliseconds.
-const INFO_DURATION_MS: u32 = 160;
-/// How long closing may take: Timer F, and a second for the answer to what was cancelled (RFC 3261 §17.1.2.2).
-const CLOSING: Duration = Duration::from_secs(33);
 
 /// Which call a verb means: that one, or the newest that fits.
 pub(super) type Meant = Option<CallKey>;
@@ -201,83 +189,6 @@ impl UserAgent {
         Ok(Done::QUIETLY)
     }
 
-    /// Puts the newest established call on hold.
-    pub(crate) fn hold(&mut self, ctx: &mut Context<'_>, meant: Meant) -> Result<Done, VerbError> {
-        let key = self.pick(meant, "established call", Call::is_answered)?;
-        let done = self.set_hold(ctx, key, true)?;
-        Ok(done)
-    }
-
-    /// Takes the newest call back that this side holds.
-    pub(crate) fn resume(&mut self, ctx: &mut Context<'_>, meant: Meant) -> Result<Done, VerbError> {
-        let key = self.pick(meant, "held call", |call| call.is_answered() && call.hold)?;
-        let done = self.set_hold(ctx, key, false)?;
-        Ok(done)
-    }
-
-    pub(super) fn set_hold(
-        &mut self,
-        ctx: &mut Context<'_>,
-        key: CallKey,
-        hold: bool,
-    ) -> Result<Done, VerbError> {
-        let sip = self.sip_of(key)?;
-        let Some(call) = self.call_mut(key) else {
-            return Err(VerbError::CallEnded);
-        };
-        if call.hold == hold {
-            return Ok(Done::with_note(if hold {
-                "the call was on hold already"
-            } else {
-                "the call was not on hold"
-            }));
-        }
-        call.hold = hold;
-        let busy = call.offer_due.is_some()
-            || call
-                .negotiation
-                .as_ref()
-                .is_none_or(|n| n.state() != State::Stable)
-            || !call.is_up();
-        if busy {
-            // The answer of the offer before must be known first: this one goes out then.
-            call.offer_due = Some(ctx.cause);
-            return Ok(Done::QUIETLY);
-        }
-        self.reoffer(ctx, key, sip)?;
-        Ok(Done::QUIETLY)
-    }
-
-    /// Sends what waited for the end of another offer.
-    pub(super) fn send_due_offer(&mut self, ctx: &mut Context<'_>, key: CallKey) {
-        let Some(call) = self.call_mut(key) else { return };
-        let ready = call.is_up()
-            && call
-                .negotiation
-                .as_ref()
-                .is_some_and(|n| n.state() == State::Stable);
-        let (true, Some(sip), Some(cause)) = (ready, call.sip, call.offer_due) else {
-            return;
-        };
-        call.offer_due = None;
-        ctx.cause = cause;
-        // It ended meanwhile: its end is told by an event.
-        let _ = self.reoffer(ctx, key, sip);
-    }
-
-    fn reoffer(&mut self, ctx: &mut Context<'_>, key: CallKey, sip: CallId) -> Result<(), VerbError> {
-        let offer = self.make_offer(ctx, key).map_err(|error| {
-            self.forget_offer(key);
-            VerbError::NotNow(error.to_string())
-        })?;
-        self.endpoint
-            .offer(ctx.now, sip, Some(offer), Headers::new(), ctx.cause)
-            .map_err(|misuse| {
-                self.forget_offer(key);
-                misuse.into()
-            })
-    }
-
     /// Sends silence on the newest established call, or audio again.
     pub(crate) fn toggle_mute(&mut self, ctx: &mut Context<'_>, meant: Meant) -> Result<Done, VerbError> {
         let key = self.pick(meant, "established call", Call::is_answered)?;
@@ -315,87 +226,6 @@ impl UserAgent {
             None => self.next_audio = Some(audio),
         }
         Ok(Done::QUIETLY)
-    }
-
-    /// Sends digits on the newest established call.
-    pub(crate) fn dtmf(
-        &mut self,
-        ctx: &mut Context<'_>,
-        meant: Meant,
-        digits: &str,
-        gap: Option<Duration>,
-    ) -> Result<Done, VerbError> {
-        let key = self.pick(meant, "established call", Call::is_answered)?;
-        let Some(call) = self.call_mut(key) else {
-            return Err(VerbError::CallEnded);
-        };
-        let by_events = call
-            .negotiation
-            .as_ref()
-            .and_then(|n| n.negotiated())
-            .is_some_and(|n| n.telephone_event_send.is_some());
-        let session = call.open_session();
-        let mode = match self.account.dtmf {
-            DtmfMode::RtpEvent => callwright_media::plane::DtmfMode::Rfc4733,
-            DtmfMode::Auto if by_events => callwright_media::plane::DtmfMode::Rfc4733,
-            DtmfMode::Inband => callwright_media::plane::DtmfMode::Inband,
-            DtmfMode::Info | DtmfMode::Auto => return self.dtmf_by_info(ctx, key, digits, gap),
-        };
-        let Some(session) = session else {
-            return Err(VerbError::CallEnded);
-        };
-        let mut dtmf = Dtmf::new(digits, mode);
-        if let Some(gap) = gap {
-            dtmf.gap = gap;
-        }
-        ctx.media.command(ctx.now, session, Command::Dtmf(dtmf))?;
-        Ok(Done::QUIETLY)
-    }
-
-    fn dtmf_by_info(
-        &mut self,
-        ctx: &mut Context<'_>,
-        key: CallKey,
-        digits: &str,
-        gap: Option<Duration>,
-    ) -> Result<Done, VerbError> {
-        if let Some(wrong) = digits
-            .chars()
-            .find(|c| !matches!(c, '0'..='9' | '*' | '#' | 'A'..='D' | 'a'..='d'))
-        {
-            return Err(callwright_media::plane::CommandError::NotADigit { character: wrong }.into());
-        }
-        let Some(call) = self.call_mut(key) else {
-            return Err(VerbError::CallEnded);
-        };
-        let info = call.info.get_or_insert_with(Box::<InfoDigits>::default);
-        info.waiting
-            .extend(digits.chars().map(|digit| digit.to_ascii_uppercase()));
-        info.gap = gap.unwrap_or(INFO_GAP);
-        info.cause = ctx.cause;
-        if info.in_flight.is_none() && self.alarms.at(Alarm::NextInfoDigit(key)).is_none() {
-            self.send_next_info_digit(ctx, key);
-        }
-        Ok(Done::QUIETLY)
-    }
-
-    pub(super) fn send_next_info_digit(&mut self, ctx: &mut Context<'_>, key: CallKey) {
-        let Some(call) = self.call_mut(key) else { return };
-        let (Some(sip), Some(info)) = (call.sip, &mut call.info) else {
-            return;
-        };
-        let Some(digit) = info.waiting.pop_front() else {
-            call.info = None;
-            return;
-        };
-        let cause = info.cause;
-        let body = format!("Signal={digit}\r\nDuration={INFO_DURATION_MS}\r\n");
-        let mut request = DialogRequest::new(Method::Info);
-        request.body = Some(Body::new("application/dtmf-relay", Bytes::from(body)));
-        let sent = self.endpoint.request(ctx.now, sip, request, cause).ok();
-        if let Some(info) = self.call_mut(key).and_then(|call| call.info.as_mut()) {
-            info.in_flight = sent;
-        }
     }
 
     /// Answers the calls that come with 302 to this target.
@@ -438,48 +268,6 @@ impl UserAgent {
         Done::QUIETLY
     }
 
-    /// Hangs up every call, unregisters, and refuses everything from now on. [`Change::Closed`] follows.
-    pub(crate) fn close(&mut self, ctx: &mut Context<'_>) {
-        if std::mem::replace(&mut self.closing, true) {
-            return;
-        }
-        let live: Vec<_> = self
-            .calls
-            .iter()
-            .filter(|call| call.is_live())
-            .map(Call::key)
-            .collect();
-        for key in live {
-            self.hangup_call(ctx, key, Hangup::default());
-        }
-        if let Some(subscription) = self.subscription {
-            // It ended meanwhile.
-            let _ = self.endpoint.unsubscribe(ctx.now, subscription, ctx.cause);
-        }
-        self.leave_registrar(ctx);
-        self.alarms.set(Alarm::Close, ctx.now + CLOSING);
-    }
-
-    /// Nothing is left that the peers do not know of: whoever leaves before the answer to its BYE may leave a call behind.
-    pub(super) fn is_quiet(&self) -> bool {
-        !self.leaving_registrar && !self.calls.iter().any(Call::is_live) && !self.endpoint.awaits_peer()
-    }
-
-    pub(super) fn finish_closing(&mut self) {
-        if !std::mem::replace(&mut self.closed, true) {
-            self.alarms.clear(Alarm::Close);
-            self.change(Change::Closed);
-        }
-    }
-
-    pub(super) fn refuse_when_closing(&self) -> Result<(), VerbError> {
-        if self.closing {
-            Err(VerbError::Closing)
-        } else {
-            Ok(())
-        }
-    }
-
     pub(super) fn newest(&self, fits: impl Fn(&Call) -> bool) -> Option<CallKey> {
         self.calls.iter().rev().find(|call| fits(call)).map(Call::key)
     }
@@ -497,7 +285,7 @@ impl UserAgent {
             Some(key) => match self.call(key) {
                 Some(call) if fits(call) => Ok(key),
                 Some(call) if call.is_live() => Err(VerbError::NoCall { wanted }),
-                _ => Err(VerbError::CallEnded),
+                Some(_) | None => Err(VerbError::CallEnded),
             },
         }
     }
