@@ -22,7 +22,8 @@ pub use getters::{Call, PeerView};
 pub use targets::Target;
 pub use verbs::Response;
 
-/// How long the end of a scenario waits for its agents to hang up and unregister.
+/// How long the end of a scenario waits for one more of its agents to have hung up and unregistered: a thousand may take
+/// their time, as long as they come to an end.
 const END_WITHIN: Duration = Duration::from_secs(2);
 
 /// A handle on an agent. Clones mean the same agent.
@@ -203,7 +204,7 @@ pub(crate) fn end_all(scene: &Scene, agents: &[Arc<AgentParts>]) {
         agent.phone.close();
     }
     let world = scene.world();
-    let until = world.now() + END_WITHIN;
+    let mut until = world.now() + END_WITHIN;
     let mut late = Vec::new();
     for agent in agents {
         let topic = agent.phone.topic(Aspect::Closed);
@@ -214,6 +215,9 @@ pub(crate) fn end_all(scene: &Scene, agents: &[Arc<AgentParts>]) {
                 break;
             }
             seen = world.version(topic);
+            if agent.phone.is_closed() {
+                until = world.now() + END_WITHIN;
+            }
         }
     }
     if !late.is_empty() {
