@@ -22,7 +22,7 @@ pub(crate) fn failure(scene: &Scene, fault: &Fault, source_line: Option<String>)
     let agents = scene.all_agents();
     let (messages, messages_dropped) = ladder(scene, &agents);
     let mut hints: Vec<String> = parts.hints.clone();
-    hints.extend(advice::for_all(&agents, parts.about_audio));
+    hints.extend(advice::for_all(&agents, silent_at(parts)));
     hints.extend(scene.mock_errors());
     Failure {
         kind: fault.kind().unwrap_or_default(),
@@ -49,6 +49,16 @@ pub(crate) fn failure(scene: &Scene, fault: &Fault, source_line: Option<String>)
             .collect(),
         trace: parts.trace.iter().filter_map(crate::Position::location).collect(),
     }
+}
+
+/// The agent that heard silence instead of what it listened for.
+fn silent_at(parts: &crate::fault::Parts) -> Option<&str> {
+    let silence = parts
+        .actual
+        .as_ref()
+        .is_some_and(|actual| actual.contains("there was silence"));
+    let label = parts.label.as_deref().filter(|_| parts.about_audio && silence)?;
+    label.strip_suffix(" audio")
 }
 
 /// How many characters the word at a column has.

@@ -6,8 +6,9 @@ use crate::phone::PhoneSnapshot;
 /// How many pieces are given: where a thousand agents have one trouble, it is told by the first ones.
 const PIECES: usize = 6;
 
-/// Advice for a scenario that failed, from what its agents say; each piece once.
-pub(super) fn for_all(agents: &[Agent], about_audio: bool) -> Vec<String> {
+/// Advice for a scenario that failed, from what its agents say; each piece once. `silent_at` is the agent that heard
+/// silence, where that was the failure.
+pub(super) fn for_all(agents: &[Agent], silent_at: Option<&str>) -> Vec<String> {
     let snapshots: Vec<PhoneSnapshot> = agents.iter().map(|agent| agent.phone().snapshot()).collect();
     let mut advice = Vec::new();
     for (agent, snapshot) in agents.iter().zip(&snapshots) {
@@ -18,8 +19,8 @@ pub(super) fn for_all(agents: &[Agent], about_audio: bool) -> Vec<String> {
         ];
         advice.extend(pieces.into_iter().flatten());
     }
-    if about_audio {
-        advice.extend(silent_senders(agents, &snapshots));
+    if let Some(listener) = silent_at {
+        advice.extend(silent_senders(listener, agents, &snapshots));
     }
     let mut seen = Vec::new();
     advice.retain(|piece| {
@@ -96,13 +97,13 @@ fn transport(agent: &Agent, snapshot: &PhoneSnapshot) -> Option<String> {
 }
 
 /// A tone that nobody sends is not heard.
-fn silent_senders(agents: &[Agent], snapshots: &[PhoneSnapshot]) -> Vec<String> {
+fn silent_senders(listener: &str, agents: &[Agent], snapshots: &[PhoneSnapshot]) -> Vec<String> {
     let in_calls = agents
         .iter()
         .zip(snapshots)
         .filter(|(_, snapshot)| snapshot.live_calls() > 0);
     in_calls
-        .filter(|(_, snapshot)| snapshot.sending == "silence")
+        .filter(|(agent, snapshot)| agent.name() != listener && snapshot.sending == "silence")
         .map(|(agent, _)| {
             format!(
                 "{} sends silence: call its send_audio(…) to send something",
