@@ -261,3 +261,19 @@ fn every_report_can_be_made_again_from_its_ndjson() {
         .collect();
     assert_eq!(again, run());
 }
+
+#[test]
+fn an_error_has_its_place_beside_it() {
+    let lines: Vec<serde_json::Value> = run()
+        .iter()
+        .map(|record| serde_json::from_str(&line(record)).unwrap())
+        .collect();
+    let failed = lines
+        .iter()
+        .find(|line| line["event"] == "scenario_finished" && line["passed"] == false)
+        .expect("a failed scenario");
+    let at = failure().location.expect("a place");
+    assert_eq!(failed["file"], *at.file);
+    assert_eq!(failed["line"], at.line);
+    assert_eq!(failed["column"], at.column);
+}
