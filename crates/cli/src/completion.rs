@@ -15,6 +15,9 @@ use crate::commands;
 /// The variable by which the script of a shell asks for completions.
 const ASKED_BY: &str = "CALLWRIGHT_COMPLETE";
 
+/// What the script for bash sets, and no other.
+const SET_BY_BASH: &str = "_CLAP_COMPLETE_COMP_TYPE";
+
 /// Answers a shell that asks for completions, and ends the process then.
 pub(crate) fn answer() {
     CompleteEnv::with_factory(Arguments::command)
@@ -41,9 +44,10 @@ pub(crate) fn script(shell: Shell) -> std::io::Result<Vec<u8>> {
 pub(crate) fn scenarios(typed: &OsStr) -> Vec<CompletionCandidate> {
     let typed = typed.to_string_lossy();
     // Bash inserts what it is given as it is, and gives what was typed as it stands on the line; others quote by themselves.
-    let (typed, quote): (String, fn(String) -> String) = match std::env::var_os(ASKED_BY) {
-        Some(shell) if shell == "bash" => (typed.replace('\\', ""), quoted),
-        _ => (typed.into_owned(), |name| name),
+    let (typed, quote): (String, fn(String) -> String) = if std::env::var_os(SET_BY_BASH).is_some() {
+        (typed.replace('\\', ""), quoted)
+    } else {
+        (typed.into_owned(), |name| name)
     };
     listed()
         .into_iter()
@@ -53,7 +57,7 @@ pub(crate) fn scenarios(typed: &OsStr) -> Vec<CompletionCandidate> {
         .collect()
 }
 
-/// Tags of scenarios; after a comma the next one that is not there yet.
+/// Tags of scenarios; after a comma the next one.
 pub(crate) fn tags(typed: &OsStr) -> Vec<CompletionCandidate> {
     let typed = typed.to_string_lossy();
     let (before, last) = typed
@@ -63,7 +67,7 @@ pub(crate) fn tags(typed: &OsStr) -> Vec<CompletionCandidate> {
     tags.sort();
     tags.dedup();
     tags.into_iter()
-        .filter(|tag| tag.starts_with(last) && !before.split(',').any(|there| there == tag))
+        .filter(|tag| tag.starts_with(last))
         .map(|tag| {
             if before.is_empty() {
                 tag
