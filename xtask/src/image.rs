@@ -33,7 +33,8 @@ impl Image {
         }
     }
 
-    /// Builds the binary as the image holds it: static, without debug information. Returns its path.
+    /// Builds the binary as the image holds it: static, at a fixed address, without symbols. Returns its path. A binary
+    /// that can lie anywhere carries a megabyte of relocations.
     pub fn build_binary(&self) -> Result<PathBuf> {
         let host = host_triple()?;
         // With `--target`, the flags hold for the binary alone: a macro cannot be linked statically.
@@ -48,8 +49,11 @@ impl Image {
                 "callwright",
             ])
             .args(["--target", &host])
-            .env("RUSTFLAGS", "-C target-feature=+crt-static")
-            .env("CARGO_PROFILE_RELEASE_STRIP", "debuginfo")
+            .env(
+                "RUSTFLAGS",
+                "-C target-feature=+crt-static -C relocation-model=static",
+            )
+            .env("CARGO_PROFILE_RELEASE_STRIP", "symbols")
             .current_dir(&self.root))?;
         Ok(self.target.join(host).join("release/callwright"))
     }
