@@ -22,6 +22,8 @@ pub use capabilities::{Capabilities, LocalMedia, SrtpPolicy};
 pub use error::{NegotiationError, Refusal, Warning};
 pub use outcome::{Irregularity, Negotiated};
 
+use std::sync::Arc;
+
 use crate::format::Format;
 use crate::media::{Direction, Media, MediaKind, RtcpAddress};
 use crate::session::{Connection, Origin, Session};
@@ -48,19 +50,20 @@ pub struct OfferAnswer {
     phase: Phase,
     agreed: Option<Agreed>,
     /// The description that went out last, agreed or not: its version is used up.
-    last_sent: Option<Session>,
+    last_sent: Option<Arc<Session>>,
 }
 
 #[derive(Debug, Clone)]
 enum Phase {
     Stable,
-    LocalOffer { offer: Session, index: usize },
+    LocalOffer { offer: Arc<Session>, index: usize },
     RemoteOffer { offer: Session, choice: Option<Choice> },
 }
 
 #[derive(Debug, Clone)]
 struct Agreed {
-    local: Session,
+    /// Mostly the one that went out last.
+    local: Arc<Session>,
     remote: Session,
     /// `None` while no stream is in use.
     negotiated: Option<Negotiated>,
@@ -106,7 +109,7 @@ impl OfferAnswer {
     /// Our description of the last agreement.
     #[must_use]
     pub fn local_description(&self) -> Option<&Session> {
-        self.agreed.as_ref().map(|agreed| &agreed.local)
+        self.agreed.as_ref().map(|agreed| &*agreed.local)
     }
 
     /// The peer's description of the last agreement.
@@ -152,10 +155,10 @@ impl OfferAnswer {
         let (media, index) = self.offered_media(direction);
         let offer = self.describe(media, vec![(0, 0)]);
         self.phase = Phase::LocalOffer {
-            offer: offer.clone(),
+            offer: Arc::clone(&offer),
             index,
         };
-        Ok(offer)
+        Ok(Session::clone(&offer))
     }
 
     /// Takes the peer's offer and checks at once whether it can be answered, so that a call that cannot be taken
@@ -210,11 +213,11 @@ impl OfferAnswer {
         self.note_version(&offer, negotiated.as_mut());
         self.phase = Phase::Stable;
         self.agreed = Some(Agreed {
-            local: answer.clone(),
+            local: Arc::clone(&answer),
             remote: offer,
             negotiated: negotiated.clone(),
         });
-        Ok((answer, negotiated))
+        Ok((Session::clone(&answer), negotiated))
     }
 
     /// Takes the peer's answer to our offer. `Ok(None)`: the peer answered by rule, and rejected the stream.
@@ -229,7 +232,7 @@ impl OfferAnswer {
         let mut negotiated = outcome::as_offerer(offer, &answer, *index, self.capabilities.srtp)?;
         self.note_version(&answer, negotiated.as_mut());
         self.agreed = Some(Agreed {
-            local: offer.clone(),
+            local: Arc::clone(offer),
             remote: answer,
             negotiated: negotiated.clone(),
         });
@@ -260,7 +263,7 @@ impl OfferAnswer {
 
     /// Wraps `media` into a description of ours. RFC 3264 §8: the version goes up by one when, and only when,
     /// something changed; the rest of `o=` stays.
-    fn describe(&mut self, media: Vec<Media>, times: Vec<(u64, u64)>) -> Session {
+    fn describe(&mut self, media: Vec<Media>, times: Vec<(u64, u64)>) -> Arc<Session> {
         let mut session = Session {
             origin: self.origin.clone(),
             name: "-".into(),
@@ -275,7 +278,8 @@ impl OfferAnswer {
             self.origin.version += 1;
             session.origin.version = self.origin.version;
         }
-        self.last_sent = Some(session.clone());
+        let session = Arc::new(session);
+        self.last_sent = Some(Arc::clone(&session));
         session
     }
 
