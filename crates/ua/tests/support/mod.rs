@@ -67,6 +67,8 @@ pub(crate) struct Lab {
     pub(crate) last_media_to: Option<SocketAddr>,
     /// What scripted peers heard and no story has looked at yet.
     scripts: BTreeMap<SocketAddr, VecDeque<Received>>,
+    /// How much the phones that come up from now on keep of their messages.
+    pub(crate) trace: TraceLimits,
 }
 
 impl Lab {
@@ -81,6 +83,7 @@ impl Lab {
             media_packets: 0,
             last_media_to: None,
             scripts: BTreeMap::new(),
+            trace: TraceLimits::default(),
         }
     }
 
@@ -102,7 +105,7 @@ impl Lab {
             epoch: Epoch::SIMULATED,
             seed: Seed::from_number(index as u64),
             key_seed: Seed::from_number(1_000 + index as u64),
-            trace: TraceLimits::default(),
+            trace: self.trace,
         };
         let mut fleet = Fleet::new(self.now, config);
         let id = fleet.start(self.now, name, account);
