@@ -83,7 +83,8 @@ impl Project {
     /// The file beside the first path, or in the nearest folder above it; none is fine.
     pub(crate) fn find(paths: &[PathBuf]) -> Result<Project, ProjectError> {
         let start = paths.first().map_or(Path::new("."), PathBuf::as_path);
-        let start = std::path::absolute(start).unwrap_or_else(|_| start.to_owned());
+        // Without `..`, which would lead through folders that are not above it.
+        let start = std::fs::canonicalize(start).unwrap_or_else(|_| start.to_owned());
         let file = start
             .ancestors()
             .map(|folder| folder.join(NAME))

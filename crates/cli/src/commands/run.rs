@@ -53,10 +53,10 @@ pub(super) fn run(arguments: &arguments::Run) -> anyhow::Result<ExitCode> {
     let sink: Arc<dyn Sink> = output.clone();
     let verdict = suite::run(&run, &sink, programs, &options);
 
+    // Each file on its own: one that cannot be written takes no other with it.
+    let captured = capture.map_or(Ok(()), |capture| capture.finish(&world));
     output.finish()?;
-    if let Some(capture) = capture
-        && let Err(error) = capture.finish(&world)
-    {
+    if let Err(error) = captured {
         anstream::eprintln!("callwright: {error}");
         return Ok(verdict.max(ExitCode::Failed));
     }
@@ -84,6 +84,9 @@ fn options(arguments: &arguments::Run, defaults: &Defaults, seed: u64) -> anyhow
         (None, Some("pass") | None) => false,
         (None, Some(other)) => bail!("flaky = {other:?} in callwright.toml: it is \"pass\" or \"fail\""),
     };
+    if defaults.jobs == Some(0) {
+        bail!("jobs = 0 in callwright.toml: at least one scenario runs at a time");
+    }
     Ok(Options {
         selection: selection(&arguments.selection, Some(defaults))?,
         shard: shard(&arguments.selection)?,

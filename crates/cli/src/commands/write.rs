@@ -15,18 +15,25 @@ pub(super) fn text(out: Option<&Path>, text: &str) -> anyhow::Result<ExitCode> {
         Some(path) => {
             std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?
         }
-        None => std::io::stdout()
-            .write_all(text.as_bytes())
-            .context("cannot write to standard output")?,
+        None => print(text.as_bytes())?,
     }
     Ok(ExitCode::Passed)
+}
+
+/// To standard output. A reader who has seen enough and closed it did nothing wrong.
+fn print(bytes: &[u8]) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(bytes).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(error).context("cannot write to standard output")
+        }
+        Ok(()) | Err(_) => Ok(()),
+    }
 }
 
 /// Writes the completion script of a shell.
 pub(super) fn completions(shell: Shell) -> anyhow::Result<ExitCode> {
     let script = completion::script(shell).context("cannot make the completion script")?;
-    std::io::stdout()
-        .write_all(&script)
-        .context("cannot write to standard output")?;
+    print(&script)?;
     Ok(ExitCode::Passed)
 }
