@@ -57,7 +57,7 @@ pub struct OfferAnswer {
 enum Phase {
     Stable,
     LocalOffer { offer: Arc<Session>, index: usize },
-    RemoteOffer { offer: Session, choice: Option<Choice> },
+    RemoteOffer { offer: Box<Session>, choice: Option<Choice> },
 }
 
 #[derive(Debug, Clone)]
@@ -179,7 +179,7 @@ impl OfferAnswer {
         }
         let preferred = self.negotiated().map(|negotiated| negotiated.index);
         let choice = choose(&self.capabilities, &self.local, &offer, preferred)?;
-        self.phase = Phase::RemoteOffer { offer, choice };
+        self.phase = Phase::RemoteOffer { offer: Box::new(offer), choice };
         Ok(())
     }
 
@@ -214,7 +214,7 @@ impl OfferAnswer {
         self.phase = Phase::Stable;
         self.agreed = Some(Agreed {
             local: Arc::clone(&answer),
-            remote: offer,
+            remote: *offer,
             negotiated: negotiated.clone(),
         });
         Ok((Session::clone(&answer), negotiated))
