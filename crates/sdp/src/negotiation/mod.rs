@@ -56,8 +56,14 @@ pub struct OfferAnswer {
 #[derive(Debug, Clone)]
 enum Phase {
     Stable,
-    LocalOffer { offer: Arc<Session>, index: usize },
-    RemoteOffer { offer: Box<Session>, choice: Option<Choice> },
+    LocalOffer {
+        offer: Arc<Session>,
+        index: usize,
+    },
+    RemoteOffer {
+        offer: Box<Session>,
+        choice: Option<Choice>,
+    },
 }
 
 #[derive(Debug, Clone)]
@@ -179,7 +185,10 @@ impl OfferAnswer {
         }
         let preferred = self.negotiated().map(|negotiated| negotiated.index);
         let choice = choose(&self.capabilities, &self.local, &offer, preferred)?;
-        self.phase = Phase::RemoteOffer { offer: Box::new(offer), choice };
+        self.phase = Phase::RemoteOffer {
+            offer: Box::new(offer),
+            choice,
+        };
         Ok(())
     }
 
