@@ -174,11 +174,13 @@ impl World for RealWorld {
 
     fn phone(&self, spec: PhoneSpec) -> Result<Arc<dyn Phone>, StartError> {
         let name = spec.name.clone();
-        let shown = name.clone();
         let account = account(spec)?;
         let domain = account.domain.to_string();
-        let id = self.shared.fleet(|fleet, now| fleet.start(now, &name, account));
-        self.shared.routes.addresses().name(id, shown);
+        let id = self.shared.fleet(|fleet, now| {
+            let id = fleet.start(now, &name, account);
+            self.shared.routes.addresses().name(id, name);
+            id
+        });
         let topics = self.shared.routes.topics_of(id);
         // From here on the phone gives back what it holds, however this ends.
         let phone = Arc::new(EmbeddedPhone::new(self.shared.clone(), id, topics));

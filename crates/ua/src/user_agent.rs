@@ -21,7 +21,7 @@ use callwright_sip::command::{self, Identity};
 use callwright_sip::digest::AuthError;
 use callwright_sip::endpoint::{Endpoint, EndpointConfig, IdentityId, RegistrationId, SubscriptionId};
 use callwright_sip_message::{Message, Uri};
-use callwright_wire::{Cause, Entropy, Input, Node, Output, Residue, Time, Timer, TimerQueue};
+use callwright_wire::{Cause, Entropy, Input, Node, Output, Residue, Time, Timer, TimerQueue, Transport};
 
 use crate::account::Account;
 use crate::call::{Call, CallKey, Ended};
@@ -35,9 +35,6 @@ pub use request::{RequestKey, RequestState};
 pub(crate) use start::OWN_QUERY;
 pub use start::StartError;
 
-/// How many of its own addresses a user agent remembers.
-const ADDRESSES: usize = 8;
-
 /// The number of a user agent within its fleet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UserAgentId(pub u32);
@@ -49,8 +46,13 @@ pub enum Change {
     Started,
     /// It could not be started.
     StartFailed(StartError),
-    /// It sends from this address, too, from now on.
-    Address(SocketAddr),
+    /// It sends and receives here, too: told before the first packet.
+    Address {
+        /// Over datagrams or over a stream: the two number their ports apart.
+        transport: Transport,
+        /// The local address.
+        address: SocketAddr,
+    },
     /// The registration.
     Registration,
     /// The calls: their phases, peers and ends.
@@ -142,8 +144,6 @@ pub struct UserAgent {
     requests: request::Requests,
     newest_invite: Option<Message>,
     trace: Trace,
-    /// Where its signalling came from so far, the newest last.
-    addresses: VecDeque<SocketAddr>,
     malformed: u64,
     alarms: TimerQueue<Alarm>,
     closing: bool,
@@ -181,7 +181,6 @@ impl UserAgent {
             requests: request::Requests::default(),
             newest_invite: None,
             trace: Trace::new(limits),
-            addresses: VecDeque::new(),
             malformed: 0,
             alarms: TimerQueue::default(),
             closing: false,
@@ -303,6 +302,9 @@ impl UserAgent {
     }
 
     pub(crate) fn handle_input(&mut self, ctx: &mut Context<'_>, input: Input<std::convert::Infallible>) {
+        if let Input::Connected { flow, .. } = &input {
+            self.tell_address(flow.transport, flow.local);
+        }
         self.endpoint.handle_input(ctx.now, input);
     }
 
@@ -387,16 +389,8 @@ impl UserAgent {
         }
     }
 
-    /// Remembers where it sends from, so that each address is told once.
-    fn note_address(&mut self, address: SocketAddr) {
-        if self.addresses.contains(&address) {
-            return;
-        }
-        self.addresses.push_back(address);
-        if self.addresses.len() > ADDRESSES {
-            self.addresses.pop_front();
-        }
-        self.change(Change::Address(address));
+    fn tell_address(&mut self, transport: Transport, address: SocketAddr) {
+        self.change(Change::Address { transport, address });
     }
 
     fn change(&mut self, change: Change) {

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use callwright_capture::PcapngWriter;
 use callwright_net::{BufferedTap, TapDrain};
 use callwright_ua::UserAgentId;
-use callwright_wire::{Fate, TapRecord};
+use callwright_wire::{Carrier, Fate, Tap, TapRecord, Transport};
 
 use crate::position::Causes;
 use crate::world::World as _;
@@ -28,13 +28,19 @@ pub(super) struct Addresses {
 
 #[derive(Debug, Default)]
 struct Table {
-    agents: BTreeMap<SocketAddr, UserAgentId>,
+    /// A datagram socket and a stream of one number may belong to two agents.
+    datagrams: BTreeMap<SocketAddr, UserAgentId>,
+    streams: BTreeMap<SocketAddr, UserAgentId>,
     names: BTreeMap<UserAgentId, String>,
 }
 
 impl Addresses {
-    pub(super) fn insert(&self, address: SocketAddr, agent: UserAgentId) {
-        self.lock().agents.insert(address, agent);
+    pub(super) fn insert(&self, transport: Transport, address: SocketAddr, agent: UserAgentId) {
+        let mut table = self.lock();
+        match transport {
+            Transport::Udp => table.datagrams.insert(address, agent),
+            Transport::Tcp | Transport::Tls => table.streams.insert(address, agent),
+        };
     }
 
     pub(super) fn name(&self, agent: UserAgentId, name: String) {
@@ -47,7 +53,12 @@ impl Addresses {
             Fate::Received => record.destination,
             Fate::Sent | Fate::Lost | Fate::Duplicated => record.source,
         };
-        self.lock().agents.get(&own).map_or(u32::MAX, |agent| agent.0)
+        let table = self.lock();
+        let agent = match record.carrier {
+            Carrier::Udp | Carrier::SrtpClear => table.datagrams.get(&own),
+            Carrier::Tcp | Carrier::TlsClear => table.streams.get(&own),
+        };
+        agent.map_or(u32::MAX, |agent| agent.0)
     }
 
     fn name_of(&self, party: u32) -> String {
@@ -60,6 +71,19 @@ impl Addresses {
 
     fn lock(&self) -> MutexGuard<'_, Table> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Names the agent of each record while its address is still that agent's.
+struct Attributing {
+    addresses: Arc<Addresses>,
+    tap: BufferedTap,
+}
+
+impl Tap for Attributing {
+    fn record(&mut self, mut record: TapRecord) {
+        record.party = self.addresses.party(&record);
+        self.tap.record(record);
     }
 }
 
@@ -115,13 +139,10 @@ impl Capture {
             move |cause| causes.step(cause).map(|step| step.to_string()),
         )
         .map_err(failed)?;
-        let (tap, drain) = BufferedTap::start(WAITING, Ok(writer), move |writing: &mut Writing, record| {
+        let (tap, drain) = BufferedTap::start(WAITING, Ok(writer), |writing: &mut Writing, record| {
             let Ok(open) = writing else { return };
             let written = match record {
-                Some(mut record) => {
-                    record.party = addresses.party(&record);
-                    open.write(&record)
-                }
+                Some(record) => open.write(&record),
                 None => open.flush(),
             };
             if let Err(error) = written {
@@ -129,7 +150,7 @@ impl Capture {
             }
         })
         .map_err(failed)?;
-        world.set_tap(Some(Box::new(tap)));
+        world.set_tap(Some(Box::new(Attributing { addresses, tap })));
         Ok(Capture {
             path: path.to_owned(),
             drain,

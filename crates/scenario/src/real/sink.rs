@@ -95,8 +95,8 @@ impl Routes {
                 entry.started = Some(Err(error));
                 entry.topics.started
             }
-            Change::Address(address) => {
-                self.addresses.insert(address, event.user_agent);
+            Change::Address { transport, address } => {
+                self.addresses.insert(transport, address, event.user_agent);
                 return;
             }
             Change::Registration => entry.topics.registration,

@@ -14,7 +14,14 @@ use super::{Alarm, Change, Context, UserAgent};
 impl UserAgent {
     pub(super) fn handle_event(&mut self, ctx: &mut Context<'_>, event: Event) {
         match event {
-            Event::Listening { socket, local, .. } => self.handle_listening(ctx, socket, local),
+            Event::Listening {
+                socket,
+                transport,
+                local,
+            } => {
+                self.tell_address(transport, local);
+                self.handle_listening(ctx, socket, local);
+            }
             Event::ListenFailed { socket, error, .. } => self.handle_listen_failed(socket, error),
             Event::IncomingCall(incoming) => self.handle_incoming_call(ctx, *incoming),
             Event::Progress {
@@ -74,7 +81,6 @@ impl UserAgent {
             Way::Out => Direction::Sent,
             Way::In => Direction::Received,
         };
-        self.note_address(seen.flow.local);
         self.trace.push(TracedMessage {
             time: ctx.now,
             direction,

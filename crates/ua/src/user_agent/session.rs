@@ -10,12 +10,12 @@ use callwright_sdp::negotiation::{
     Capabilities, LocalMedia, Negotiated, NegotiationError, OfferAnswer, SrtpPolicy,
 };
 use callwright_sdp::{Crypto, CryptoSuite, Direction, Format, SdpError, Session};
-use callwright_wire::{BindError, SocketId};
+use callwright_wire::{BindError, SocketId, Transport};
 
 use crate::account::{Account, MediaEncryption};
 use crate::call::{Call, CallKey, MediaState, Waiting};
 
-use super::{Change, Context, UserAgent};
+use super::{Context, UserAgent};
 
 /// The payload type that is offered for telephone-event.
 const TELEPHONE_EVENT: u8 = 101;
@@ -90,11 +90,9 @@ impl UserAgent {
             return;
         };
         call.media = MediaState::Open(session);
-        self.change(Change::Address(rtp));
-        self.change(Change::Address(SocketAddr::new(
-            rtp.ip(),
-            rtp.port().saturating_add(1),
-        )));
+        let rtcp = SocketAddr::new(rtp.ip(), rtp.port().saturating_add(1));
+        self.tell_address(Transport::Udp, rtp);
+        self.tell_address(Transport::Udp, rtcp);
         let Some(call) = self.call_mut(key) else { return };
         let muted = call.muted;
         let local = LocalMedia {
