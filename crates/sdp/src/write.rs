@@ -15,6 +15,8 @@ impl Session {
         let mut out = Vec::with_capacity(512);
         let written = self.to_lines().write(&mut out);
         debug_assert!(written.is_ok(), "a vector takes every byte");
+        // It is kept as long as the call.
+        out.shrink_to_fit();
         out
     }
 

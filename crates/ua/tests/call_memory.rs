@@ -62,6 +62,5 @@ fn an_established_call_holds_little_beside_media_and_evidence() {
     let media = media_session();
     let call = held.bytes_current / CALLS / 2 - media;
     println!("an established call and side: {call} bytes, and {media} of media");
-    // Kept from growing; the aim is 8 KiB.
-    assert!(call <= 9 * 1024 + 512, "{call}");
+    assert!(call <= 8 * 1024, "{call}");
 }

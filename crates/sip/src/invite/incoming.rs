@@ -93,14 +93,15 @@ impl Call {
             refused: false,
         };
         let mut call = Call::new(id, Side::Callee, identity, tag, Phase::Ringing(Box::new(ringing)));
-        call.forks.push(Fork {
+        // The only one it will ever have: `push` would make room for four.
+        call.forks = vec![Fork {
             number: 0,
             dialog,
             exchange,
             rseq: None,
             prack_due: None,
             left: false,
-        });
+        }];
         call
     }
 

@@ -57,7 +57,12 @@ impl Call {
         if self.queue.len() >= limit {
             return Err(Misuse::QueueFull { limit });
         }
-        self.queue.push_back(Waiting { operation, cause });
+        // Most never wait, and their calls never need a queue.
+        if self.queue.is_empty() && self.is_possible(&operation) {
+            self.carry_out(channel, now, operation, cause);
+        } else {
+            self.queue.push_back(Waiting { operation, cause });
+        }
         self.pump(channel, now);
         Ok(())
     }
