@@ -2,13 +2,14 @@
 
 use callwright_events::{FailureKind, RunEvent};
 
+use crate::label::About;
 use crate::{Fault, Position, Scene, Value, context, label};
 
 /// A value under assertion. Matchers chain.
 #[derive(Clone, Debug)]
 pub struct Assertion {
     value: Value,
-    label: Option<String>,
+    about: About,
 }
 
 /// What is expected of a value.
@@ -60,14 +61,14 @@ enum Outcome {
 impl Assertion {
     /// An assertion on a value at `at`; labelled by the getter that was read for it, if one was.
     pub fn new(value: Value, at: &Position) -> Self {
-        let label = label::take(&value, at);
-        Assertion { value, label }
+        let about = label::take(&value, at);
+        Assertion { value, about }
     }
 
     /// The same with a label.
     #[must_use]
     pub fn describe(mut self, label: &str) -> Self {
-        self.label = Some(label.to_owned());
+        self.about.label = Some(label.to_owned());
         self
     }
 
@@ -87,7 +88,7 @@ impl Assertion {
         let actual = self.value.to_string();
         let ok = matches!(outcome, Outcome::Holds);
         scene.emit(RunEvent::Assertion {
-            label: self.label.clone(),
+            label: self.about.label.clone(),
             expect: expected.clone(),
             ok,
             actual: Some(actual.clone()),
@@ -110,14 +111,16 @@ impl Assertion {
         let message = format!("{}expected {expected}, but it was {actual}", self.prefix());
         let mut fault = Fault::new(FailureKind::Assertion, message).retriable().at(at);
         let parts = fault.parts_mut();
-        parts.label = self.label.clone();
+        parts.label = self.about.label.clone();
+        parts.audio_since = self.about.audio_since;
         parts.expected = Some(expected);
         parts.actual = Some(actual);
         fault
     }
 
     fn prefix(&self) -> String {
-        self.label
+        self.about
+            .label
             .as_ref()
             .map_or_else(String::new, |label| format!("{label}: "))
     }

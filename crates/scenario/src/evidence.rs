@@ -57,7 +57,10 @@ fn silent_at(parts: &crate::fault::Parts) -> Option<&str> {
         .actual
         .as_ref()
         .is_some_and(|actual| actual.contains("there was silence"));
-    let label = parts.label.as_deref().filter(|_| parts.about_audio && silence)?;
+    let label = parts
+        .label
+        .as_deref()
+        .filter(|_| parts.audio_since.is_some() && silence)?;
     label.strip_suffix(" audio")
 }
 

@@ -76,6 +76,11 @@ impl FakeWorld {
         self.lock().health.lateness_p99_ms = Some(lateness);
     }
 
+    /// Own sockets lose so many datagrams now.
+    pub fn lose_datagrams(&self, count: u64) {
+        self.lock().health.receive_drops += count;
+    }
+
     /// No RTP arrives anywhere from now on.
     pub fn cut_media(&self) {
         self.lock().exchange.media_cut = true;
@@ -161,6 +166,8 @@ impl World for FakeWorld {
                 drop(state);
                 outside.into_iter().for_each(|action| action());
                 state = self.lock();
+                // Whether it released somebody or not, time goes on.
+                continue;
             }
             self.moved.notify_all();
             let mine = state

@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use callwright_events::{FailureKind, Observed};
+use callwright_wire::Time;
 
 use crate::Position;
 
@@ -36,8 +37,8 @@ pub struct Parts {
     pub hints: Vec<String>,
     /// The callers, innermost first.
     pub trace: Vec<Position>,
-    /// It was audio that was judged, so a late generator makes the judgement worthless.
-    pub about_audio: bool,
+    /// It was audio that was judged, of this time and later: a generator that was late then makes the judgement worthless.
+    pub audio_since: Option<Time>,
 }
 
 /// Whose fault it is, and what ends a scenario without being a fault.
@@ -64,7 +65,7 @@ impl Fault {
             history: Vec::new(),
             hints: Vec::new(),
             trace: Vec::new(),
-            about_audio: false,
+            audio_since: None,
         }))
     }
 

@@ -216,8 +216,8 @@ impl World for RealWorld {
         self.shared.client.send(request)
     }
 
-    fn recent_lateness_p99_ms(&self) -> Option<f64> {
-        let lateness = self.shared.fleet(|fleet, _| fleet.recent_lateness());
+    fn lateness_p99_ms(&self, since: Time) -> Option<f64> {
+        let lateness = self.shared.fleet(|fleet, _| fleet.lateness_since(since));
         (lateness.count() > 0).then(|| lateness.p99().as_secs_f64() * 1000.0)
     }
 

@@ -27,6 +27,8 @@ pub struct Scene {
     name: Option<String>,
     file: PathBuf,
     started: Time,
+    /// Datagrams that own sockets had lost by then.
+    lost_before: u64,
     worker: usize,
     deadline: Mutex<Option<(Time, Duration)>>,
     state: Mutex<State>,
@@ -96,6 +98,7 @@ impl Scene {
             name,
             file: file.to_owned(),
             started: run.world().now(),
+            lost_before: run.world().health().receive_drops,
             worker,
             deadline: Mutex::new(None),
             state: Mutex::new(state),
@@ -130,6 +133,14 @@ impl Scene {
     /// The number of the worker that runs it, from 0.
     pub fn worker(&self) -> usize {
         self.worker
+    }
+
+    /// How many datagrams own sockets lost since it started, for want of room.
+    pub(crate) fn lost_datagrams(&self) -> u64 {
+        self.world()
+            .health()
+            .receive_drops
+            .saturating_sub(self.lost_before)
     }
 
     /// When it started.

@@ -113,7 +113,7 @@ impl Agent {
         parts.expected = Some(expect);
         parts.actual = Some(actual);
         parts.waited = Some(waited);
-        parts.about_audio = true;
+        parts.audio_since = Some(began);
         Err(fault)
     }
 

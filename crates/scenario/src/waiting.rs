@@ -72,7 +72,7 @@ impl Scene {
             history.add(world.now().since(began), &fault);
             if world.now() >= until {
                 self.publish(&current);
-                return Err(history.close(fault, world.now().since(began), &current));
+                return Err(history.close(fault, began, world.now(), &current));
             }
             let look = if current.polls() {
                 until.min(world.now() + POLL)
@@ -267,10 +267,13 @@ impl History {
         });
     }
 
-    fn close(self, mut fault: Fault, waited: Duration, last: &Try) -> Fault {
+    fn close(self, mut fault: Fault, began: Time, now: Time, last: &Try) -> Fault {
+        let waited = now.since(began);
         let idle = last.reads().is_empty() && !last.polls();
         let parts = fault.parts_mut();
         parts.waited = Some(waited);
+        // Every try failed, the first one too.
+        parts.audio_since = parts.audio_since.map(|since| since.min(began));
         parts.history = self.seen;
         parts.message = format!("{} (waited {})", parts.message, span::text(waited));
         parts.retriable = true;

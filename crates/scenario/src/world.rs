@@ -138,8 +138,9 @@ pub trait World: Send + Sync {
     /// How well the generator itself did since the world began.
     fn health(&self) -> Health;
 
-    /// Its lateness over the last seconds, 99th percentile in milliseconds: what a check of audio is judged by.
-    fn recent_lateness_p99_ms(&self) -> Option<f64> {
+    /// Its lateness from `since` to now, 99th percentile in milliseconds: what a check of audio in that time is judged by.
+    fn lateness_p99_ms(&self, since: Time) -> Option<f64> {
+        let _ = since;
         self.health().lateness_p99_ms
     }
 }

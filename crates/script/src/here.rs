@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use callwright_scenario::world::Time;
 use callwright_scenario::{Fault, Position, Scene, Value, context, label};
 use rhai::{Dynamic, EvalAltResult, NativeCallContext};
 
@@ -32,6 +33,14 @@ impl Here {
     pub(crate) fn read(&self, label: &str, value: impl Into<Value>) -> Dynamic {
         let value = value.into();
         label::read(label, &value, &self.at);
+        to_dynamic(&value)
+    }
+
+    /// The same for what says something of audio sent and heard since then: a generator that was late since then makes
+    /// an assertion on it worthless.
+    pub(crate) fn read_of_audio(&self, label: &str, value: impl Into<Value>, since: Time) -> Dynamic {
+        let value = value.into();
+        label::read_of_audio(label, &value, &self.at, since);
         to_dynamic(&value)
     }
 

@@ -2,6 +2,8 @@
 
 mod support;
 
+use std::time::Duration;
+
 use callwright_events::{ExitCode, FailureKind, Outcome};
 use support::{Runner, TWO, in_call, run};
 
@@ -223,6 +225,48 @@ fn an_audio_check_that_failed_while_the_generator_was_late_proves_nothing() {
     let runner = Runner::new();
     runner.world.set_lateness_ms(35.0);
     assert_eq!(runner.run_text("assert(1).equals(2);").code, ExitCode::Failed);
+}
+
+#[test]
+fn so_do_figures_of_audio_and_what_is_heard_now() {
+    for assertion in [
+        "assert(a.heard(1000)).is_true();",
+        "await_until(|| assert(a.heard(1000)).is_true(), \"1s\");",
+        "assert(a.quality.packet_loss).describe(\"loss\").at_most(-1.0);",
+        "let quality = a.quality; assert(quality.packets_received).equals(-1);",
+    ] {
+        let runner = Runner::new();
+        runner.world.set_lateness_ms(35.0);
+        let ran = runner.run_text(&in_call(assertion));
+        assert_eq!(ran.code, ExitCode::Invalid, "{assertion}: {}", ran.error());
+        let runner = Runner::new();
+        let ran = runner.run_text(&in_call(assertion));
+        assert_eq!(ran.code, ExitCode::Failed, "{assertion}");
+    }
+    let runner = Runner::new();
+    runner.world.set_lateness_ms(35.0);
+    let ran = runner.run_text(&in_call("assert(a.quality.codec).equals(\"G729\");"));
+    assert_eq!(
+        ran.code,
+        ExitCode::Failed,
+        "the codec is no figure of audio: {}",
+        ran.error()
+    );
+}
+
+#[test]
+fn an_audio_check_that_failed_while_own_sockets_lost_datagrams_proves_nothing() {
+    let runner = Runner::new();
+    runner.world.lose_datagrams(5);
+    let later = Duration::from_millis(500);
+    runner.world.later(later, |world| world.lose_datagrams(12));
+    let ran = runner.run_text(&in_call("verify_audio(a, 1000, \"2s\");"));
+    assert_eq!(ran.code, ExitCode::Invalid);
+    assert!(
+        ran.error().contains("no room for 12 datagrams"),
+        "{}",
+        ran.error()
+    );
 }
 
 #[test]

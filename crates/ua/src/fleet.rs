@@ -134,9 +134,9 @@ impl Fleet {
         self.lateness.whole(self.media.plane().lateness())
     }
 
-    /// The same over the last five to ten seconds.
-    pub fn recent_lateness(&self) -> Lateness {
-        self.lateness.recent(self.media.plane().lateness())
+    /// The same from `since` to now, or from up to five seconds before.
+    pub fn lateness_since(&self, since: Time) -> Lateness {
+        self.lateness.since(since, self.media.plane().lateness())
     }
 
     /// Media packets that were never sent, because they would have been more than 60 ms late.

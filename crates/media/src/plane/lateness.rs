@@ -25,14 +25,28 @@ impl Default for Lateness {
 impl Lateness {
     /// Counts one packet.
     pub(super) fn record(&mut self, late: Duration) {
-        let micros = u64::try_from(late.as_micros()).unwrap_or(LONGEST_MICROS);
-        self.micros.saturating_record(micros.clamp(1, LONGEST_MICROS));
+        self.micros.saturating_record(clamped(late));
     }
 
     /// Adds what another plane counted.
     pub fn add(&mut self, other: &Lateness) {
         // Same bounds on both sides: nothing is out of range.
         let _ = self.micros.add(&other.micros);
+    }
+
+    /// What was counted: each lateness that occurred, to two digits, and how often.
+    pub fn counts(&self) -> impl Iterator<Item = (Duration, u64)> {
+        self.micros.iter_recorded().map(|step| {
+            (
+                Duration::from_micros(step.value_iterated_to()),
+                step.count_at_value(),
+            )
+        })
+    }
+
+    /// Counts `count` packets of the same lateness.
+    pub fn record_many(&mut self, late: Duration, count: u64) {
+        self.micros.saturating_record_n(clamped(late), count);
     }
 
     /// Packets counted.
@@ -63,6 +77,12 @@ impl Lateness {
     pub fn max(&self) -> Duration {
         self.percentile(100.0)
     }
+}
+
+fn clamped(late: Duration) -> u64 {
+    u64::try_from(late.as_micros())
+        .unwrap_or(LONGEST_MICROS)
+        .clamp(1, LONGEST_MICROS)
 }
 
 impl fmt::Debug for Lateness {

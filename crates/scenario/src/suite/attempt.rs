@@ -254,12 +254,11 @@ impl Verdict {
                 if fault.kind() == Some(FailureKind::Interrupted) {
                     return verdict(Outcome::Interrupted, Some(failure));
                 }
-                let lateness = scene.world().recent_lateness_p99_ms().unwrap_or(0.0);
-                if fault.parts().about_audio && lateness > LATENESS_LIMIT_MS {
+                if let Some(trouble) = own_trouble(&fault, scene) {
                     failure.kind = FailureKind::Generator;
                     failure.message = format!(
-                        "{}; but own audio was {lateness:.0} ms late (99th percentile, limit {LATENESS_LIMIT_MS} ms), \
-                         so this proves nothing: run fewer scenarios at the same time, or on a faster machine",
+                        "{}; but {trouble}, so this proves nothing: run fewer scenarios at the same time, or on a \
+                         faster machine",
                         failure.message
                     );
                     return verdict(Outcome::Invalid, Some(failure));
@@ -271,6 +270,19 @@ impl Verdict {
             }
         }
     }
+}
+
+/// What this process itself did to the audio that a fault is about.
+fn own_trouble(fault: &Fault, scene: &Scene) -> Option<String> {
+    let since = fault.parts().audio_since?;
+    let lateness = scene.world().lateness_p99_ms(since).unwrap_or(0.0);
+    if lateness > LATENESS_LIMIT_MS {
+        return Some(format!(
+            "own audio was {lateness:.0} ms late (99th percentile, limit {LATENESS_LIMIT_MS} ms)"
+        ));
+    }
+    let lost = scene.lost_datagrams();
+    (lost > 0).then(|| format!("own sockets had no room for {lost} datagrams that arrived"))
 }
 
 /// A failure that says something about the system under test, not about the script.

@@ -105,9 +105,11 @@ fn listening(api: &mut Api) {
         |context: NativeCallContext<'_>, agent: &mut Agent, hz: Dynamic| -> Outcome<Dynamic> {
             let here = Here::of(&context)?;
             let hz = here.check(to_hz(&hz))?;
-            Ok(here.read(
+            let since = here.scene.world().now();
+            Ok(here.read_of_audio(
                 &format!("{} heard {hz} Hz", agent.name()),
                 Value::Bool(agent.hears(hz)),
+                since,
             ))
         },
     );

@@ -228,10 +228,14 @@ fn quality(api: &mut Api) {
             doc,
             move |context: NativeCallContext<'_>, figures: &mut Figures| -> Outcome<Dynamic> {
                 let here = Here::of(&context)?;
-                Ok(here.read(
-                    &format!("{} quality {name}", figures.whose),
-                    read(&figures.quality),
-                ))
+                let label = format!("{} quality {name}", figures.whose);
+                let value = read(&figures.quality);
+                // What was agreed on is the same however late this process was.
+                Ok(if name == "codec" {
+                    here.read(&label, value)
+                } else {
+                    here.read_of_audio(&label, value, here.scene.started())
+                })
             },
         );
     };
