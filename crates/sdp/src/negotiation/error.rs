@@ -108,7 +108,7 @@ pub enum NegotiationError {
     },
     /// Peer: the keys of the answer do not fit those of the offer (RFC 4568 §5.1.3).
     #[error(
-        "the key in the answer's media description {index} fits no tag and suite of the offer (RFC 4568 §5.1.3)"
+        "the key in the answer's media description {index} fits no tag and suite of the offer, or cannot be used (RFC 4568 §5.1.3)"
     )]
     AnswerKeys {
         /// Which media description.
