@@ -1,4 +1,4 @@
-//! How late packets were sent: the health of whoever drives the plane.
+//! How late packets were sent, or would have been: the health of whoever drives the plane.
 
 use std::fmt;
 use std::time::Duration;
@@ -8,7 +8,8 @@ use hdrhistogram::Histogram;
 /// Longer is counted as this.
 const LONGEST_MICROS: u64 = 60_000_000;
 
-/// The lateness of packets against the time at which they were due.
+/// The lateness of packets against the time at which they were due. One that was skipped because it would have been too
+/// late counts with the lateness that it had then.
 #[derive(Clone)]
 pub struct Lateness {
     micros: Histogram<u64>,
@@ -24,9 +25,28 @@ impl Default for Lateness {
 
 impl Lateness {
     /// Counts one packet.
-    pub(super) fn record(&mut self, late: Duration) {
+    pub(crate) fn record(&mut self, late: Duration) {
+        self.record_several(late, 1);
+    }
+
+    /// Counts `packets` packets that were due every `interval`, the first of them so `late`.
+    pub(crate) fn record_series(&mut self, late: Duration, interval: Duration, packets: u64) {
+        let longest = Duration::from_micros(LONGEST_MICROS);
+        let beyond = late.saturating_sub(longest).as_nanos() / interval.as_nanos().max(1);
+        let beyond = u64::try_from(beyond).unwrap_or(u64::MAX).min(packets);
+        self.record_several(longest, beyond);
+        // As many as fit into the longest, however long the machine slept.
+        for number in beyond..packets {
+            let later = interval.as_nanos().saturating_mul(u128::from(number));
+            let later = Duration::from_nanos(u64::try_from(later).unwrap_or(u64::MAX));
+            self.record(late.saturating_sub(later));
+        }
+    }
+
+    fn record_several(&mut self, late: Duration, packets: u64) {
         let micros = u64::try_from(late.as_micros()).unwrap_or(LONGEST_MICROS);
-        self.micros.saturating_record(micros.clamp(1, LONGEST_MICROS));
+        self.micros
+            .saturating_record_n(micros.clamp(1, LONGEST_MICROS), packets);
     }
 
     /// Adds what another plane counted.

@@ -12,7 +12,7 @@
 //!
 //! - Sessions that are due in the same millisecond go out in one batch; their starts are spread over 20 ms.
 //! - A session that is woken more than 60 ms late skips the samples it missed and counts them. Up to 60 ms late, it catches
-//!   up. The lateness of each packet goes into [`Plane::lateness`].
+//!   up. The lateness of each packet, sent or skipped, goes into [`Plane::lateness`].
 //! - A packet, sent or received, allocates nothing; a session does so for what it keeps, when it needs it first.
 
 mod command;
@@ -139,7 +139,7 @@ impl Plane {
         (!heard.is_empty()).then(|| level(&heard))
     }
 
-    /// How late packets were sent, over all sessions, since this was reset.
+    /// How late packets were sent, or skipped, over all sessions, since this was reset.
     pub fn lateness(&self) -> &Lateness {
         &self.lateness
     }
@@ -291,10 +291,9 @@ impl Plane {
                     session: id,
                     events: &mut self.events,
                 };
-                if let Some(transmit) = session.transmit(now, buffer, &mut self.clear, &mut sink) {
-                    if let Some(late) = transmit.late {
-                        self.lateness.record(late);
-                    }
+                if let Some(transmit) =
+                    session.transmit(now, buffer, &mut self.clear, &mut self.lateness, &mut sink)
+                {
                     return Some((transmit.socket, transmit.to, transmit.length));
                 }
                 self.wheel.set(id, session.due());
