@@ -90,6 +90,8 @@ struct Goodbye {
     socket: SocketId,
     to: SocketAddr,
     bytes: Box<[u8]>,
+    /// What captures show of it, where it is encrypted.
+    clear: Option<Box<[u8]>>,
 }
 
 impl Plane {
@@ -215,12 +217,14 @@ impl Plane {
             session: id,
             events: &mut self.events,
         };
+        self.clear.forget();
         let goodbye = session.close(now, &mut buffer, &mut self.clear, &mut sink);
         if let Some(goodbye) = goodbye {
             self.goodbyes.push_back(Goodbye {
                 socket: goodbye.socket,
                 to: goodbye.to,
                 bytes: buffer[..goodbye.length].into(),
+                clear: self.clear.get().map(Box::from),
             });
         }
         Some(session.stats())
@@ -279,6 +283,9 @@ impl Plane {
         if let Some(goodbye) = self.goodbyes.pop_front() {
             let length = goodbye.bytes.len();
             buffer.get_mut(..length)?.copy_from_slice(&goodbye.bytes);
+            if let Some(clear) = &goodbye.clear {
+                self.clear.keep(clear);
+            }
             return Some((goodbye.socket, goodbye.to, length));
         }
         while let Some(&id) = self.ready.front() {

@@ -27,7 +27,7 @@ impl Clear {
         self.length = None;
     }
 
-    fn keep(&mut self, bytes: &[u8]) {
+    pub(crate) fn keep(&mut self, bytes: &[u8]) {
         let length = bytes.len().min(self.bytes.len());
         self.bytes[..length].copy_from_slice(&bytes[..length]);
         self.length = Some(length);

@@ -148,3 +148,20 @@ fn replayed_packets_are_not_heard_again() {
     assert_eq!(stats.received.duplicates, 0);
     assert!(stats.refused.replayed >= 80, "{:?}", stats.refused);
 }
+
+#[test]
+fn the_goodbye_of_a_session_is_shown_in_clear_text() {
+    let mut pair = secured(Suite::AesCm128HmacSha1_80);
+    pair.run(millis(200));
+    let before = pair.sent.len();
+    pair.close(Alice);
+    let [goodbye] = &pair.sent[before..] else {
+        panic!("{} datagrams instead of a goodbye", pair.sent.len() - before)
+    };
+    let clear = goodbye.clear.as_ref().expect("the clear text for captures");
+    // The index and the tag of SRTCP are gone.
+    assert_eq!(clear.len() + 14, goodbye.bytes.len());
+    assert_ne!(clear[8..], goodbye.bytes[8..clear.len()]);
+    // RFC 3550 §6.6: the BYE is the last packet of the compound.
+    assert_eq!(clear[clear.len() - 8..clear.len() - 4], [0x81, 203, 0, 1]);
+}
