@@ -33,6 +33,7 @@ pub use self::command::{
 pub use self::event::Event;
 pub use self::lateness::Lateness;
 pub use self::stats::{Received, Refused, RemoteReport, Sent, Stats};
+pub use crate::session::LastHeard;
 
 use self::wheel::Wheel;
 use crate::detect::{Strongest, strongest};
@@ -69,6 +70,15 @@ pub struct Plane {
     clear: Clear,
     lateness: Lateness,
     unknown_socket: u64,
+}
+
+/// What is left of a session that was closed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Closed {
+    /// Its last figures.
+    pub stats: Stats,
+    /// The last three seconds that it heard.
+    pub heard: LastHeard,
 }
 
 #[derive(Debug)]
@@ -196,6 +206,11 @@ impl Plane {
     /// Ends a session and gives its last figures; `None` when it is not open. Its recording comes out as events, its
     /// goodbye (RFC 3550 §6.6) by `poll_transmit`: drain both before the sockets are closed.
     pub fn close(&mut self, now: Time, id: SessionId) -> Option<Stats> {
+        self.close_with_audio(now, id).map(|closed| closed.stats)
+    }
+
+    /// The same, and hands over what was heard last, which [`Plane::recent_audio`] no longer knows then.
+    pub fn close_with_audio(&mut self, now: Time, id: SessionId) -> Option<Closed> {
         let place = self.places.get_mut(id.index as usize)?;
         if place.generation != id.generation {
             return None;
@@ -227,7 +242,10 @@ impl Plane {
                 clear: self.clear.get().map(Box::from),
             });
         }
-        Some(session.stats())
+        Some(Closed {
+            stats: session.stats(),
+            heard: session.into_heard(),
+        })
     }
 
     /// Asks something of a session.
