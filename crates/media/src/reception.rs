@@ -2,8 +2,12 @@
 
 use callwright_wire::Time;
 
-/// A jump ahead by this many is a restart, not a loss (RFC 3550 §A.1).
+/// A jump ahead by this many is a restart, not a loss (RFC 3550 §A.1), unless the timestamps tell of an outage.
 const MAX_DROPOUT: u16 = 3_000;
+/// A jump ahead by this many may as well be one back.
+const MAX_OUTAGE: u16 = 0x8000;
+/// Between two packets in sequence, more samples than this are a pause: half a second at 8 kHz.
+const MAX_STEP: u32 = 4_000;
 /// So far behind, a packet is late; farther, the source restarted (RFC 3550 §A.1).
 const MAX_MISORDER: u16 = 100;
 /// In sequence before a source is believed (RFC 3550 §A.1).
@@ -38,6 +42,7 @@ pub struct Reception {
     transit: Option<u32>,
     /// Sixteen times the jitter, in ticks.
     jitter: u32,
+    timeline: Timeline,
     seen: Window,
     duplicates: u64,
 }
@@ -64,6 +69,7 @@ impl Reception {
             received_before: 0,
             transit: None,
             jitter: 0,
+            timeline: Timeline::default(),
             seen: Window::default(),
             duplicates: 0,
         }
@@ -76,11 +82,23 @@ impl Reception {
 
     /// Counts a packet (RFC 3550 §A.1).
     pub fn packet(&mut self, sequence: u16) -> Arrival {
+        self.count(sequence, false)
+    }
+
+    /// Counts a packet of which the timestamp is known too: where it went on as the sequence numbers did, a jump ahead is
+    /// an outage, and what is missing is lost. A source that started anew draws another timestamp (RFC 3550 §5.1).
+    pub fn packet_at(&mut self, sequence: u16, timestamp: u32) -> Arrival {
+        let arrival = self.count(sequence, self.timeline.goes_on(sequence, timestamp));
+        self.timeline.sequence = sequence;
+        arrival
+    }
+
+    fn count(&mut self, sequence: u16, goes_on: bool) -> Arrival {
         if self.probation > 0 {
             return self.prove(sequence);
         }
         let ahead = sequence.wrapping_sub(self.highest);
-        if ahead != 0 && ahead < MAX_DROPOUT {
+        if ahead != 0 && (ahead < MAX_DROPOUT || goes_on && ahead < MAX_OUTAGE) {
             if sequence < self.highest && self.received > 0 {
                 self.cycles += 1;
             }
@@ -135,6 +153,7 @@ impl Reception {
     /// Takes the arrival time of an audio packet (RFC 3550 §A.8). `rate` is the clock rate in Hz. Packets whose
     /// timestamp stands still (telephone-events) do not belong here.
     pub fn arrival(&mut self, now: Time, timestamp: u32, rate: u32) {
+        self.timeline.audio(timestamp);
         let arrived = (now.as_nanos() / 1_000).wrapping_mul(u64::from(rate)) / 1_000_000;
         let transit = (arrived as u32).wrapping_sub(timestamp);
         if let Some(before) = self.transit {
@@ -190,6 +209,42 @@ impl Reception {
             Some(lost) if lost > 0 => (lost * 256 / expected).min(255) as u8,
             _ => 0,
         }
+    }
+}
+
+/// How sequence numbers and timestamps of audio go together.
+#[derive(Clone, Copy, Debug, Default)]
+struct Timeline {
+    /// Of the packet that came last.
+    sequence: u16,
+    /// Of the audio packet that came last.
+    audio: Option<(u16, u32)>,
+    /// Ticks from one audio packet to the next.
+    step: Option<u32>,
+}
+
+impl Timeline {
+    /// The packet that came last is audio.
+    fn audio(&mut self, timestamp: u32) {
+        if let Some((sequence, before)) = self.audio
+            && self.sequence == sequence.wrapping_add(1)
+        {
+            let step = timestamp.wrapping_sub(before);
+            if (1..=MAX_STEP).contains(&step) {
+                self.step = Some(step);
+            }
+        }
+        self.audio = Some((self.sequence, timestamp));
+    }
+
+    /// Whether the timestamp of a packet is about where its sequence number puts it. Events and pauses, of which there may
+    /// have been some meanwhile, take other steps than audio: an eighth is left to them.
+    fn goes_on(&self, sequence: u16, timestamp: u32) -> bool {
+        let (Some((last, before)), Some(step)) = (self.audio, self.step) else {
+            return false;
+        };
+        let expected = u32::from(sequence.wrapping_sub(last)).saturating_mul(step);
+        timestamp.wrapping_sub(before).abs_diff(expected) <= expected / 8
     }
 }
 

@@ -96,6 +96,10 @@ impl From<&str> for CryptoSuite {
 }
 
 impl Crypto {
+    /// A key for fewer packets is not used: it would end within a call, and nobody negotiates the next one (RFC 3711
+    /// §9.2 allows 2⁴⁸). 2²⁰ packets are more than five hours, and what the examples of RFC 4568 give.
+    pub const LEAST_LIFETIME: u64 = 1 << 20;
+
     /// One key without lifetime and MKI. `key_and_salt` comes from a generator of keys, never from a seeded one
     /// outside a simulation.
     #[must_use]
@@ -117,17 +121,18 @@ impl Crypto {
         self.key_params.split(';').map(|param| self.key(param)).collect()
     }
 
-    /// Whether this end can use the attribute: a known suite, one key without MKI, and no session parameter that
-    /// would change the packets. RFC 4568 §6.3.7: an unknown parameter makes the attribute invalid unless its name
+    /// Whether this end can use the attribute: a known suite, one key without MKI that lives for
+    /// [`Crypto::LEAST_LIFETIME`], and no session parameter that would change the packets. RFC 4568 §6.3.7: an unknown parameter makes the attribute invalid unless its name
     /// starts with a hyphen; `WSH` is only a hint (§6.3.6).
     #[must_use]
     pub fn usable(&self) -> bool {
+        let lasts = |key: &InlineKey| key.lifetime.is_none_or(|packets| packets >= Self::LEAST_LIFETIME);
         let ignorable = |param: &String| param.starts_with('-') || param.starts_with("WSH=");
         self.suite.key_and_salt_bytes().is_some()
             && self.session_params.iter().all(ignorable)
             && self
                 .keys()
-                .is_ok_and(|keys| keys.len() == 1 && keys[0].mki.is_none())
+                .is_ok_and(|keys| keys.len() == 1 && keys[0].mki.is_none() && lasts(&keys[0]))
     }
 
     fn key(&self, param: &str) -> Result<InlineKey, KeyError> {

@@ -234,3 +234,40 @@ fn of_an_encrypted_and_a_plain_stream_the_fitting_one_is_taken() {
         assert!(answer.media[1 - index].rejected());
     }
 }
+
+/// An offer of keys, a media line of SAVP with one `a=crypto` each.
+fn offer_of(keys: &[&str]) -> Session {
+    let lines: String = (1..)
+        .zip(keys)
+        .map(|(tag, key)| format!("a=crypto:{tag} AES_CM_128_HMAC_SHA1_80 {key}\n"))
+        .collect();
+    description(&format!("m=audio 6000 RTP/SAVP 0\n{lines}"))
+}
+
+#[test]
+fn section_6_1_a_key_for_too_few_packets_is_not_used() {
+    let short = format!("inline:{KEY}|2^16");
+    let decimal = format!("inline:{KEY}|1048575");
+    let long = format!("inline:{KEY}|2^20");
+    let mut bob = end(SrtpPolicy::Require, 2);
+    bob.receive_offer(offer_of(&[&short, &decimal, &long]))
+        .expect("the third key is good");
+    let (_, negotiated) = bob.create_answer(Direction::SendRecv).expect("an answer");
+    let remote = negotiated.and_then(|negotiated| negotiated.remote_crypto);
+    assert_eq!(remote.map(|crypto| crypto.tag), Some(3));
+    let mut bob = end(SrtpPolicy::Require, 2);
+    assert_eq!(
+        bob.receive_offer(offer_of(&[&short])),
+        Err(NegotiationError::Refused(Refusal::NoUsableKeys))
+    );
+}
+
+#[test]
+fn section_6_1_an_answer_with_a_key_for_too_few_packets_is_broken() {
+    let mut alice = end(SrtpPolicy::Require, 1);
+    alice.create_offer(Direction::SendRecv).expect("an offer");
+    assert_eq!(
+        alice.receive_answer(offer_of(&[&format!("inline:{KEY}|2^16")])),
+        Err(NegotiationError::AnswerKeys { index: 0 })
+    );
+}

@@ -1,4 +1,4 @@
-//! How late packets were sent: the health of whoever drives the plane.
+//! How late packets were sent, or would have been: the health of whoever drives the plane.
 
 use std::fmt;
 use std::time::Duration;
@@ -8,7 +8,8 @@ use hdrhistogram::Histogram;
 /// Longer is counted as this.
 const LONGEST_MICROS: u64 = 60_000_000;
 
-/// The lateness of packets against the time at which they were due.
+/// The lateness of packets against the time at which they were due. One that was skipped because it would have been too
+/// late counts with the lateness that it had then.
 #[derive(Clone)]
 pub struct Lateness {
     micros: Histogram<u64>,
@@ -24,8 +25,22 @@ impl Default for Lateness {
 
 impl Lateness {
     /// Counts one packet.
-    pub(super) fn record(&mut self, late: Duration) {
-        self.micros.saturating_record(clamped(late));
+    pub(crate) fn record(&mut self, late: Duration) {
+        self.record_many(late, 1);
+    }
+
+    /// Counts `packets` packets that were due every `interval`, the first of them so `late`.
+    pub(crate) fn record_series(&mut self, late: Duration, interval: Duration, packets: u64) {
+        let longest = Duration::from_micros(LONGEST_MICROS);
+        let beyond = late.saturating_sub(longest).as_nanos() / interval.as_nanos().max(1);
+        let beyond = u64::try_from(beyond).unwrap_or(u64::MAX).min(packets);
+        self.record_many(longest, beyond);
+        // As many as fit into the longest, however long the machine slept.
+        for number in beyond..packets {
+            let later = interval.as_nanos().saturating_mul(u128::from(number));
+            let later = Duration::from_nanos(u64::try_from(later).unwrap_or(u64::MAX));
+            self.record(late.saturating_sub(later));
+        }
     }
 
     /// Adds what another plane counted.
@@ -44,9 +59,9 @@ impl Lateness {
         })
     }
 
-    /// Counts `count` packets of the same lateness.
-    pub fn record_many(&mut self, late: Duration, count: u64) {
-        self.micros.saturating_record_n(clamped(late), count);
+    /// Counts `packets` packets of the same lateness.
+    pub fn record_many(&mut self, late: Duration, packets: u64) {
+        self.micros.saturating_record_n(clamped(late), packets);
     }
 
     /// Packets counted.

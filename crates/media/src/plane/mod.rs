@@ -12,7 +12,7 @@
 //!
 //! - Sessions that are due in the same millisecond go out in one batch; their starts are spread over 20 ms.
 //! - A session that is woken more than 60 ms late skips the samples it missed and counts them. Up to 60 ms late, it catches
-//!   up. The lateness of each packet goes into [`Plane::lateness`].
+//!   up. The lateness of each packet, sent or skipped, goes into [`Plane::lateness`].
 //! - A packet, sent or received, allocates nothing; a session does so for what it keeps, when it needs it first.
 
 mod command;
@@ -33,6 +33,7 @@ pub use self::command::{
 pub use self::event::Event;
 pub use self::lateness::Lateness;
 pub use self::stats::{Received, Refused, RemoteReport, Sent, Stats};
+pub use crate::session::LastHeard;
 
 use self::wheel::Wheel;
 use crate::detect::{Strongest, strongest};
@@ -71,6 +72,15 @@ pub struct Plane {
     unknown_socket: u64,
 }
 
+/// What is left of a session that was closed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Closed {
+    /// Its last figures.
+    pub stats: Stats,
+    /// The last three seconds that it heard.
+    pub heard: LastHeard,
+}
+
 #[derive(Debug)]
 struct Place {
     generation: u32,
@@ -90,6 +100,8 @@ struct Goodbye {
     socket: SocketId,
     to: SocketAddr,
     bytes: Box<[u8]>,
+    /// What captures show of it, where it is encrypted.
+    clear: Option<Box<[u8]>>,
 }
 
 impl Plane {
@@ -139,7 +151,7 @@ impl Plane {
         (!heard.is_empty()).then(|| level(&heard))
     }
 
-    /// How late packets were sent, over all sessions, since this was reset.
+    /// How late packets were sent, or skipped, over all sessions, since this was reset.
     pub fn lateness(&self) -> &Lateness {
         &self.lateness
     }
@@ -194,6 +206,11 @@ impl Plane {
     /// Ends a session and gives its last figures; `None` when it is not open. Its recording comes out as events, its
     /// goodbye (RFC 3550 §6.6) by `poll_transmit`: drain both before the sockets are closed.
     pub fn close(&mut self, now: Time, id: SessionId) -> Option<Stats> {
+        self.close_with_audio(now, id).map(|closed| closed.stats)
+    }
+
+    /// The same, and hands over what was heard last, which [`Plane::recent_audio`] no longer knows then.
+    pub fn close_with_audio(&mut self, now: Time, id: SessionId) -> Option<Closed> {
         let place = self.places.get_mut(id.index as usize)?;
         if place.generation != id.generation {
             return None;
@@ -215,15 +232,20 @@ impl Plane {
             session: id,
             events: &mut self.events,
         };
+        self.clear.forget();
         let goodbye = session.close(now, &mut buffer, &mut self.clear, &mut sink);
         if let Some(goodbye) = goodbye {
             self.goodbyes.push_back(Goodbye {
                 socket: goodbye.socket,
                 to: goodbye.to,
                 bytes: buffer[..goodbye.length].into(),
+                clear: self.clear.get().map(Box::from),
             });
         }
-        Some(session.stats())
+        Some(Closed {
+            stats: session.stats(),
+            heard: session.into_heard(),
+        })
     }
 
     /// Asks something of a session.
@@ -279,6 +301,9 @@ impl Plane {
         if let Some(goodbye) = self.goodbyes.pop_front() {
             let length = goodbye.bytes.len();
             buffer.get_mut(..length)?.copy_from_slice(&goodbye.bytes);
+            if let Some(clear) = &goodbye.clear {
+                self.clear.keep(clear);
+            }
             return Some((goodbye.socket, goodbye.to, length));
         }
         while let Some(&id) = self.ready.front() {
@@ -291,10 +316,9 @@ impl Plane {
                     session: id,
                     events: &mut self.events,
                 };
-                if let Some(transmit) = session.transmit(now, buffer, &mut self.clear, &mut sink) {
-                    if let Some(late) = transmit.late {
-                        self.lateness.record(late);
-                    }
+                if let Some(transmit) =
+                    session.transmit(now, buffer, &mut self.clear, &mut self.lateness, &mut sink)
+                {
                     return Some((transmit.socket, transmit.to, transmit.length));
                 }
                 self.wheel.set(id, session.due());

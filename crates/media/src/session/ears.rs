@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use callwright_wire::Time;
 
-use super::evidence::{CAPACITY, Evidence};
+use super::evidence::{Evidence, LastHeard, samples_in};
 use super::listeners::Listeners;
 use super::recorder::Recorder;
 use super::sink::Sink;
-use crate::codec::{Codec, SAMPLE_RATE};
+use crate::codec::Codec;
 use crate::plane::{Command, CommandError, Event};
 
 /// Samples decoded at once.
@@ -93,8 +93,11 @@ impl Ears {
 
     /// The last audio heard, at most three seconds, oldest first.
     pub(crate) fn recent(&self, span: Duration) -> Vec<i16> {
-        let samples = span.as_millis() * u128::from(SAMPLE_RATE) / 1_000;
-        self.evidence
-            .last(usize::try_from(samples).unwrap_or(CAPACITY).min(CAPACITY))
+        self.evidence.last(samples_in(span))
+    }
+
+    /// What is left of a session that was closed.
+    pub(crate) fn into_heard(self) -> LastHeard {
+        self.evidence.into_heard()
     }
 }

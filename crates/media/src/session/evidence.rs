@@ -1,6 +1,8 @@
 //! The last seconds heard, kept as they came: encoded, one byte a sample.
 
-use crate::codec::Codec;
+use std::time::Duration;
+
+use crate::codec::{Codec, SAMPLE_RATE};
 
 /// Three seconds of G.711.
 pub(crate) const CAPACITY: usize = 24_000;
@@ -32,6 +34,22 @@ impl Evidence {
         self.written += payload.len() as u64;
     }
 
+    /// What is kept, in order and without the room around it, for when the session is gone.
+    pub(crate) fn into_heard(self) -> LastHeard {
+        let (Some(codec), Some(ring)) = (self.codec, self.ring) else {
+            return LastHeard::default();
+        };
+        let mut bytes = ring.into_vec();
+        match usize::try_from(self.written) {
+            Ok(written) if written < CAPACITY => bytes.truncate(written),
+            _ => bytes.rotate_left((self.written % CAPACITY as u64) as usize),
+        }
+        LastHeard {
+            codec: Some(codec),
+            bytes: bytes.into(),
+        }
+    }
+
     /// The last `samples` samples at most, decoded, oldest first.
     pub(crate) fn last(&self, samples: usize) -> Vec<i16> {
         let (Some(codec), Some(ring)) = (self.codec, &self.ring) else {
@@ -47,4 +65,35 @@ impl Evidence {
         codec.decode(&ring[..tail.len()], tail);
         audio
     }
+}
+
+/// The last audio heard in a session that was closed: at most three seconds, one byte a sample.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LastHeard {
+    codec: Option<Codec>,
+    bytes: Box<[u8]>,
+}
+
+impl LastHeard {
+    /// True when nothing was heard.
+    pub fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    /// The last audio heard, `span` of it and at most 3 s, oldest first: 8,000 samples a second.
+    pub fn recent(&self, span: Duration) -> Vec<i16> {
+        let Some(codec) = self.codec else {
+            return Vec::new();
+        };
+        let bytes = &self.bytes[self.bytes.len().saturating_sub(samples_in(span))..];
+        let mut audio = vec![0; bytes.len()];
+        codec.decode(bytes, &mut audio);
+        audio
+    }
+}
+
+/// As many as are kept at most.
+pub(crate) fn samples_in(span: Duration) -> usize {
+    let samples = span.as_millis() * u128::from(SAMPLE_RATE) / 1_000;
+    usize::try_from(samples).unwrap_or(CAPACITY).min(CAPACITY)
 }

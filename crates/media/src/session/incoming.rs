@@ -93,7 +93,7 @@ impl Incoming {
             .get_or_insert_with(|| Reception::trusted(packet.ssrc(), packet.sequence()));
         let arrival = if source.ssrc() == packet.ssrc() {
             self.rival = None;
-            source.packet(packet.sequence())
+            source.packet_at(packet.sequence(), packet.timestamp())
         } else {
             self.rival(packet, hearing)
         };
@@ -128,7 +128,7 @@ impl Incoming {
             Some(rival) if rival.ssrc() == packet.ssrc() => rival,
             other => other.insert(Reception::on_probation(packet.ssrc(), packet.sequence())),
         };
-        let arrival = rival.packet(packet.sequence());
+        let arrival = rival.packet_at(packet.sequence(), packet.timestamp());
         if arrival == Arrival::Valid
             && let Some(rival) = self.rival.take()
             && let Some(before) = self.source.replace(rival)

@@ -9,9 +9,11 @@
 //! | elsewhere, authenticated (SRTP), while nothing was settled | taken, and sent to, from the first one on |
 //! | elsewhere, otherwise, while nothing was settled | two in sequence, of one source, settle it |
 //! | elsewhere, afterwards | refused |
+//! | where the other side was before its description moved | refused |
 //! | anywhere, before there is a description | the first is taken (early media); nothing is sent |
 //!
-//! A new description unsettles it.
+//! A description that moves the other side unsettles it; what is still on its way from where it was does not settle it
+//! again. An address of zeros, the old way to hold a call, moves nobody.
 
 use std::net::SocketAddr;
 
@@ -41,10 +43,15 @@ struct Candidate {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Latch {
     described: Option<Remote>,
+    /// The last description that named an address.
+    placed: Option<Remote>,
     rtp: Option<SocketAddr>,
     /// Early media came from there before there was a description: heard, not sent to.
     early: Option<SocketAddr>,
     rtcp: Option<SocketAddr>,
+    /// Where RTP and RTCP went, as described and as found out, before the description moved.
+    former_rtp: [Option<SocketAddr>; 2],
+    former_rtcp: [Option<SocketAddr>; 2],
     candidate: Option<Candidate>,
 }
 
@@ -54,11 +61,28 @@ impl Latch {
         if self.described == remote {
             return;
         }
-        let heard = self.rtp.take();
-        self.early = if self.described.is_none() { heard } else { None };
-        self.described = remote;
-        self.rtcp = None;
-        self.candidate = None;
+        let before = std::mem::replace(&mut self.described, remote);
+        let Some(remote) = remote else {
+            *self = Latch::default();
+            return;
+        };
+        if before.is_none() {
+            self.early = self.rtp.take();
+            self.candidate = None;
+        }
+        if !is_somewhere(remote.rtp) {
+            return;
+        }
+        if let Some(placed) = self.placed.replace(remote) {
+            if placed.rtp != remote.rtp {
+                self.former_rtp = [Some(placed.rtp), self.rtp.take()];
+                self.early = None;
+                self.candidate = None;
+            }
+            if placed.rtcp != remote.rtcp {
+                self.former_rtcp = [Some(placed.rtcp), self.rtcp.take()];
+            }
+        }
     }
 
     /// Where RTP goes.
@@ -99,7 +123,7 @@ impl Latch {
             self.early = None;
             return if guessed { Verdict::Latched } else { Verdict::Taken };
         }
-        if self.rtp.is_some() {
+        if self.rtp.is_some() || self.former_rtp.contains(&Some(from)) {
             return Verdict::Refused;
         }
         let follows = self.candidate.is_some_and(|candidate| {
@@ -132,10 +156,10 @@ impl Latch {
             .flatten()
             .any(|address| address.ip() == from.ip());
         let taken = known || authenticated || self.described.is_none();
-        if taken && described != Some(from) && self.rtcp.is_none() {
-            self.rtcp = Some(from);
-        } else if described == Some(from) {
+        if described == Some(from) {
             self.rtcp = None;
+        } else if taken && self.rtcp.is_none() && !self.former_rtcp.contains(&Some(from)) {
+            self.rtcp = Some(from);
         }
         taken
     }

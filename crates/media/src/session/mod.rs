@@ -27,6 +27,7 @@ use self::report::Reporting;
 use self::security::Security;
 use crate::plane::{Command, CommandError, Event, Ports, Start, Stats};
 
+pub use self::evidence::LastHeard;
 pub(crate) use self::security::Clear;
 pub(crate) use self::sink::Sink;
 
@@ -140,6 +141,11 @@ impl Session {
 
     pub(crate) fn ears(&self) -> &Ears {
         &self.ears
+    }
+
+    /// What was heard last, of a session that was closed.
+    pub(crate) fn into_heard(self) -> LastHeard {
+        self.ears.into_heard()
     }
 
     fn sends(&self) -> bool {

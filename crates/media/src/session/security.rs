@@ -27,7 +27,7 @@ impl Clear {
         self.length = None;
     }
 
-    fn keep(&mut self, bytes: &[u8]) {
+    pub(crate) fn keep(&mut self, bytes: &[u8]) {
         let length = bytes.len().min(self.bytes.len());
         self.bytes[..length].copy_from_slice(&bytes[..length]);
         self.length = Some(length);
@@ -64,7 +64,8 @@ pub(crate) struct Security {
 }
 
 impl Security {
-    /// Puts new keys in place. A key that stays keeps its rollover counters (RFC 3711 §3.3.1); a new one starts at zero.
+    /// Puts new keys in place. A key that stays keeps its rollover counters. Under a new one this side starts at zero, as
+    /// the other side must assume that learns no counter with it (RFC 4568); for what arrives see [`Inbound::renewed`].
     pub(crate) fn renew(security: &mut Option<Box<Security>>, keys: Option<&SrtpKeys>) {
         let Some(keys) = keys else {
             *security = None;
@@ -76,7 +77,11 @@ impl Security {
                     security.outbound = Outbound::new(&keys.send);
                 }
                 if security.keys.receive != keys.receive {
-                    security.inbound = keys.receive.as_ref().map(Inbound::new);
+                    let before = security.inbound.take();
+                    security.inbound = keys.receive.as_ref().map(|key| match before {
+                        Some(before) => before.renewed(key),
+                        None => Inbound::new(key),
+                    });
                 }
                 security.keys = keys.clone();
             }

@@ -9,7 +9,7 @@ use super::incoming::Hearing;
 use super::outgoing::MAX_FRAME;
 use super::report::OwnStream;
 use super::{Clear, Session, Sink};
-use crate::plane::Event;
+use crate::plane::{Event, Lateness};
 
 /// Woken later than this, a session skips what it missed instead of sending it late.
 const TOO_LATE: Duration = Duration::from_millis(60);
@@ -20,21 +20,21 @@ pub(crate) struct Transmit {
     pub(crate) socket: SocketId,
     pub(crate) to: SocketAddr,
     pub(crate) length: usize,
-    /// How late a packet of audio is; RTCP has no time at which it must go.
-    pub(crate) late: Option<Duration>,
 }
 
 impl Session {
     /// The next datagram that is due at `now`; `None` when the session wants to be woken at [`Session::due`] again.
+    /// `lateness` takes packets of audio, sent and skipped; RTCP has no time at which it must go.
     pub(crate) fn transmit(
         &mut self,
         now: Time,
         buffer: &mut [u8],
         clear: &mut Clear,
+        lateness: &mut Lateness,
         sink: &mut Sink<'_>,
     ) -> Option<Transmit> {
         while self.due <= now {
-            self.skip_what_is_too_late(now, sink);
+            self.skip_what_is_too_late(now, lateness, sink);
             let late = now - self.due;
             let mut samples = [0; MAX_FRAME];
             let frame = &mut samples[..self.outgoing.ticks() as usize];
@@ -60,11 +60,11 @@ impl Session {
                     Some(security) => security.seal_rtp(buffer, length, clear),
                 };
                 if let Some(length) = length {
+                    lateness.record(late);
                     return Some(Transmit {
                         socket: self.ports.rtp,
                         to,
                         length,
-                        late: Some(late),
                     });
                 }
             }
@@ -72,7 +72,7 @@ impl Session {
         self.report_if_due(now, false, buffer, clear)
     }
 
-    fn skip_what_is_too_late(&mut self, now: Time, sink: &mut Sink<'_>) {
+    fn skip_what_is_too_late(&mut self, now: Time, lateness: &mut Lateness, sink: &mut Sink<'_>) {
         let late = now - self.due;
         if late <= TOO_LATE {
             return;
@@ -80,6 +80,9 @@ impl Session {
         let interval = self.outgoing.interval();
         let missed = u64::try_from(late.as_nanos() / interval.as_nanos()).unwrap_or(u64::MAX);
         let sending = self.sends() && self.latch.rtp().is_some();
+        if sending {
+            lateness.record_series(late, interval, missed);
+        }
         if self.outgoing.skip(missed, sending) {
             sink.tell(Event::PlayEnded);
         }
@@ -125,12 +128,7 @@ impl Session {
             None => length,
             Some(security) => security.seal_rtcp(buffer, length, clear)?,
         };
-        Some(Transmit {
-            socket,
-            to,
-            length,
-            late: None,
-        })
+        Some(Transmit { socket, to, length })
     }
 
     /// Ends the session: what waits is heard, the recording is handed over, and goodbye is written into `buffer`.

@@ -121,6 +121,8 @@ pub struct Inbound {
     rtp: Transform,
     rtcp: Transform,
     sources: Vec<Source>,
+    /// The sources under the key before this one, and their newest indexes.
+    before: Vec<(u32, u64)>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -138,6 +140,26 @@ impl Inbound {
             rtp: Transform::rtp(master),
             rtcp: Transform::rtcp(master),
             sources: Vec::new(),
+            before: Vec::new(),
+        }
+    }
+
+    /// Goes on under another master key.
+    ///
+    /// RFC 3711 §3.3.1: a new key does not set the rollover counter back. RFC 4568 has no way to tell the counter, so that
+    /// peers begin at zero too when an offer brings them a key. Until a packet of a source proves which, both are tried.
+    #[must_use]
+    pub fn renewed(&self, master: &MasterKey) -> Self {
+        let newest = |source: &Source| Some((source.ssrc, source.rtp.newest()?));
+        let mut before: Vec<_> = self.sources.iter().filter_map(newest).collect();
+        for &(ssrc, index) in &self.before {
+            if before.len() < SOURCES && !before.iter().any(|(known, _)| *known == ssrc) {
+                before.push((ssrc, index));
+            }
+        }
+        Inbound {
+            before,
+            ..Inbound::new(master)
         }
     }
 
@@ -155,16 +177,18 @@ impl Inbound {
         let ssrc = word(packet, 8);
         let window = self.source(ssrc).map(|source| source.rtp).unwrap_or_default();
         let index = match window.newest() {
-            None => u64::from(sequence(packet)),
-            Some(newest) => estimate(newest, sequence(packet)),
+            None => self.first_index(ssrc, packet, tag)?,
+            Some(newest) => {
+                let index = estimate(newest, sequence(packet));
+                if !window.is_fresh(index) {
+                    return Err(SrtpError::Replayed);
+                }
+                if !self.is_authentic(packet, index, tag) {
+                    return Err(SrtpError::Unauthentic);
+                }
+                index
+            }
         };
-        if !window.is_fresh(index) {
-            return Err(SrtpError::Replayed);
-        }
-        let rollover = ((index >> 16) as u32).to_be_bytes();
-        if !self.rtp.verify(packet, &rollover, tag) {
-            return Err(SrtpError::Unauthentic);
-        }
         let clear = out.get_mut(..length).ok_or(SrtpError::NoRoom)?;
         clear.copy_from_slice(packet);
         self.rtp.crypt(ssrc, index, &mut clear[header..]);
@@ -201,6 +225,25 @@ impl Inbound {
         }
         self.remember(ssrc).rtcp.receive(index);
         Ok(length)
+    }
+
+    fn is_authentic(&self, packet: &[u8], index: u64, tag: &[u8]) -> bool {
+        let rollover = ((index >> 16) as u32).to_be_bytes();
+        self.rtp.verify(packet, &rollover, tag)
+    }
+
+    /// The index of the first packet of a source under this key.
+    fn first_index(&self, ssrc: u32, packet: &[u8], tag: &[u8]) -> Result<u64, SrtpError> {
+        let sequence = sequence(packet);
+        let before = self.before.iter().find(|(known, _)| *known == ssrc);
+        let from_before = before.map(|&(_, newest)| {
+            // The counter went on, or was set back when the key changed, and may have turned since.
+            [newest, newest & 0xffff].map(|newest| estimate(newest, sequence))
+        });
+        let mut candidates = from_before.into_iter().flatten().chain([u64::from(sequence)]);
+        candidates
+            .find(|&index| self.is_authentic(packet, index, tag))
+            .ok_or(SrtpError::Unauthentic)
     }
 
     fn source(&self, ssrc: u32) -> Option<&Source> {

@@ -86,8 +86,6 @@ pub struct MasterKey {
 impl MasterKey {
     /// Bytes of key and salt together, as RFC 4568 §6.1 writes them.
     pub const LENGTH: usize = KEY + SALT;
-    /// Shorter lifetimes are refused: 2²⁰ packets are more than five hours.
-    const LEAST_LIFETIME: u64 = 1 << 20;
 
     /// From key and salt, one after the other.
     pub fn new(suite: Suite, key_and_salt: &[u8; MasterKey::LENGTH]) -> Self {
@@ -121,10 +119,7 @@ impl MasterKey {
         if key.mki.is_some() {
             return Err(SdesError::KeyIdentifier);
         }
-        if let Some(packets) = key
-            .lifetime
-            .filter(|&packets| packets < MasterKey::LEAST_LIFETIME)
-        {
+        if let Some(packets) = key.lifetime.filter(|&packets| packets < Crypto::LEAST_LIFETIME) {
             return Err(SdesError::Lifetime { packets });
         }
         let found = key.key_and_salt.len();

@@ -231,6 +231,62 @@ fn the_last_three_seconds_heard_are_kept_and_no_more() {
 }
 
 #[test]
+fn what_was_heard_last_outlives_the_session() {
+    for seconds in [0, 1, 2, 3, 5] {
+        let mut pair = Pair::call();
+        pair.command(Alice, tone(400.0));
+        pair.run(millis(seconds * 1_000));
+        pair.command(Alice, tone(900.0));
+        pair.run(millis(510));
+        let (now, session) = (pair.now, pair.session(Bob));
+        let spans = [millis(0), millis(20), millis(500), Duration::from_secs(60)];
+        let before = spans.map(|span| pair.plane(Bob).recent_audio(session, span));
+        let stats = pair.stats(Bob);
+        let closed = pair
+            .plane(Bob)
+            .close_with_audio(now, session)
+            .expect("an open session");
+        assert_eq!(closed.stats.received, stats.received);
+        assert_eq!(spans.map(|span| closed.heard.recent(span)), before);
+        assert!(before[3].len() > 3_900 && before[1].len() == 160);
+        assert!(!closed.heard.is_empty());
+        assert!(pair.plane(Bob).close_with_audio(now, session).is_none());
+    }
+    let mut pair = Pair::opened();
+    let (now, session) = (pair.now, pair.session(Bob));
+    let closed = pair
+        .plane(Bob)
+        .close_with_audio(now, session)
+        .expect("an open session");
+    assert!(closed.heard.is_empty() && closed.heard.recent(millis(100)).is_empty());
+}
+
+#[test]
+fn a_packet_that_waits_when_the_session_ends_is_among_what_was_heard_last() {
+    let mut pair = Pair::call();
+    pair.command(Alice, tone(400.0));
+    // One is lost right before the end, so that the next one waits for it.
+    pair.network(|sent, number| {
+        let is_lost = sent.by == Alice && sent.is_rtp() && number == 25;
+        if is_lost { Vec::new() } else { vec![LATENCY] }
+    });
+    while pair.rtp_sent(Alice).count() < 27 {
+        pair.run(millis(1));
+    }
+    pair.run(LATENCY);
+    let (now, session) = (pair.now, pair.session(Bob));
+    let before = pair
+        .plane(Bob)
+        .recent_audio(session, Duration::from_secs(1))
+        .len();
+    let closed = pair
+        .plane(Bob)
+        .close_with_audio(now, session)
+        .expect("an open session");
+    assert_eq!(closed.heard.recent(Duration::from_secs(1)).len(), before + 160);
+}
+
+#[test]
 fn the_strongest_frequency_heard_is_named_with_its_level() {
     let mut pair = Pair::call();
     pair.command(Alice, tone(1_234.0));

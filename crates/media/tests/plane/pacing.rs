@@ -78,6 +78,49 @@ fn lateness_is_measured_read_and_reset() {
 }
 
 #[test]
+fn the_lateness_of_packets_that_are_skipped_is_measured_too() {
+    let mut pair = Pair::call();
+    pair.run(millis(200));
+    pair.plane(Alice).take_lateness();
+    let before = pair.stats(Alice).sent;
+    // Each wake-up comes 100 ms after the one before: what was due right after it is 100 ms late.
+    for _ in 0..50 {
+        pair.sleep(millis(100));
+    }
+    let sent = pair.stats(Alice).sent;
+    assert!(
+        sent.skipped_packets > 3 * (sent.packets - before.packets),
+        "{sent:?}"
+    );
+    let lateness = pair.plane(Alice).lateness();
+    let due = sent.packets - before.packets + sent.skipped_packets;
+    assert_eq!(lateness.count(), due, "each packet that was due counts once");
+    assert!(lateness.p99() >= millis(79), "{lateness:?}");
+    assert!((millis(35)..millis(65)).contains(&lateness.p50()), "{lateness:?}");
+}
+
+#[test]
+fn a_long_sleep_is_as_many_late_packets() {
+    let mut pair = Pair::call();
+    pair.run(millis(200));
+    pair.plane(Alice).take_lateness();
+    pair.sleep(Duration::from_secs(3_600));
+    let lateness = pair.plane(Alice).lateness();
+    assert_eq!(lateness.count(), 180_000);
+    assert!(lateness.p50() >= Duration::from_secs(59), "{lateness:?}");
+}
+
+#[test]
+fn packets_that_were_not_to_be_sent_are_not_late() {
+    let mut pair = Pair::opened();
+    let mut start = towards(Bob);
+    start.direction = callwright_sdp::Direction::RecvOnly;
+    pair.command(Alice, Command::Start(Box::new(start)));
+    pair.sleep(millis(1_000));
+    assert_eq!(pair.plane(Alice).lateness().count(), 0);
+}
+
+#[test]
 fn a_thousand_sessions_that_start_together_are_spread_over_twenty_milliseconds() {
     let mut plane = Plane::new(
         Time::ZERO,

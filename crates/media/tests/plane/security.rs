@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use callwright_media::Command;
-use callwright_media::plane::{Dtmf, DtmfMode, SrtpKeys};
+use callwright_media::plane::{Dtmf, DtmfMode, Remote, SrtpKeys};
 use callwright_media::srtp::{MasterKey, Suite};
 
 use crate::pair::{Alice, Bob, LATENCY, Pair, Side, millis, tone, towards};
@@ -147,4 +147,43 @@ fn replayed_packets_are_not_heard_again() {
     let stats = pair.stats(Bob);
     assert_eq!(stats.received.duplicates, 0);
     assert!(stats.refused.replayed >= 80, "{:?}", stats.refused);
+}
+
+#[test]
+fn the_goodbye_of_a_session_is_shown_in_clear_text() {
+    let mut pair = secured(Suite::AesCm128HmacSha1_80);
+    pair.run(millis(200));
+    let before = pair.sent.len();
+    pair.close(Alice);
+    let [goodbye] = &pair.sent[before..] else {
+        panic!("{} datagrams instead of a goodbye", pair.sent.len() - before)
+    };
+    let clear = goodbye.clear.as_ref().expect("the clear text for captures");
+    // The index and the tag of SRTCP are gone.
+    assert_eq!(clear.len() + 14, goodbye.bytes.len());
+    assert_ne!(clear[8..], goodbye.bytes[8..clear.len()]);
+    // RFC 3550 §6.6: the BYE is the last packet of the compound.
+    assert_eq!(clear[clear.len() - 8..clear.len() - 4], [0x81, 203, 0, 1]);
+}
+
+#[test]
+fn one_authentic_packet_from_where_the_peer_was_does_not_call_the_stream_back() {
+    let suite = Suite::AesCm128HmacSha1_80;
+    let mut pair = secured(suite);
+    pair.run(millis(200));
+    let mut moved = towards(Alice);
+    let elsewhere = ([203, 0, 113, 9], 9_000);
+    moved.remote = Some(Remote {
+        rtp: elsewhere.into(),
+        rtcp: (elsewhere.0, elsewhere.1 + 1).into(),
+    });
+    moved.srtp = Some(SrtpKeys {
+        send: key(2, suite),
+        receive: Some(key(1, suite)),
+    });
+    pair.command(Bob, Command::Start(Box::new(moved)));
+    // Alice goes on sending.
+    pair.run(millis(200));
+    let last = pair.rtp_sent(Bob).last().expect("a packet");
+    assert_eq!(last.to, elsewhere.into());
 }

@@ -28,6 +28,21 @@ fn a_clean_call_has_no_loss_and_no_jitter_and_good_quality() {
 }
 
 #[test]
+fn an_outage_of_minutes_is_loss() {
+    let mut pair = Pair::call();
+    pair.network(|sent, number| {
+        let is_out = sent.by == Alice && (100..15_100).contains(&number);
+        if is_out { Vec::new() } else { vec![LATENCY] }
+    });
+    pair.run(Duration::from_secs(310));
+    let stats = pair.stats(Bob);
+    assert_eq!(stats.received.lost, 15_000);
+    let ratio = stats.received.loss_ratio.expect("more than a second of audio");
+    assert!((0.95..0.98).contains(&ratio), "{ratio}");
+    assert_eq!(stats.refused.other_ssrc, 0);
+}
+
+#[test]
 fn nothing_is_said_about_quality_before_a_second_of_audio() {
     let mut pair = Pair::call();
     pair.run(millis(900));

@@ -1,6 +1,7 @@
 //! Where packets may come from, and where they go.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use callwright_media::plane::Remote;
 use callwright_media::rtp::Header;
@@ -99,6 +100,84 @@ fn a_new_description_unsettles_the_address() {
     pair.command(Bob, Command::Start(Box::new(towards(Alice))));
     pair.run(millis(40));
     assert_eq!(last_destination(&pair), address(Alice, RTP));
+}
+
+/// Describes the peer of Bob at another address.
+fn describe(pair: &mut Pair, rtp: ([u8; 4], u16)) {
+    let mut start = towards(Alice);
+    start.remote = Some(Remote {
+        rtp: rtp.into(),
+        rtcp: (rtp.0, rtp.1 + 1).into(),
+    });
+    pair.command(Bob, Command::Start(Box::new(start)));
+}
+
+#[test]
+fn packets_still_on_their_way_from_where_the_peer_was_do_not_call_the_stream_back() {
+    let mut pair = misled();
+    // The peer is where it said, and moves to Alice.
+    for sequence in 1..4 {
+        pair.inject(Bob, RTP, NOWHERE.into(), &packet(7, sequence));
+    }
+    describe(&mut pair, ([192, 0, 2, 1], 40_000));
+    for sequence in 4..8 {
+        pair.inject(Bob, RTP, NOWHERE.into(), &packet(7, sequence));
+    }
+    pair.run(millis(40));
+    assert_eq!(last_destination(&pair), address(Alice, RTP));
+    assert_eq!(pair.stats(Bob).refused.wrong_source, 4);
+    // Behind a NAT, it is still followed to where it really is, and back to where it was once it says so.
+    pair.inject(Bob, RTP, NAT.into(), &packet(7, 8));
+    pair.inject(Bob, RTP, NAT.into(), &packet(7, 9));
+    pair.run(millis(40));
+    assert_eq!(last_destination(&pair), NAT.into());
+    describe(&mut pair, NOWHERE);
+    pair.inject(Bob, RTP, NAT.into(), &packet(7, 10));
+    pair.inject(Bob, RTP, NAT.into(), &packet(7, 11));
+    pair.run(millis(40));
+    assert_eq!(last_destination(&pair), NOWHERE.into());
+    pair.inject(Bob, RTP, NOWHERE.into(), &packet(7, 12));
+    pair.run(millis(40));
+    assert_eq!(last_destination(&pair), NOWHERE.into());
+}
+
+#[test]
+fn a_peer_behind_a_nat_is_where_it_was_after_a_hold_with_an_address_of_zeros() {
+    let mut pair = misled();
+    pair.inject(Bob, RTP, NAT.into(), &packet(7, 1));
+    pair.inject(Bob, RTP, NAT.into(), &packet(7, 2));
+    describe(&mut pair, ([0, 0, 0, 0], 9_000));
+    pair.run(millis(40));
+    describe(&mut pair, NOWHERE);
+    pair.run(millis(40));
+    assert_eq!(last_destination(&pair), NAT.into());
+    pair.inject(Bob, RTP, NAT.into(), &packet(7, 3));
+    assert_eq!(pair.stats(Bob).refused.wrong_source, 1, "the first of all");
+}
+
+#[test]
+fn reports_still_on_their_way_do_not_call_those_of_this_side_back() {
+    let mut pair = misled();
+    let report = {
+        let mut other = Pair::call();
+        other.run(millis(200));
+        let sent = other
+            .sent
+            .iter()
+            .find(|sent| sent.by == Alice && sent.socket == RTCP);
+        sent.expect("a report").bytes.clone()
+    };
+    // The same host, other ports.
+    describe(&mut pair, (NOWHERE.0, 9_100));
+    pair.inject(Bob, RTCP, (NOWHERE.0, NOWHERE.1 + 1).into(), &report);
+    let before = pair.sent.len();
+    pair.run(Duration::from_secs(20));
+    let rtcp = pair.sent[before..]
+        .iter()
+        .filter(|sent| sent.by == Bob && sent.socket == RTCP);
+    let mut rtcp = rtcp.peekable();
+    assert!(rtcp.peek().is_some());
+    assert!(rtcp.all(|sent| sent.to == (NOWHERE.0, 9_101).into()));
 }
 
 #[test]

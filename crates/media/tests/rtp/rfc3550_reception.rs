@@ -95,6 +95,57 @@ fn the_boundaries_between_loss_lateness_and_a_restart() {
     );
 }
 
+/// A stream of 20 ms packets up to number 100.
+fn streaming() -> Reception {
+    let mut reception = Reception::trusted(1, 1);
+    for number in 1..=100u16 {
+        let timestamp = u32::from(number) * 160;
+        assert_eq!(reception.packet_at(number, timestamp), Arrival::Valid);
+        reception.arrival(Time::from_millis(u64::from(number) * 20), timestamp, 8_000);
+    }
+    reception
+}
+
+#[test]
+fn a_jump_that_the_timestamps_make_too_is_loss() {
+    for missing in [2_998u16, 2_999, 3_000, 9_000, 32_000] {
+        let mut reception = streaming();
+        let number = 100 + missing + 1;
+        let timestamp = u32::from(number) * 160;
+        assert_eq!(
+            reception.packet_at(number, timestamp),
+            Arrival::Valid,
+            "{missing} lost"
+        );
+        assert_eq!(reception.packet_at(number + 1, timestamp + 160), Arrival::Valid);
+        assert_eq!(
+            (reception.lost(), reception.received()),
+            (i64::from(missing), 102)
+        );
+    }
+}
+
+#[test]
+fn a_jump_that_the_timestamps_do_not_make_is_a_restart() {
+    for timestamp in [0, 100 * 160, 200 * 160, 60_000 * 160, 0xffff_0000] {
+        let mut reception = streaming();
+        assert_eq!(
+            reception.packet_at(9_000, timestamp),
+            Arrival::Jump,
+            "{timestamp}"
+        );
+        assert_eq!(reception.packet_at(9_001, timestamp + 160), Arrival::Restarted);
+        assert_eq!(reception.lost(), 0);
+    }
+    let mut unknown = Reception::trusted(1, 1);
+    assert_eq!(unknown.packet_at(1, 160), Arrival::Valid);
+    assert_eq!(
+        unknown.packet_at(9_000, 9_000 * 160),
+        Arrival::Jump,
+        "nothing tells how long its packets are"
+    );
+}
+
 #[test]
 fn the_fraction_lost_is_that_since_the_last_report() {
     let mut reception = Reception::trusted(1, 0);

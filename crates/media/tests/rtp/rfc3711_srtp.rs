@@ -123,6 +123,54 @@ fn the_rollover_counter_is_followed_both_ways() {
     }
 }
 
+/// RFC 3711 §3.3.1: the rollover counter goes on under a new key; peers that start anew after an offer begin at zero.
+#[test]
+fn under_a_new_key_the_rollover_counter_goes_on_or_starts_anew() {
+    let suite = Suite::AesCm128HmacSha1_32;
+    let second = MasterKey::new(suite, &[9; 30]);
+    for (keeps, turned) in [(true, false), (true, true), (false, false), (false, true)] {
+        let mut first = Outbound::new(&key(suite));
+        let mut inbound = Inbound::new(&key(suite));
+        for number in (0..131_000u32).step_by(500) {
+            let sealed = seal(&mut first, &packet(number as u16, 7));
+            assert!(open(&mut inbound, &sealed).is_ok());
+        }
+        let mut renewed = inbound.renewed(&second);
+        // What is still on its way under the old key is not the new one's, and settles nothing.
+        let sealed = seal(&mut first, &packet(131_000u32 as u16, 7));
+        assert_eq!(open(&mut renewed, &sealed), Err(SrtpError::Unauthentic));
+        let mut outbound = Outbound::new(&second);
+        let start = if keeps { 0u32 } else { 131_000 };
+        // The packets in which a sender that keeps its counter reaches it, or those that were lost.
+        let heard_from = if turned { 131_080 } else { 131_000 };
+        let ahead = (start..131_000).step_by(1_000);
+        for number in ahead
+            .chain(131_000..131_300)
+            .chain((131_300..198_000).step_by(100))
+        {
+            let sealed = seal(&mut outbound, &packet(number as u16, 7));
+            if number >= heard_from {
+                let opened = open(&mut renewed, &sealed);
+                assert!(opened.is_ok(), "keeps {keeps}, {number}: {opened:?}");
+                assert_eq!(open(&mut renewed, &sealed), Err(SrtpError::Replayed));
+            }
+        }
+    }
+}
+
+#[test]
+fn under_a_new_key_a_source_may_begin_with_another_sequence_number() {
+    let suite = Suite::AesCm128HmacSha1_80;
+    let second = MasterKey::new(suite, &[9; 30]);
+    let mut inbound = Inbound::new(&key(suite));
+    let sealed = seal(&mut Outbound::new(&key(suite)), &packet(60_000, 7));
+    assert!(open(&mut inbound, &sealed).is_ok());
+    // Renewed twice before anything comes: what the first knew is not forgotten.
+    let mut renewed = inbound.renewed(&key(suite)).renewed(&second);
+    let sealed = seal(&mut Outbound::new(&second), &packet(5, 7));
+    assert!(open(&mut renewed, &sealed).is_ok());
+}
+
 #[test]
 fn sources_have_counters_of_their_own() {
     let suite = Suite::AesCm128HmacSha1_80;

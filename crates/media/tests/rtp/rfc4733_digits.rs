@@ -164,6 +164,107 @@ fn every_segment_of_a_long_event_alone_is_one_digit() {
     assert_eq!(packets.iter().filter(|packet| packet.marker).count(), 1);
 }
 
+/// The packets of one event, each with the milliseconds at which it is sent.
+fn timed(digit: char, timestamp: u32, ticks: u64, from_ms: u64) -> Vec<(u64, EventPacket)> {
+    let event = event_of(digit).expect("a digit");
+    let mut sender = EventSender::new(event, timestamp, ticks, 8_000);
+    let mut packets = Vec::new();
+    for interval in 1.. {
+        packets.extend(
+            sender
+                .interval(160)
+                .map(|packet| (from_ms + interval * 20, packet)),
+        );
+        if sender.is_done() {
+            break;
+        }
+    }
+    packets
+}
+
+/// Hears packets at their times, whatever their order, and then silence.
+fn receive_at(mut packets: Vec<(u64, EventPacket)>) -> String {
+    packets.sort_by_key(|(at, _)| *at);
+    let mut receiver = EventReceiver::default();
+    let mut digits = String::new();
+    for (at, packet) in packets {
+        let now = Time::from_millis(at);
+        receiver.expire(now, |completed| digits.push(completed.digit));
+        receiver.packet(now, packet.timestamp, packet.payload, |completed| {
+            digits.push(completed.digit)
+        });
+    }
+    receiver.expire(Time::from_secs(10_000), |completed| digits.push(completed.digit));
+    digits
+}
+
+#[test]
+fn a_late_packet_of_a_segment_before_is_of_the_same_event() {
+    for late in [20, 100, 300, 9_000] {
+        let mut packets = timed('5', 500, 160_000, 0);
+        for (at, packet) in &mut packets {
+            // The last update of the first segment, and one in the middle of the second.
+            let into = (packet.timestamp, packet.payload.duration);
+            if into.0 == 500 && into.1 > 65_000 || into.0 == 66_035 && (30_000..31_000).contains(&into.1) {
+                *at += late;
+            }
+        }
+        assert_eq!(receive_at(packets), "5", "{late} ms late");
+    }
+}
+
+#[test]
+fn the_first_segment_may_come_after_the_second() {
+    for end in [90_000, 160_000] {
+        let packets = timed('5', 500, end, 0);
+        let first = *packets.first().expect("packets");
+        let mut later: Vec<_> = packets
+            .into_iter()
+            .filter(|(_, packet)| packet.timestamp != 500)
+            .collect();
+        let (begin, last) = (later[0].0, later.last().expect("packets").0);
+        for at in [begin + 1, last + 1, last + 1_000] {
+            later.push((at, first.1));
+            assert_eq!(receive_at(later.clone()), "5", "{end} ticks, {at} ms");
+            later.pop();
+        }
+    }
+}
+
+#[test]
+fn outages_within_a_long_event_make_no_second_digit() {
+    let packets = timed('5', 500, 200_000, 0);
+    for outage in [250, 1_000, 8_500, 17_000] {
+        for from in (0..25_000).step_by(500) {
+            let is_left = |(at, _): &&(u64, EventPacket)| !(from..from + outage).contains(at);
+            let left: Vec<_> = packets.iter().filter(is_left).copied().collect();
+            assert_eq!(receive_at(left), "5", "{outage} ms from {from} ms on");
+        }
+    }
+}
+
+#[test]
+fn two_digits_a_segment_apart_are_two() {
+    let first = timed('5', 500, 800, 0);
+    for distance in [65_535u32, 2 * 65_535] {
+        let second = timed('5', 500 + distance, 800, u64::from(distance) / 8);
+        let both: Vec<_> = first.iter().chain(&second).copied().collect();
+        assert_eq!(receive_at(both.clone()), "55");
+        // The end of the first comes last of all its packets, and is doubled.
+        let mut shuffled = both.clone();
+        shuffled.extend(first.iter().map(|(at, packet)| (at + 60, *packet)));
+        shuffled.extend(second.iter().map(|(at, packet)| (at + 60, *packet)));
+        assert_eq!(receive_at(shuffled), "55");
+        // Without any end of the first, but with another digit between them.
+        let between = timed('6', 2_100, 800, 200);
+        let open = both
+            .iter()
+            .filter(|(at, packet)| *at > 200 || !packet.payload.end);
+        let open: Vec<_> = open.chain(&between).copied().collect();
+        assert_eq!(receive_at(open), "565");
+    }
+}
+
 #[test]
 fn events_that_are_no_digits_are_not_reported() {
     let flash = EventPacket {
@@ -255,5 +356,61 @@ proptest! {
         });
         receiver.expire(later + std::time::Duration::from_secs(1), |completed| heard.push(completed.digit));
         prop_assert_eq!(heard, digits);
+    }
+
+    /// Straight into the receiver: short and long events, packets up to 300 ms late. The digits may change places then,
+    /// but none is lost and none comes twice.
+    #[test]
+    fn every_event_that_leaves_a_packet_is_one_digit(
+        events in proptest::collection::vec(("[0-9*#A-D]", event_ticks(), 3u64..50, any::<proptest::sample::Index>()), 1..8),
+        first_timestamp: u32,
+        keep in 0u32..100,
+        seed: u64,
+        most_late in proptest::sample::select(vec![0u64, 30, 300]),
+    ) {
+        let mut chance = Chance(seed | 1);
+        let mut arriving = Vec::new();
+        let mut expected = String::new();
+        let mut intervals = 0u64;
+        for (digit, ticks, pause, survivor) in &events {
+            let timestamp = first_timestamp.wrapping_add(intervals as u32 * 160);
+            expected.push_str(digit);
+            let digit = digit.chars().next().expect("a digit");
+            let packets = timed(digit, timestamp, *ticks, intervals * 20);
+            let survivor = survivor.index(packets.len());
+            for (index, (at, packet)) in packets.iter().enumerate() {
+                if index == survivor || chance.below(100) < keep {
+                    for _ in 0..=u32::from(chance.below(8) == 0) {
+                        arriving.push((at + u64::from(chance.below(most_late as u32 + 1)), *packet));
+                    }
+                }
+            }
+            intervals += ticks.div_ceil(160) + pause;
+        }
+        let sorted = |digits: &str| {
+            let mut digits: Vec<char> = digits.chars().collect();
+            digits.sort_unstable();
+            digits
+        };
+        let received = receive_at(arriving);
+        if most_late <= 30 {
+            prop_assert_eq!(&received, &expected);
+        }
+        prop_assert_eq!(sorted(&received), sorted(&expected));
+    }
+}
+
+/// Mostly short digits, some with further segments.
+fn event_ticks() -> impl Strategy<Value = u64> {
+    prop_oneof![6 => 320u64..4_000, 2 => 60_000u64..70_000, 1 => 70_000u64..270_000]
+}
+
+/// A few random numbers, by the generator of Lehmer.
+struct Chance(u64);
+
+impl Chance {
+    fn below(&mut self, limit: u32) -> u32 {
+        self.0 = self.0.wrapping_mul(0xda94_2042_e4dd_58b5).rotate_left(17);
+        ((self.0 >> 32) as u32) % limit
     }
 }

@@ -44,12 +44,6 @@ pub enum NegotiationError {
         /// Media descriptions in the offer.
         offered: usize,
     },
-    /// Peer: a later offer changes the kind of a stream in use (RFC 3264 §8.3.3).
-    #[error("the offer changes the kind of media description {index}, which is in use (RFC 3264 §8.3.3)")]
-    MediaKindChanged {
-        /// Which media description.
-        index: usize,
-    },
     /// The offer is legal, and nothing in it can be accepted.
     #[error("the offer cannot be accepted: {0}")]
     Refused(Refusal),
@@ -108,7 +102,7 @@ pub enum NegotiationError {
     },
     /// Peer: the keys of the answer do not fit those of the offer (RFC 4568 §5.1.3).
     #[error(
-        "the key in the answer's media description {index} fits no tag and suite of the offer (RFC 4568 §5.1.3)"
+        "the key in the answer's media description {index} fits no tag and suite of the offer, or cannot be used (RFC 4568 §5.1.3)"
     )]
     AnswerKeys {
         /// Which media description.
@@ -160,7 +154,7 @@ impl NegotiationError {
             // RFC 3261 §14.2: 491 against an offer of ours, 500 with Retry-After against a second one of the peer.
             Self::Glare => Some(491),
             Self::OfferPending => Some(500),
-            Self::MediaRemoved { .. } | Self::MediaKindChanged { .. } | Self::Refused(_) => Some(488),
+            Self::MediaRemoved { .. } | Self::Refused(_) => Some(488),
             Self::NotStable { .. }
             | Self::NoOffer { .. }
             | Self::NoLocalKeys
@@ -181,7 +175,7 @@ impl NegotiationError {
     #[must_use]
     pub fn warning(&self) -> Option<Warning> {
         let Self::Refused(refusal) = self else {
-            let text = "Media descriptions may not be removed or change their kind";
+            let text = "Media descriptions may not be removed";
             return (self.status() == Some(488)).then_some(Warning { code: 399, text });
         };
         let (code, text) = match refusal {
