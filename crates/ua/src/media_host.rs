@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use callwright_media::plane::{Command, CommandError, Plane, Ports, SessionId, Stats};
+use callwright_media::plane::{Closed, Command, CommandError, Plane, Ports, SessionId, Stats};
 use callwright_wire::{Entropy, SocketId, SocketUse, Time};
 
 use crate::call::CallKey;
@@ -123,12 +123,12 @@ impl MediaHost {
     }
 
     /// Ends a session; its last figures.
-    pub(crate) fn close(&mut self, now: Time, session: SessionId) -> Option<Stats> {
+    pub(crate) fn close(&mut self, now: Time, session: SessionId) -> Option<Closed> {
         let (_, rtp) = *self.sessions.get(&session)?;
-        let stats = self.plane.close(now, session)?;
+        let closed = self.plane.close_with_audio(now, session)?;
         self.leaving.push((session, rtp));
-        self.skipped += stats.sent.skipped_packets;
-        Some(stats)
+        self.skipped += closed.stats.sent.skipped_packets;
+        Some(closed)
     }
 
     pub(crate) fn command(

@@ -17,6 +17,7 @@ mod verbs;
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 
+use callwright_media::plane::LastHeard;
 use callwright_sip::command::{self, Identity};
 use callwright_sip::digest::AuthError;
 use callwright_sip::endpoint::{Endpoint, EndpointConfig, IdentityId, RegistrationId, SubscriptionId};
@@ -144,6 +145,8 @@ pub struct UserAgent {
     requests: request::Requests,
     newest_invite: Option<Message>,
     trace: Trace,
+    /// The end of what the last call that ended heard.
+    last_heard: Option<LastHeard>,
     malformed: u64,
     alarms: TimerQueue<Alarm>,
     closing: bool,
@@ -181,6 +184,7 @@ impl UserAgent {
             requests: request::Requests::default(),
             newest_invite: None,
             trace: Trace::new(limits),
+            last_heard: None,
             malformed: 0,
             alarms: TimerQueue::default(),
             closing: false,
@@ -239,6 +243,11 @@ impl UserAgent {
     /// The messages it sent and received.
     pub fn trace(&self) -> &Trace {
         &self.trace
+    }
+
+    /// The end of what the last call that ended heard.
+    pub(crate) fn last_heard(&self) -> Option<&LastHeard> {
+        self.last_heard.as_ref()
     }
 
     /// Where it listens itself; `None` before it is up.

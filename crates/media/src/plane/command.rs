@@ -172,6 +172,9 @@ pub enum Command {
     Play(Source),
     /// Send silence whatever plays, or end that. What plays goes on unheard.
     Mute(bool),
+    /// Send nothing and hear nothing until the next [`Command::Start`]: the stream was refused, or is not there for now.
+    /// SSRC, sequence numbers, keys and statistics stay.
+    Stop,
     /// Send digits, one after the other.
     Dtmf(Dtmf),
     /// Listen for a tone in what arrives from now on; [`super::Event::ToneHeard`] comes at most once. Asking again for the same

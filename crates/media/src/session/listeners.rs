@@ -67,6 +67,7 @@ impl Listeners {
                 });
             }
             Command::Start(_)
+            | Command::Stop
             | Command::Play(_)
             | Command::Mute(_)
             | Command::Dtmf(_)

@@ -90,6 +90,11 @@ impl Session {
                 self.start(&start, first);
                 Ok(())
             }
+            Command::Stop => {
+                self.direction = Some(Direction::Inactive);
+                self.latch.describe(None);
+                Ok(())
+            }
             Command::Play(source) => self.outgoing.play(source),
             Command::Mute(muted) => {
                 self.outgoing.mute(muted);

@@ -323,7 +323,7 @@ impl Phone for EmbeddedPhone {
     }
 
     fn recent_audio(&self) -> Option<RecentAudio> {
-        let samples = self.fleet(|fleet, _| fleet.recent_audio(self.id, Duration::from_secs(3)));
+        let samples = self.fleet(|fleet, _| fleet.last_audio(self.id, Duration::from_secs(3)));
         (!samples.is_empty()).then(|| RecentAudio {
             rate: RATE,
             samples: samples.into(),

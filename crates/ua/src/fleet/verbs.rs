@@ -273,6 +273,18 @@ impl Fleet {
             .unwrap_or_default()
     }
 
+    /// The same for evidence: of the last call that ended, when none is up that heard anything.
+    pub fn last_audio(&self, id: UserAgentId, span: Duration) -> Vec<i16> {
+        let present = self.recent_audio(id, span);
+        if !present.is_empty() {
+            return present;
+        }
+        self.user_agent(id)
+            .and_then(crate::UserAgent::last_heard)
+            .map(|heard| heard.recent(span))
+            .unwrap_or_default()
+    }
+
     /// Begins to hang up everything and to unregister; [`Change::Closed`] follows.
     pub fn close(&mut self, now: Time, id: UserAgentId, cause: Option<Cause>) {
         self.with(now, id, cause, |user_agent, ctx| user_agent.close(ctx));

@@ -13,7 +13,7 @@ use callwright_sdp::{Crypto, CryptoSuite, Direction, Format, SdpError, Session};
 use callwright_wire::{BindError, SocketId, Transport};
 
 use crate::account::{Account, MediaEncryption};
-use crate::call::{Call, CallKey, MediaState, Waiting};
+use crate::call::{Call, CallKey, MediaState, Progress, Waiting};
 
 use super::{Context, UserAgent};
 
@@ -156,7 +156,15 @@ impl UserAgent {
         let Some(call) = self.call_mut(key) else { return };
         match std::mem::replace(&mut call.media, MediaState::Closed) {
             MediaState::Opening(rtp) => ctx.media.unwant(rtp),
-            MediaState::Open(session) => call.stats = ctx.media.close(ctx.now, session).map(Box::new),
+            MediaState::Open(session) => {
+                let Some(closed) = ctx.media.close(ctx.now, session) else {
+                    return;
+                };
+                call.stats = Some(Box::new(closed.stats));
+                if !closed.heard.is_empty() {
+                    self.last_heard = Some(closed.heard);
+                }
+            }
             MediaState::Closed => {}
         }
     }
@@ -205,9 +213,10 @@ impl UserAgent {
         };
         let offer = negotiation.create_offer(wanted)?;
         call.hold_described = call.hold;
-        if negotiation.negotiated().is_none() {
+        if call.progress < Progress::Established && negotiation.negotiated().is_none() {
             call.offered = call.negotiation.clone();
-            if let (Some(session), Some(start)) = (call.open_session(), before_the_answer(&offer)) {
+            let early = before_the_answer(&offer, &call.keys);
+            if let (Some(session), Some(start)) = (call.open_session(), early) {
                 self.tell_plane(ctx, session, Command::Start(Box::new(start)));
             }
         }
@@ -263,21 +272,20 @@ impl UserAgent {
         let Some(call) = self.call_mut(key) else { return };
         call.audio_agreed = negotiated.is_some();
         call.hold_agreed = call.hold_described;
-        let Some(negotiated) = negotiated else {
-            call.direction = Direction::Inactive;
-            return;
-        };
-        call.direction = agreed_direction(&negotiated);
+        call.direction = negotiated.as_ref().map_or(Direction::Inactive, agreed_direction);
         let Some(session) = call.open_session() else {
             return;
         };
+        let Some(negotiated) = negotiated else {
+            // RFC 3264 §8.2: neither side sends on a stream with port zero, or expects anything there.
+            self.tell_plane(ctx, session, Command::Stop);
+            return;
+        };
         let start = as_agreed(&negotiated);
-        let without_events = start.telephone_event_receive.is_none();
+        // A peer that takes no telephone events (RFC 4733) sends none: its digits come as tones.
+        let as_tones = start.telephone_event_send.is_none();
         self.tell_plane(ctx, session, Command::Start(Box::new(start)));
-        if without_events {
-            // Without telephone events (RFC 4733) the peer can send its digits only as tones.
-            self.tell_plane(ctx, session, Command::ListenDtmf(true));
-        }
+        self.tell_plane(ctx, session, Command::ListenDtmf(as_tones));
         self.start_listening(ctx, session);
     }
 
@@ -338,8 +346,9 @@ fn codec(format: &Format) -> Option<Codec> {
     }
 }
 
-/// What may arrive before our offer is answered (RFC 3264 §5.1).
-fn before_the_answer(offer: &Session) -> Option<Start> {
+/// What may arrive before our offer is answered (RFC 3264 §5.1). With `keys` offered it may be encrypted: until the answer
+/// says with which of the peer's, or that it is not, it is counted and not heard.
+fn before_the_answer(offer: &Session, keys: &[Crypto]) -> Option<Start> {
     let media = offer.media.first()?;
     let receive: Vec<_> = media
         .codecs()
@@ -350,8 +359,10 @@ fn before_the_answer(offer: &Session) -> Option<Start> {
         send: None,
         receive,
         telephone_event_receive: media.telephone_event(8000).map(|format| format.payload_type),
-        // Without the peer's key nothing encrypted can be heard yet.
-        srtp: None,
+        srtp: keys
+            .first()
+            .and_then(|own| MasterKey::from_crypto(own).ok())
+            .map(|send| SrtpKeys { send, receive: None }),
         ..Start::new(first, payload_type)
     })
 }

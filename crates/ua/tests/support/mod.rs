@@ -9,6 +9,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use bytes::Bytes;
+use callwright_media::codec::Codec;
+use callwright_media::rtp::Header;
 use callwright_sip_message::Host;
 use callwright_ua::{
     Account, Call, CallKey, Change, Done, Fleet, FleetConfig, Phase, TraceLimits, UserAgent, UserAgentId,
@@ -162,6 +164,25 @@ impl Lab {
     pub(crate) fn say(&mut self, from: SocketAddr, to: SocketAddr, text: String) {
         let bytes = Bytes::from(text);
         self.send(Parcel::Signalling { from, to, bytes });
+    }
+
+    /// A scripted peer sends this audio as PCMU, in packets of 20 ms; time passes meanwhile.
+    pub(crate) fn play(&mut self, from: SocketAddr, to: SocketAddr, samples: &[i16]) {
+        for (number, frame) in (0_u16..).zip(samples.chunks_exact(160)) {
+            let mut payload = [0; 160];
+            Codec::Pcmu.encode(frame, &mut payload);
+            let header = Header {
+                sequence: number,
+                timestamp: u32::from(number) * 160,
+                ssrc: 7,
+                ..Header::default()
+            };
+            let mut packet = vec![0; header.packet_length(payload.len())];
+            header.write(&payload, &mut packet).expect("there is room");
+            let bytes = packet.into();
+            self.send(Parcel::Media { from, to, bytes });
+            self.pass(Duration::from_millis(20));
+        }
     }
 
     pub(crate) fn fleet<R>(

@@ -27,6 +27,15 @@ impl Received {
         self.text.split_once("\r\n\r\n").map_or("", |(_, body)| body)
     }
 
+    /// Where the sender of this description wants its audio.
+    pub(crate) fn audio_at(&self) -> SocketAddr {
+        let line = self.body().lines().find_map(|line| line.strip_prefix("m=audio "));
+        let port = line
+            .and_then(|line| line.split(' ').next())
+            .and_then(|port| port.parse().ok());
+        SocketAddr::new(self.from.ip(), port.expect("it offers audio"))
+    }
+
     /// A response to this request: status line, tag of the To (none for a request within a dialog), further header
     /// fields, body.
     pub(crate) fn reply(&self, status: &str, tag: &str, fields: &[&str], body: &str) -> String {
