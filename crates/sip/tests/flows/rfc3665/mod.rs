@@ -1,0 +1,3 @@
+//! RFC 3665: the basic call flows.
+
+mod session;

@@ -1,0 +1,3 @@
+//! RFC 5359: the services.
+
+mod services;
