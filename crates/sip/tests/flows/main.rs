@@ -2,6 +2,7 @@
 
 mod parties;
 mod script;
+mod strangers;
 #[path = "../support/mod.rs"]
 mod support;
 
