@@ -1,3 +1,6 @@
 //! RFC 5359: the services.
 
-mod services;
+mod forwarding;
+mod hold;
+mod monitoring;
+mod transfer;
