@@ -13,7 +13,7 @@ use std::net::SocketAddr;
 use callwright_sip::command::Identity;
 use callwright_sip_message::{Builder, HeaderName, Message, Method, Uri};
 
-use crate::parties::{LATENCY, World, sdp, uri};
+use crate::parties::{LATENCY, World, uri};
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Stranger {
@@ -140,6 +140,31 @@ impl Stranger {
         world.send_as(self.address, to, response);
     }
 
+    /// A request of its own outside dialogs. `more`: further header lines; one of them names the Contact.
+    pub(crate) fn asks(
+        self,
+        world: &mut World,
+        method: &str,
+        to: usize,
+        more: &str,
+        body: Option<(&str, &str)>,
+    ) -> Message {
+        let target = world.uri_of(to);
+        let builder = Builder::request(Method::from(method), &target)
+            .header(HeaderName::Via, self.via(method))
+            .header(HeaderName::MaxForwards, 70)
+            .header(
+                HeaderName::From,
+                format_args!("<{}>;tag={}", self.uri(), self.tag),
+            )
+            .header(HeaderName::To, format_args!("<{target}>"))
+            .header(HeaderName::CallId, format_args!("{}-{method}", self.name))
+            .header(HeaderName::CSeq, format_args!("1 {method}"));
+        let message = finished(builder, more, body);
+        world.send_as(self.address, world.address_of(to), &message);
+        message
+    }
+
     /// A request in the dialog that `seen` made or belongs to: a request that it got, or a response to one of its own.
     pub(crate) fn continues(
         self,
@@ -148,7 +173,7 @@ impl Stranger {
         method: &str,
         cseq: u32,
         more: &str,
-        body: Option<(&str, &'static str)>,
+        body: Option<(&str, &str)>,
     ) -> Message {
         let (mut local, mut remote) = (seen.to().expect("To"), seen.from().expect("From"));
         if seen.is_response() {
@@ -201,10 +226,10 @@ impl Stranger {
             .push_front(
                 HeaderName::Via,
                 format_args!(
-                    "SIP/2.0/UDP {};branch={branch}.{}{}",
+                    "SIP/2.0/UDP {};branch={branch}.{}.{}",
                     self.address,
                     self.name,
-                    to.port()
+                    to.ip()
                 ),
             )
             .set(HeaderName::MaxForwards, hops - 1)
@@ -282,13 +307,13 @@ impl Stranger {
     }
 }
 
-fn finished(mut builder: Builder, more: &str, body: Option<(&str, &'static str)>) -> Message {
+fn finished(mut builder: Builder, more: &str, body: Option<(&str, &str)>) -> Message {
     for line in more.lines().filter(|line| !line.is_empty()) {
         let (name, value) = line.split_once(": ").expect("a header line");
         builder = builder.header(name, value);
     }
     if let Some((kind, body)) = body {
-        builder = builder.body(kind, sdp(body));
+        builder = builder.body(kind, body.to_owned());
     }
     builder.finish()
 }
