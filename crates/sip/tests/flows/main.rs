@@ -2,6 +2,7 @@
 
 mod parties;
 mod script;
+mod strangers;
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -14,10 +15,10 @@ mod rfc3261_22_challenges;
 mod rfc3261_8_2_server;
 mod rfc3262_reliable;
 mod rfc3515_refer;
-mod rfc3665_3_session;
+mod rfc3665;
 mod rfc3891_replaces;
 mod rfc4028_session_timer;
-mod rfc5359_services;
+mod rfc5359;
 mod rfc5407_3_1_moratorium;
 mod rfc5407_3_2_mortal;
 mod rfc5407_3_3_other;

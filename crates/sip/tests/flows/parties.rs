@@ -19,7 +19,8 @@ use callwright_sip::event::{EndCause, IncomingCall};
 use callwright_sip::{Endpoint, EndpointConfig, Event};
 use callwright_sip_message::{Limits, Message, StartLine, Uri};
 use callwright_wire::{
-    DnsQuery, DnsRecord, Flow, Input, Node, Output, Residue, Seed, SocketId, Time, Transport,
+    DnsAnswer, DnsError, DnsQuery, DnsRecord, Flow, Input, Node, Output, Residue, Seed, SocketId, Time,
+    Transport,
 };
 
 /// The places of the parties in `World::of`.
@@ -44,6 +45,13 @@ pub(crate) struct Party {
     socket: SocketId,
 }
 
+/// Somebody who is no endpoint: a proxy, a server or a peer that follows the script of a test.
+struct Stranger {
+    name: &'static str,
+    address: SocketAddr,
+    arrived: VecDeque<Message>,
+}
+
 /// What happens to messages that begin, as `World::flow` shows them, with some text.
 struct Rule {
     start: String,
@@ -60,6 +68,9 @@ enum Fate {
 pub(crate) struct World {
     pub(crate) now: Time,
     pub(crate) parties: Vec<Party>,
+    strangers: Vec<Stranger>,
+    /// What the resolver knows beside literal addresses.
+    pub(crate) zone: BTreeMap<DnsQuery, Vec<DnsRecord>>,
     flying: BTreeMap<(Time, u64), (SocketAddr, SocketAddr, Bytes)>,
     rules: Vec<Rule>,
     log: Vec<(Time, String)>,
@@ -75,6 +86,8 @@ impl World {
         let mut world = World {
             now: Time::from_secs(10),
             parties: Vec::new(),
+            strangers: Vec::new(),
+            zone: BTreeMap::new(),
             flying: BTreeMap::new(),
             rules: Vec::new(),
             log: Vec::new(),
@@ -99,6 +112,33 @@ impl World {
             world.parties[place].events.clear();
         }
         world
+    }
+
+    /// Somebody who follows the script of a test lives at this address from now on.
+    pub(crate) fn introduce(&mut self, name: &'static str, address: SocketAddr) {
+        self.strangers.push(Stranger {
+            name,
+            address,
+            arrived: VecDeque::new(),
+        });
+    }
+
+    /// What reached a stranger next.
+    pub(crate) fn arrived(&mut self, at: SocketAddr) -> Option<Message> {
+        let stranger = self.strangers.iter_mut().find(|one| one.address == at);
+        stranger.expect("it was introduced").arrived.pop_front()
+    }
+
+    /// A stranger sends something.
+    pub(crate) fn send_as(&mut self, from: SocketAddr, to: SocketAddr, message: &Message) {
+        self.fly(from, to, message.raw().clone());
+    }
+
+    fn name_at(&self, address: SocketAddr) -> &'static str {
+        let parties = self.parties.iter().map(|party| (party.address, party.name));
+        let strangers = self.strangers.iter().map(|one| (one.address, one.name));
+        let found = parties.chain(strangers).find(|(at, _)| *at == address);
+        found.map_or("nobody", |(_, name)| name)
     }
 
     pub(crate) fn node(&mut self, party: usize) -> &mut Endpoint {
@@ -251,10 +291,14 @@ impl World {
         let Some((_, (from, to, bytes))) = self.flying.pop_first() else {
             return;
         };
+        let message = Message::parse(bytes.clone(), &Limits::default()).expect("endpoints send messages");
+        if let Some(stranger) = self.strangers.iter_mut().find(|one| one.address == to) {
+            stranger.arrived.push_back(message);
+            return;
+        }
         let Some(place) = self.parties.iter().position(|party| party.address == to) else {
             return;
         };
-        let message = Message::parse(bytes.clone(), &Limits::default()).expect("endpoints send messages");
         self.parties[place].received.push(message);
         let flow = Flow {
             transport: Transport::Udp,
@@ -271,7 +315,7 @@ impl World {
         while let Some(output) = self.parties[place].node.poll_output() {
             let from = self.parties[place].address;
             match output {
-                Output::Datagram { to, bytes, .. } => self.fly(place, from, to, bytes),
+                Output::Datagram { to, bytes, .. } => self.fly(from, to, bytes),
                 Output::Event(Event::Seen(_)) => {}
                 Output::Event(event) => self.parties[place].events.push_back(event),
                 Output::Bind { socket, local, .. } => {
@@ -280,13 +324,8 @@ impl World {
                     self.node(place).handle_input(now, Input::Bound { socket, local });
                 }
                 Output::Resolve { query, question } => {
-                    let answer = match question {
-                        DnsQuery::Address(name) => {
-                            Ok(name.parse().map(DnsRecord::Address).into_iter().collect())
-                        }
-                        DnsQuery::Route(_) => Ok(vec![DnsRecord::Address(from.ip())]),
-                        DnsQuery::Naptr(_) | DnsQuery::Srv(_) => Err(callwright_wire::DnsError::NoSuchName),
-                    };
+                    let known = self.zone.get(&question).cloned();
+                    let answer = known.map_or_else(|| absent(question, from), Ok);
                     let now = self.now;
                     self.node(place)
                         .handle_input(now, Input::Resolved { query, answer });
@@ -299,14 +338,9 @@ impl World {
         }
     }
 
-    fn fly(&mut self, place: usize, from: SocketAddr, to: SocketAddr, bytes: Bytes) {
-        let receiver = self
-            .parties
-            .iter()
-            .find(|party| party.address == to)
-            .map_or("nobody", |party| party.name);
+    fn fly(&mut self, from: SocketAddr, to: SocketAddr, bytes: Bytes) {
         let what = shown(&bytes);
-        let line = format!("{} {what} {receiver}", self.parties[place].name);
+        let line = format!("{} {what} {}", self.name_at(from), self.name_at(to));
         let hit = self
             .rules
             .iter_mut()
@@ -412,6 +446,15 @@ pub(crate) fn uri(text: &str) -> Uri {
 
 pub(crate) fn sdp(text: &'static str) -> Bytes {
     Bytes::from_static(text.as_bytes())
+}
+
+/// What the resolver says to a question about nothing that it knows.
+fn absent(question: DnsQuery, local: SocketAddr) -> Result<DnsAnswer, DnsError> {
+    match question {
+        DnsQuery::Address(name) => Ok(name.parse().map(DnsRecord::Address).into_iter().collect()),
+        DnsQuery::Route(_) => Ok(vec![DnsRecord::Address(local.ip())]),
+        DnsQuery::Naptr(_) | DnsQuery::Srv(_) => Err(DnsError::NoSuchName),
+    }
 }
 
 /// The method or the status of a message, as flows show it.

@@ -1,4 +1,4 @@
-//! RFC 3261 §10, RFC 3665 §2, RFC 3327, RFC 3608: registration against a scripted registrar.
+//! RFC 3261 §10, RFC 3665 §2.1 and §2.5, RFC 3327, RFC 3608: registration against a scripted registrar.
 
 use std::time::Duration;
 
@@ -75,7 +75,7 @@ fn a_registration_is_challenged_and_then_in_force() {
         [true, false]
     );
 
-    // RFC 3665 §2.4: gone again.
+    // Gone again; RFC 3665 §2.4 removes all contacts, this one alone is removed here.
     script.act(|node, now| node.unregister(now, id, None).expect("unregisters"));
     let last = script.expect("REGISTER ");
     assert_eq!(header(&last, "Expires"), "0");
