@@ -397,6 +397,14 @@ fn tls_asks_for_the_domains_certificate_and_keeps_connections_apart_by_it() {
 }
 
 #[test]
+fn tls_asks_for_an_address_without_the_brackets_of_a_uri() {
+    let mut peer = udp_and_tcp();
+    peer.request_to(request(Method::Options), "sips:[2001:db8::1]");
+    let asked = peer.connects[0].tls.clone();
+    assert_eq!(asked.map(|tls| tls.server_name).as_deref(), Some("2001:db8::1"));
+}
+
+#[test]
 fn bytes_go_out_as_they_are_on_a_flow_that_is_there() {
     let mut peer = udp_and_tcp();
     let connection = peer.connect(Transport::Tcp);

@@ -109,7 +109,11 @@ impl Core {
                 local,
             );
         }
-        let name = destination.host.to_string();
+        // What a certificate names: an IPv6 address without the brackets of a URI.
+        let name = match destination.host.ip() {
+            Some(ip) => ip.to_string(),
+            None => destination.host.to_string(),
+        };
         let supported = Supported {
             udp: self.sockets.has(Transport::Udp),
             tcp: self.config.tcp,
