@@ -41,5 +41,5 @@ mod world;
 
 pub use buffered_tap::{BufferedTap, TapDrain};
 pub use health::{Health, Lateness};
-pub use tls::{Identity, IdentityError, Trust};
+pub use tls::{Identity, IdentityError, Trust, system_roots};
 pub use world::{EventSink, PartyId, StartError, Warning, World, WorldConfig};

@@ -1,6 +1,7 @@
 //! TLS 1.2 and 1.3: whom to trust, and who we are.
 
 use std::fmt;
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 
@@ -18,7 +19,7 @@ use rustls::{SignatureScheme, version};
 /// Whose certificates are believed.
 #[derive(Clone, Debug, Default)]
 pub enum Trust {
-    /// The system's roots; the variables `SSL_CERT_FILE` and `SSL_CERT_DIR` replace them.
+    /// The system's roots, and those that the variables `SSL_CERT_FILE` and `SSL_CERT_DIR` name.
     #[default]
     System,
     /// These roots alone.
@@ -188,15 +189,40 @@ impl Tls {
     }
 }
 
+/// Where distributions keep the roots of the system in one file.
+const BUNDLES: [&str; 6] = [
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+    "/usr/share/ssl/certs/ca-bundle.crt",
+];
+
+/// The roots of the system, and those that `SSL_CERT_FILE` and `SSL_CERT_DIR` name beside them. What cannot be read is
+/// logged.
+pub fn system_roots() -> Vec<CertificateDer<'static>> {
+    let named = ["SSL_CERT_FILE", "SSL_CERT_DIR"]
+        .iter()
+        .any(|variable| std::env::var_os(variable).is_some());
+    // With one of the variables it reads what they name and nothing else.
+    let mut found = rustls_native_certs::load_native_certs();
+    if named && let Some(bundle) = BUNDLES.iter().map(Path::new).find(|bundle| bundle.exists()) {
+        let system = rustls_native_certs::load_certs_from_paths(Some(bundle), None);
+        found.certs.extend(system.certs);
+        found.errors.extend(system.errors);
+    }
+    for error in &found.errors {
+        tracing::warn!(%error, "some root certificates cannot be read");
+    }
+    found.certs
+}
+
 fn load(trust: &Trust) -> Client {
     let mut roots = RootCertStore::empty();
     match trust {
         Trust::System => {
-            let found = rustls_native_certs::load_native_certs();
-            for error in &found.errors {
-                tracing::warn!(%error, "some root certificates cannot be read");
-            }
-            roots.add_parsable_certificates(found.certs);
+            roots.add_parsable_certificates(system_roots());
         }
         Trust::Roots(certificates) => {
             roots.add_parsable_certificates(certificates.iter().cloned());

@@ -121,9 +121,7 @@ fn run(
 
 /// The system's roots, and those of `SSL_CERT_FILE`.
 fn roots() -> RootCerts {
-    let found = rustls_native_certs::load_native_certs();
-    let certificates: Vec<Certificate<'static>> = found
-        .certs
+    let certificates: Vec<Certificate<'static>> = callwright_net::system_roots()
         .iter()
         .map(|certificate| Certificate::from_der(certificate).to_owned())
         .collect();
