@@ -53,12 +53,12 @@ impl Tapping {
     }
 
     /// True when a datagram from `source` was sent, and so recorded, by a socket of this world.
-    pub(crate) fn is_own_datagram(&self, now: Time, source: SocketAddr, routes: &mut Routes) -> bool {
+    pub(crate) fn is_own_datagram(&mut self, now: Time, source: SocketAddr, routes: &mut Routes) -> bool {
         self.datagrams.contain(now, source, routes)
     }
 
     /// True when the far end of a stream is in this world too, and records what it sends.
-    pub(crate) fn is_own_stream(&self, now: Time, remote: SocketAddr, routes: &mut Routes) -> bool {
+    pub(crate) fn is_own_stream(&mut self, now: Time, remote: SocketAddr, routes: &mut Routes) -> bool {
         self.streams.contain(now, remote, routes)
     }
 }
@@ -77,6 +77,10 @@ impl Addresses {
 
     fn retire(&mut self, now: Time, address: SocketAddr) {
         self.retired.push_back((now, address));
+    }
+
+    /// Forgets what was closed long ago: somebody else may have the port now.
+    fn forget_retired(&mut self, now: Time) {
         while let Some((at, address)) = self.retired.front().copied()
             && now.since(at) > LINGER
         {
@@ -90,7 +94,8 @@ impl Addresses {
         }
     }
 
-    fn contain(&self, now: Time, address: SocketAddr, routes: &mut Routes) -> bool {
+    fn contain(&mut self, now: Time, address: SocketAddr, routes: &mut Routes) -> bool {
+        self.forget_retired(now);
         if self.exact.contains_key(&address) {
             return true;
         }
@@ -99,5 +104,22 @@ impl Addresses {
             SocketAddr::V6(_) => std::net::Ipv6Addr::UNSPECIFIED.into(),
         };
         self.exact.contains_key(&SocketAddr::new(any, address.port())) && routes.is_own(now, address.ip())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_closed_port_is_somebody_elses_after_a_while() {
+        let mut tapping = Tapping::default();
+        let mut routes = Routes::default();
+        let port = SocketAddr::from(([127, 0, 0, 1], 40_000));
+        let closed = Time::ZERO + Duration::from_secs(10);
+        tapping.datagram_socket_opened(port);
+        tapping.datagram_socket_closed(closed, port);
+        assert!(tapping.is_own_datagram(closed + LINGER, port, &mut routes));
+        assert!(!tapping.is_own_datagram(closed + LINGER * 2, port, &mut routes));
     }
 }
