@@ -198,15 +198,25 @@ fn socket_address(storage: &SockaddrStorage) -> Option<SocketAddr> {
         .map(|v6| SocketAddr::from(std::net::SocketAddrV6::from(*v6)))
 }
 
-/// True for the errors by which a socket reports an ICMP message about an earlier datagram.
+/// True for the errors by which a socket reports an ICMP message about an earlier datagram: those to which Linux maps the
+/// codes of "destination unreachable" in both families, and "time exceeded".
 pub(crate) fn is_pending_error(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::ConnectionRefused
-            | io::ErrorKind::HostUnreachable
-            | io::ErrorKind::NetworkUnreachable
-            | io::ErrorKind::PermissionDenied
-    ) || error.raw_os_error() == Some(nix::errno::Errno::EPROTO as i32)
+    use nix::errno::Errno;
+    [
+        Errno::ECONNREFUSED,
+        Errno::EHOSTUNREACH,
+        Errno::ENETUNREACH,
+        Errno::EHOSTDOWN,
+        Errno::ENONET,
+        Errno::ENOPROTOOPT,
+        Errno::EOPNOTSUPP,
+        Errno::EMSGSIZE,
+        Errno::EACCES,
+        Errno::EPERM,
+        Errno::EPROTO,
+    ]
+    .iter()
+    .any(|errno| error.raw_os_error() == Some(*errno as i32))
 }
 
 /// What a failed bind means to whoever asked.
