@@ -1,7 +1,7 @@
 //! What is done with arbitrary bytes taken for a session description, by the fuzz target and by a plain test: nothing
 //! may panic, and what is written reads as the same.
 
-use callwright_sdp::negotiation::{Capabilities, LocalMedia, OfferAnswer, SrtpPolicy};
+use callwright_sdp::negotiation::{Capabilities, LocalMedia, OfferAnswer, RtcpMux, SrtpPolicy};
 use callwright_sdp::{Crypto, CryptoSuite, Direction, Session};
 
 /// A body, and what both roles of offer and answer make of it.
@@ -45,7 +45,7 @@ fn end(srtp: SrtpPolicy) -> OfferAnswer {
     OfferAnswer::new(
         Capabilities {
             srtp,
-            rtcp_mux: true,
+            rtcp_mux: RtcpMux::Offer,
             ..Capabilities::default()
         },
         local,

@@ -2,7 +2,9 @@
 
 mod ends;
 
-use callwright_sdp::negotiation::{Capabilities, Irregularity, LocalMedia, NegotiationError, Refusal, State};
+use callwright_sdp::negotiation::{
+    Capabilities, Irregularity, LocalMedia, NegotiationError, Refusal, RtcpMux, State,
+};
 use callwright_sdp::{Direction, Format, MediaKind, Session};
 use ends::{alice, alice_with, bob, bob_with, description, description_version};
 
@@ -157,27 +159,29 @@ fn the_answer_repeats_the_times_of_the_offer() {
 
 #[test]
 fn rtcp_mux_needs_both() {
-    let mux = Capabilities {
-        rtcp_mux: true,
-        ..Capabilities::default()
-    };
-    for (offered, accepted) in [(true, true), (true, false), (false, true)] {
+    for (offers, accepts, agreed) in [
+        (RtcpMux::Offer, RtcpMux::Offer, true),
+        (RtcpMux::Offer, RtcpMux::Accept, true),
+        (RtcpMux::Offer, RtcpMux::Never, false),
+        (RtcpMux::Accept, RtcpMux::Offer, false),
+        (RtcpMux::Never, RtcpMux::Offer, false),
+    ] {
         let with = |rtcp_mux| Capabilities {
             rtcp_mux,
-            ..mux.clone()
+            ..Capabilities::default()
         };
-        let (mut alice, mut bob) = (alice_with(with(offered)), bob_with(with(accepted)));
+        let (mut alice, mut bob) = (alice_with(with(offers)), bob_with(with(accepts)));
         bob.receive_offer(alice.create_offer(Direction::SendRecv).expect("an offer"))
             .expect("taken");
         let (answer, at_bob) = bob.create_answer(Direction::SendRecv).expect("an answer");
         let at_alice = alice.receive_answer(answer).expect("by rule").expect("a stream");
         let at_bob = at_bob.expect("a stream");
-        assert_eq!(
-            (at_alice.rtcp_mux, at_bob.rtcp_mux),
-            (offered && accepted, offered && accepted)
-        );
-        let port = if offered && accepted { 5000 } else { 5001 };
+        assert_eq!((at_alice.rtcp_mux, at_bob.rtcp_mux), (agreed, agreed));
+        let port = if agreed { 5000 } else { 5001 };
         assert_eq!(at_alice.remote_rtcp.map(|address| address.port()), Some(port));
+        // Who accepted it offers it itself in the next exchange.
+        let again = bob.create_offer(Direction::SendRecv).expect("an offer");
+        assert_eq!(again.media[0].rtcp_mux, agreed);
     }
 }
 

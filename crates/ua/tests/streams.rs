@@ -170,3 +170,20 @@ fn what_was_heard_last_outlives_the_call_as_evidence_only() {
     let evidence = lab.peek(a, |fleet, id| fleet.last_audio(id, span));
     assert!(evidence.len() >= 6_400, "{}", evidence.len());
 }
+
+#[test]
+fn one_port_for_rtp_and_rtcp_is_used_where_the_peer_offers_it() {
+    let mut lab = Lab::new();
+    let peer = lab.domain();
+    let a = lab.phone("alice");
+    let invite = answered_with(&mut lab, a, peer, &sdp(1, "10.0.0.250", 4000, ""));
+    assert!(!invite.body().contains("a=rtcp-mux"));
+    let offer = sdp(2, "10.0.0.250", 4000, "a=rtcp-mux\r\n");
+    lab.say(
+        peer,
+        invite.from,
+        invite.request_back("INVITE", 1, "p", &[CONTACT], &offer),
+    );
+    let answer = lab.expect(peer, "SIP/2.0 200");
+    assert!(answer.body().contains("a=rtcp-mux"), "{}", answer.text);
+}

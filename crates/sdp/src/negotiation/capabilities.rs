@@ -16,9 +16,21 @@ pub struct Capabilities {
     /// Whether media is encrypted with keys in the description (SDES, RFC 4568).
     pub srtp: SrtpPolicy,
     /// Whether RTP and RTCP may share a port (RFC 5761).
-    pub rtcp_mux: bool,
+    pub rtcp_mux: RtcpMux,
     /// The packet length to ask for, in milliseconds (`a=ptime`); `None`: nothing is asked for.
     pub ptime_ms: Option<u32>,
+}
+
+/// Whether RTP and RTCP share a port (RFC 5761).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum RtcpMux {
+    /// Neither offered nor accepted.
+    Never,
+    /// Accepted where the peer offers it.
+    #[default]
+    Accept,
+    /// Offered and accepted.
+    Offer,
 }
 
 /// Whether media is encrypted.
@@ -72,7 +84,7 @@ impl Default for Capabilities {
             codecs: vec![Format::pcmu(), Format::pcma()],
             telephone_event: Some(101),
             srtp: SrtpPolicy::Never,
-            rtcp_mux: false,
+            rtcp_mux: RtcpMux::Accept,
             ptime_ms: Some(20),
         }
     }

@@ -18,7 +18,7 @@ mod choice;
 mod error;
 mod outcome;
 
-pub use capabilities::{Capabilities, LocalMedia, SrtpPolicy};
+pub use capabilities::{Capabilities, LocalMedia, RtcpMux, SrtpPolicy};
 pub use error::{NegotiationError, Refusal, Warning};
 pub use outcome::{Irregularity, Negotiated};
 
@@ -339,7 +339,11 @@ impl OfferAnswer {
         }));
         media.direction = direction;
         media.ptime_ms = self.capabilities.ptime_ms;
-        media.rtcp_mux = self.capabilities.rtcp_mux;
+        // Mid-call, what was agreed goes on: without the attribute it would end (RFC 5761 §5.1.1).
+        media.rtcp_mux = match before {
+            Some((_, negotiated)) => negotiated.rtcp_mux,
+            None => self.capabilities.rtcp_mux == RtcpMux::Offer,
+        };
         media.rtcp = self.rtcp_attribute();
         if encrypted {
             media.crypto = self.local.crypto.clone();
@@ -355,7 +359,7 @@ impl OfferAnswer {
         media.direction = direction.and(outcome::effective_direction(offer, choice.index).reversed());
         media.ptime_ms = self.capabilities.ptime_ms;
         // RFC 5761 §5.1.1: only where it was offered.
-        media.rtcp_mux = offered.rtcp_mux && self.capabilities.rtcp_mux;
+        media.rtcp_mux = offered.rtcp_mux && self.capabilities.rtcp_mux != RtcpMux::Never;
         media.rtcp = if media.rtcp_mux {
             None
         } else {

@@ -7,7 +7,7 @@ use callwright_media::codec::Codec;
 use callwright_media::plane::{Command, Remote, SendFormat, SessionId, SrtpKeys, Start};
 use callwright_media::srtp::MasterKey;
 use callwright_sdp::negotiation::{
-    Capabilities, LocalMedia, Negotiated, NegotiationError, OfferAnswer, SrtpPolicy,
+    Capabilities, LocalMedia, Negotiated, NegotiationError, OfferAnswer, RtcpMux, SrtpPolicy,
 };
 use callwright_sdp::{Crypto, CryptoSuite, Direction, Format, SdpError, Session};
 use callwright_wire::{BindError, SocketId, Transport};
@@ -333,7 +333,7 @@ fn capabilities(account: &Account) -> Capabilities {
             MediaEncryption::Required => SrtpPolicy::Require,
             MediaEncryption::RequiredWithFeedback => SrtpPolicy::RequireFeedback,
         },
-        rtcp_mux: false,
+        rtcp_mux: RtcpMux::Accept,
         ptime_ms: Some(20),
     }
 }
