@@ -3,10 +3,12 @@
 use std::io::{self, IoSlice, IoSliceMut};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use callwright_wire::{BindError, BindErrorKind};
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg, setsockopt, sockopt};
+use nix::sys::time::TimeSpec;
 use rustix::net::addr::SocketAddrArg;
 use rustix::net::{MMsgHdr, SendAncillaryBuffer, SendFlags, sendmmsg};
 use socket2::{Domain, Protocol, Socket, Type};
@@ -15,8 +17,11 @@ use crate::holder::holder;
 
 /// The largest payload that a datagram can have, and a little more.
 pub(crate) const LARGEST: usize = 65_536;
-/// Room for the control messages that are asked for: packet info, the drop counter, an ICMP error with its address.
+/// Room for the control messages that are asked for: packet info, the drop counter, the time of arrival, an ICMP error
+/// with its address.
 const CONTROL: usize = 256;
+/// A datagram that seems to have waited longer was stamped before the clock was set.
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
 /// How many datagrams one system call sends.
 const TRAIN: usize = 32;
 
@@ -36,6 +41,8 @@ pub(crate) struct Received {
     pub(crate) length: usize,
     /// How many datagrams this socket has dropped, once it has dropped any.
     pub(crate) drops: Option<u32>,
+    /// How long it waited in the kernel.
+    pub(crate) waited: Duration,
 }
 
 impl Datagrams {
@@ -50,6 +57,7 @@ impl Datagrams {
         socket.bind(&local.into())?;
         // These tell more than a plain socket does, and are not needed: a kernel without them is no error.
         let _ = setsockopt(&socket, sockopt::RxqOvfl, &1);
+        let _ = setsockopt(&socket, sockopt::ReceiveTimestampns, &true);
         if local.is_ipv6() {
             let _ = setsockopt(&socket, sockopt::Ipv6RecvErr, &true);
         } else {
@@ -91,10 +99,12 @@ impl Datagrams {
             to: None,
             length: message.bytes,
             drops: None,
+            waited: Duration::ZERO,
         };
         for note in message.cmsgs()? {
             match note {
                 ControlMessageOwned::RxqOvfl(drops) => received.drops = Some(drops),
+                ControlMessageOwned::ScmTimestampns(at) => received.waited = waited_since(at),
                 ControlMessageOwned::Ipv4PacketInfo(info) => {
                     received.to = Some(Ipv4Addr::from(info.ipi_addr.s_addr.to_ne_bytes()).into());
                 }
@@ -173,6 +183,20 @@ impl Datagrams {
 impl AsFd for Datagrams {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
+    }
+}
+
+/// How long ago this was by the calendar clock, which the kernel stamps datagrams with. A clock that was set meanwhile tells
+/// nothing.
+fn waited_since(at: TimeSpec) -> Duration {
+    let Ok(now) = SystemTime::now().duration_since(UNIX_EPOCH) else {
+        return Duration::ZERO;
+    };
+    let waited = now.saturating_sub(Duration::from(at));
+    if waited > LONGEST_WAIT {
+        Duration::ZERO
+    } else {
+        waited
     }
 }
 

@@ -258,9 +258,10 @@ impl<N: PacketNode> Engine<N> {
             };
             let bytes = &self.sockets.buffer[..arrival.length];
             if arrival.media {
+                let arrived = now - arrival.waited;
                 party
                     .node
-                    .handle_packet(now, arrival.socket, arrival.flow.remote, bytes);
+                    .handle_arrival(now, arrived, arrival.socket, arrival.flow.remote, bytes);
                 if self.sockets.tapping.is_on() {
                     self.sockets.tap_arrival(now, &arrival, party.node.clear_text());
                 }

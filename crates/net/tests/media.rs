@@ -3,7 +3,7 @@
 mod probe;
 
 use std::net::UdpSocket;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use callwright_net::WorldConfig;
 use callwright_wire::{BindErrorKind, SocketId, Time, Transport};
@@ -28,6 +28,27 @@ fn a_pair_is_an_even_port_and_the_next_and_both_carry_packets() {
     rtcp_from.set_port(from.port() + 1);
     assert_eq!(seen[0], (SocketId(20), from, b"rtp".to_vec()));
     assert_eq!(seen[1], (SocketId(21), rtcp_from, b"rtcp".to_vec()));
+}
+
+#[test]
+fn a_packet_has_arrived_when_the_kernel_got_it_not_when_its_turn_came() {
+    let busy = Duration::from_millis(30);
+    let mut stage = Stage::new();
+    let a = stage.add();
+    let local = stage.leased(a, 10, "127.0.0.1:0");
+    let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
+    stage.with(a, |_| {
+        // Nothing is received while somebody holds the world.
+        peer.send_to(b"rtp", local).unwrap();
+        let sent = Instant::now();
+        while sent.elapsed() < busy {
+            std::hint::spin_loop();
+        }
+    });
+    stage.wait_packet(a);
+    let waited = stage.with(a, |probe| probe.waited);
+    // The two clocks are read one after the other.
+    assert!(waited > busy - Duration::from_millis(1), "{waited:?}");
 }
 
 #[test]

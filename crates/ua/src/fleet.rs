@@ -315,8 +315,21 @@ impl Node for Fleet {
 
 impl PacketNode for Fleet {
     fn handle_packet(&mut self, now: Time, socket: SocketId, from: SocketAddr, packet: &[u8]) {
+        self.handle_arrival(now, now, socket, from, packet);
+    }
+
+    fn handle_arrival(
+        &mut self,
+        now: Time,
+        arrived: Time,
+        socket: SocketId,
+        from: SocketAddr,
+        packet: &[u8],
+    ) {
         self.now = now;
-        self.media.plane_mut().handle_packet(now, socket, from, packet);
+        self.media
+            .plane_mut()
+            .handle_packet(arrived, socket, from, packet);
     }
 
     fn poll_transmit(&mut self, now: Time, buffer: &mut [u8]) -> Option<(SocketId, SocketAddr, usize)> {

@@ -417,6 +417,20 @@ pub trait PacketNode: Node {
     /// A datagram arrived on a media socket (RTP on the leased number, RTCP on its companion).
     fn handle_packet(&mut self, now: Time, socket: SocketId, from: SocketAddr, packet: &[u8]);
 
+    /// The same of a datagram that the kernel had received at `arrived`, before its turn came at `now`: jitter and round
+    /// trips are those of the network, not of a busy loop. A world without queues has no difference between the two.
+    fn handle_arrival(
+        &mut self,
+        now: Time,
+        arrived: Time,
+        socket: SocketId,
+        from: SocketAddr,
+        packet: &[u8],
+    ) {
+        let _ = arrived;
+        self.handle_packet(now, socket, from, packet);
+    }
+
     /// The next media packet to send, written into `buffer` (at least 1,500 bytes): socket, destination, length.
     /// `None` when there is none for now.
     fn poll_transmit(&mut self, now: Time, buffer: &mut [u8]) -> Option<(SocketId, SocketAddr, usize)>;

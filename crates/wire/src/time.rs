@@ -77,6 +77,16 @@ impl Sub<Time> for Time {
     }
 }
 
+impl Sub<Duration> for Time {
+    type Output = Time;
+
+    /// Saturates at [`Time::ZERO`].
+    fn sub(self, span: Duration) -> Time {
+        let nanos = u64::try_from(span.as_nanos()).unwrap_or(u64::MAX);
+        Time(self.0.saturating_sub(nanos))
+    }
+}
+
 impl fmt::Debug for Time {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)

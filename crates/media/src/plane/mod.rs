@@ -272,7 +272,8 @@ impl Plane {
         session.command(now, command, first, &mut sink)
     }
 
-    /// Takes a datagram that arrived on a media socket.
+    /// Takes a datagram that arrived on a media socket at `now`. That may be before the time of other calls: only what was
+    /// received is measured by it.
     pub fn handle_packet(&mut self, now: Time, socket: SocketId, from: SocketAddr, packet: &[u8]) {
         self.clear.forget();
         let Some(&Port { session: id, is_rtcp }) = self.sockets.get(&socket) else {

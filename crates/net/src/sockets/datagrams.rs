@@ -67,6 +67,8 @@ pub(crate) struct Arrival {
     pub(crate) media: bool,
     pub(crate) flow: Flow,
     pub(crate) length: usize,
+    /// How long it waited in the kernel.
+    pub(crate) waited: Duration,
 }
 
 impl Sockets {
@@ -497,6 +499,7 @@ impl Sockets {
                 remote: received.from,
             },
             length: received.length.min(self.buffer.len()),
+            waited: received.waited,
         }
     }
 

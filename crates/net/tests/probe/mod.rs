@@ -47,6 +47,8 @@ pub(crate) struct Probe {
     /// What packets contain once decrypted.
     pub(crate) clear: Option<Vec<u8>>,
     pub(crate) panics: bool,
+    /// How long the last packet waited for its turn.
+    pub(crate) waited: Duration,
 }
 
 impl Probe {
@@ -194,6 +196,18 @@ impl PacketNode for Probe {
         } else {
             self.report(Seen::Packet(socket, from, packet.to_vec()));
         }
+    }
+
+    fn handle_arrival(
+        &mut self,
+        now: Time,
+        arrived: Time,
+        socket: SocketId,
+        from: SocketAddr,
+        packet: &[u8],
+    ) {
+        self.waited = now - arrived;
+        self.handle_packet(now, socket, from, packet);
     }
 
     fn poll_transmit(&mut self, _now: Time, buffer: &mut [u8]) -> Option<(SocketId, SocketAddr, usize)> {
