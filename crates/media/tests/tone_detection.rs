@@ -126,6 +126,99 @@ fn each_of_five_mixed_tones_is_heard() {
 }
 
 #[test]
+fn each_tone_of_a_short_mix_is_heard() {
+    // Dial tone, ringing and busy in North America, ringing in the UK, and what a conference mixes.
+    let mixes: [&[f64]; 8] = [
+        &[350.0, 440.0],
+        &[440.0, 480.0],
+        &[480.0, 620.0],
+        &[400.0, 450.0],
+        &[440.0, 620.0],
+        &[440.0, 880.0],
+        &[440.0, 620.0, 1004.0],
+        &[350.0, 620.0, 1004.0, 1700.0, 2600.0],
+    ];
+    for frequencies in mixes {
+        for codec in [Codec::Pcmu, Codec::Pcma] {
+            for ms in [110, 160, 250] {
+                for start in [0, 79, 155] {
+                    for dbm0 in [-13.0, -39.5] {
+                        let mut samples = vec![0; start];
+                        samples.extend(tones(frequencies, dbm0, ms * 8));
+                        samples.extend([0; 200]);
+                        let samples = through(codec, &samples);
+                        for wanted in frequencies {
+                            let what =
+                                format!("{wanted} Hz of {frequencies:?}, {ms} ms from {start}, {dbm0} dBm0");
+                            let heard = listen(*wanted, &samples).unwrap_or_else(|| panic!("{what}"));
+                            assert!((heard.frequency_hz - wanted).abs() < 1.0, "{what}: {heard:?}");
+                            assert!((heard.level_dbm0 - dbm0).abs() < 0.6, "{what}: {heard:?}");
+                        }
+                        for absent in [300.0, 400.0, 530.0, 700.0, 1300.0] {
+                            if start == 0 && frequencies.iter().all(|hz| (hz - absent).abs() > 15.0) {
+                                assert_eq!(
+                                    listen(absent, &samples),
+                                    None,
+                                    "{absent} Hz is not in {frequencies:?}"
+                                );
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_mix_must_last_100_ms_and_each_tone_have_its_share_and_place() {
+    let listen_to = |wanted: f64, one: Vec<i16>, other: Vec<i16>| {
+        let mut samples = mix(&one, &other);
+        samples.resize(SECOND, 0);
+        listen(wanted, &samples)
+    };
+    let ms = |hz: f64, dbm0: f64, ms: usize| tones(&[hz], dbm0, ms * 8);
+    assert_eq!(listen_to(440.0, ms(440.0, -13.0, 80), ms(350.0, -13.0, 80)), None);
+    // A tenth of the energy, too soft, and beside it.
+    assert_eq!(
+        listen_to(440.0, ms(440.0, -20.0, 250), ms(350.0, -10.5, 250)),
+        None
+    );
+    assert_eq!(
+        listen_to(440.0, ms(440.0, -41.5, 250), ms(350.0, -41.5, 250)),
+        None
+    );
+    for offset in [-30.0, -20.0, -12.0, 12.0, 20.0, 30.0] {
+        let beside = listen_to(440.0, ms(440.0 + offset, -13.0, 250), ms(620.0, -13.0, 250));
+        assert_eq!(beside, None, "{offset:+} Hz beside");
+    }
+    for offset in [-9.5, 9.5] {
+        let near = listen_to(440.0, ms(440.0 + offset, -13.0, 110), ms(620.0, -13.0, 110));
+        assert!(near.is_some(), "{offset:+} Hz");
+    }
+}
+
+#[test]
+fn a_digit_is_no_tone() {
+    let (rows, columns) = ([697.0, 770.0, 852.0, 941.0], [1209.0, 1336.0, 1477.0, 1633.0]);
+    for row in rows {
+        for column in columns {
+            for error in [0.0, 0.015] {
+                let mut samples = tones(&[row * (1.0 + error), column * (1.0 - error)], -9.0, 250 * 8);
+                samples.resize(SECOND, 0);
+                for wanted in [row, column + 5.0] {
+                    assert_eq!(
+                        listen(wanted, &samples),
+                        None,
+                        "{wanted} Hz in {row} + {column} Hz"
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[test]
 fn neighbours_are_told_apart() {
     // Ringing in North America, and a pair that is closer still.
     for pair in [[440.0, 480.0], [440.0, 470.0]] {
@@ -238,6 +331,27 @@ fn a_voice_is_no_tone() {
         }
     }
     assert_eq!(listened, 108);
+}
+
+#[test]
+fn a_voice_is_none_of_the_tones_that_telephones_know() {
+    for (seed, pitch) in [
+        (11, 90.0),
+        (12, 110.0),
+        (13, 135.0),
+        (14, 160.0),
+        (15, 205.0),
+        (16, 240.0),
+    ] {
+        let samples = voice(seed, pitch, 20);
+        for wanted in [350.0, 400.0, 425.0, 440.0, 480.0, 620.0, 1004.0] {
+            assert_eq!(
+                listen(wanted, &samples),
+                None,
+                "pitch {pitch} Hz, listening for {wanted} Hz"
+            );
+        }
+    }
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::io::{self, Cursor, Read, Seek, SeekFrom, Write};
 
+use callwright_media::codec::Codec;
 use callwright_media::detect::strongest;
 use callwright_media::level::level;
 use callwright_media::resample::Resampler;
@@ -130,6 +131,266 @@ fn a_file_that_breaks_off_is_taken_as_far_as_it_goes() {
     assert!((1900..2100).contains(&samples.len()), "{}", samples.len());
 }
 
+/// How the samples of a file are written.
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    Unsigned,
+    /// So many bits, in the upper part of so many bytes.
+    Signed {
+        bytes: usize,
+        bits: u16,
+    },
+    Float,
+    Double,
+    ALaw,
+    MuLaw,
+}
+
+/// What stands in the header for the size of the audio.
+#[derive(Clone, Copy, Debug)]
+enum Size {
+    Right,
+    /// ffmpeg to a pipe.
+    AllOnes,
+    /// sox to a pipe.
+    Sox,
+    /// The writer was killed, before it wrote any size or with a size of the file so far.
+    Killed {
+        file: Option<u32>,
+    },
+    /// RF64.
+    Long,
+}
+
+type Chunk = ([u8; 4], Vec<u8>);
+
+/// A file at 8 kHz, written as others write it.
+#[derive(Clone, Debug)]
+struct Wav {
+    kind: Kind,
+    channels: u16,
+    extensible: bool,
+    size: Size,
+    /// Before the format, and between it and the audio.
+    before: Vec<Chunk>,
+    after: Vec<Chunk>,
+    /// Behind the audio.
+    behind: Vec<Chunk>,
+    pads: bool,
+    cut_format: Option<usize>,
+}
+
+impl Wav {
+    fn new(kind: Kind) -> Self {
+        Wav {
+            kind,
+            channels: 1,
+            extensible: false,
+            size: Size::Right,
+            before: Vec::new(),
+            after: Vec::new(),
+            behind: Vec::new(),
+            pads: true,
+            cut_format: None,
+        }
+    }
+
+    fn write(&self, samples: &[i16]) -> Vec<u8> {
+        let data: Vec<u8> = samples
+            .iter()
+            .flat_map(|sample| (0..self.channels).flat_map(|_| self.sample(*sample)))
+            .collect();
+        let mut file = b"RIFF\0\0\0\0WAVE".to_vec();
+        if let Size::Long = self.size {
+            file[..4].copy_from_slice(b"RF64");
+            let mut sizes = vec![0; 28];
+            sizes[8..16].copy_from_slice(&(data.len() as u64).to_le_bytes());
+            self.chunk(&mut file, *b"ds64", &sizes);
+        }
+        for (name, bytes) in &self.before {
+            self.chunk(&mut file, *name, bytes);
+        }
+        let mut format = self.format();
+        format.truncate(self.cut_format.unwrap_or(format.len()));
+        self.chunk(&mut file, *b"fmt ", &format);
+        for (name, bytes) in &self.after {
+            self.chunk(&mut file, *name, bytes);
+        }
+        let size_at = file.len() + 4;
+        self.chunk(&mut file, *b"data", &data);
+        let is_last = !matches!(self.size, Size::Right | Size::Long);
+        if is_last {
+            file.truncate(size_at + 4 + data.len());
+        } else {
+            for (name, bytes) in &self.behind {
+                self.chunk(&mut file, *name, bytes);
+            }
+        }
+        let so_far = (size_at + 4 - 8) as u32;
+        let (whole, audio) = match self.size {
+            Size::Right => (file.len() as u32 - 8, data.len() as u32),
+            Size::AllOnes | Size::Long => (u32::MAX, u32::MAX),
+            Size::Sox => (0x7fff_f024, 0x7fff_f000),
+            Size::Killed { file } => (file.unwrap_or(so_far), 0),
+        };
+        file[4..8].copy_from_slice(&whole.to_le_bytes());
+        file[size_at..size_at + 4].copy_from_slice(&audio.to_le_bytes());
+        file
+    }
+
+    fn chunk(&self, file: &mut Vec<u8>, name: [u8; 4], bytes: &[u8]) {
+        file.extend(name);
+        file.extend((bytes.len() as u32).to_le_bytes());
+        file.extend(bytes);
+        if self.pads && bytes.len() % 2 == 1 {
+            file.push(0);
+        }
+    }
+
+    fn format(&self) -> Vec<u8> {
+        let (tag, bytes, bits) = match self.kind {
+            Kind::Unsigned => (1u16, 1, 8),
+            Kind::Signed { bytes, bits } => (1, bytes, bits),
+            Kind::Float => (3, 4, 32),
+            Kind::Double => (3, 8, 64),
+            Kind::ALaw => (6, 1, 8),
+            Kind::MuLaw => (7, 1, 8),
+        };
+        let frame = bytes as u16 * self.channels;
+        let mut format = Vec::new();
+        let (outer, room) = if self.extensible {
+            (0xfffe, bytes as u16 * 8)
+        } else {
+            (tag, bits)
+        };
+        format.extend(outer.to_le_bytes());
+        format.extend(self.channels.to_le_bytes());
+        format.extend(8_000u32.to_le_bytes());
+        format.extend((8_000 * u32::from(frame)).to_le_bytes());
+        format.extend(frame.to_le_bytes());
+        format.extend(room.to_le_bytes());
+        if self.extensible {
+            format.extend(22u16.to_le_bytes());
+            format.extend(bits.to_le_bytes());
+            format.extend(4u32.to_le_bytes());
+            format.extend(tag.to_le_bytes());
+            format.extend([0, 0, 0, 0, 0x10, 0, 0x80, 0, 0, 0xaa, 0, 0x38, 0x9b, 0x71]);
+        } else if tag != 1 || bytes == 4 {
+            // Formats with the size of an extension, which is none.
+            format.extend([0, 0]);
+        }
+        format
+    }
+
+    fn sample(&self, sample: i16) -> Vec<u8> {
+        let code = |codec: Codec| {
+            let mut code = [0];
+            codec.encode(&[sample], &mut code);
+            code.to_vec()
+        };
+        match self.kind {
+            Kind::Unsigned => vec![((sample >> 8) as u8) ^ 0x80],
+            Kind::Signed { bytes, .. } => {
+                let mut wide = vec![0; bytes - 2];
+                wide.extend(sample.to_le_bytes());
+                wide
+            }
+            Kind::Float => (f32::from(sample) / 32_768.0).to_le_bytes().to_vec(),
+            Kind::Double => (f64::from(sample) / 32_768.0).to_le_bytes().to_vec(),
+            Kind::ALaw => code(Codec::Pcma),
+            Kind::MuLaw => code(Codec::Pcmu),
+        }
+    }
+
+    /// What reading gives for samples of full width.
+    fn expected(&self, samples: &[i16]) -> Vec<i16> {
+        let through = |codec: Codec| {
+            let (mut codes, mut decoded) = (vec![0; samples.len()], vec![0; samples.len()]);
+            codec.encode(samples, &mut codes);
+            codec.decode(&codes, &mut decoded);
+            decoded
+        };
+        match self.kind {
+            Kind::Unsigned => samples.iter().map(|sample| sample & !0xff).collect(),
+            Kind::Signed { .. } | Kind::Float | Kind::Double => samples.to_vec(),
+            Kind::ALaw => through(Codec::Pcma),
+            Kind::MuLaw => through(Codec::Pcmu),
+        }
+    }
+}
+
+const KINDS: [Kind; 11] = [
+    Kind::Unsigned,
+    Kind::Signed { bytes: 2, bits: 16 },
+    Kind::Signed { bytes: 3, bits: 24 },
+    Kind::Signed { bytes: 3, bits: 20 },
+    Kind::Signed { bytes: 4, bits: 24 },
+    Kind::Signed { bytes: 4, bits: 32 },
+    Kind::Signed { bytes: 8, bits: 64 },
+    Kind::Float,
+    Kind::Double,
+    Kind::ALaw,
+    Kind::MuLaw,
+];
+const SOME: [i16; 9] = [0, 1, -1, 1_000, -1_000, 12_345, i16::MAX, i16::MIN, 7];
+
+#[test]
+fn every_encoding_is_read_in_either_kind_of_format() {
+    for kind in KINDS {
+        for (channels, extensible) in [(1, false), (2, false), (1, true), (2, true)] {
+            let wav = Wav {
+                channels,
+                extensible,
+                ..Wav::new(kind)
+            };
+            let read = read(&wav.write(&SOME)[..]).unwrap_or_else(|error| panic!("{wav:?}: {error}"));
+            assert_eq!(read, wav.expected(&SOME), "{wav:?}");
+        }
+    }
+}
+
+#[test]
+fn a_chunk_of_odd_size_before_the_audio_is_stepped_over() {
+    for pads in [true, false] {
+        let wav = Wav {
+            before: vec![(*b"JUNK", vec![1; 27])],
+            after: vec![(*b"LIST", vec![2; 5]), (*b"bext", vec![3; 1])],
+            pads,
+            ..Wav::new(Kind::Signed { bytes: 2, bits: 16 })
+        };
+        assert_eq!(read(&wav.write(&SOME)[..]).expect("a file"), SOME, "pads: {pads}");
+    }
+}
+
+#[test]
+fn what_is_behind_the_audio_is_not_heard() {
+    for size in [Size::Right, Size::Long] {
+        let wav = Wav {
+            size,
+            behind: vec![(*b"LIST", vec![0x55; 400])],
+            ..Wav::new(Kind::Signed { bytes: 2, bits: 16 })
+        };
+        assert_eq!(read(&wav.write(&SOME)[..]).expect("a file"), SOME);
+        let empty = wav.write(&[]);
+        if let Size::Right = size {
+            assert!(matches!(read(&empty[..]), Err(ReadError::Empty)));
+        }
+    }
+}
+
+#[test]
+fn a_size_that_nobody_knew_is_as_far_as_the_file_goes() {
+    let killed = [None, Some(0), Some(u32::MAX), Some(36)].map(|file| Size::Killed { file });
+    for size in [Size::AllOnes, Size::Sox].into_iter().chain(killed) {
+        let wav = Wav {
+            size,
+            ..Wav::new(Kind::Signed { bytes: 2, bits: 16 })
+        };
+        let read = read(&wav.write(&SOME)[..]).unwrap_or_else(|error| panic!("{size:?}: {error}"));
+        assert_eq!(read, SOME, "{size:?}");
+    }
+}
+
 fn error(file: &[u8]) -> String {
     read(file).expect_err("no audio").to_string()
 }
@@ -141,13 +402,35 @@ fn what_is_no_audio_says_so() {
     assert!(error(b"RIFF").contains("not a WAV file"));
     let empty = sine(spec(8000, 16, SampleFormat::Int, 1), 440.0, 0.0);
     assert!(matches!(read(&empty[..]), Err(ReadError::Empty)));
-    let mut a_law = sine(spec(8000, 16, SampleFormat::Int, 1), 440.0, 0.1);
-    a_law[20] = 6;
-    assert!(
-        matches!(read(&a_law[..]), Err(ReadError::Compressed)),
-        "{}",
-        error(&a_law)
+    let mut adpcm = sine(spec(8000, 16, SampleFormat::Int, 1), 440.0, 0.1);
+    adpcm[20] = 0x11;
+    assert_eq!(
+        error(&adpcm),
+        "the samples are compressed as IMA ADPCM (WAV format 17); convert the file to PCM of 16 bits"
     );
+    let mut big_endian = adpcm.clone();
+    big_endian[3] = b'X';
+    assert!(error(&big_endian).contains("big-endian"));
+    let mut picture = adpcm.clone();
+    picture[8..12].copy_from_slice(b"WEBP");
+    assert!(error(&picture).contains("of another kind"));
+    let mut half_float = adpcm.clone();
+    half_float[20] = 3;
+    assert_eq!(
+        error(&half_float),
+        "the samples have 16 bits in 2 bytes; convert the file to PCM of 16 bits"
+    );
+    assert!(error(&empty[..36]).contains("it ends before the audio"));
+    let other = Wav::new(Kind::Signed { bytes: 2, bits: 16 });
+    let mut headless = other.clone();
+    headless.before = vec![(*b"data", vec![0; 4])];
+    assert!(error(&headless.write(&[1])).contains("comes before its format"));
+    let mut short = other.clone();
+    short.cut_format = Some(12);
+    assert!(error(&short.write(&[1])).contains("its format is cut short"));
+    let mut endless = other;
+    endless.after = vec![(*b"LIST", Vec::new()); 2_000];
+    assert!(error(&endless.write(&[1])).contains("among its first chunks"));
     let three = sine(spec(8000, 16, SampleFormat::Int, 3), 440.0, 0.1);
     assert!(matches!(read(&three[..]), Err(ReadError::Channels(3))));
     let slow = sine(spec(100, 16, SampleFormat::Int, 1), 10.0, 1.0);
@@ -268,6 +551,48 @@ proptest! {
     }
 
     #[test]
+    fn what_is_written_is_read(
+        kind in prop::sample::select(KINDS.to_vec()),
+        channels in 1..=2u16,
+        extensible: bool,
+        size in prop::sample::select(vec![
+            Size::Right, Size::AllOnes, Size::Sox, Size::Long,
+            Size::Killed { file: None }, Size::Killed { file: Some(0) }, Size::Killed { file: Some(u32::MAX) },
+        ]),
+        before in chunks(),
+        after in chunks(),
+        behind in chunks(),
+        pads: bool,
+        samples in proptest::collection::vec(any::<i16>(), 1..2_000),
+    ) {
+        let wav = Wav { kind, channels, extensible, size, before, after, behind, pads, cut_format: None };
+        let file = wav.write(&samples);
+        prop_assert_eq!(read(&file[..]).expect("a file"), wav.expected(&samples));
+        // In small pieces, and cut anywhere, it is read as far as it goes.
+        prop_assert_eq!(read(Pieces(&file)).expect("a file"), wav.expected(&samples));
+        let cut = file.len() * usize::from(samples[0] as u16) / 65_536;
+        if let Ok(part) = read(&file[..cut]) {
+            prop_assert_eq!(&part[..], &wav.expected(&samples)[..part.len()]);
+        }
+    }
+
+    #[test]
+    fn a_damaged_header_never_panics(
+        kind in prop::sample::select(KINDS.to_vec()),
+        extensible: bool,
+        damage in proptest::collection::vec((0..120usize, any::<u8>()), 1..6),
+    ) {
+        let wav = Wav { extensible, after: vec![(*b"LIST", vec![0; 9])], ..Wav::new(kind) };
+        let mut file = wav.write(&SOME);
+        for (at, byte) in damage {
+            if let Some(damaged) = file.get_mut(at) {
+                *damaged = byte;
+            }
+        }
+        let _ = read(&file[..]);
+    }
+
+    #[test]
     fn garbage_never_panics(mut file in proptest::collection::vec(any::<u8>(), 0..200), whole in any::<bool>()) {
         if whole {
             let mut start = sine(spec(8000, 16, SampleFormat::Int, 1), 440.0, 0.001);
@@ -277,5 +602,22 @@ proptest! {
             file = start;
         }
         let _ = read(&file[..]);
+    }
+}
+
+fn chunks() -> impl Strategy<Value = Vec<Chunk>> {
+    let name = prop::sample::select(vec![*b"LIST", *b"JUNK", *b"bext", *b"fact", *b"id3 "]);
+    proptest::collection::vec((name, proptest::collection::vec(any::<u8>(), 0..40)), 0..4)
+}
+
+/// An input that gives three bytes at a time.
+struct Pieces<'a>(&'a [u8]);
+
+impl Read for Pieces<'_> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let (piece, rest) = self.0.split_at(self.0.len().min(out.len()).min(3));
+        out[..piece.len()].copy_from_slice(piece);
+        self.0 = rest;
+        Ok(piece.len())
     }
 }

@@ -1,9 +1,9 @@
 //! Which frequency is the strongest: for the message of a failed check.
 
-use std::f64::consts::{PI, TAU};
+use std::f64::consts::TAU;
 
 use crate::codec::SAMPLE_RATE;
-use crate::detect::tone::vertex;
+use crate::detect::spectrum::{transform, vertex};
 use crate::level::{dbm0_of, level};
 use crate::tone::MAX_FREQUENCY_HZ;
 
@@ -64,30 +64,4 @@ fn loudest(samples: &[i16]) -> &[i16] {
     pieces
         .max_by(|one, other| level(one).total_cmp(&level(other)))
         .unwrap_or(samples)
-}
-
-/// The discrete Fourier transform in place, for a power of two of points: Cooley and Tukey's, radix 2.
-fn transform(points: &mut [(f64, f64)]) {
-    let bits = points.len().trailing_zeros();
-    for index in 0..points.len() {
-        let mirrored = index.reverse_bits() >> (usize::BITS - bits);
-        if index < mirrored {
-            points.swap(index, mirrored);
-        }
-    }
-    let mut half = 1;
-    while half < points.len() {
-        let turns: Vec<_> = (0..half)
-            .map(|index| (-PI * index as f64 / half as f64).sin_cos())
-            .collect();
-        for group in points.chunks_exact_mut(2 * half) {
-            let (even, odd) = group.split_at_mut(half);
-            for ((even, odd), (sin, cos)) in even.iter_mut().zip(odd).zip(&turns) {
-                let turned = (odd.0 * cos - odd.1 * sin, odd.0 * sin + odd.1 * cos);
-                *odd = (even.0 - turned.0, even.1 - turned.1);
-                *even = (even.0 + turned.0, even.1 + turned.1);
-            }
-        }
-        half *= 2;
-    }
 }

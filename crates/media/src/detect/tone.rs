@@ -5,11 +5,19 @@
 //! the one sine that explains most of the window: its frequency to about 0.5 Hz, its level, its share of the energy.
 //! (Below 100 Hz its mirror image on the other side of 0 Hz comes too near, and both get less exact.)
 //! Silent steps (lost packets) are left out, and the phase goes on under them.
+//!
+//! | the tone has | it must hold for |
+//! | --- | --- |
+//! | nearly all of the energy | one window |
+//! | a fifth, and the rest is [steady tones](super::mix) too, other than those of a digit | one window |
+//! | a fifth, and the rest is anything else: noise, a voice | three windows |
 
 use std::collections::VecDeque;
 use std::f64::consts::TAU;
 use std::sync::LazyLock;
 
+use super::mix;
+use super::spectrum::vertex;
 use crate::codec::SAMPLE_RATE;
 use crate::level::{dbm0_of, sum_of_squares};
 use crate::tone::{FrequencyError, checked_frequency};
@@ -25,12 +33,14 @@ pub const MIN_SHARE: f64 = 0.2;
 const STEP: usize = 80;
 /// Steps of a window: 100 ms, the least that counts as hearing.
 const WINDOW: usize = 10;
+/// The same in samples.
+pub(super) const WINDOW_SAMPLES: usize = WINDOW * STEP;
 /// The longest that a window may be drawn out by silent steps.
 const MAX_SPAN: u64 = 25;
 /// A step below this level is silent.
 const SILENT_STEP_DBM0: f64 = -50.0;
 /// With this share one window is enough. With less there is other sound, which can be a voice with a harmonic that
-/// happens to pass by: then the tone must hold for three windows in a row.
+/// happens to pass by: unless it is a mix of tones, the tone must hold for three windows in a row.
 const PURE_SHARE: f64 = 0.95;
 const MAX_WINDOWS: usize = 3;
 /// By how much frequency and level may differ between windows. The harmonics of a voice wander by more.
@@ -40,6 +50,9 @@ const MAX_DRIFT_DB: f64 = 2.0;
 const SHARE_SLACK: f64 = 0.005;
 const LEVEL_SLACK_DB: f64 = 0.5;
 const FREQUENCY_SLACK_HZ: f64 = 0.5;
+/// Other tones of a mix take from what one window says about this one, or add to it. So much of the limits must be there
+/// to have a look at the mix as a whole, which tells exactly.
+const FOR_A_LOOK: f64 = 0.75;
 
 /// Listens for one frequency.
 #[derive(Debug, Clone)]
@@ -49,6 +62,8 @@ pub struct ToneDetector {
     wave: Box<[(f32, f32); STEP]>,
     partial: [i16; STEP],
     partial_len: usize,
+    /// The samples of the last window's time.
+    recent: Box<[i16; WINDOW_SAMPLES]>,
     steps_seen: u64,
     /// The last steps that were not silent: as many windows as can be needed.
     steps: VecDeque<Step>,
@@ -96,6 +111,7 @@ impl ToneDetector {
             wave: Box::new(wave),
             partial: [0; STEP],
             partial_len: 0,
+            recent: Box::new([0; WINDOW_SAMPLES]),
             steps_seen: 0,
             steps: VecDeque::with_capacity(MAX_WINDOWS * WINDOW),
             heard: None,
@@ -126,6 +142,8 @@ impl ToneDetector {
     fn step(&mut self) {
         let index = self.steps_seen;
         self.steps_seen += 1;
+        self.recent.copy_within(STEP.., 0);
+        self.recent[WINDOW_SAMPLES - STEP..].copy_from_slice(&self.partial);
         let energy = sum_of_squares(&self.partial);
         if dbm0_of(energy / STEP as f64) < SILENT_STEP_DBM0 {
             return;
@@ -153,23 +171,44 @@ impl ToneDetector {
     }
 
     fn decide(&mut self) -> Option<Heard> {
-        let mut windows = self.steps.make_contiguous().rchunks_exact(WINDOW);
-        let now = Sine::in_window(windows.next()?)?;
-        let needed = if now.share < PURE_SHARE { MAX_WINDOWS } else { 1 };
-        for _ in 1..needed {
-            let before = Sine::in_window(windows.next()?)?;
-            let level_drift = (now.level_dbm0 - before.level_dbm0).abs();
-            if (now.offset_hz - before.offset_hz).abs() > MAX_DRIFT_HZ || level_drift > MAX_DRIFT_DB {
-                return None;
-            }
-        }
+        self.steps.make_contiguous();
+        let (steps, _) = self.steps.as_slices();
+        let mut windows = steps.rchunks_exact(WINDOW);
+        let window = windows.next()?;
+        let now = Sine::in_window(window)?;
+        let heard = if now.counts() && (now.share >= PURE_SHARE || now.held_in(windows)) {
+            now
+        } else {
+            self.in_mix(window)?
+        };
         Some(Heard {
-            frequency_hz: self.frequency_hz + now.offset_hz,
-            level_dbm0: now.level_dbm0,
-            share: now.share,
+            frequency_hz: self.frequency_hz + heard.offset_hz,
+            level_dbm0: heard.level_dbm0,
+            share: heard.share,
             at_sample: self.steps_seen * STEP as u64,
         })
     }
+
+    /// The wanted tone in a window without gaps that is nothing but tones.
+    fn in_mix(&self, window: &[Step]) -> Option<Sine> {
+        if span(window)? > WINDOW as u64 {
+            return None;
+        }
+        let energy: f64 = window.iter().map(|step| step.energy).sum();
+        mix::tones(&self.recent)?
+            .map(|line| Sine {
+                offset_hz: line.frequency_hz - self.frequency_hz,
+                level_dbm0: dbm0_of(line.energy / WINDOW_SAMPLES as f64),
+                share: (line.energy / energy).min(1.0),
+            })
+            .find(|sine| sine.is_near() && sine.counts())
+    }
+}
+
+/// From the first step of a window to the last, in steps.
+fn span(window: &[Step]) -> Option<u64> {
+    let (first, last) = (window.first()?, window.last()?);
+    (window.len() >= WINDOW).then_some(last.index - first.index + 1)
 }
 
 /// The sine that explains a window best.
@@ -180,16 +219,33 @@ struct Sine {
 }
 
 impl Sine {
-    /// The sine in `window`, where it is near, loud and prominent enough to count.
+    fn is_near(&self) -> bool {
+        self.offset_hz.abs() <= TOLERANCE_HZ + FREQUENCY_SLACK_HZ
+    }
+
+    /// Whether it is loud and prominent enough.
+    fn counts(&self) -> bool {
+        self.share >= MIN_SHARE - SHARE_SLACK && self.level_dbm0 >= MIN_LEVEL_DBM0 - LEVEL_SLACK_DB
+    }
+
+    /// Whether it was the same in the windows before.
+    fn held_in<'a>(&self, mut windows: impl Iterator<Item = &'a [Step]>) -> bool {
+        (1..MAX_WINDOWS).all(|_| {
+            let before = windows.next().and_then(Sine::in_window);
+            before.is_some_and(|before| {
+                before.counts()
+                    && (self.offset_hz - before.offset_hz).abs() <= MAX_DRIFT_HZ
+                    && (self.level_dbm0 - before.level_dbm0).abs() <= MAX_DRIFT_DB
+            })
+        })
+    }
+
+    /// The sine in `window`, where it is near and may be loud and prominent enough to count.
     fn in_window(window: &[Step]) -> Option<Self> {
-        let (first, last) = (window.first()?, window.last()?);
-        let span = last.index - first.index + 1;
-        if window.len() < WINDOW || span > MAX_SPAN {
-            return None;
-        }
+        let span = span(window).filter(|span| *span <= MAX_SPAN)?;
         let energy: f64 = window.iter().map(|step| step.energy).sum();
         let samples = (window.len() * STEP) as f64;
-        let wanted = (MIN_SHARE - SHARE_SLACK) * energy;
+        let wanted = FOR_A_LOOK * MIN_SHARE * energy;
         // What the steps hold when all phases fit bounds what any sine can: most windows end here.
         let bound: f64 = window
             .iter()
@@ -210,21 +266,17 @@ impl Sine {
         let (offset, power) = strongest(&mut (near - 2..=near + 2))?;
         let offset_hz =
             f64::from(offset) + vertex(power_at(window, offset - 1), power, power_at(window, offset + 1));
-        if offset_hz.abs() > TOLERANCE_HZ + FREQUENCY_SLACK_HZ {
-            return None;
-        }
         // The sum over a step loses what the offset turns within it.
         let turn = std::f64::consts::PI * offset_hz * STEP as f64 / f64::from(SAMPLE_RATE);
         let loss = if turn.abs() < 1e-6 { 1.0 } else { turn.sin() / turn };
         // A sine of amplitude A sums to A·N/2 and has the energy A²·N/2.
         let sine_energy = 2.0 * power / samples / (loss * loss);
-        let level_dbm0 = dbm0_of(sine_energy / samples);
-        let share = (sine_energy / energy).min(1.0);
-        (sine_energy >= wanted && level_dbm0 >= MIN_LEVEL_DBM0 - LEVEL_SLACK_DB).then_some(Self {
+        let found = Self {
             offset_hz,
-            level_dbm0,
-            share,
-        })
+            level_dbm0: dbm0_of(sine_energy / samples),
+            share: (sine_energy / energy).min(1.0),
+        };
+        (found.is_near() && sine_energy >= wanted).then_some(found)
     }
 }
 
@@ -241,14 +293,4 @@ fn power_at(window: &[Step], offset_hz: i32) -> f64 {
         im += step.im * cos - step.re * sin;
     }
     re * re + im * im
-}
-
-/// Where between −0.5 and 0.5 the parabola through three values has its top.
-pub(super) fn vertex(before: f64, top: f64, after: f64) -> f64 {
-    let curvature = before - 2.0 * top + after;
-    if curvature < 0.0 {
-        (0.5 * (before - after) / curvature).clamp(-0.5, 0.5)
-    } else {
-        0.0
-    }
 }

@@ -2,13 +2,18 @@
 
 use std::io::{self, Read};
 
-use hound::{SampleFormat, WavReader};
 use thiserror::Error;
 
+use super::chunks::{find_audio, read_up_to};
+use super::samples::{Format, MAX_BYTES};
 use crate::resample::{MAX_RATE, MIN_RATE, Resampler};
 
 /// The longest audio that is read, in seconds; at 8 kHz it takes 58 MB.
 pub const MAX_SECONDS: u64 = 3600;
+/// Channels of a file, at most.
+const MAX_CHANNELS: u16 = 2;
+/// Frames that are read at once.
+const BLOCK: usize = 512;
 
 /// Why a file cannot be played.
 #[derive(Debug, Error)]
@@ -19,9 +24,22 @@ pub enum ReadError {
     /// The file is no WAV, or a damaged one.
     #[error("not a WAV file: {0}")]
     NotWav(&'static str),
-    /// A WAV in a format that is not plain samples, such as ADPCM, G.711 or MP3 inside a WAV.
-    #[error("the samples are compressed or of an unusual width; convert the file to PCM of 16 bits")]
-    Compressed,
+    /// A WAV with samples that are neither plain nor G.711.
+    #[error("the samples are {name} (WAV format {tag}); convert the file to PCM of 16 bits")]
+    Encoding {
+        /// The number of the format.
+        tag: u16,
+        /// What it is called.
+        name: &'static str,
+    },
+    /// A width that samples of the format do not have.
+    #[error("the samples have {bits} bits in {bytes} bytes; convert the file to PCM of 16 bits")]
+    Width {
+        /// Bits of a sample, as the file says.
+        bits: u16,
+        /// Bytes that a sample takes.
+        bytes: usize,
+    },
     /// More than two channels.
     #[error("the file has {0} channels; one or two can be played")]
     Channels(u16),
@@ -36,109 +54,68 @@ pub enum ReadError {
     TooLong,
 }
 
-/// Reads a WAV of 8, 16, 24 or 32-bit integers or 32-bit floats at any rate, and makes it 8 kHz mono: two channels are
-/// averaged, other rates go through [`Resampler`]. A file that breaks off is taken as far as it goes.
+/// Reads a WAV at any rate and makes it 8 kHz mono: integers of up to 64 bits in any room, floats of 32 and 64 bits,
+/// A-law and µ-law. Two channels are averaged, other rates go through [`Resampler`].
+///
+/// A file that breaks off is taken as far as it goes, and so is one whose writer did not know or did not come to write how
+/// long it is: through a pipe, or killed.
 ///
 /// `input` should be buffered.
 ///
 /// # Errors
 /// [`ReadError`], each telling what is wrong with the file.
 pub fn read(input: impl Read) -> Result<Vec<i16>, ReadError> {
-    let reader = WavReader::new(input).map_err(refused)?;
-    let spec = reader.spec();
-    if !(1..=2).contains(&spec.channels) {
-        return Err(ReadError::Channels(spec.channels));
+    read_at_most(MAX_SECONDS, input)
+}
+
+fn read_at_most(seconds: u64, input: impl Read) -> Result<Vec<i16>, ReadError> {
+    let (format, mut audio) = find_audio(input)?;
+    if !(1..=MAX_CHANNELS).contains(&format.channels) {
+        return Err(ReadError::Channels(format.channels));
     }
-    let frames = u64::from(reader.duration());
-    if frames > MAX_SECONDS * u64::from(spec.sample_rate) {
-        return Err(ReadError::TooLong);
-    }
-    let resampler = Resampler::new(spec.sample_rate).ok_or(ReadError::Rate(spec.sample_rate))?;
-    let mut audio = Audio {
-        resampler,
-        channels: spec.channels,
-        first: None,
-        read: false,
-        out: Vec::new(),
-    };
-    match spec.sample_format {
-        SampleFormat::Float => {
-            for sample in reader.into_samples::<f32>() {
-                let Some(sample) = unless_cut_off(sample)? else {
-                    break;
-                };
-                // A file may hold anything: what is no number is silence.
-                audio.push(if sample.is_finite() {
-                    sample.clamp(-4.0, 4.0)
-                } else {
-                    0.0
-                });
-            }
+    let mut resampler = Resampler::new(format.rate).ok_or(ReadError::Rate(format.rate))?;
+    let frame_bytes = format.bytes * usize::from(format.channels);
+    let mut buffer = [0; BLOCK * MAX_BYTES * MAX_CHANNELS as usize];
+    let block = &mut buffer[..BLOCK * frame_bytes];
+    let mut out = Vec::new();
+    let mut frames: u64 = 0;
+    loop {
+        let filled = read_up_to(&mut audio, block)?;
+        // What is left of a frame that breaks off is no sound.
+        for frame in block[..filled].chunks_exact(frame_bytes) {
+            frames += 1;
+            resampler.push(mono(&format, frame), &mut out);
         }
-        SampleFormat::Int => {
-            let full_scale = (1i64 << (spec.bits_per_sample.clamp(1, 32) - 1)) as f32;
-            for sample in reader.into_samples::<i32>() {
-                let Some(sample) = unless_cut_off(sample)? else {
-                    break;
-                };
-                audio.push(sample as f32 / full_scale);
-            }
+        if frames > seconds * u64::from(format.rate) {
+            return Err(ReadError::TooLong);
+        }
+        if filled < block.len() {
+            break;
         }
     }
-    if !audio.read {
+    if frames == 0 {
         return Err(ReadError::Empty);
     }
-    audio.resampler.finish(&mut audio.out);
-    Ok(audio.out)
+    resampler.finish(&mut out);
+    Ok(out)
 }
 
-struct Audio {
-    resampler: Resampler,
-    channels: u16,
-    /// The left sample that waits for its right one.
-    first: Option<f32>,
-    read: bool,
-    out: Vec<i16>,
+fn mono(format: &Format, frame: &[u8]) -> f32 {
+    let channels = frame.chunks_exact(format.bytes);
+    channels.map(|sample| format.decode(sample)).sum::<f32>() / f32::from(format.channels)
 }
 
-impl Audio {
-    fn push(&mut self, sample: f32) {
-        let mono = match (self.channels, self.first.take()) {
-            (1, _) => sample,
-            (_, Some(left)) => (left + sample) / 2.0,
-            (_, None) => {
-                self.first = Some(sample);
-                return;
-            }
-        };
-        self.read = true;
-        self.resampler.push(mono, &mut self.out);
-    }
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn unless_cut_off<S>(sample: hound::Result<S>) -> Result<Option<S>, ReadError> {
-    match sample {
-        Ok(sample) => Ok(Some(sample)),
-        Err(hound::Error::IoError(error)) if is_end(&error) => Ok(None),
-        Err(hound::Error::FormatError(_)) => Ok(None),
-        Err(error) => Err(refused(error)),
-    }
-}
-
-fn is_end(error: &io::Error) -> bool {
-    // hound reports the end with `Other`, and a message of its own.
-    let of_hound = error.kind() == io::ErrorKind::Other && error.to_string().contains("enough bytes");
-    of_hound || error.kind() == io::ErrorKind::UnexpectedEof
-}
-
-fn refused(error: hound::Error) -> ReadError {
-    match error {
-        hound::Error::IoError(error) if is_end(&error) => ReadError::NotWav("it ends within the header"),
-        hound::Error::IoError(error) => ReadError::Io(error),
-        hound::Error::FormatError(reason) => ReadError::NotWav(reason),
-        hound::Error::UnfinishedSample => ReadError::NotWav("it ends within a sample"),
-        hound::Error::TooWide | hound::Error::Unsupported | hound::Error::InvalidSampleFormat => {
-            ReadError::Compressed
-        }
+    #[test]
+    fn audio_of_the_longest_length_is_read_and_no_more() {
+        // A-law at 8 kHz, of a size that its writer did not know.
+        let header = b"RIFF\xff\xff\xff\xffWAVEfmt \x10\0\0\0\x06\0\x01\0\x40\x1f\0\0\x40\x1f\0\0\x01\0\x08\0data\xff\xff\xff\xff";
+        let of = |samples: u64| read_at_most(2, header.chain(io::repeat(0xd5).take(samples)));
+        assert_eq!(of(16_000).expect("two seconds").len(), 16_000);
+        assert!(matches!(of(16_001), Err(ReadError::TooLong)));
+        assert!(matches!(of(u64::MAX), Err(ReadError::TooLong)));
     }
 }
