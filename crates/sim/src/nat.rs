@@ -165,8 +165,11 @@ impl Translator {
     fn new_port(&mut self, now: Time, key: Key) -> Option<u16> {
         let timeout = self.behavior.mapping_timeout;
         // RFC 4787 §4.2.2: an even port stays even, for the sake of RTP.
-        let parity = key.0.port() % 2;
-        let first = self.next_port - self.next_port % 2 + parity;
+        let first = if self.next_port % 2 == key.0.port() % 2 {
+            self.next_port
+        } else {
+            after(self.next_port)
+        };
         let port = ports_from(first, 2).find(|port| {
             self.mappings
                 .get(port)

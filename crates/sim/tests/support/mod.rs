@@ -99,6 +99,11 @@ pub(crate) fn addr(text: &str) -> SocketAddr {
     text.parse().expect("an address and a port")
 }
 
+/// The number that a peer gives to the RTCP socket beside this one.
+pub(crate) const fn rtcp(rtp: SocketId) -> SocketId {
+    SocketId(rtp.0 + 1_000_000)
+}
+
 /// A world of peers, and what they heard.
 pub(crate) struct Lab {
     pub(crate) world: World<Peer>,
@@ -163,12 +168,11 @@ impl Lab {
         &mut self,
         party: PartyId,
         local: &str,
-        usage: impl FnOnce(u32) -> SocketUse,
+        usage: impl FnOnce(SocketId) -> SocketUse,
     ) -> (SocketId, Heard) {
         let number = self.number();
-        // RTCP has numbers of its own.
-        let usage = usage(number + 1_000_000);
         let socket = SocketId(number);
+        let usage = usage(socket);
         let local = addr(local);
         self.output(party, Output::Bind { socket, local, usage });
         let heard = self.next(party).expect("it is answered at once");
@@ -180,7 +184,7 @@ impl Lab {
         &mut self,
         party: PartyId,
         local: &str,
-        usage: impl FnOnce(u32) -> SocketUse,
+        usage: impl FnOnce(SocketId) -> SocketUse,
     ) -> (SocketId, SocketAddr) {
         match self.bind(party, local, usage) {
             (socket, Heard::Input(Input::Bound { local, .. })) => (socket, local),
@@ -205,9 +209,7 @@ impl Lab {
 
     #[track_caller]
     pub(crate) fn media(&mut self, party: PartyId, local: &str) -> (SocketId, SocketAddr) {
-        self.bound(party, local, |number| SocketUse::Media {
-            rtcp: SocketId(number),
-        })
+        self.bound(party, local, |socket| SocketUse::Media { rtcp: rtcp(socket) })
     }
 
     pub(crate) fn send(&mut self, party: PartyId, socket: SocketId, to: SocketAddr, text: &str) {
