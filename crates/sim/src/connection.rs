@@ -161,6 +161,12 @@ impl Connection {
         self.end(side).map_or(Phase::Gone, |end| end.phase)
     }
 
+    /// True when it was accepted, and one end is gone.
+    pub(crate) fn is_half_open(&self) -> bool {
+        let is_gone = |side| self.phase(side) == Phase::Gone;
+        self.acceptor.is_some() && Side::BOTH.into_iter().any(is_gone)
+    }
+
     /// The other host of an end.
     pub(crate) fn peer_host(&self, side: Side) -> Option<HostId> {
         match side {

@@ -194,7 +194,7 @@ impl<N: PacketNode> World<N> {
     }
 
     /// Lets the next thing happen, unless that is after `until`, and moves the clock there. When there is nothing, moves
-    /// the clock to `until` and returns false.
+    /// the clock to `until` and returns false: [`Time::NEVER`] is the end of the world.
     ///
     /// # Errors
     ///

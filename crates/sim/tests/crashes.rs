@@ -170,3 +170,15 @@ fn a_host_that_crashes_while_it_is_dialled_answers_nothing() {
     lab.pass(Duration::from_secs(120));
     assert_eq!(lab.closed(a).1, Some(ConnectionError::TimedOut));
 }
+
+#[test]
+fn a_process_that_crashes_behind_a_cut_is_noticed_after_it_is_healed() {
+    let (mut lab, a, b, _, start) = connected();
+    lab.world.partition(&[HostId(0)], &[HostId(1)]);
+    lab.crash(b, CrashKind::Process);
+    lab.pass(Duration::from_secs(5));
+    lab.world.heal();
+    lab.pass(Duration::from_secs(100));
+    let minute = start + Duration::from_secs(60);
+    assert_eq!(lab.closed(a), (minute, Some(ConnectionError::Reset)));
+}

@@ -258,7 +258,8 @@ fn more_connections_than_the_limit_are_not_opened() {
     assert!(detail.contains("2 connections"), "{detail}");
     lab.close(a, one);
     lab.pass(ms(100));
-    (lab.closed(a), lab.closed(b));
+    lab.closed(a);
+    lab.closed(b);
     lab.connected(a, b, addr(SERVER));
 }
 

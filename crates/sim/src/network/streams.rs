@@ -150,12 +150,15 @@ impl Network {
         }
     }
 
-    /// The network is whole again: what was apart begins anew to count.
+    /// The network is whole again: only connections whose other end is gone for good still wait to hear of it.
     pub(crate) fn heal_connections(&mut self) {
         let keys: Vec<Key> = self.connections.iter().map(|(key, _)| key).collect();
         for key in keys {
             let apart = self.is_apart(key);
-            if let Some(connection) = self.connections.get_mut(key).filter(|_| !apart) {
+            if let Some(connection) = self.connections.get_mut(key)
+                && !apart
+                && !connection.is_half_open()
+            {
                 connection.apart_since = None;
             }
         }
@@ -339,7 +342,7 @@ impl Network {
             Phase::Connecting | Phase::Handshaking => Some(Input::ConnectFailed {
                 socket,
                 remote,
-                error: error.unwrap_or_else(|| handshake::broken_off()),
+                error: error.unwrap_or_else(handshake::broken_off),
             }),
             // The node never heard of it.
             Phase::Opening | Phase::Gone => None,
