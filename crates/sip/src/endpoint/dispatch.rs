@@ -53,7 +53,7 @@ impl Endpoint {
             CoreEvent::StrayAnswer { message, .. } => self.on_stray_answer(now, &message),
             CoreEvent::TimedOut { id, timer } => self.on_lost(now, id, lost_by_timer(timer)),
             CoreEvent::TransportFailed { id, error } => self.on_lost(now, id, lost_by_transport(&error)),
-            CoreEvent::Ended { id } => self.on_transaction_ended(id),
+            CoreEvent::Ended { id } => self.on_transaction_ended(now, id),
             CoreEvent::AckFailed { .. } => {}
             CoreEvent::FlowClosed { flow, .. } => self.flow_closed(now, &flow),
             CoreEvent::Seen(seen) => {
@@ -202,7 +202,7 @@ impl Endpoint {
         }
     }
 
-    fn on_transaction_ended(&mut self, id: TransactionId) {
+    fn on_transaction_ended(&mut self, now: Time, id: TransactionId) {
         match id {
             TransactionId::Client(id) => {
                 self.channel.timers.clear(UsageTimer::Abandoned(id));
@@ -211,7 +211,10 @@ impl Endpoint {
                 {
                     // No more 2xx will come by it.
                     let number = pending.draft.cseq;
-                    self.with_call(call, |call, _| {
+                    self.with_call(call, |call, channel| {
+                        if matches!(pending.purpose, Purpose::Invite(_)) {
+                            call.without_dialog(channel, now);
+                        }
                         call.strays = Vec::new();
                         call.ack = call.ack.take().filter(|ack| ack.cseq != number);
                     });

@@ -145,7 +145,6 @@ impl Call {
         cause: Option<Cause>,
     ) {
         let status = message.status().unwrap_or_default();
-        let Ok(head) = Head::of(&message) else { return };
         let invite = draft.method == Method::Invite;
         if status < 200 {
             return;
@@ -154,7 +153,7 @@ impl Call {
             // The 2xx again, or the answer to a request that a BYE overtook: each 2xx to INVITE gets its ACK.
             if invite && status < 300 {
                 match &self.ack {
-                    Some(ack) if ack.cseq == draft.cseq => self.repeat_ack(channel, now, head.cseq.number),
+                    Some(ack) if ack.cseq == draft.cseq => self.repeat_ack(channel, now, draft.cseq),
                     Some(_) | None if !matches!(self.change, Some(Change::AckDue { .. })) => {
                         self.acknowledge(channel, now, draft, None, cause);
                     }
@@ -164,7 +163,7 @@ impl Call {
             return;
         }
         match status {
-            ..300 => self.on_change_accepted(channel, now, draft, &head, message, cause),
+            ..300 => self.on_change_accepted(channel, now, draft, message, cause),
             491 => self.on_glare(channel, now),
             _ => self.on_change_refused(channel, now, draft, status, message),
         }
@@ -175,7 +174,6 @@ impl Call {
         channel: &mut Channel,
         now: Time,
         draft: &Arc<Draft>,
-        head: &Head,
         message: Message,
         cause: Option<Cause>,
     ) {
@@ -183,7 +181,9 @@ impl Call {
         let Some(fork) = self.forks.first_mut() else {
             return;
         };
-        fork.dialog.refresh_target(head);
+        if let Some(contact) = message.contact() {
+            fork.dialog.retarget(contact.uri);
+        }
         let offered = fork.exchange.awaits_answer();
         let body = description(&message);
         let described = match (offered, body) {

@@ -216,7 +216,9 @@ impl Call {
         flow: Flow,
         cause: Option<Cause>,
     ) {
-        let Ok(head) = Head::of(&message) else { return };
+        let Ok(head) = Head::of(&message) else {
+            return self.without_dialog(channel, now);
+        };
         let tag = head.tag_in_to();
         if !matches!(self.phase, Phase::Calling(_)) {
             self.on_further_answer(channel, now, draft, &head, flow, cause);
@@ -277,6 +279,14 @@ impl Call {
             message,
         });
         self.pump(channel, now);
+    }
+
+    /// A 2xx came, and nothing can be done with it: there is no dialog for an ACK or a BYE.
+    pub(crate) fn without_dialog(&mut self, channel: &mut Channel, now: Time) {
+        if matches!(self.phase, Phase::Calling(_)) {
+            let rule = "the 2xx to the INVITE makes no dialog (RFC 3261 §12.1.2)";
+            self.end(channel, now, EndCause::Protocol { rule });
+        }
     }
 
     /// A 2xx after the first one: the same again, or another fork's (RFC 3261 §13.2.2.4).

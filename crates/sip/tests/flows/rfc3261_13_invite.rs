@@ -4,7 +4,8 @@ use bytes::Bytes;
 use callwright_sip::command::{Answer, Hangup, Invite, Progress, Reason};
 use callwright_sip::endpoint::ACK_WAIT;
 use callwright_sip::event::Description;
-use callwright_sip::{Event, Misuse};
+use callwright_sip::{EndpointConfig, Event, Misuse};
+use callwright_sip_message::{Builder, HeaderName, Message};
 
 use crate::parties::{ANSWER, OFFER, sdp};
 use crate::script::{Script, header};
@@ -317,5 +318,61 @@ fn requests_that_wait_when_the_call_ends_meet_481() {
         let refused = script.expect("SIP/2.0 481");
         assert!(header(&refused, "CSeq").ends_with(method));
     }
+    script.assert_clean();
+}
+
+/// A 200 to `invite` whose To cannot be read: the quotes of the display name do not end.
+fn with_a_broken_to(script: &mut Script, invite: &Message) {
+    let ok = Builder::response_to(invite, 200, "OK")
+        .set(HeaderName::To, "\"Bob <sip:bob@10.0.0.2>;tag=bob")
+        .header(HeaderName::Contact, "<sip:bob@10.0.0.2>")
+        .finish();
+    script.peer.send(ok.raw().clone());
+}
+
+#[test]
+fn a_2xx_that_cannot_be_read_is_told_and_does_not_hold_the_call() {
+    // §18.1.2: what is malformed is no response, so Timer B runs on.
+    let mut script = Script::new();
+    let (call, invite) = script.call();
+    with_a_broken_to(&mut script, &invite);
+    script.told(|event| matches!(event, Event::Malformed { answered: None, .. }).then_some(()));
+    script.peer.expect_nothing();
+    assert_eq!(script.peer.node.counters().malformed, 1);
+    script.peer.wait(32_000);
+    assert_eq!(script.ended(call), "timeout Timer B");
+    script.assert_clean();
+}
+
+#[test]
+fn a_call_whose_2xx_says_no_more_than_our_own_broken_from_ends() {
+    let mut script = Script::new();
+    let broken = (HeaderName::From, "\"Alice <sip:alice@10.0.0.1>;tag=a".to_owned());
+    let invite = Invite {
+        headers: vec![broken],
+        ..script.invitation()
+    };
+    let (call, invite) = script.place(invite);
+    script.answer(&invite, "bob", "");
+    assert_eq!(
+        script.ended(call),
+        "protocol the 2xx to the INVITE makes no dialog (RFC 3261 §12.1.2)"
+    );
+    script.assert_clean();
+}
+
+#[test]
+fn a_call_that_may_have_no_dialog_ends_with_its_transaction() {
+    let mut script = Script::with(EndpointConfig {
+        max_forks: 0,
+        ..EndpointConfig::default()
+    });
+    let (call, invite) = script.call();
+    script.answer(&invite, "bob", "");
+    script.peer.wait(32_000);
+    assert_eq!(
+        script.ended(call),
+        "protocol the 2xx to the INVITE makes no dialog (RFC 3261 §12.1.2)"
+    );
     script.assert_clean();
 }

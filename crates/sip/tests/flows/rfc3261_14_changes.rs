@@ -3,6 +3,7 @@
 use callwright_sip::Event;
 use callwright_sip::command::{Hangup, Reject};
 use callwright_sip::event::{Description, Failure, OfferCarrier};
+use callwright_sip_message::{Builder, HeaderName};
 
 use crate::parties::{ANSWER, OFFER, sdp};
 use crate::script::{Script, header};
@@ -207,4 +208,20 @@ fn a_queue_that_nobody_empties_is_bounded() {
         refused += usize::from(result.is_err());
     }
     assert_eq!(refused, 100 - 1 - 32);
+}
+
+#[test]
+fn a_change_whose_2xx_cannot_be_read_ends() {
+    let mut script = Script::new();
+    let (call, _) = script.established();
+    script.act(|node, now| {
+        node.offer(now, call, Some(sdp(OFFER)), vec![], None)
+            .expect("offers")
+    });
+    let reinvite = script.expect("INVITE ");
+    let broken = Builder::response_to(&reinvite, 200, "OK").set(HeaderName::CSeq, "two INVITE");
+    script.peer.send(broken.finish().raw().clone());
+    script.told(|event| matches!(event, Event::Malformed { .. }).then_some(()));
+    script.peer.wait(32_000);
+    assert_eq!(script.ended(call), "timeout Timer B");
 }
