@@ -40,7 +40,7 @@ impl Endpoint {
         };
         // RFC 3261 §22.2: the same request with a higher CSeq.
         let cseq = self.next_cseq(pending.purpose).unwrap_or(pending.draft.cseq + 1);
-        Arc::make_mut(&mut pending.draft).cseq = cseq;
+        let was = std::mem::replace(&mut Arc::make_mut(&mut pending.draft).cseq, cseq);
         let purpose = pending.purpose;
         let Some(client) = self.channel.send_pending(now, pending) else {
             return true;
@@ -54,9 +54,10 @@ impl Endpoint {
                     refer.cseq = cseq;
                 }
             }
-            Purpose::Reinvite(_)
-            | Purpose::Update(_)
-            | Purpose::Prack(..)
+            Purpose::Reinvite(call) | Purpose::Update(call) => {
+                self.with_call(call, |call, _| call.change_moved(was, cseq));
+            }
+            Purpose::Prack(..)
             | Purpose::Bye(_)
             | Purpose::Notify(_)
             | Purpose::Request(_)

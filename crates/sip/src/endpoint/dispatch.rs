@@ -162,7 +162,9 @@ impl Endpoint {
             return;
         };
         if let Some(Owner::Call(id)) = self.channel.owners.get(tag.as_str()).copied() {
-            self.with_call(id, |call, channel| call.repeat_ack(channel, now, cseq.number));
+            self.with_call(id, |call, channel| {
+                call.repeat_ack(channel, now, cseq.number);
+            });
         }
     }
 
@@ -216,7 +218,8 @@ impl Endpoint {
                             call.without_dialog(channel, now);
                         }
                         call.strays = Vec::new();
-                        call.ack = call.ack.take().filter(|ack| ack.cseq != number);
+                        call.acks.retain(|ack| ack.cseq != number);
+                        call.acks.shrink_to_fit();
                     });
                 }
             }

@@ -124,7 +124,8 @@ pub(crate) struct Call {
     /// True after a 491, until our offer may be tried again (RFC 3261 §14.1). The peer's may come meanwhile.
     pub(crate) glare: bool,
     pub(crate) unacked: Option<Box<Unacked>>,
-    pub(crate) ack: Option<Box<SentAck>>,
+    /// One for each INVITE of ours whose transaction waits for more 2xx.
+    pub(crate) acks: Vec<SentAck>,
     pub(crate) queue: VecDeque<Waiting>,
     pub(crate) session: Session,
     /// How many REFERs use the dialog.
@@ -151,7 +152,7 @@ impl Call {
             change: None,
             glare: false,
             unacked: None,
-            ack: None,
+            acks: Vec::new(),
             queue: VecDeque::new(),
             session: Session::default(),
             refers: 0,

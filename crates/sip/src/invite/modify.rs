@@ -24,6 +24,8 @@ use crate::session_timer::{Agreed, Asked};
 pub(crate) enum Change {
     /// Our re-INVITE or UPDATE has no final response.
     Ours {
+        /// The number of that request: a response to an earlier one may still come again.
+        cseq: u32,
         /// What to try again after a 491.
         again: Box<Operation>,
         cause: Option<Cause>,
@@ -69,7 +71,8 @@ impl Call {
             self.open_offer(offer.clone());
         }
         let again = Box::new(Operation::Offer { offer, headers });
-        self.change = Some(Change::Ours { again, cause });
+        let cseq = draft.cseq;
+        self.change = Some(Change::Ours { cseq, again, cause });
         channel.send(now, self.identity, Purpose::Reinvite(self.id), draft, cause);
     }
 
@@ -96,7 +99,8 @@ impl Call {
             self.open_offer(offer.clone());
         }
         let again = Box::new(Operation::Update { offer, headers });
-        self.change = Some(Change::Ours { again, cause });
+        let cseq = draft.cseq;
+        self.change = Some(Change::Ours { cseq, again, cause });
         channel.send(now, self.identity, Purpose::Update(self.id), draft, cause);
     }
 
@@ -135,6 +139,15 @@ impl Call {
         let _full = self.perform(channel, now, operation, None);
     }
 
+    /// Our re-INVITE or UPDATE went out again under another number, after a challenge.
+    pub(crate) fn change_moved(&mut self, from: u32, to: u32) {
+        if let Some(Change::Ours { cseq, .. }) = &mut self.change
+            && *cseq == from
+        {
+            *cseq = to;
+        }
+    }
+
     /// A response to our re-INVITE or UPDATE; no 401 or 407 that was met.
     pub(crate) fn on_change_response(
         &mut self,
@@ -149,16 +162,11 @@ impl Call {
         if status < 200 {
             return;
         }
-        if !matches!(self.change, Some(Change::Ours { .. })) {
+        if !matches!(self.change, Some(Change::Ours { cseq, .. }) if cseq == draft.cseq) {
             // The 2xx again, or the answer to a request that a BYE overtook: each 2xx to INVITE gets its ACK.
-            if invite && status < 300 {
-                match &self.ack {
-                    Some(ack) if ack.cseq == draft.cseq => self.repeat_ack(channel, now, draft.cseq),
-                    Some(_) | None if !matches!(self.change, Some(Change::AckDue { .. })) => {
-                        self.acknowledge(channel, now, draft, None, cause);
-                    }
-                    Some(_) | None => {}
-                }
+            let due = matches!(&self.change, Some(Change::AckDue { draft: due }) if due.cseq == draft.cseq);
+            if invite && status < 300 && !due && !self.repeat_ack(channel, now, draft.cseq) {
+                self.acknowledge(channel, now, draft, None, cause);
             }
             return;
         }
@@ -258,7 +266,7 @@ impl Call {
     /// 491: both sides offered at the same time. The offer is tried again after a random time that differs between the sides
     /// (RFC 3261 §14.1), in steps of 10 ms.
     fn on_glare(&mut self, channel: &mut Channel, now: Time) {
-        let Some(Change::Ours { again, cause }) = self.change.take() else {
+        let Some(Change::Ours { again, cause, .. }) = self.change.take() else {
             return;
         };
         if let Some(fork) = self.forks.first_mut()

@@ -300,7 +300,7 @@ impl Call {
         cause: Option<Cause>,
     ) {
         if self.fork(&draft.call_id, &head.tag_in_to()).is_some() {
-            self.repeat_ack(channel, now, head.cseq.number);
+            self.repeat_ack(channel, now, draft.cseq);
             return;
         }
         // Each repetition of that 2xx comes here too; the BYE goes once.
@@ -312,13 +312,15 @@ impl Call {
         end_stray(channel, now, self.identity, draft, head, flow, cause, first);
     }
 
-    /// Sends the ACK again for a 2xx that came again (RFC 3261 §13.2.2.4).
-    pub(crate) fn repeat_ack(&mut self, channel: &mut Channel, now: Time, cseq: u32) {
-        if let Some(ack) = self.ack.as_deref().filter(|ack| ack.cseq == cseq) {
-            channel
-                .core
-                .send_ack(now, ack.outgoing.clone(), ack.target.clone(), ack.cause);
-        }
+    /// Sends the ACK again for a 2xx that came again (RFC 3261 §13.2.2.4). False when there was none.
+    pub(crate) fn repeat_ack(&mut self, channel: &mut Channel, now: Time, cseq: u32) -> bool {
+        let Some(ack) = self.acks.iter().find(|ack| ack.cseq == cseq) else {
+            return false;
+        };
+        channel
+            .core
+            .send_ack(now, ack.outgoing.clone(), ack.target.clone(), ack.cause);
+        true
     }
 
     /// Sends the ACK to the 2xx of the INVITE in `draft`, and keeps it for repetitions of that 2xx.
@@ -341,12 +343,14 @@ impl Call {
         channel
             .core
             .send_ack(now, outgoing.clone(), target.clone(), cause);
-        self.ack = Some(Box::new(SentAck {
+        // Most calls never have two at a time: `push` would make room for four.
+        self.acks.reserve_exact(1);
+        self.acks.push(SentAck {
             cseq: draft.cseq,
             outgoing,
             target,
             cause,
-        }));
+        });
     }
 
     fn on_refusal(

@@ -225,3 +225,69 @@ fn a_change_whose_2xx_cannot_be_read_ends() {
     script.peer.wait(32_000);
     assert_eq!(script.ended(call), "timeout Timer B");
 }
+
+#[test]
+fn a_2xx_of_an_earlier_reinvite_that_comes_again_answers_no_later_offer() {
+    // §13.2.2.4, §14.1.
+    let mut script = Script::new();
+    let (call, _) = script.established();
+    let offer = |script: &mut Script| {
+        script.act(|node, now| {
+            node.offer(now, call, Some(sdp(OFFER)), vec![], None)
+                .expect("offers")
+        });
+        script.expect("INVITE ")
+    };
+    let first = offer(&mut script);
+    script.answer(&first, "", "");
+    let ack = script.expect("ACK ");
+    let second = offer(&mut script);
+    script.peer.events.clear();
+    script.answer(&first, "", "");
+    assert_eq!(script.expect("ACK ").cseq(), ack.cseq());
+    assert!(!script.is_told(|event| matches!(event, Event::OfferAnswered { .. })));
+    script.respond(&second, 488, "", "", None);
+    script.expect("ACK ");
+    script.told(|event| matches!(event, Event::OfferRejected { .. }).then_some(()));
+
+    // After the next one's ACK too, and with the body that it had.
+    script.act(|node, now| node.offer(now, call, None, vec![], None).expect("asks"));
+    let third = script.expect("INVITE ");
+    script.answer(&third, "", "");
+    script.act(|node, now| node.answer_offer(now, call, sdp(OFFER), None).expect("answers"));
+    let ack = script.expect("ACK ");
+    let fourth = offer(&mut script);
+    script.answer(&fourth, "", "");
+    script.expect("ACK ");
+    script.answer(&third, "", "");
+    let again = script.expect("ACK ");
+    assert_eq!((again.cseq(), again.body()), (ack.cseq(), ack.body()));
+    script.answer(&fourth, "", "");
+    assert_eq!(
+        script.expect("ACK ").cseq().expect("CSeq").number,
+        fourth.cseq().expect("CSeq").number
+    );
+}
+
+#[test]
+fn the_answer_to_an_offer_that_was_challenged_is_taken() {
+    let mut script = Script::new();
+    let (call, _) = script.established();
+    script.act(|node, now| {
+        node.offer(now, call, Some(sdp(OFFER)), vec![], None)
+            .expect("offers")
+    });
+    let reinvite = script.expect("INVITE ");
+    script.respond(
+        &reinvite,
+        407,
+        "",
+        "Proxy-Authenticate: Digest realm=\"p\", nonce=\"1\"",
+        None,
+    );
+    script.expect("ACK ");
+    let reinvite = script.expect("INVITE ");
+    script.answer(&reinvite, "", "");
+    script.expect("ACK ");
+    script.told(|event| matches!(event, Event::OfferAnswered { .. }).then_some(()));
+}
