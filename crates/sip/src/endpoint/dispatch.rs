@@ -224,7 +224,9 @@ impl Endpoint {
                 }
             }
             TransactionId::Server(id) => {
-                self.invites.remove(&id);
+                if let Some(call) = self.invites.remove(&id) {
+                    self.with_call(call, |call, _| call.invite_over(id));
+                }
             }
         }
     }

@@ -11,6 +11,7 @@ use super::exchange::Exchange;
 use super::incoming::Ringing;
 use super::modify::Change;
 use super::outgoing::Calling;
+use super::provisional::Overtaken;
 use super::queue::Waiting;
 use crate::core::{Outgoing, ServerId, Target};
 use crate::dialog::Dialog;
@@ -126,6 +127,7 @@ pub(crate) struct Call {
     pub(crate) unacked: Option<Box<Unacked>>,
     /// One for each INVITE of ours whose transaction waits for more 2xx.
     pub(crate) acks: Vec<SentAck>,
+    pub(crate) overtaken: Option<Box<Overtaken>>,
     pub(crate) queue: VecDeque<Waiting>,
     pub(crate) session: Session,
     /// How many REFERs use the dialog.
@@ -153,6 +155,7 @@ impl Call {
             glare: false,
             unacked: None,
             acks: Vec::new(),
+            overtaken: None,
             queue: VecDeque::new(),
             session: Session::default(),
             refers: 0,

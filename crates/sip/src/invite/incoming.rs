@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::call::{Call, Fork, Phase, Side, Unacked};
 use super::exchange::Exchange;
-use super::provisional::Outstanding;
+use super::provisional::{Outstanding, Overtaken};
 use crate::body::description;
 use crate::command::{Answer, Body, Hangup, Redirect, Reject};
 use crate::core::ServerId;
@@ -143,8 +143,16 @@ impl Call {
             server,
             request,
             cseq,
+            outstanding,
             ..
         } = *ringing;
+        self.overtaken = outstanding.map(|outstanding| {
+            Box::new(Overtaken {
+                server,
+                cseq,
+                outstanding,
+            })
+        });
         let body = self.describe_answer(answer.description);
         let asked = Asked::by(&request);
         let agreed = Agreed::as_server(asked, answer.session_timer);

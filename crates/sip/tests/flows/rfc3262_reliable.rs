@@ -230,3 +230,48 @@ fn an_early_update_is_legal_after_the_first_exchange() {
         .then_some(())
     });
 }
+
+#[test]
+fn a_prack_that_the_200_overtook_is_answered_200() {
+    // §3: a final response before the PRACK is legal, and the PRACK must be processed.
+    let mut script = Script::new();
+    let (call, _) = script.invited("Supported: 100rel");
+    script.act(|node, now| {
+        node.progress(now, call, reliably(180), None).expect("rings");
+        let answer = Answer {
+            description: Some(sdp(ANSWER)),
+            ..Answer::default()
+        };
+        node.answer(now, call, answer, None).expect("answers");
+    });
+    let ringing = script.expect("SIP/2.0 180");
+    let ok = script.expect("SIP/2.0 200");
+    script.in_dialog(&ok, "ACK", 1, "", None);
+    let rack = format!("RAck: {} 1 INVITE", header(&ringing, "RSeq"));
+    script.in_dialog(&ringing, "PRACK", 2, &rack, None);
+    script.expect("SIP/2.0 200");
+    // It is acknowledged now.
+    script.in_dialog(&ringing, "PRACK", 3, &rack, None);
+    script.expect("SIP/2.0 481");
+}
+
+#[test]
+fn a_prack_after_the_end_of_the_invite_transaction_is_too_late() {
+    let mut script = Script::new();
+    let (call, _) = script.invited("Supported: 100rel");
+    script.act(|node, now| {
+        node.progress(now, call, reliably(180), None).expect("rings");
+        let answer = Answer {
+            description: Some(sdp(ANSWER)),
+            ..Answer::default()
+        };
+        node.answer(now, call, answer, None).expect("answers");
+    });
+    let ringing = script.expect("SIP/2.0 180");
+    let ok = script.expect("SIP/2.0 200");
+    script.in_dialog(&ok, "ACK", 1, "", None);
+    script.peer.wait(32_000);
+    let rack = format!("RAck: {} 1 INVITE", header(&ringing, "RSeq"));
+    script.in_dialog(&ringing, "PRACK", 2, &rack, None);
+    script.expect("SIP/2.0 481");
+}
