@@ -48,6 +48,12 @@ pub enum AuthError {
         /// What it wants.
         wanted: String,
     },
+    /// One request was challenged again and again, in realm after realm.
+    #[error("the request was sent with credentials {attempts} times, and is asked for others each time")]
+    TooMany {
+        /// How often it was sent.
+        attempts: u8,
+    },
     /// A 401 or 407 without a challenge that can be read.
     #[error("the {status} has no readable challenge")]
     NoChallenge {

@@ -55,6 +55,8 @@ pub(crate) struct Pending {
     pub(crate) identity: IdentityId,
     pub(crate) draft: Arc<Draft>,
     pub(crate) cause: Option<Cause>,
+    /// How many challenges it has met.
+    pub(crate) challenges: u8,
 }
 
 /// The shared lower side of all usages.
@@ -161,6 +163,7 @@ impl Channel {
                 identity,
                 draft: Arc::new(draft),
                 cause,
+                challenges: 0,
             },
         )
     }

@@ -9,7 +9,12 @@ use super::channel::{Channel, Pending, Purpose};
 use super::{Endpoint, IdentityId};
 use crate::core::ClientId;
 use crate::dialog::Draft;
+use crate::digest::AuthError;
 use crate::event::Event;
+
+/// How many challenges one request meets: each proxy on its way may ask, and each nonce may turn out to be stale, but a server
+/// that names a new realm each time would be answered for ever.
+const MAX_CHALLENGES: u8 = 5;
 
 impl Endpoint {
     /// Sends a request again with credentials. False when it makes no sense, which is told.
@@ -24,6 +29,12 @@ impl Endpoint {
             return false;
         }
         let identity = pending.identity;
+        if pending.challenges >= MAX_CHALLENGES {
+            let attempts = pending.challenges;
+            let error = AuthError::TooMany { attempts };
+            self.channel.tell(Event::ChallengeUnmet { identity, error });
+            return false;
+        }
         let request = pending.draft.write(None).finish();
         let Channel {
             identities, entropy, ..
@@ -38,6 +49,7 @@ impl Endpoint {
         let Some(mut pending) = self.channel.pending.remove(&id) else {
             return false;
         };
+        pending.challenges += 1;
         // RFC 3261 §22.2: the same request with a higher CSeq.
         let cseq = self.next_cseq(pending.purpose).unwrap_or(pending.draft.cseq + 1);
         let was = std::mem::replace(&mut Arc::make_mut(&mut pending.draft).cseq, cseq);
