@@ -80,6 +80,11 @@ impl Dialog {
         self.local_cseq = self.local_cseq.max(to);
     }
 
+    /// The last sequence number of ours.
+    pub(crate) fn last_cseq(&self) -> u32 {
+        self.local_cseq
+    }
+
     /// The next sequence number of ours.
     pub(crate) fn next_cseq(&mut self) -> u32 {
         self.local_cseq += 1;

@@ -8,7 +8,6 @@ use super::{CallId, Endpoint, UsageTimer};
 use crate::core::{ClientId, CoreEvent, ServerId, TransactionId, TransportError};
 use crate::event::{EndCause, Event, Failure};
 use crate::head::{Head, tag_of};
-use crate::invite::end_stray;
 use crate::timer::TimerName;
 
 impl Endpoint {
@@ -109,22 +108,23 @@ impl Endpoint {
         if (200..300).contains(&status) {
             self.channel.accepted(pending.identity, &message);
         }
+        if let Purpose::Invite(call) = pending.purpose {
+            if self.calls.get(call).is_none() {
+                // The call is over already, yet another party answers.
+                if let (200..300, Ok(head)) = (status, Head::of(&message)) {
+                    self.channel.end_stray(now, id, &head, flow);
+                }
+                return;
+            }
+            self.with_call(call, |call, channel| {
+                call.on_invite_response(channel, now, id, pending, message, flow);
+            });
+            self.channel.slim(id, status);
+            return;
+        }
         let (draft, cause) = (pending.draft, pending.cause);
         match pending.purpose {
-            Purpose::Invite(call) => {
-                let identity = pending.identity;
-                if self.calls.get(call).is_none() {
-                    // The call is over already, yet another party answers.
-                    if let (200..300, Ok(head)) = (status, Head::of(&message)) {
-                        end_stray(&mut self.channel, now, identity, &draft, &head, flow, cause, true);
-                    }
-                    return;
-                }
-                self.with_call(call, |call, channel| {
-                    call.on_invite_response(channel, now, draft, identity, message, flow, cause);
-                });
-                self.channel.slim(id, status);
-            }
+            Purpose::Invite(_) => {}
             Purpose::Reinvite(call) => {
                 self.with_call(call, |call, channel| {
                     call.on_change_response(channel, now, &draft, message, cause)
@@ -217,7 +217,6 @@ impl Endpoint {
                         if matches!(pending.purpose, Purpose::Invite(_)) {
                             call.without_dialog(channel, now);
                         }
-                        call.strays = Vec::new();
                         call.acks.retain(|ack| ack.cseq != number);
                         call.acks.shrink_to_fit();
                     });

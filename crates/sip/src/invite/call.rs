@@ -132,8 +132,6 @@ pub(crate) struct Call {
     pub(crate) session: Session,
     /// How many REFERs use the dialog.
     pub(crate) refers: u32,
-    /// Remote tags of further answers to our INVITE, which were ended at once.
-    pub(crate) strays: Vec<Arc<str>>,
 }
 
 impl Call {
@@ -159,7 +157,6 @@ impl Call {
             queue: VecDeque::new(),
             session: Session::default(),
             refers: 0,
-            strays: Vec::new(),
         }
     }
 

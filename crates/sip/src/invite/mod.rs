@@ -11,5 +11,4 @@ mod queue;
 
 pub(crate) use call::{Call, Phase};
 pub(crate) use incoming::Arrival;
-pub(crate) use outgoing::end_stray;
 pub(crate) use queue::Operation;

@@ -14,7 +14,7 @@ use crate::body::description;
 use crate::command::{Body, Hangup, Headers, Invite, Reliability, SessionTimer};
 use crate::core::ClientId;
 use crate::dialog::{Dialog, Draft};
-use crate::endpoint::{CallId, Channel, IdentityId, Purpose, UsageTimer};
+use crate::endpoint::{CallId, Channel, IdentityId, Pending, Purpose, UsageTimer};
 use crate::event::{Description, EndCause, Event, OfferCarrier};
 use crate::head::{Head, tag_of};
 use crate::session_timer::{self, Agreed, Asked};
@@ -84,32 +84,20 @@ impl Call {
     }
 
     /// A response to the INVITE; no 401 or 407 that was met.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "what a response and its request consist of"
-    )]
     pub(crate) fn on_invite_response(
         &mut self,
         channel: &mut Channel,
         now: Time,
-        draft: Arc<Draft>,
-        identity: IdentityId,
+        client: ClientId,
+        pending: Pending,
         message: Message,
         flow: Flow,
-        cause: Option<Cause>,
     ) {
         let status = message.status().unwrap_or_default();
         match status {
-            ..200 => self.on_provisional(channel, now, &draft, message, flow),
-            200..300 => self.on_answer(channel, now, &draft, message, flow, cause),
-            300.. => self.on_refusal(
-                channel,
-                now,
-                Arc::unwrap_or_clone(draft),
-                identity,
-                message,
-                cause,
-            ),
+            ..200 => self.on_provisional(channel, now, &pending.draft, message, flow),
+            200..300 => self.on_answer(channel, now, client, &pending, message, flow),
+            300.. => self.on_refusal(channel, now, pending, message),
         }
     }
 
@@ -211,22 +199,31 @@ impl Call {
         &mut self,
         channel: &mut Channel,
         now: Time,
-        draft: &Arc<Draft>,
+        client: ClientId,
+        pending: &Pending,
         message: Message,
         flow: Flow,
-        cause: Option<Cause>,
     ) {
+        let (draft, cause) = (&pending.draft, pending.cause);
         let Ok(head) = Head::of(&message) else {
             return self.without_dialog(channel, now);
         };
         let tag = head.tag_in_to();
         if !matches!(self.phase, Phase::Calling(_)) {
-            self.on_further_answer(channel, now, draft, &head, flow, cause);
+            // RFC 3261 §13.2.2.4: the same again, or another fork's.
+            if self.fork(&draft.call_id, &tag).is_none() {
+                channel.end_stray(now, client, &head, flow);
+            } else {
+                self.repeat_ack(channel, now, draft.cseq);
+            }
             return;
         }
         // The limit on early dialogs must not lose the one that answers.
-        if self.fork(&draft.call_id, &tag).is_none() && self.forks.len() >= channel.config.max_forks {
-            self.forks.pop();
+        if self.fork(&draft.call_id, &tag).is_none()
+            && self.forks.len() >= channel.config.max_forks
+            && let Some(fork) = self.forks.pop()
+        {
+            channel.strand(client, &fork.dialog, false);
         }
         let Some(place) = self.fork_for(channel, draft, &tag, &head) else {
             return;
@@ -247,6 +244,11 @@ impl Call {
         }
         let (number, left) = (fork.number, fork.left);
         // RFC 3261 §13.2.2.4: the other early dialogs are over for us; should one answer too, it is ended.
+        for other in &self.forks {
+            channel.strand(client, &other.dialog, false);
+        }
+        // Once the call is over, what comes again of this one is acknowledged and no more.
+        channel.strand(client, &fork.dialog, true);
         self.forks = vec![fork];
         self.restart_session_timer(channel, now, Agreed::as_client(Asked::by(&message)));
         let owes = matches!(description, Some(Description::Offer(_)));
@@ -289,29 +291,6 @@ impl Call {
         }
     }
 
-    /// A 2xx after the first one: the same again, or another fork's (RFC 3261 §13.2.2.4).
-    fn on_further_answer(
-        &mut self,
-        channel: &mut Channel,
-        now: Time,
-        draft: &Draft,
-        head: &Head,
-        flow: Flow,
-        cause: Option<Cause>,
-    ) {
-        if self.fork(&draft.call_id, &head.tag_in_to()).is_some() {
-            self.repeat_ack(channel, now, draft.cseq);
-            return;
-        }
-        // Each repetition of that 2xx comes here too; the BYE goes once.
-        let tag = head.tag_in_to();
-        let first = !self.strays.contains(&tag) && self.strays.len() < channel.config.max_forks;
-        if first {
-            self.strays.push(tag);
-        }
-        end_stray(channel, now, self.identity, draft, head, flow, cause, first);
-    }
-
     /// Sends the ACK again for a 2xx that came again (RFC 3261 §13.2.2.4). False when there was none.
     pub(crate) fn repeat_ack(&mut self, channel: &mut Channel, now: Time, cseq: u32) -> bool {
         let Some(ack) = self.acks.iter().find(|ack| ack.cseq == cseq) else {
@@ -337,7 +316,7 @@ impl Call {
             fork.exchange.settle();
         }
         let body = answer.map(|answer| Body::new("application/sdp", answer));
-        let ack = authorized(fork.dialog.ack(draft.cseq), draft).with_body(body);
+        let ack = fork.dialog.ack(draft.cseq).authorized_as(draft).with_body(body);
         let target = channel.target(self.identity, &ack);
         let outgoing = channel.outgoing(self.identity, &ack);
         channel
@@ -353,15 +332,9 @@ impl Call {
         });
     }
 
-    fn on_refusal(
-        &mut self,
-        channel: &mut Channel,
-        now: Time,
-        mut draft: Draft,
-        identity: IdentityId,
-        message: Message,
-        cause: Option<Cause>,
-    ) {
+    fn on_refusal(&mut self, channel: &mut Channel, now: Time, pending: Pending, message: Message) {
+        let (identity, cause) = (pending.identity, pending.cause);
+        let mut draft = Arc::unwrap_or_clone(pending.draft);
         let status = message.status().unwrap_or_default();
         let Phase::Calling(calling) = &mut self.phase else {
             return;
@@ -505,33 +478,6 @@ impl Fork {
     }
 }
 
-/// Acknowledges a 2xx that nobody wants any more, and hangs its dialog up (RFC 3261 §13.2.2.4).
-#[expect(
-    clippy::too_many_arguments,
-    reason = "what a response and its request consist of"
-)]
-pub(crate) fn end_stray(
-    channel: &mut Channel,
-    now: Time,
-    identity: IdentityId,
-    draft: &Draft,
-    head: &Head,
-    flow: Flow,
-    cause: Option<Cause>,
-    bye: bool,
-) {
-    let mut dialog = Dialog::as_client(draft, &head.tag_in_from(), head);
-    dialog.flow = Some(flow);
-    let ack = authorized(dialog.ack(draft.cseq), draft);
-    let target = channel.target(identity, &ack);
-    let outgoing = channel.outgoing(identity, &ack);
-    channel.core.send_ack(now, outgoing, target, cause);
-    if bye {
-        let bye = dialog.draft(Method::Bye);
-        channel.send(now, identity, Purpose::Nobody, bye, cause);
-    }
-}
-
 /// Writes what an INVITE has beyond every request.
 fn write_invite(channel: &Channel, draft: &mut Draft, invite: &Invite) {
     let reliable = invite.reliability != Reliability::Off;
@@ -578,17 +524,4 @@ fn write_invite(channel: &Channel, draft: &mut Draft, invite: &Invite) {
         .clone()
         .map(|offer| Body::new("application/sdp", offer));
     draft.extra = invite.headers.clone();
-}
-
-/// Copies the credentials of an INVITE into its ACK (RFC 3261 §22.1) or a request that follows at once.
-fn authorized(mut draft: Draft, invite: &Draft) -> Draft {
-    let credentials = [HeaderName::Authorization, HeaderName::ProxyAuthorization];
-    draft.headers.extend(
-        invite
-            .headers
-            .iter()
-            .filter(|(name, _)| credentials.contains(name))
-            .cloned(),
-    );
-    draft
 }

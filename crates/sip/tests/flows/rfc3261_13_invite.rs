@@ -376,3 +376,47 @@ fn a_call_that_may_have_no_dialog_ends_with_its_transaction() {
     );
     script.assert_clean();
 }
+
+#[test]
+fn the_bye_to_a_second_answer_counts_on_from_its_early_dialog() {
+    // §12.2.1.1, §13.2.2.4: the PRACK took number 2 in that dialog already.
+    let mut script = Script::new();
+    let (call, invite) = script.call();
+    for tag in ["bob", "mobile"] {
+        let reliable = "Contact: <sip:bob@10.0.0.2>\r\nRequire: 100rel\r\nRSeq: 1";
+        script.respond(&invite, 180, tag, reliable, None);
+        let prack = script.expect("PRACK ");
+        assert_eq!(prack.cseq().expect("CSeq").number, 2);
+        script.respond(&prack, 200, "", "", None);
+    }
+    script.answer(&invite, "bob", "");
+    script.expect("ACK ");
+    script.answer(&invite, "mobile", "");
+    script.expect("ACK ");
+    let bye = script.expect("BYE ");
+    assert_eq!(bye.to_tag().expect("a tag"), "mobile");
+    assert_eq!(bye.cseq().expect("CSeq").number, 3);
+    script.respond(&bye, 200, "", "", None);
+    // The same again is acknowledged, and its dialog is not ended twice.
+    script.answer(&invite, "mobile", "");
+    script.expect("ACK ");
+    script.peer.expect_nothing();
+    script.act(|node, now| node.hangup(now, call, Hangup::default(), None).expect("hangs up"));
+    let bye = script.expect("BYE ");
+    assert_eq!(bye.cseq().expect("CSeq").number, 3);
+    script.respond(&bye, 200, "", "", None);
+    // The call is gone, its transaction is not.
+    for (tag, number) in [("mobile", None), ("desk", Some(2))] {
+        script.answer(&invite, tag, "");
+        script.expect("ACK ");
+        if let Some(number) = number {
+            let bye = script.expect("BYE ");
+            assert_eq!(bye.cseq().expect("CSeq").number, number);
+            script.respond(&bye, 200, "", "", None);
+        }
+        script.answer(&invite, tag, "");
+        script.expect("ACK ");
+        script.peer.expect_nothing();
+    }
+    script.assert_clean();
+}
