@@ -168,7 +168,9 @@ impl Endpoint {
                 });
             }
             Method::Update => {
-                self.with_call(id, |call, channel| call.on_update(channel, now, server, message));
+                self.with_call(id, |call, channel| {
+                    call.on_update(channel, now, server, message, place)
+                });
             }
             Method::Prack => {
                 self.with_call(id, |call, channel| call.on_prack(channel, now, server, message));

@@ -176,6 +176,11 @@ impl Call {
         self.forks.first_mut()
     }
 
+    /// The dialog with this number.
+    pub(crate) fn numbered_mut(&mut self, number: u16) -> Option<&mut Fork> {
+        self.forks.iter_mut().find(|fork| fork.number == number)
+    }
+
     /// The exchange of the session.
     pub(crate) fn exchange(&self) -> Exchange {
         self.main().map_or(Exchange::NEW, |fork| fork.exchange)

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use callwright_sip_message::{HeaderName, Message, Method};
 use callwright_wire::{Cause, Time};
 
-use super::call::{Call, Phase, Side};
+use super::call::{Call, Fork, Phase, Side};
 use super::exchange::{Collision, Exchange};
 use super::queue::{Operation, Waiting};
 use crate::body::description;
@@ -26,6 +26,8 @@ pub(crate) enum Change {
     Ours {
         /// The number of that request: a response to an earlier one may still come again.
         cseq: u32,
+        /// The dialog that it was sent in.
+        fork: u16,
         /// What to try again after a 491.
         again: Box<Operation>,
         cause: Option<Cause>,
@@ -42,6 +44,8 @@ pub(crate) enum Change {
 /// A request of the peer that waits for our answer.
 #[derive(Debug)]
 pub(crate) struct Theirs {
+    /// The dialog that it came in.
+    pub(crate) fork: u16,
     pub(crate) server: ServerId,
     pub(crate) request: Message,
     pub(crate) carrier: OfferCarrier,
@@ -60,6 +64,7 @@ impl Call {
         let Some(fork) = self.forks.first_mut() else {
             return;
         };
+        let number = fork.number;
         let draft = fork
             .dialog
             .draft(Method::Invite)
@@ -72,7 +77,12 @@ impl Call {
         }
         let again = Box::new(Operation::Offer { offer, headers });
         let cseq = draft.cseq;
-        self.change = Some(Change::Ours { cseq, again, cause });
+        self.change = Some(Change::Ours {
+            cseq,
+            fork: number,
+            again,
+            cause,
+        });
         channel.send(now, self.identity, Purpose::Reinvite(self.id), draft, cause);
     }
 
@@ -88,6 +98,7 @@ impl Call {
         let Some(fork) = self.forks.first_mut() else {
             return;
         };
+        let number = fork.number;
         let draft = fork
             .dialog
             .draft(Method::Update)
@@ -100,7 +111,12 @@ impl Call {
         }
         let again = Box::new(Operation::Update { offer, headers });
         let cseq = draft.cseq;
-        self.change = Some(Change::Ours { cseq, again, cause });
+        self.change = Some(Change::Ours {
+            cseq,
+            fork: number,
+            again,
+            cause,
+        });
         channel.send(now, self.identity, Purpose::Update(self.id), draft, cause);
     }
 
@@ -186,7 +202,7 @@ impl Call {
         cause: Option<Cause>,
     ) {
         let invite = draft.method == Method::Invite;
-        let Some(fork) = self.forks.first_mut() else {
+        let Some(fork) = self.changing_mut() else {
             return;
         };
         if let Some(contact) = message.contact() {
@@ -241,12 +257,12 @@ impl Call {
         status: u16,
         message: Message,
     ) {
-        self.change = None;
-        if let Some(fork) = self.forks.first_mut()
+        if let Some(fork) = self.changing_mut()
             && draft.body.is_some()
         {
             fork.exchange.withdraw();
         }
+        self.change = None;
         if crate::dialog::ends_dialog(status) {
             self.dialog_gone(channel, now, message);
             return;
@@ -266,14 +282,14 @@ impl Call {
     /// 491: both sides offered at the same time. The offer is tried again after a random time that differs between the sides
     /// (RFC 3261 §14.1), in steps of 10 ms.
     fn on_glare(&mut self, channel: &mut Channel, now: Time) {
-        let Some(Change::Ours { again, cause, .. }) = self.change.take() else {
-            return;
-        };
-        if let Some(fork) = self.forks.first_mut()
+        if let Some(fork) = self.changing_mut()
             && fork.exchange.awaits_answer()
         {
             fork.exchange.withdraw();
         }
+        let Some(Change::Ours { again, cause, .. }) = self.change.take() else {
+            return;
+        };
         self.queue.push_front(Waiting {
             operation: *again,
             cause,
@@ -334,16 +350,27 @@ impl Call {
                 });
             }
         }
-        self.take_change(channel, now, server, message, OfferCarrier::Invite);
+        self.take_change(channel, now, server, message, OfferCarrier::Invite, 0);
     }
 
-    /// An UPDATE of the peer (RFC 3311 §5.2).
-    pub(crate) fn on_update(&mut self, channel: &mut Channel, now: Time, server: ServerId, message: Message) {
+    /// An UPDATE of the peer (RFC 3311 §5.2), in the dialog at this place.
+    pub(crate) fn on_update(
+        &mut self,
+        channel: &mut Channel,
+        now: Time,
+        server: ServerId,
+        message: Message,
+        place: usize,
+    ) {
+        let Some(fork) = self.forks.get(place) else {
+            return;
+        };
         if description(&message).is_none() {
-            self.answer_update(channel, now, server, message);
+            self.answer_update(channel, now, server, message, place);
             return;
         }
-        let collision = match (&self.change, self.exchange()) {
+        let collision = match (&self.change, fork.exchange) {
+            // A call has one change at a time, be it in another of its dialogs.
             (Some(Change::Theirs(_)), _) | (_, Exchange::RemoteOffer { .. }) => Some(Collision::Theirs),
             (Some(Change::Ours { again, .. }), _) if again.offers() => Some(Collision::Ours),
             (_, Exchange::LocalOffer { .. }) => Some(Collision::Ours),
@@ -351,7 +378,7 @@ impl Call {
         };
         match collision {
             Some(collision) => self.refuse_collision(channel, now, server, &message, collision),
-            None => self.take_change(channel, now, server, message, OfferCarrier::Update),
+            None => self.take_change(channel, now, server, message, OfferCarrier::Update, place),
         }
     }
 
@@ -362,6 +389,7 @@ impl Call {
         server: ServerId,
         message: Message,
         carrier: OfferCarrier,
+        place: usize,
     ) {
         let asked = Asked::by(&message);
         if let Err(min) = asked.refuse_below(channel.config.min_session) {
@@ -375,7 +403,7 @@ impl Call {
             return;
         }
         self.learn(&message);
-        let Some(fork) = self.forks.first_mut() else {
+        let Some(fork) = self.forks.get_mut(place) else {
             return;
         };
         if let Ok(head) = Head::of(&message) {
@@ -389,6 +417,7 @@ impl Call {
             return;
         }
         let theirs = Theirs {
+            fork: fork.number,
             server,
             request: message.clone(),
             carrier,
@@ -403,7 +432,14 @@ impl Call {
     }
 
     /// An UPDATE without an offer refreshes the session and the target.
-    fn answer_update(&mut self, channel: &mut Channel, now: Time, server: ServerId, message: Message) {
+    fn answer_update(
+        &mut self,
+        channel: &mut Channel,
+        now: Time,
+        server: ServerId,
+        message: Message,
+        place: usize,
+    ) {
         let asked = Asked::by(&message);
         if let Err(min) = asked.refuse_below(channel.config.min_session) {
             channel.answer(
@@ -416,7 +452,7 @@ impl Call {
             return;
         }
         self.learn(&message);
-        if let (Some(fork), Ok(head)) = (self.forks.first_mut(), Head::of(&message)) {
+        if let (Some(fork), Ok(head)) = (self.forks.get_mut(place), Head::of(&message)) {
             fork.dialog.refresh_target(&head);
         }
         let agreed = Agreed::as_server(asked, None);
@@ -492,12 +528,13 @@ impl Call {
         cause: Option<Cause>,
     ) {
         let Theirs {
+            fork,
             server,
             request,
             carrier,
         } = theirs;
         self.session.local = Some(body.clone());
-        if let Some(fork) = self.forks.first_mut() {
+        if let Some(fork) = self.numbered_mut(fork) {
             if fork.exchange.owes_answer() {
                 fork.exchange.settle();
             } else {
@@ -555,7 +592,7 @@ impl Call {
                     &reply,
                     cause,
                 );
-                self.withdraw_exchange();
+                self.withdraw_exchange(theirs.fork);
                 self.pump(channel, now);
                 Ok(())
             }
@@ -581,7 +618,7 @@ impl Call {
                     &reply,
                     None,
                 );
-                self.withdraw_exchange();
+                self.withdraw_exchange(theirs.fork);
                 if self.lives() {
                     channel.tell(Event::OfferWithdrawn { call: self.id });
                     self.pump(channel, now);
@@ -591,8 +628,31 @@ impl Call {
         }
     }
 
-    fn withdraw_exchange(&mut self) {
-        if let Some(fork) = self.forks.first_mut()
+    /// The dialog of our change.
+    fn changing_mut(&mut self) -> Option<&mut Fork> {
+        match self.change {
+            Some(Change::Ours { fork, .. }) => self.numbered_mut(fork),
+            Some(Change::AckDue { .. } | Change::Theirs(_)) | None => None,
+        }
+    }
+
+    /// The call goes on in this dialog alone: a change in another one is over with it.
+    pub(crate) fn leave_other_changes(&mut self, channel: &mut Channel, now: Time, chosen: u16) {
+        match &self.change {
+            Some(Change::Theirs(theirs)) if theirs.fork != chosen => self.withdraw_theirs(channel, now),
+            Some(Change::Ours { fork, .. }) if *fork != chosen => {
+                self.change = None;
+                channel.tell(Event::OfferRejected {
+                    call: self.id,
+                    failure: Failure::CallEnded,
+                });
+            }
+            Some(Change::Theirs(_) | Change::Ours { .. } | Change::AckDue { .. }) | None => {}
+        }
+    }
+
+    fn withdraw_exchange(&mut self, fork: u16) {
+        if let Some(fork) = self.numbered_mut(fork)
             && fork.exchange.owes_answer()
         {
             fork.exchange.withdraw();

@@ -247,6 +247,7 @@ impl Call {
         for other in &self.forks {
             channel.strand(client, &other.dialog, false);
         }
+        self.leave_other_changes(channel, now, fork.number);
         // Once the call is over, what comes again of this one is acknowledged and no more.
         channel.strand(client, &fork.dialog, true);
         self.forks = vec![fork];

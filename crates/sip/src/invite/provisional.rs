@@ -221,6 +221,7 @@ impl Call {
             (_, Some(offer)) => match fork.exchange.take_offer(OfferCarrier::Prack) {
                 Ok(()) => {
                     let theirs = Theirs {
+                        fork: fork.number,
                         server,
                         request: message.clone(),
                         carrier: OfferCarrier::Prack,
@@ -261,6 +262,8 @@ impl Call {
             return;
         }
         let theirs = Theirs {
+            // The callee has one dialog.
+            fork: 0,
             server,
             request: message.clone(),
             carrier,
