@@ -4,8 +4,12 @@ use callwright_sip_message::{HeaderName, Message, Method};
 
 use super::client::{Client, Kind};
 
-/// Behind how many lines of a request From is looked for: the layer above writes it near the top.
-const NEAR: usize = 5;
+/// Where the value of From stands in a request on the wire: what the transport adds to it is written before all header fields.
+pub(super) fn from_at(request: &Message, wire: &[u8]) -> Option<u32> {
+    let from = request.header_bytes(HeaderName::From)?;
+    let at = from.as_ptr() as usize - request.raw().as_ptr() as usize;
+    u32::try_from(at + wire.len() - request.raw().len()).ok()
+}
 
 /// Checks From, To, Call-ID and CSeq of a response to this request.
 ///
@@ -14,7 +18,8 @@ const NEAR: usize = 5;
 /// What is wrong with them. RFC 3261 §18.1.2 leaves open what becomes of such a response; nothing can be done with one whose
 /// dialog nobody can tell, so it is none.
 pub(super) fn check(client: &Client, response: &Message) -> Result<(), String> {
-    if echoes(&client.wire, response) {
+    let from_at = client.from_at.and_then(|at| client.wire.get(at as usize..));
+    if from_at.is_some_and(|request| echoes(request, response)) {
         return Ok(());
     }
     let fault = [
@@ -41,31 +46,35 @@ pub(super) fn check(client: &Client, response: &Message) -> Result<(), String> {
     Ok(())
 }
 
-/// True when the response has the four as they stand in the request, To but for its tag: then there is nothing to parse. What
-/// this side broke itself, on purpose, comes back as it left and is taken.
-fn echoes(request: &[u8], response: &Message) -> bool {
-    let mut rest = request;
-    for _ in 0..NEAR {
-        if rest.starts_with(b"From: ") {
-            break;
-        }
-        let Some(end) = rest.iter().position(|byte| *byte == b'\n') else {
-            return false;
-        };
-        rest = &rest[end + 1..];
-    }
-    let mut next = |name: HeaderName, start: &[u8]| {
-        let theirs = response.header_bytes(name)?;
-        let ours = rest.strip_prefix(start)?;
-        let end = ours.iter().position(|byte| *byte == b'\r')?;
-        rest = ours[end..].strip_prefix(b"\r\n")?;
-        theirs.strip_prefix(&ours[..end])
+/// True when the response has the four as they stand in the request, in the order in which the layer above writes them, To but
+/// for its tag: then there is nothing to parse. What this side broke itself, on purpose, comes back as it left and is taken.
+fn echoes(request_from: &[u8], response: &Message) -> bool {
+    let copied = |rest: &mut &[u8], name: HeaderName, next: &[u8]| {
+        let after = response
+            .header_bytes(name)
+            .and_then(|value| rest.strip_prefix(value))
+            .and_then(|after| after.strip_prefix(next));
+        after.map(|after| *rest = after).is_some()
     };
-    let whole = |after: Option<&[u8]>| after.is_some_and(<[u8]>::is_empty);
-    whole(next(HeaderName::From, b"From: "))
-        && next(HeaderName::To, b"To: ").is_some_and(is_tag)
-        && whole(next(HeaderName::CallId, b"Call-ID: "))
-        && whole(next(HeaderName::CSeq, b"CSeq: "))
+    let mut rest = request_from;
+    if !copied(&mut rest, HeaderName::From, b"\r\nTo: ") {
+        return false;
+    }
+    let Some((to, tag)) = rest
+        .iter()
+        .position(|byte| *byte == b'\r')
+        .zip(response.header_bytes(HeaderName::To))
+        .and_then(|(end, value)| Some((end, value.strip_prefix(&rest[..end])?)))
+    else {
+        return false;
+    };
+    let Some(after) = rest[to..].strip_prefix(b"\r\nCall-ID: ") else {
+        return false;
+    };
+    rest = after;
+    is_tag(tag)
+        && copied(&mut rest, HeaderName::CallId, b"\r\nCSeq: ")
+        && copied(&mut rest, HeaderName::CSeq, b"\r\n")
 }
 
 /// Nothing, or `;tag=` and a token of the plainest kind.
