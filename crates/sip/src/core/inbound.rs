@@ -336,13 +336,8 @@ fn is_plain(message: &Message, method: &Method) -> bool {
             .header_bytes(name)
             .is_some_and(|value| tag(value).is_some())
     };
-    let first_line = message
-        .raw()
-        .split(|byte| *byte == b'\n')
-        .next()
-        .unwrap_or_default();
     *method != Method::Invite
-        && first_line.ends_with(b" SIP/2.0\r")
+        && message.has_sound_lines()
         && has_tag(HeaderName::To)
         && has_tag(HeaderName::From)
         && message.call_id().is_ok()
