@@ -130,7 +130,7 @@ impl Endpoint {
         flow: Flow,
     ) {
         let (Ok(call_id), Ok(cseq)) = (message.call_id(), message.cseq()) else {
-            return;
+            return self.refuse_outside(now, server, &message, 400);
         };
         let remote = tag_of(&message, HeaderName::From).unwrap_or_default();
         let found = self
@@ -236,7 +236,9 @@ impl Endpoint {
     }
 
     fn on_invite(&mut self, now: Time, server: ServerId, message: Message, flow: Flow) {
-        let Ok(head) = Head::of(&message) else { return };
+        let Ok(head) = Head::of(&message) else {
+            return self.refuse_outside(now, server, &message, 400);
+        };
         if head.contact.is_none() {
             // RFC 3261 §8.1.1.8: an INVITE has exactly one Contact.
             let reply = Reply::new(400).with_reason(Some("Missing Contact".to_owned()));

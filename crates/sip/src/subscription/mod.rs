@@ -191,7 +191,12 @@ impl Endpoint {
         message: Message,
         flow: Flow,
     ) {
-        let Ok(head) = Head::of(&message) else { return };
+        let Ok(head) = Head::of(&message) else {
+            // What is inside a dialog was not parsed as a whole before.
+            self.channel
+                .answer_outside(now, server, &message, &Reply::new(400));
+            return;
+        };
         let Some(entry) = self.subscriptions.get_mut(id) else {
             return;
         };

@@ -201,3 +201,19 @@ fn a_notify_of_an_unknown_package_meets_489() {
     script.request("NOTIFY", 1, "Event: presence\r\nSubscription-State: active", None);
     script.expect("SIP/2.0 489");
 }
+
+#[test]
+fn a_notify_that_cannot_be_read_is_answered() {
+    // §7.3.1 of RFC 3261: it has tags, so it belongs here, but its From ends in a quote.
+    let mut script = Script::new();
+    let (_, subscribe) = subscribe(&mut script);
+    let notify = format!(
+        "NOTIFY sip:alice@10.0.0.1 SIP/2.0\r\nVia: SIP/2.0/UDP 10.0.0.2:5060;branch=z9hG4bKn\r\n\
+         From: \"Bob <sip:bob@10.0.0.2>;tag=bob\r\nTo: <sip:a@b>;tag={}\r\nCall-ID: {}\r\nCSeq: 1 NOTIFY\r\n\
+         Event: message-summary\r\nSubscription-State: active\r\nContent-Length: 0\r\n\r\n",
+        subscribe.from_tag().expect("a tag"),
+        subscribe.call_id().expect("a Call-ID"),
+    );
+    script.peer.send(notify);
+    script.expect("SIP/2.0 400");
+}
