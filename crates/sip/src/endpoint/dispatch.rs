@@ -175,9 +175,12 @@ impl Endpoint {
                     self.on_failure(now, pending.purpose, end);
                 }
             }
-            // A response that nobody acknowledges, or that cannot be sent: the wait for the ACK to a 2xx has a timer of
-            // its own, and a refused call is over already.
-            TransactionId::Server(_) => {}
+            // The wait for the ACK to a 2xx has a timer of its own, and a refused call is over already.
+            TransactionId::Server(id) => {
+                if let Some(call) = self.invites.get(&id).copied() {
+                    self.with_call(call, |call, channel| call.request_lost(channel, now, id, end));
+                }
+            }
         }
     }
 

@@ -36,7 +36,7 @@ use slab::Slab;
 pub use config::EndpointConfig;
 pub use id::{CallId, IdentityId, IncomingId, ReferId, RegistrationId, RequestId, SubscriptionId};
 pub use misuse::Misuse;
-pub use timer::{ACK_WAIT, PRACK_WAIT};
+pub use timer::{ACK_WAIT, INVITE_EXPIRES, PRACK_WAIT, RING_LIMIT};
 
 pub(crate) use channel::{Channel, Owner, Pending, Purpose};
 pub(crate) use reply::{Reply, write_extra};

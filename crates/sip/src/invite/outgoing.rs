@@ -51,14 +51,14 @@ impl Call {
         let (mut draft, tag) = channel.outside(invite.identity, Method::Invite, &invite.target)?;
         draft.contact = true;
         write_invite(channel, &mut draft, &invite);
-        if let Some(expires) = invite.expires {
-            channel.timers.set(UsageTimer::RingExpires(id), now + expires);
-        }
         let session = Session {
             local: invite.offer,
             ..Session::default()
         };
         let client = channel.send(now, invite.identity, Purpose::Invite(id), draft, cause)?;
+        let limit = channel.config.max_ringing;
+        let ringing = invite.expires.map_or(limit, |expires| expires.min(limit));
+        channel.timers.set(UsageTimer::RingExpires(id), now + ringing);
         let calling = Calling {
             client,
             hangup: None,

@@ -1,11 +1,14 @@
 //! RFC 3261 §13 and §15: the 2xx and its ACK, at their boundary times.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use callwright_sip::command::{Answer, Hangup, Invite, Progress, Reason};
-use callwright_sip::endpoint::ACK_WAIT;
+use callwright_sip::endpoint::{ACK_WAIT, RING_LIMIT};
 use callwright_sip::event::Description;
 use callwright_sip::{EndpointConfig, Event, Misuse};
 use callwright_sip_message::{Builder, HeaderName, Message};
+use callwright_wire::{ConnectionError, Input, Node, Transport};
 
 use crate::parties::{ANSWER, OFFER, sdp};
 use crate::script::{Script, header};
@@ -418,5 +421,75 @@ fn the_bye_to_a_second_answer_counts_on_from_its_early_dialog() {
         script.expect("ACK ");
         script.peer.expect_nothing();
     }
+    script.assert_clean();
+}
+
+#[test]
+fn a_call_whose_caller_cannot_be_reached_any_more_ends() {
+    // §17.2.4: the connection is gone, and no other one to the caller can be opened.
+    let mut script = Script::new();
+    let local = script.peer.local;
+    script.act(|node, now| node.listen(now, Transport::Tcp, local));
+    let connection = script.peer.connect(Transport::Tcp);
+    let invite = "INVITE sip:alice@10.0.0.1 SIP/2.0\r\nVia: SIP/2.0/TCP 10.0.0.2:5060;branch=z9hG4bKtcp\r\n\
+                  From: <sip:bob@10.0.0.2>;tag=bob\r\nTo: <sip:alice@10.0.0.1>\r\nCall-ID: tcp\r\nCSeq: 1 INVITE\r\n\
+                  Contact: <sip:bob@10.0.0.2;transport=tcp>\r\nContent-Length: 0\r\n\r\n";
+    script.peer.write(connection, invite);
+    let call = script.told(|event| match event {
+        Event::IncomingCall(incoming) => Some(incoming.call),
+        _ => None,
+    });
+    script.peer.input(Input::Closed {
+        connection,
+        error: None,
+    });
+    script.act(|node, now| node.progress(now, call, Progress::new(180), None).expect("rings"));
+    script.peer.refuse(ConnectionError::Refused);
+    assert!(script.ended(call).starts_with("transport "));
+    script.peer.wait(40_000);
+    assert_eq!(script.peer.node.residue().dialogs, 0);
+    assert_eq!(script.peer.node.residue().transactions, 0);
+}
+
+/// An endpoint whose calls ring for four minutes at most.
+fn impatient() -> Script {
+    Script::with(EndpointConfig {
+        max_ringing: Duration::from_secs(240),
+        ..EndpointConfig::default()
+    })
+}
+
+#[test]
+fn a_call_that_nobody_answers_for_ever_meets_480() {
+    // §13.3.1: 487 is for an invitation that expires, and the caller set no such time.
+    for more in ["", "Expires: 86400"] {
+        let mut script = impatient();
+        let (call, _) = script.invited(more);
+        script.act(|node, now| node.progress(now, call, Progress::new(180), None).expect("rings"));
+        script.expect("SIP/2.0 180");
+        for _ in 0..3 {
+            script.peer.wait(60_000);
+            script.expect("SIP/2.0 180");
+        }
+        script.peer.expect_silence(59_999);
+        script.peer.wait(1);
+        script.expect("SIP/2.0 480");
+        assert_eq!(script.ended(call), format!("timeout {RING_LIMIT}"));
+        script.assert_clean();
+    }
+}
+
+#[test]
+fn a_call_of_ours_that_rings_for_ever_is_cancelled() {
+    let mut script = impatient();
+    let (call, invite) = script.call();
+    script.respond(&invite, 180, "bob", "", None);
+    script.peer.expect_silence(239_999);
+    script.peer.wait(1);
+    let cancel = script.expect("CANCEL ");
+    script.respond(&cancel, 200, "", "", None);
+    script.respond(&invite, 487, "bob", "", None);
+    script.expect("ACK ");
+    assert_eq!(script.ended(call), "cancelled");
     script.assert_clean();
 }
