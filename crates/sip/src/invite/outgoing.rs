@@ -55,7 +55,11 @@ impl Call {
             local: invite.offer,
             ..Session::default()
         };
-        let client = channel.send(now, invite.identity, Purpose::Invite(id), draft, cause)?;
+        let Some(client) = channel.send(now, invite.identity, Purpose::Invite(id), draft, cause) else {
+            // The caller of the API is told now, and the next call may have this number.
+            channel.unsent.pop();
+            return None;
+        };
         let limit = channel.config.max_ringing;
         let ringing = invite.expires.map_or(limit, |expires| expires.min(limit));
         channel.timers.set(UsageTimer::RingExpires(id), now + ringing);

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use callwright_sip::command::{Answer, Hangup, Invite, Progress, Reason};
+use callwright_sip::core::{CoreConfig, CoreLimits};
 use callwright_sip::endpoint::{ACK_WAIT, RING_LIMIT};
 use callwright_sip::event::Description;
 use callwright_sip::{EndpointConfig, Event, Misuse};
@@ -492,4 +493,35 @@ fn a_call_of_ours_that_rings_for_ever_is_cancelled() {
     script.expect("ACK ");
     assert_eq!(script.ended(call), "cancelled");
     script.assert_clean();
+}
+
+#[test]
+fn a_call_that_the_core_has_no_room_for_leaves_nothing_behind() {
+    let core = CoreConfig {
+        limits: CoreLimits {
+            client_transactions: 1,
+            ..CoreLimits::default()
+        },
+        ..CoreConfig::default()
+    };
+    let mut script = Script::with(EndpointConfig {
+        core,
+        ..EndpointConfig::default()
+    });
+    let (first, invite) = script.call();
+    let refused = Invite {
+        expires: Some(Duration::from_secs(40)),
+        ..script.invitation()
+    };
+    let refused = script.act(|node, now| node.invite(now, refused, None));
+    assert!(matches!(refused, Err(Misuse::TooManyCalls { .. })));
+    script.respond(&invite, 486, "bob", "", None);
+    script.expect("ACK ");
+    assert_eq!(script.ended(first), "response 486");
+    script.peer.wait(32_000);
+    // Nothing of the refused one happens to the next one.
+    let (_, invite) = script.call();
+    script.respond(&invite, 180, "bob", "", None);
+    assert!(!script.is_told(|event| matches!(event, Event::Ended { .. })));
+    script.peer.expect_silence(60_000);
 }
