@@ -385,13 +385,13 @@ impl Channel {
         }
     }
 
-    /// Bounds the wait for the response to a re-INVITE of a call that ends.
-    pub(crate) fn abandon_reinvite(&mut self, now: Time, call: CallId) {
+    /// Bounds the wait for the response to the re-INVITE with this number, of a call that ends.
+    pub(crate) fn abandon_reinvite(&mut self, now: Time, call: CallId, cseq: u32) {
         let purpose = Purpose::Reinvite(call);
         let found = self
             .pending
             .iter()
-            .find(|(_, pending)| pending.purpose == purpose)
+            .find(|(_, pending)| pending.purpose == purpose && pending.draft.cseq == cseq)
             .map(|(id, _)| *id);
         if let Some(client) = found {
             self.timers.set(

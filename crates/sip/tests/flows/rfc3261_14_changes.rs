@@ -291,3 +291,25 @@ fn the_answer_to_an_offer_that_was_challenged_is_taken() {
     script.expect("ACK ");
     script.told(|event| matches!(event, Event::OfferAnswered { .. }).then_some(()));
 }
+
+#[test]
+fn a_reinvite_without_an_answer_goes_with_its_call_although_one_before_it_was_accepted() {
+    let mut script = Script::new();
+    let (call, _) = script.established();
+    let offer = |script: &mut Script| {
+        script.act(|node, now| {
+            node.offer(now, call, Some(sdp(OFFER)), vec![], None)
+                .expect("offers")
+        });
+        script.expect("INVITE ")
+    };
+    let first = offer(&mut script);
+    script.answer(&first, "", "");
+    script.expect("ACK ");
+    let second = offer(&mut script);
+    script.respond(&second, 100, "", "", None);
+    script.act(|node, now| node.hangup(now, call, Hangup::default(), None).expect("hangs up"));
+    let bye = script.expect("BYE ");
+    script.respond(&bye, 200, "", "", None);
+    script.assert_clean();
+}
