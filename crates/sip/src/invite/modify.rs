@@ -73,7 +73,7 @@ impl Call {
         let mut draft = self.with_session_timer(draft).with_extra(headers.clone());
         if let Some(offer) = &offer {
             draft.body = Some(Body::new("application/sdp", offer.clone()));
-            self.open_offer(offer.clone());
+            self.open_offer();
         }
         let again = Box::new(Operation::Offer { offer, headers });
         let cseq = draft.cseq;
@@ -107,7 +107,7 @@ impl Call {
         let mut draft = self.with_session_timer(draft).with_extra(headers.clone());
         if let Some(offer) = &offer {
             draft.body = Some(Body::new("application/sdp", offer.clone()));
-            self.open_offer(offer.clone());
+            self.open_offer();
         }
         let again = Box::new(Operation::Update { offer, headers });
         let cseq = draft.cseq;
@@ -120,11 +120,10 @@ impl Call {
         channel.send(now, self.identity, Purpose::Update(self.id), draft, cause);
     }
 
-    fn open_offer(&mut self, offer: Bytes) {
+    fn open_offer(&mut self) {
         if let Some(fork) = self.forks.first_mut() {
             fork.exchange.offer();
         }
-        self.session.local = Some(offer);
     }
 
     /// RFC 4028 §7.4: each request that refreshes the target says the interval again.
@@ -227,6 +226,10 @@ impl Call {
             }
             (false, _) => None,
         };
+        if let (Some(Description::Answer(_)), Some(offer)) = (&described, &draft.body) {
+            // RFC 3261 §14.1: one that is refused changes nothing, and is offered to nobody again.
+            self.session.local = Some(offer.bytes.clone());
+        }
         self.learn(&message);
         self.change = None;
         let agreed = Agreed::as_client(Asked::by(&message));

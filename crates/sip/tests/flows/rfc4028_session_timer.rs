@@ -205,3 +205,34 @@ fn a_hung_up_call_leaves_no_timer() {
     assert!(!script.is_told(|event| matches!(event, Event::HangupFailed { .. })));
     script.assert_clean();
 }
+
+#[test]
+fn a_refresh_offers_what_is_agreed_and_not_what_was_refused() {
+    // §7.4, RFC 3261 §14.1.
+    let mut script = Script::new();
+    let call = called(
+        &mut script,
+        "Session-Expires: 600;refresher=uac\r\nAllow: INVITE, ACK, BYE\r\n",
+    );
+    let offer = |script: &mut Script, description| {
+        script.act(|node, now| {
+            node.offer(now, call, Some(sdp(description)), vec![], None)
+                .expect("offers")
+        });
+        script.expect("INVITE ")
+    };
+    let refused = offer(&mut script, ANSWER);
+    script.respond(&refused, 488, "", "", None);
+    script.expect("ACK ");
+    script.peer.wait(300_000);
+    let refresh = script.expect("INVITE ");
+    assert_eq!(refresh.body(), sdp(OFFER));
+    script.answer(&refresh, "", "Session-Expires: 600;refresher=uac\r\n");
+    script.expect("ACK ");
+    // What was accepted is what counts from then on.
+    let accepted = offer(&mut script, ANSWER);
+    script.answer(&accepted, "", "Session-Expires: 600;refresher=uac\r\n");
+    script.expect("ACK ");
+    script.peer.wait(300_000);
+    assert_eq!(script.expect("INVITE ").body(), sdp(ANSWER));
+}
