@@ -104,6 +104,8 @@ pub(crate) struct SentAck {
 pub(crate) struct Session {
     /// The session timer (RFC 4028).
     pub(crate) timer: Option<Agreed>,
+    /// The least interval that the peer has asked for by a 422, which later requests repeat (RFC 4028 §7.4); 0: none.
+    pub(crate) min: u32,
     /// True when the peer allows UPDATE: refreshes go by it.
     pub(crate) peer_updates: bool,
     /// Our last description: what a refresh by re-INVITE offers again.
