@@ -8,6 +8,7 @@ mod modify;
 mod outgoing;
 mod provisional;
 mod queue;
+mod refresh;
 
 pub(crate) use call::{Call, Phase};
 pub(crate) use incoming::Arrival;
