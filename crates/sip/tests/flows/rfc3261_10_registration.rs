@@ -310,3 +310,34 @@ fn unregistering_while_a_register_is_under_way_waits_for_it() {
     script.respond(&last, 200, "registrar", "", None);
     script.assert_clean();
 }
+
+#[test]
+fn the_contact_that_is_ours_goes_before_one_that_looks_like_it() {
+    // Another binding of the same user, host and port: over another transport.
+    let mut script = Script::new();
+    let (_, register) = register_plainly(&mut script);
+    let contact = header(&register, "Contact");
+    let other = contact.replace('>', ";transport=tcp>");
+    let more = format!("Contact: {other};expires=60\r\nContact: {contact};expires=600\r\n");
+    script.respond(&register, 200, "registrar", &more, None);
+    let RegistrationState::Registered {
+        expires, bindings, ..
+    } = state(&mut script)
+    else {
+        panic!("not registered")
+    };
+    assert_eq!(expires, Duration::from_secs(600));
+    assert_eq!(
+        bindings.iter().map(|binding| binding.own).collect::<Vec<_>>(),
+        [false, true]
+    );
+
+    // A registrar that drops parameters, or adds some, means ours all the same.
+    let (_, register) = register_plainly(&mut script);
+    let more = format!("Contact: {other};expires=60\r\n");
+    script.respond(&register, 200, "registrar", &more, None);
+    let RegistrationState::Registered { expires, .. } = state(&mut script) else {
+        panic!("not registered")
+    };
+    assert_eq!(expires, Duration::from_secs(60));
+}
