@@ -30,6 +30,8 @@ pub(crate) struct Subscribed {
     local_tag: Arc<str>,
     dialog: Option<Dialog>,
     leaving: bool,
+    /// When it was, or will be, asked for anew after the notifier ended it.
+    again_at: Option<Time>,
     cause: Option<Cause>,
 }
 
@@ -55,6 +57,7 @@ impl Endpoint {
             local_tag: local_tag.clone(),
             dialog: None,
             leaving: false,
+            again_at: None,
             cause,
         });
         self.channel.owners.insert(local_tag, Owner::Subscription(id));
@@ -322,9 +325,13 @@ impl Endpoint {
             return;
         };
         self.clear_subscription_timers(id);
-        let Some(entry) = self.subscriptions.get(id) else {
+        let Some(entry) = self.subscriptions.get_mut(id) else {
             return;
         };
+        let soon = entry.again_at.is_some_and(|at| now.since(at) < ASK_AGAIN);
+        // A notifier that ends what it has just accepted may do so each time.
+        let retry = if soon && retry.is_zero() { ASK_AGAIN } else { retry };
+        entry.again_at = Some(now + retry);
         let (identity, target, old) = (
             entry.wanted.identity,
             entry.wanted.target.clone(),

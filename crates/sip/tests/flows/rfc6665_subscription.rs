@@ -217,3 +217,28 @@ fn a_notify_that_cannot_be_read_is_answered() {
     script.peer.send(notify);
     script.expect("SIP/2.0 400");
 }
+
+#[test]
+fn a_notifier_that_ends_each_subscription_at_once_is_not_asked_at_once_each_time() {
+    let mut script = Script::new();
+    let (_, mut first) = subscribe(&mut script);
+    let mut ended = |script: &mut Script, after: u64| {
+        script.respond(
+            &first,
+            200,
+            "bob",
+            "Expires: 600\r\nContact: <sip:mwi@10.0.0.2>",
+            None,
+        );
+        notify(script, &first, 1, "terminated;reason=deactivated");
+        let SubscriptionState::Terminated { retry, .. } = state(script) else {
+            panic!("not over")
+        };
+        assert_eq!(retry, Some(Duration::from_secs(after)));
+        script.peer.wait(after * 1_000);
+        first = script.expect("SUBSCRIBE ");
+    };
+    ended(&mut script, 0);
+    ended(&mut script, 60);
+    ended(&mut script, 60);
+}
