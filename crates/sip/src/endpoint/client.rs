@@ -59,7 +59,7 @@ impl Endpoint {
         };
         match purpose {
             Purpose::Invite(call) => {
-                self.with_call(call, |call, _| call.invite_moved(client));
+                self.with_call(call, |call, channel| call.invite_moved(channel, now, client));
             }
             Purpose::Refer(refer) => {
                 if let Some(refer) = self.channel.refers.get_mut(refer) {

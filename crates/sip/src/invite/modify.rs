@@ -612,11 +612,11 @@ impl Call {
         }
     }
 
-    /// The call goes on in this dialog alone: a change in another one is over with it.
-    pub(crate) fn leave_other_changes(&mut self, channel: &mut Channel, now: Time, chosen: u16) {
+    /// The call goes on in this dialog alone, or in none of those that it has: a change in another one is over with it.
+    pub(crate) fn leave_other_changes(&mut self, channel: &mut Channel, now: Time, chosen: Option<u16>) {
         match &self.change {
-            Some(Change::Theirs(theirs)) if theirs.fork != chosen => self.withdraw_theirs(channel, now),
-            Some(Change::Ours { fork, .. }) if *fork != chosen => {
+            Some(Change::Theirs(theirs)) if Some(theirs.fork) != chosen => self.withdraw_theirs(channel, now),
+            Some(Change::Ours { fork, .. }) if Some(*fork) != chosen => {
                 self.change = None;
                 channel.tell(Event::OfferRejected {
                     call: self.id,

@@ -80,8 +80,10 @@ impl Call {
         })
     }
 
-    /// The INVITE went out again under another number, after a challenge.
-    pub(crate) fn invite_moved(&mut self, client: ClientId) {
+    /// The INVITE went out again under another number: early dialogs of the last one are over.
+    pub(crate) fn invite_moved(&mut self, channel: &mut Channel, now: Time, client: ClientId) {
+        self.leave_other_changes(channel, now, None);
+        self.forks.clear();
         if let Phase::Calling(calling) = &mut self.phase {
             calling.client = client;
         }
@@ -251,7 +253,7 @@ impl Call {
         for other in &self.forks {
             channel.strand(client, &other.dialog, false);
         }
-        self.leave_other_changes(channel, now, fork.number);
+        self.leave_other_changes(channel, now, Some(fork.number));
         // Once the call is over, what comes again of this one is acknowledged and no more.
         channel.strand(client, &fork.dialog, true);
         self.forks = vec![fork];
@@ -376,7 +378,7 @@ impl Call {
         self.end(channel, now, EndCause::Response(message));
     }
 
-    /// Sends the INVITE once more with the next number; early dialogs of the last one are over.
+    /// Sends the INVITE once more with the next number.
     fn invite_again(
         &mut self,
         channel: &mut Channel,
@@ -386,9 +388,8 @@ impl Call {
         cause: Option<Cause>,
     ) {
         draft.cseq += 1;
-        self.forks.clear();
         if let Some(client) = channel.send(now, identity, Purpose::Invite(self.id), draft, cause) {
-            self.invite_moved(client);
+            self.invite_moved(channel, now, client);
         }
     }
 

@@ -1,7 +1,7 @@
 //! RFC 3261 §22: every kind of request is sent again with credentials.
 
-use callwright_sip::Event;
 use callwright_sip::command::{DialogRequest, Hangup, OutsideRequest, Refer};
+use callwright_sip::{EndpointConfig, Event};
 use callwright_sip_message::{Message, Method};
 
 use crate::parties::{OFFER, sdp, uri};
@@ -164,4 +164,19 @@ fn a_server_that_asks_for_ever_in_new_names_is_given_up() {
     });
     assert_eq!(status, 407);
     script.assert_clean();
+}
+
+#[test]
+fn the_early_dialogs_of_a_challenged_invite_are_over() {
+    // §8.1.3.5: it is a new INVITE, and what it makes does not compete with what the old one made.
+    let mut script = Script::with(EndpointConfig {
+        max_forks: 1,
+        ..EndpointConfig::default()
+    });
+    let (_, invite) = script.call();
+    script.respond(&invite, 183, "announcement", "Contact: <sip:bob@10.0.0.2>", None);
+    let invite = challenge(&mut script, &invite, "n1");
+    let reliable = "Contact: <sip:bob@10.0.0.2>\r\nRequire: 100rel\r\nRSeq: 1";
+    script.respond(&invite, 180, "bob", reliable, None);
+    script.expect("PRACK ");
 }
