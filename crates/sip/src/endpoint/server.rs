@@ -83,6 +83,10 @@ impl Endpoint {
             let reply = Reply::new(if known { 405 } else { 501 });
             return Some(reply.with(HeaderName::Allow, self.channel.allow()));
         }
+        if *method != Method::Invite && message.has_header(HeaderName::Replaces) {
+            // RFC 3891 §3.
+            return Some(Reply::new(400).with_reason(Some("Replaces belongs into INVITE".to_owned())));
+        }
         let unsupported: Vec<_> = message
             .values(HeaderName::Require)
             .filter(|option| !EXTENSIONS.iter().any(|known| known.eq_ignore_ascii_case(option)))
