@@ -22,7 +22,7 @@ use crate::endpoint::{Endpoint, Misuse, Purpose, RegistrationId, UsageTimer};
 use crate::event::{Event, Failure, RegistrationState};
 
 /// How often a 423 is met within one attempt: each answer may ask for more, but not forever.
-const MAX_RAISES: u8 = 3;
+pub(crate) const MAX_RAISES: u8 = 3;
 
 /// The first wait of [`RegistrationRetry::Backoff`] (RFC 5626 §4.5, "base-time-all-fail").
 const BACKOFF_FIRST: Duration = Duration::from_secs(30);

@@ -5,7 +5,7 @@ mod message_waiting;
 use std::sync::Arc;
 use std::time::Duration;
 
-use callwright_sip_message::header::SubscriptionState as Told;
+use callwright_sip_message::header::{MinExpires, SubscriptionState as Told};
 use callwright_sip_message::{HeaderName, Message, Method};
 use callwright_wire::{Cause, Flow, Time};
 
@@ -15,7 +15,7 @@ use crate::dialog::{Dialog, Draft};
 use crate::endpoint::{Endpoint, IdentityId, Misuse, Owner, Purpose, Reply, SubscriptionId, UsageTimer};
 use crate::event::{Event, Failure, SubscriptionState};
 use crate::head::Head;
-use crate::registration::refresh_after;
+use crate::registration::{MAX_RAISES, refresh_after};
 
 /// The wait before a subscription is asked for again that the notifier gave up without saying when
 /// (RFC 6665 §4.1.3, `probation` and `giveup`).
@@ -32,6 +32,7 @@ pub(crate) struct Subscribed {
     leaving: bool,
     /// When it was, or will be, asked for anew after the notifier ended it.
     again_at: Option<Time>,
+    raises: u8,
     cause: Option<Cause>,
 }
 
@@ -58,6 +59,7 @@ impl Endpoint {
             dialog: None,
             leaving: false,
             again_at: None,
+            raises: 0,
             cause,
         });
         self.channel.owners.insert(local_tag, Owner::Subscription(id));
@@ -148,6 +150,7 @@ impl Endpoint {
         match status {
             ..200 => {}
             200..300 => {
+                entry.raises = 0;
                 if entry.dialog.is_none()
                     && let Ok(head) = Head::of(&message)
                 {
@@ -159,6 +162,13 @@ impl Endpoint {
                 if let Some(seconds) = message.expires().ok().flatten().filter(|_| !entry.leaving) {
                     self.live_for(now, id, Duration::from_secs(seconds.into()));
                 }
+            }
+            423 if !entry.leaving && entry.raises < MAX_RAISES && min_expires(&message).is_some() => {
+                // RFC 6665 §4.1.2.2: once more, with what the notifier wants.
+                entry.raises += 1;
+                let min = min_expires(&message).unwrap_or_default();
+                entry.wanted.expires = entry.wanted.expires.max(min);
+                self.send_subscribe(now, id, None);
             }
             300.. => {
                 let reason = format!("{status} {}", message.reason_phrase().unwrap_or_default());
@@ -393,6 +403,11 @@ impl Endpoint {
             }
         })
     }
+}
+
+fn min_expires(message: &Message) -> Option<Duration> {
+    let MinExpires(seconds) = message.typed().ok().flatten()?;
+    Some(Duration::from_secs(seconds.into()))
 }
 
 /// When a subscription that the notifier ended is asked for again (RFC 6665 §4.1.3); `None`: never.

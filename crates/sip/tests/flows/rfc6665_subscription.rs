@@ -242,3 +242,22 @@ fn a_notifier_that_ends_each_subscription_at_once_is_not_asked_at_once_each_time
     ended(&mut script, 60);
     ended(&mut script, 60);
 }
+
+#[test]
+fn a_subscription_that_is_too_brief_is_asked_for_with_what_the_notifier_wants() {
+    // §4.1.2.2, as a REGISTER is (RFC 3261 §10.2.8).
+    let mut script = Script::new();
+    let (_, mut first) = subscribe(&mut script);
+    for min in [4_000, 5_000, 6_000] {
+        script.respond(&first, 423, "bob", &format!("Min-Expires: {min}"), None);
+        first = script.expect("SUBSCRIBE ");
+        assert_eq!(header(&first, "Expires"), min.to_string());
+    }
+    // Not for ever.
+    script.respond(&first, 423, "bob", "Min-Expires: 7000", None);
+    script.peer.expect_nothing();
+    let SubscriptionState::Terminated { retry: None, .. } = state(&mut script) else {
+        panic!("not over")
+    };
+    script.assert_clean();
+}
