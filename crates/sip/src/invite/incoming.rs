@@ -10,7 +10,7 @@ use super::exchange::Exchange;
 use super::modify::Change;
 use super::provisional::{Outstanding, Overtaken};
 use crate::body::description;
-use crate::command::{Answer, Body, Hangup, Redirect, Reject};
+use crate::command::{Answer, Body, Hangup, Progress, Redirect, Reject};
 use crate::core::ServerId;
 use crate::dialog::Dialog;
 use crate::endpoint::{
@@ -38,6 +38,8 @@ pub(crate) struct Ringing {
     pub(crate) outstanding: Option<Outstanding>,
     /// The RSeq of the last reliable provisional response; 0: none yet.
     pub(crate) rseq: u32,
+    /// Its status.
+    pub(crate) reliable_status: u16,
     /// True once the final response went out; the call ends then.
     refused: bool,
     /// True when the INVITE itself says how long it may ring.
@@ -97,6 +99,7 @@ impl Call {
             last: None,
             outstanding: None,
             rseq: 0,
+            reliable_status: 0,
             refused: false,
             expires: wanted.is_some(),
         };
@@ -397,17 +400,29 @@ impl Call {
         }
     }
 
-    /// The last provisional response goes out again.
+    /// The last provisional response goes out again; one like it where that was reliable, since its own repetitions ended with its
+    /// PRACK (RFC 3262 §3).
     pub(crate) fn repeat_progress(&mut self, channel: &mut Channel, now: Time) {
         let Phase::Ringing(ringing) = &self.phase else {
             return;
         };
         if let Some(wire) = &ringing.last {
             channel.core.resend(now, ringing.server, wire.clone(), None);
-            channel
-                .timers
-                .set(UsageTimer::RepeatProgress(self.id), now + REPEAT_PROGRESS);
+            self.progress_later(channel, now);
+        } else if ringing.outstanding.is_none() && ringing.reliable_status > 0 {
+            let again = Progress {
+                reliable: Some(true),
+                ..Progress::new(ringing.reliable_status)
+            };
+            self.send_progress(channel, now, again, None);
         }
+    }
+
+    /// The next repetition, counted from now.
+    pub(crate) fn progress_later(&self, channel: &mut Channel, now: Time) {
+        channel
+            .timers
+            .set(UsageTimer::RepeatProgress(self.id), now + REPEAT_PROGRESS);
     }
 
     /// It rang long enough: 487 where the INVITE's own time is over (RFC 3261 §13.3.1), 480 where ours is.
@@ -437,9 +452,7 @@ impl Call {
     pub(crate) fn rang(&mut self, channel: &mut Channel, now: Time, wire: Bytes) {
         if let Phase::Ringing(ringing) = &mut self.phase {
             ringing.last = Some(wire);
-            channel
-                .timers
-                .set(UsageTimer::RepeatProgress(self.id), now + REPEAT_PROGRESS);
+            self.progress_later(channel, now);
         }
     }
 

@@ -135,6 +135,8 @@ impl Call {
             return;
         };
         let timers = channel.config.core.timers;
+        ringing.last = None;
+        ringing.reliable_status = progress.status;
         ringing.outstanding = Some(Outstanding {
             rseq,
             wire,
@@ -203,6 +205,7 @@ impl Call {
         }
         channel.timers.clear(UsageTimer::RepeatReliable(self.id));
         channel.timers.clear(UsageTimer::AwaitPrack(self.id));
+        self.progress_later(channel, now);
         let body = description(&message);
         let Some(fork) = self.forks.first_mut() else {
             return;
