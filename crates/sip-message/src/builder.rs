@@ -237,7 +237,7 @@ impl Builder {
             let end = self.splice(old.clone(), &new.text[written.range()]);
             if let Start::Request { uri, version, .. } = &mut self.start {
                 *uri = Span::new(old.start, end);
-                *version = Span::new(end + 5, end + 8);
+                *version = Span::new(end + 1, end + 8);
             }
         }
         self

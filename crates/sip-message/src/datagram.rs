@@ -1,5 +1,7 @@
 //! What a datagram on a SIP port is, told by its first bytes.
 
+use crate::limits::START_LINE;
+
 /// The kind of a datagram.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Datagram {
@@ -13,10 +15,10 @@ pub enum Datagram {
     Garbage,
 }
 
-/// The kind of a datagram. Looks at its first line only, and at 4,096 bytes of that.
+/// The kind of a datagram. Looks at its first line only, and at as much of that as the [default limit](crate::Limits::start_line)
+/// allows.
 pub fn classify(bytes: &[u8]) -> Datagram {
-    let looked_at = &bytes[..bytes.len().min(4096)];
-    let Some(start) = looked_at
+    let Some(start) = bytes
         .iter()
         .position(|b| !matches!(b, b'\r' | b'\n' | b' ' | b'\t' | 0))
     else {
@@ -29,7 +31,8 @@ pub fn classify(bytes: &[u8]) -> Datagram {
     if is_stun(bytes) {
         return Datagram::Stun;
     }
-    let text = &looked_at[start..];
+    let text = &bytes[start..];
+    let text = &text[..text.len().min(START_LINE)];
     let line = memchr::memchr(b'\n', text).map_or(text, |end| &text[..end]);
     if has_version(line) {
         Datagram::Sip

@@ -22,12 +22,15 @@ pub struct Limits {
     pub body: usize,
 }
 
+/// The default of [`Limits::start_line`].
+pub(crate) const START_LINE: usize = 8_192;
+
 impl Default for Limits {
     fn default() -> Self {
         Limits {
             message: 65_535,
             head: 49_152,
-            start_line: 8_192,
+            start_line: START_LINE,
             headers: 256,
             header: 16_384,
             vias: 70,

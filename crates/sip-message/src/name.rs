@@ -202,6 +202,11 @@ impl NameId {
     /// Not a known name: the spelling decides.
     pub(crate) const OTHER: NameId = NameId(u8::MAX);
 
+    /// One bit for each known name; none for another.
+    pub(crate) const fn bit(self) -> u128 {
+        if self.0 < 128 { 1 << self.0 } else { 0 }
+    }
+
     /// The id of a name, long or compact, in any case.
     pub(crate) fn of(name: &[u8]) -> NameId {
         if let [letter] = name {

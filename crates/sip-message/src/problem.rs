@@ -164,6 +164,16 @@ const SINGLE: [HeaderName; 10] = [
     HeaderName::ReferTo,
 ];
 
+/// The same, a bit for each.
+const SINGLES: u128 = {
+    let (mut set, mut at) = (0, 0);
+    while at < SINGLE.len() {
+        set |= SINGLE[at].id().bit();
+        at += 1;
+    }
+    set
+};
+
 impl Message {
     /// Checks the rules of RFC 3261 that concern the message alone.
     ///
@@ -195,6 +205,29 @@ impl Message {
         } else {
             Err(Violations(check.problems))
         }
+    }
+
+    /// Whether the start line is one to act on, every other line a header field, and none there twice that may be there once: what
+    /// [`Message::validate`] finds without parsing a value.
+    pub fn has_sound_lines(&self) -> bool {
+        let mut check = Check {
+            message: self,
+            problems: Vec::new(),
+        };
+        check.start_line();
+        let fields = &self.index().fields;
+        check.problems.is_empty() && !fields.iter().any(|field| field.name.is_empty()) && !self.repeats()
+    }
+
+    /// Whether a header that may occur once occurs more often.
+    fn repeats(&self) -> bool {
+        let mut seen = 0;
+        self.index().fields.iter().any(|field| {
+            let single = SINGLES & field.id.bit();
+            let again = seen & single != 0;
+            seen |= single;
+            again
+        })
     }
 
     /// The body length that Content-Length announces; `None` without a readable one.
@@ -301,6 +334,9 @@ impl Check<'_> {
     }
 
     fn singles(&mut self) {
+        if !self.message.repeats() {
+            return;
+        }
         for name in &SINGLE {
             let (fields, id) = (&self.message.index().fields, name.id());
             if fields.iter().filter(|field| field.id == id).count() > 1 {

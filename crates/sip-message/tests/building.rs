@@ -123,3 +123,15 @@ fn fields_are_placed_replaced_and_removed() {
     assert_eq!(edited.max_forwards(), Ok(Some(69)));
     assert_eq!(edited.to_builder().remove("Route").finish().routes().count(), 0);
 }
+
+#[test]
+fn another_request_uri_leaves_the_version() {
+    let uri = "sip:somebody.else@a.much.longer.example.com"
+        .parse()
+        .expect("a literal");
+    let message = invite().request_uri(&uri).finish();
+    assert_eq!(message.validate(), Ok(()));
+    let parsed = Message::parse(message.raw().clone(), &Limits::default()).expect("a message");
+    assert_eq!(parsed.validate(), Ok(()));
+    assert_eq!(parsed.request_uri(), Ok(uri));
+}

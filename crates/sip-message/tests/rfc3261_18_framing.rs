@@ -195,3 +195,17 @@ fn datagrams_are_told_apart_by_their_first_bytes() {
     assert_eq!(classify(b"jaK"), Datagram::Garbage);
     assert_eq!(classify(b"GET / HTTP/1.1\r\nX: SIP/2.0\r\n"), Datagram::Garbage);
 }
+
+#[test]
+fn a_start_line_as_long_as_the_parser_takes_is_one_of_sip() {
+    let line = |length: usize| {
+        let fixed = "OPTIONS sip:@b SIP/2.0".len();
+        format!(
+            "OPTIONS sip:{}@b SIP/2.0\r\nVia: SIP/2.0/UDP a\r\n\r\n",
+            "x".repeat(length - fixed)
+        )
+    };
+    let longest = line(Limits::default().start_line);
+    assert_eq!(classify(longest.as_bytes()), Datagram::Sip);
+    assert!(Message::parse(longest.into(), &Limits::default()).is_ok());
+}

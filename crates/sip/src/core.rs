@@ -9,6 +9,7 @@ mod ack;
 mod cancel;
 mod client;
 mod config;
+mod echo;
 mod event;
 mod failover;
 mod inbound;

@@ -148,3 +148,16 @@ fn branches_are_never_used_twice() {
     }
     peer.expect_settled();
 }
+
+#[test]
+fn a_branch_of_nothing_but_the_cookie_says_nothing() {
+    // RFC 4475 §3.2.1: no two requests with it are the same for that.
+    let mut peer = udp();
+    let first = incoming("OPTIONS", "z9hG4bK");
+    peer.send(first.clone());
+    peer.expect_request();
+    peer.send(first.replace("call-2", "call-3"));
+    peer.expect_request();
+    peer.send(first);
+    peer.expect_no_event();
+}

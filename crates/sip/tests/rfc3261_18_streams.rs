@@ -455,3 +455,19 @@ fn without_any_socket_connections_still_go_anywhere() {
     peer.accept();
     peer.expect("OPTIONS");
 }
+
+#[test]
+fn a_response_without_length_is_not_answered() {
+    // §18.3: the connection cannot go on, but nobody answers a response.
+    let mut peer = udp_and_tcp();
+    let connection = peer.connect(Transport::Tcp);
+    let response = "SIP/2.0 200 OK\r\nVia: SIP/2.0/TCP 10.0.0.1;branch=z9hG4bKx\r\nFrom: <sip:a@b>;tag=a\r\n\
+                    To: <sip:b@c>;tag=b\r\nCall-ID: c\r\nCSeq: 1 OPTIONS\r\n\r\n";
+    peer.write(connection, response);
+    assert_eq!(peer.closed, [connection]);
+    peer.expect_nothing();
+    assert!(matches!(
+        peer.next_event(),
+        Some(CoreEvent::Malformed { answered: None, .. })
+    ));
+}

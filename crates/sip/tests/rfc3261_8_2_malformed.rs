@@ -127,3 +127,35 @@ fn requests_over_the_limit_are_answered_503_and_counted() {
         "the client_transactions limit of 1 is reached: raise it, or start fewer at once"
     );
 }
+
+#[test]
+fn a_request_inside_a_dialog_is_checked_too() {
+    // Those with tags and without a body are looked at with less effort, not with less care.
+    let inside =
+        incoming("BYE", BRANCH).replace("To: <sip:alice@10.0.0.1>", "To: <sip:alice@10.0.0.1>;tag=alice");
+    let mut peer = udp();
+    peer.send(inside.clone());
+    peer.expect_request();
+    let more = |line: &str| inside.replace("CSeq: ", &format!("{line}\r\nCSeq: "));
+    for broken in [
+        more("To: <sip:other@10.0.0.1>;tag=other"),
+        more("CSeq: 3 BYE"),
+        more("From: <sip:bob@10.0.0.2>;tag=bob"),
+        more("Refer-To: <sip:c@10.0.0.3>\r\nr: <sip:d@10.0.0.3>"),
+        inside.replacen("sip:alice@10.0.0.1 ", "sip:alice@ ", 1),
+        inside.replacen("sip:alice@10.0.0.1 ", "sip:alice@10.0.0.1?Subject=x ", 1),
+        inside.replacen("sip:alice@10.0.0.1 ", "sip:al%ice@10.0.0.1 ", 1),
+        inside.replacen("sip:alice@10.0.0.1 ", "sip:alice@10.0.0.1:port ", 1),
+        inside.replacen("BYE sip:alice@10.0.0.1 ", "BYE  sip:alice@10.0.0.1 ", 1),
+    ] {
+        let mut peer = udp();
+        peer.send(broken.clone());
+        assert!(
+            peer.sent
+                .front()
+                .is_some_and(|sent| sent.bytes.starts_with(b"SIP/2.0 400 ")),
+            "{broken}"
+        );
+        peer.expect_settled();
+    }
+}

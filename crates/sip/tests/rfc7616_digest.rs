@@ -560,3 +560,43 @@ fn auth_int_protects_the_body() {
         Ok("alice")
     );
 }
+
+#[test]
+fn a_stored_hash_answers_the_challenge_that_it_is_for() {
+    // RFC 8760 §2.3 wants the strongest algorithm that the client can answer, not that it knows of.
+    let stored = |algorithm| {
+        Client::new(vec![Account {
+            realm: None,
+            username: "alice".to_owned(),
+            secret: Secret::Ha1 {
+                algorithm,
+                hash: "0".repeat(32),
+            },
+        }])
+    };
+    let both = Builder::response(401, "Unauthorized")
+        .header(
+            HeaderName::WwwAuthenticate,
+            r#"Digest realm="r", nonce="n", algorithm=SHA-256"#,
+        )
+        .header(
+            HeaderName::WwwAuthenticate,
+            r#"Digest realm="r", nonce="n", algorithm=MD5"#,
+        )
+        .finish();
+    let mut client = stored(Algorithm::Md5);
+    client
+        .challenged(&register(&[]), &both, &mut entropy())
+        .expect("it can be answered");
+    let credentials = client.authorize("REGISTER", "sip:r", b"");
+    assert_eq!(credentials.len(), 1);
+    assert_eq!(credentials[0].1.value("algorithm"), Some("MD5"));
+    let mut client = stored(Algorithm::Sha512Trunc256);
+    assert_eq!(
+        client.challenged(&register(&[]), &both, &mut entropy()),
+        Err(AuthError::Unsupported {
+            realm: "r".to_owned(),
+            wanted: "the algorithm MD5, and the secret is a hash of another".to_owned(),
+        })
+    );
+}

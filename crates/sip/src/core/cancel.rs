@@ -56,6 +56,7 @@ impl Core {
         let mut cancel = Client::new(Kind::Cancel(branch), message.clone().into(), cause);
         cancel.request = None;
         cancel.wire = message.raw().clone();
+        cancel.from_at = super::echo::from_at(&message, &cancel.wire);
         cancel.way = Some(way);
         let cancel = self.transactions.clients.insert(cancel);
         self.transactions.cancels.insert(branch, cancel);

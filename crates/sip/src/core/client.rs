@@ -6,7 +6,7 @@ use callwright_wire::{Cause, Flow, Time};
 
 use super::failover::{Attempt, Failure};
 use super::{
-    ClientId, Core, CoreEvent, Due, Note, Outgoing, RequestError, Target, TransactionId, TransportError,
+    ClientId, Core, CoreEvent, Due, Note, Outgoing, RequestError, Target, TransactionId, TransportError, echo,
 };
 use crate::arena::Slot;
 use crate::timer::TimerName;
@@ -26,6 +26,8 @@ pub(super) struct Client {
     pub(super) way: Option<Way>,
     /// What is sent again: the request, later its ACK.
     pub(super) wire: Bytes,
+    /// Where the value of From stands in the request, once it was sent.
+    pub(super) from_at: Option<u32>,
     /// What else could be tried; gone with the first response that ends the search.
     pub(super) attempt: Option<Box<Attempt>>,
     pub(super) cancel: Option<Slot>,
@@ -60,6 +62,7 @@ impl Client {
             nonce: 0,
             way: None,
             wire: Bytes::new(),
+            from_at: None,
             attempt: None,
             cancel: None,
         }
@@ -128,6 +131,7 @@ impl Core {
             nonce: client.nonce,
         };
         client.wire = request_on_wire(request, way.flow.transport, local, branch);
+        client.from_at = echo::from_at(&request.message, &client.wire);
         if client.attempt.is_none() && client.kind == Kind::NonInvite {
             client.request = None;
         }

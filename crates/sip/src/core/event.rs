@@ -31,7 +31,8 @@ pub enum CoreEvent {
         error: BindError,
     },
     /// A new request: never a retransmission, an ACK or a CANCEL. It was validated, but for requests inside dialogs with an
-    /// empty body: those have Via, Call-ID and a CSeq of their own method that parse, and tags.
+    /// empty body: those have a Request-URI, Via, Call-ID and a CSeq of their own method that parse, tags, and nothing twice that
+    /// may be there once.
     Request {
         /// The transaction to answer by [`Core::respond`](super::Core::respond).
         id: ServerId,
@@ -58,7 +59,8 @@ pub enum CoreEvent {
         /// How it came.
         flow: Flow,
     },
-    /// A response to a request of ours; never a retransmission, except of a 2xx to INVITE.
+    /// A response to a request of ours; never a retransmission, except of a 2xx to INVITE. Its From, To, Call-ID and CSeq can be
+    /// read, or are as they stand in the request.
     Response {
         /// The transaction.
         id: ClientId,

@@ -5,7 +5,7 @@ use callwright_sip_message::{Builder, Datagram, HeaderName, Message, Method, Pro
 use callwright_wire::{Flow, SocketId, Time};
 
 use super::server::{Machine, Server, way_back};
-use super::{ClientId, Core, CoreEvent, Direction, Malformed, Note, Seen, ServerId, TransactionId};
+use super::{ClientId, Core, CoreEvent, Direction, Malformed, Note, Seen, ServerId, TransactionId, echo};
 use crate::arena::Slot;
 use crate::transaction::{Branch, InviteServer, NonInviteServer, tag};
 use crate::transport::{Exit, Way};
@@ -64,12 +64,12 @@ impl Core {
         }
         match message.via() {
             Ok(via) => self.request_in(now, way, message, &via),
-            Err(error) => self.without_via(&way, &message, error.to_string()),
+            Err(error) => self.drop_malformed(&way, &message, error.to_string()),
         }
     }
 
-    /// Nobody can tell whose message it is, nor answer it.
-    fn without_via(&mut self, way: &Way, message: &Message, reason: String) {
+    /// Nobody can tell whose message it is, or it cannot be answered.
+    fn drop_malformed(&mut self, way: &Way, message: &Message, reason: String) {
         self.seen_in(message, way, false, None);
         self.counters.malformed += 1;
         self.tell(CoreEvent::Malformed {
@@ -103,9 +103,18 @@ impl Core {
         let Some(slot) = client else {
             return match message.via() {
                 Ok(_) => self.stray(now, way, message, branch.filter(|_| alone)),
-                Err(error) => self.without_via(way, &message, error.to_string()),
+                Err(error) => self.drop_malformed(way, &message, error.to_string()),
             };
         };
+        if let Some(Err(fault)) = self
+            .transactions
+            .clients
+            .get(slot)
+            .map(|client| echo::check(client, &message))
+        {
+            // Its timers run on: a response that can be read may follow.
+            return self.drop_malformed(way, &message, fault);
+        }
         let status = message.status().unwrap_or_default();
         let again = self
             .transactions
@@ -327,13 +336,8 @@ fn is_plain(message: &Message, method: &Method) -> bool {
             .header_bytes(name)
             .is_some_and(|value| tag(value).is_some())
     };
-    let first_line = message
-        .raw()
-        .split(|byte| *byte == b'\n')
-        .next()
-        .unwrap_or_default();
     *method != Method::Invite
-        && first_line.ends_with(b" SIP/2.0\r")
+        && message.has_sound_lines()
         && has_tag(HeaderName::To)
         && has_tag(HeaderName::From)
         && message.call_id().is_ok()

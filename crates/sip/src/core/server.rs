@@ -306,8 +306,11 @@ impl Core {
         status: u16,
         reason: &str,
     ) -> Option<u16> {
-        // Without Via there is no way back; an ACK is never answered (RFC 3261 §17.1.1.3).
+        // Without Via there is no way back; a response is never answered, nor is an ACK (RFC 3261 §17.1.1.3).
         let via = request.via().ok()?;
+        if !request.is_request() {
+            return None;
+        }
         if request.method().is_none_or(|method| method == Method::Ack) {
             return None;
         }

@@ -51,6 +51,15 @@ impl Draft {
         self
     }
 
+    /// Copies the credentials of an INVITE into its ACK (RFC 3261 §22.1).
+    pub(crate) fn authorized_as(mut self, invite: &Draft) -> Draft {
+        let credentials = [HeaderName::Authorization, HeaderName::ProxyAuthorization];
+        let of_invite = invite.headers.iter();
+        self.headers
+            .extend(of_invite.filter(|(name, _)| credentials.contains(name)).cloned());
+        self
+    }
+
     /// Writes it, without Via and Contact.
     pub(crate) fn write(&self, product: Option<&str>) -> Builder {
         let mut builder = Builder::request(self.method.clone(), &self.uri)

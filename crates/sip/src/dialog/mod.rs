@@ -80,6 +80,11 @@ impl Dialog {
         self.local_cseq = self.local_cseq.max(to);
     }
 
+    /// The last sequence number of ours.
+    pub(crate) fn last_cseq(&self) -> u32 {
+        self.local_cseq
+    }
+
     /// The next sequence number of ours.
     pub(crate) fn next_cseq(&mut self) -> u32 {
         self.local_cseq += 1;
@@ -103,8 +108,13 @@ impl Dialog {
     /// Takes a new remote target from a target refresh request or its 2xx (RFC 3261 §12.2).
     pub(crate) fn refresh_target(&mut self, head: &Head) {
         if let Some(contact) = &head.contact {
-            self.target = contact.clone();
+            self.retarget(contact.clone());
         }
+    }
+
+    /// Sets the remote target.
+    pub(crate) fn retarget(&mut self, to: Uri) {
+        self.target = to;
     }
 
     /// The 2xx settles the route set anew (RFC 3261 §13.2.2.4), and its Contact is the target.

@@ -48,6 +48,12 @@ pub enum AuthError {
         /// What it wants.
         wanted: String,
     },
+    /// One request was challenged again and again, in realm after realm.
+    #[error("the request was sent with credentials {attempts} times, and is asked for others each time")]
+    TooMany {
+        /// How often it was sent.
+        attempts: u8,
+    },
     /// A 401 or 407 without a challenge that can be read.
     #[error("the {status} has no readable challenge")]
     NoChallenge {
@@ -176,7 +182,8 @@ impl Client {
         request: &Message,
         entropy: &mut Entropy,
     ) -> Result<(), AuthError> {
-        let (challenge, algorithm, qop) = strongest(realm, challenges)?;
+        let secret = self.account_for(realm).map(|at| &self.accounts[at].secret);
+        let (challenge, algorithm, qop) = strongest(realm, challenges, secret)?;
         let nonce = challenge.value("nonce").unwrap_or_default().to_owned();
         let stale = challenge
             .value("stale")
@@ -332,10 +339,12 @@ impl Session {
     }
 }
 
-/// The challenge of a realm that is answered: the strongest algorithm that is known here (RFC 8760 §2.3).
+/// The challenge of a realm that is answered: the strongest algorithm that is known here (RFC 8760 §2.3), and that the secret can
+/// prove.
 fn strongest<'a>(
     realm: &str,
     challenges: impl Iterator<Item = &'a Challenge>,
+    secret: Option<&Secret>,
 ) -> Result<(&'a Challenge, Algorithm, Option<Qop>), AuthError> {
     let mut best: Option<(&Challenge, Algorithm, Option<Qop>)> = None;
     let mut wanted = String::from("no scheme");
@@ -351,6 +360,10 @@ fn strongest<'a>(
             );
             continue;
         };
+        if secret.is_some_and(|secret| !secret.proves(algorithm)) {
+            wanted = format!("the algorithm {algorithm}, and the secret is a hash of another");
+            continue;
+        }
         let offered = challenge
             .value("qop")
             .filter(|offered| !offered.trim().is_empty());

@@ -150,6 +150,16 @@ pub enum Secret {
     },
 }
 
+impl Secret {
+    /// True when a response by this algorithm can be made from it.
+    pub(super) fn proves(&self, algorithm: Algorithm) -> bool {
+        match self {
+            Secret::Password(_) => true,
+            Secret::Ha1 { algorithm: of, .. } => of.base() == algorithm.base(),
+        }
+    }
+}
+
 impl fmt::Debug for Secret {
     /// Without the secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

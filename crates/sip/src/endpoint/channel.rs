@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use callwright_sip_message::{Builder, HeaderName, Message, Method, Scheme, Uri};
-use callwright_wire::{Cause, Entropy, Output, Time, TimerQueue, Transport};
+use callwright_wire::{Cause, Entropy, Flow, Output, Time, TimerQueue, Transport};
 
 use super::config::EndpointConfig;
 use super::id::{CallId, IdentityId, ReferId, RegistrationId, RequestId, SubscriptionId};
@@ -14,8 +14,9 @@ use super::reply::Reply;
 use super::slab::Slab;
 use super::timer::UsageTimer;
 use crate::core::{ClientId, Core, CoreEvent, LocalContact, Outgoing, RequestError, ServerId, Target};
-use crate::dialog::Draft;
+use crate::dialog::{Dialog, Draft};
 use crate::event::Event;
+use crate::head::Head;
 use crate::invite::Call;
 use crate::refer::Refer;
 
@@ -55,6 +56,40 @@ pub(crate) struct Pending {
     pub(crate) identity: IdentityId,
     pub(crate) draft: Arc<Draft>,
     pub(crate) cause: Option<Cause>,
+    /// How many challenges it has met.
+    pub(crate) challenges: u8,
+    /// Of an INVITE: the dialogs that it made beside the one of the call.
+    pub(crate) strays: Vec<Stray>,
+}
+
+/// A dialog that a forked INVITE made, and that the call does not go on in.
+#[derive(Clone, Debug)]
+pub(crate) struct Stray {
+    pub(crate) remote_tag: Arc<str>,
+    /// The last number of ours in it.
+    pub(crate) cseq: u32,
+    /// True once it was answered, and hung up.
+    pub(crate) ended: bool,
+}
+
+impl Pending {
+    /// Which number the BYE of a further answer with this tag counts on from; `None` when it went out already, or there are too
+    /// many.
+    fn stray(&mut self, tag: &Arc<str>, limit: usize) -> Option<u32> {
+        if let Some(stray) = self.strays.iter_mut().find(|stray| stray.remote_tag == *tag) {
+            return (!std::mem::replace(&mut stray.ended, true)).then_some(stray.cseq);
+        }
+        if self.strays.iter().filter(|stray| stray.ended).count() >= limit {
+            return None;
+        }
+        let cseq = self.draft.cseq;
+        self.strays.push(Stray {
+            remote_tag: tag.clone(),
+            cseq,
+            ended: true,
+        });
+        Some(cseq)
+    }
 }
 
 /// The shared lower side of all usages.
@@ -161,6 +196,8 @@ impl Channel {
                 identity,
                 draft: Arc::new(draft),
                 cause,
+                challenges: 0,
+                strays: Vec::new(),
             },
         )
     }
@@ -314,13 +351,47 @@ impl Channel {
         }
     }
 
-    /// Bounds the wait for the response to a re-INVITE of a call that ends.
-    pub(crate) fn abandon_reinvite(&mut self, now: Time, call: CallId) {
+    /// Remembers how far a dialog of an INVITE has counted. `ended`: it needs no BYE from here on.
+    pub(crate) fn strand(&mut self, client: ClientId, dialog: &Dialog, ended: bool) {
+        if let Some(pending) = self.pending.get_mut(&client) {
+            pending.strays.push(Stray {
+                remote_tag: dialog.remote_tag.clone(),
+                cseq: dialog.last_cseq(),
+                ended,
+            });
+        }
+    }
+
+    /// A 2xx of another party than the one that the call goes on with: acknowledges it each time that it comes, and hangs its
+    /// dialog up once (RFC 3261 §13.2.2.4).
+    pub(crate) fn end_stray(&mut self, now: Time, client: ClientId, head: &Head, flow: Flow) {
+        let limit = self.config.max_forks;
+        let tag = head.tag_in_to();
+        let Some(pending) = self.pending.get_mut(&client) else {
+            return;
+        };
+        let last = pending.stray(&tag, limit);
+        let (draft, identity, cause) = (pending.draft.clone(), pending.identity, pending.cause);
+        let mut dialog = Dialog::as_client(&draft, &head.tag_in_from(), head);
+        dialog.flow = Some(flow);
+        let ack = dialog.ack(draft.cseq).authorized_as(&draft);
+        let (target, outgoing) = (self.target(identity, &ack), self.outgoing(identity, &ack));
+        self.core.send_ack(now, outgoing, target, cause);
+        if let Some(last) = last {
+            // RFC 3261 §12.2.1.1: the early dialog may have spent numbers already.
+            dialog.raise_cseq(last);
+            let bye = dialog.draft(Method::Bye);
+            self.send(now, identity, Purpose::Nobody, bye, cause);
+        }
+    }
+
+    /// Bounds the wait for the response to the re-INVITE with this number, of a call that ends.
+    pub(crate) fn abandon_reinvite(&mut self, now: Time, call: CallId, cseq: u32) {
         let purpose = Purpose::Reinvite(call);
         let found = self
             .pending
             .iter()
-            .find(|(_, pending)| pending.purpose == purpose)
+            .find(|(_, pending)| pending.purpose == purpose && pending.draft.cseq == cseq)
             .map(|(id, _)| *id);
         if let Some(client) = found {
             self.timers.set(

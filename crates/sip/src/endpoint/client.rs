@@ -9,7 +9,12 @@ use super::channel::{Channel, Pending, Purpose};
 use super::{Endpoint, IdentityId};
 use crate::core::ClientId;
 use crate::dialog::Draft;
+use crate::digest::AuthError;
 use crate::event::Event;
+
+/// How many challenges one request meets: each proxy on its way may ask, and each nonce may turn out to be stale, but a server
+/// that names a new realm each time would be answered for ever.
+const MAX_CHALLENGES: u8 = 5;
 
 impl Endpoint {
     /// Sends a request again with credentials. False when it makes no sense, which is told.
@@ -24,6 +29,12 @@ impl Endpoint {
             return false;
         }
         let identity = pending.identity;
+        if pending.challenges >= MAX_CHALLENGES {
+            let attempts = pending.challenges;
+            let error = AuthError::TooMany { attempts };
+            self.channel.tell(Event::ChallengeUnmet { identity, error });
+            return false;
+        }
         let request = pending.draft.write(None).finish();
         let Channel {
             identities, entropy, ..
@@ -38,25 +49,27 @@ impl Endpoint {
         let Some(mut pending) = self.channel.pending.remove(&id) else {
             return false;
         };
+        pending.challenges += 1;
         // RFC 3261 §22.2: the same request with a higher CSeq.
         let cseq = self.next_cseq(pending.purpose).unwrap_or(pending.draft.cseq + 1);
-        Arc::make_mut(&mut pending.draft).cseq = cseq;
+        let was = std::mem::replace(&mut Arc::make_mut(&mut pending.draft).cseq, cseq);
         let purpose = pending.purpose;
         let Some(client) = self.channel.send_pending(now, pending) else {
             return true;
         };
         match purpose {
             Purpose::Invite(call) => {
-                self.with_call(call, |call, _| call.invite_moved(client));
+                self.with_call(call, |call, channel| call.invite_moved(channel, now, client));
             }
             Purpose::Refer(refer) => {
                 if let Some(refer) = self.channel.refers.get_mut(refer) {
                     refer.cseq = cseq;
                 }
             }
-            Purpose::Reinvite(_)
-            | Purpose::Update(_)
-            | Purpose::Prack(..)
+            Purpose::Reinvite(call) | Purpose::Update(call) => {
+                self.with_call(call, |call, _| call.change_moved(was, cseq));
+            }
+            Purpose::Prack(..)
             | Purpose::Bye(_)
             | Purpose::Notify(_)
             | Purpose::Request(_)

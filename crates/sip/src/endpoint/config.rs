@@ -24,6 +24,10 @@ pub struct EndpointConfig {
     pub max_calls: usize,
     /// How many early dialogs a call may fork into; further ones are ignored until one of them answers.
     pub max_forks: usize,
+    /// How long a call may ring, whichever side it was placed from: then it is refused with 480, or cancelled. A shorter `Expires`
+    /// of the INVITE goes before. Proxies give up sooner, after three minutes without a word (RFC 3261 §16.6, Timer C), but a
+    /// call need not pass one, and where one is told each minute that it still rings it waits too.
+    pub max_ringing: Duration,
     /// How many operations of one call may wait.
     pub max_queued: usize,
 }
@@ -61,6 +65,7 @@ impl Default for EndpointConfig {
             min_session: crate::session_timer::LEAST_INTERVAL,
             max_calls: 20_000,
             max_forks: 16,
+            max_ringing: Duration::from_secs(1800),
             max_queued: 32,
         }
     }

@@ -8,7 +8,6 @@ use super::{CallId, Endpoint, UsageTimer};
 use crate::core::{ClientId, CoreEvent, ServerId, TransactionId, TransportError};
 use crate::event::{EndCause, Event, Failure};
 use crate::head::{Head, tag_of};
-use crate::invite::end_stray;
 use crate::timer::TimerName;
 
 impl Endpoint {
@@ -53,7 +52,7 @@ impl Endpoint {
             CoreEvent::StrayAnswer { message, .. } => self.on_stray_answer(now, &message),
             CoreEvent::TimedOut { id, timer } => self.on_lost(now, id, lost_by_timer(timer)),
             CoreEvent::TransportFailed { id, error } => self.on_lost(now, id, lost_by_transport(&error)),
-            CoreEvent::Ended { id } => self.on_transaction_ended(id),
+            CoreEvent::Ended { id } => self.on_transaction_ended(now, id),
             CoreEvent::AckFailed { .. } => {}
             CoreEvent::FlowClosed { flow, .. } => self.flow_closed(now, &flow),
             CoreEvent::Seen(seen) => {
@@ -109,22 +108,23 @@ impl Endpoint {
         if (200..300).contains(&status) {
             self.channel.accepted(pending.identity, &message);
         }
+        if let Purpose::Invite(call) = pending.purpose {
+            if self.calls.get(call).is_none() {
+                // The call is over already, yet another party answers.
+                if let (200..300, Ok(head)) = (status, Head::of(&message)) {
+                    self.channel.end_stray(now, id, &head, flow);
+                }
+                return;
+            }
+            self.with_call(call, |call, channel| {
+                call.on_invite_response(channel, now, id, pending, message, flow);
+            });
+            self.channel.slim(id, status);
+            return;
+        }
         let (draft, cause) = (pending.draft, pending.cause);
         match pending.purpose {
-            Purpose::Invite(call) => {
-                let identity = pending.identity;
-                if self.calls.get(call).is_none() {
-                    // The call is over already, yet another party answers.
-                    if let (200..300, Ok(head)) = (status, Head::of(&message)) {
-                        end_stray(&mut self.channel, now, identity, &draft, &head, flow, cause, true);
-                    }
-                    return;
-                }
-                self.with_call(call, |call, channel| {
-                    call.on_invite_response(channel, now, draft, identity, message, flow, cause);
-                });
-                self.channel.slim(id, status);
-            }
+            Purpose::Invite(_) => {}
             Purpose::Reinvite(call) => {
                 self.with_call(call, |call, channel| {
                     call.on_change_response(channel, now, &draft, message, cause)
@@ -162,7 +162,9 @@ impl Endpoint {
             return;
         };
         if let Some(Owner::Call(id)) = self.channel.owners.get(tag.as_str()).copied() {
-            self.with_call(id, |call, channel| call.repeat_ack(channel, now, cseq.number));
+            self.with_call(id, |call, channel| {
+                call.repeat_ack(channel, now, cseq.number);
+            });
         }
     }
 
@@ -173,9 +175,12 @@ impl Endpoint {
                     self.on_failure(now, pending.purpose, end);
                 }
             }
-            // A response that nobody acknowledges, or that cannot be sent: the wait for the ACK to a 2xx has a timer of
-            // its own, and a refused call is over already.
-            TransactionId::Server(_) => {}
+            // The wait for the ACK to a 2xx has a timer of its own, and a refused call is over already.
+            TransactionId::Server(id) => {
+                if let Some(call) = self.invites.get(&id).copied() {
+                    self.with_call(call, |call, channel| call.request_lost(channel, now, id, end));
+                }
+            }
         }
     }
 
@@ -202,7 +207,7 @@ impl Endpoint {
         }
     }
 
-    fn on_transaction_ended(&mut self, id: TransactionId) {
+    fn on_transaction_ended(&mut self, now: Time, id: TransactionId) {
         match id {
             TransactionId::Client(id) => {
                 self.channel.timers.clear(UsageTimer::Abandoned(id));
@@ -211,14 +216,19 @@ impl Endpoint {
                 {
                     // No more 2xx will come by it.
                     let number = pending.draft.cseq;
-                    self.with_call(call, |call, _| {
-                        call.strays = Vec::new();
-                        call.ack = call.ack.take().filter(|ack| ack.cseq != number);
+                    self.with_call(call, |call, channel| {
+                        if matches!(pending.purpose, Purpose::Invite(_)) {
+                            call.without_dialog(channel, now);
+                        }
+                        call.acks.retain(|ack| ack.cseq != number);
+                        call.acks.shrink_to_fit();
                     });
                 }
             }
             TransactionId::Server(id) => {
-                self.invites.remove(&id);
+                if let Some(call) = self.invites.remove(&id) {
+                    self.with_call(call, |call, _| call.invite_over(id));
+                }
             }
         }
     }

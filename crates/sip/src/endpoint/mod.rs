@@ -36,9 +36,9 @@ use slab::Slab;
 pub use config::EndpointConfig;
 pub use id::{CallId, IdentityId, IncomingId, ReferId, RegistrationId, RequestId, SubscriptionId};
 pub use misuse::Misuse;
-pub use timer::{ACK_WAIT, PRACK_WAIT};
+pub use timer::{ACK_WAIT, INVITE_EXPIRES, PRACK_WAIT, RING_LIMIT};
 
-pub(crate) use channel::{Channel, Owner, Purpose};
+pub(crate) use channel::{Channel, Owner, Pending, Purpose};
 pub(crate) use reply::{Reply, write_extra};
 pub(crate) use timer::UsageTimer;
 

@@ -32,7 +32,9 @@ impl Endpoint {
     ) {
         let Some(method) = message.method() else { return };
         let owner = self.owner_of(&message);
-        if let Some(reply) = self.objection(&message, &method) {
+        // RFC 3515 §2.4.4: the one package that may be subscribed to here, by who sent the REFER.
+        let known = owner.is_some() && method == Method::Subscribe && is_of_refer(&message);
+        if let Some(reply) = self.objection(&message, &method, known) {
             let call = owner.and_then(|owner| match owner {
                 Owner::Call(call) => Some(call),
                 Owner::Refer(_) | Owner::Subscription(_) => None,
@@ -44,6 +46,9 @@ impl Endpoint {
             Some(Owner::Call(call)) => self.on_call_request(now, call, server, message, method, flow),
             Some(Owner::Subscription(id)) if method == Method::Notify => {
                 self.on_notify(now, id, server, message, flow);
+            }
+            Some(Owner::Refer(id)) if method == Method::Subscribe => {
+                self.on_own_refer_subscribe(now, id, server, &message, flow);
             }
             // RFC 3261 §12.2.2: a tag that is not known here.
             Some(Owner::Subscription(_) | Owner::Refer(_)) => self.refuse_outside(now, server, &message, 481),
@@ -66,10 +71,10 @@ impl Endpoint {
             .answer_outside(now, server, message, &Reply::new(status));
     }
 
-    /// What every request is checked for (RFC 3261 §8.2.1 to §8.2.3).
-    fn objection(&self, message: &Message, method: &Method) -> Option<Reply> {
+    /// What every request is checked for (RFC 3261 §8.2.1 to §8.2.3). `known`: its method is fine already.
+    fn objection(&self, message: &Message, method: &Method, known: bool) -> Option<Reply> {
         let config = &self.channel.config;
-        if !config.allow.contains(method) && !config.answer_above.contains(method) {
+        if !known && !config.allow.contains(method) && !config.answer_above.contains(method) {
             let known = !matches!(method, Method::Other(_));
             // SUBSCRIBE is understood, but there is no package here to subscribe to (RFC 6665 §4.2.1.1).
             if *method == Method::Subscribe {
@@ -77,6 +82,10 @@ impl Endpoint {
             }
             let reply = Reply::new(if known { 405 } else { 501 });
             return Some(reply.with(HeaderName::Allow, self.channel.allow()));
+        }
+        if *method != Method::Invite && message.has_header(HeaderName::Replaces) {
+            // RFC 3891 §3.
+            return Some(Reply::new(400).with_reason(Some("Replaces belongs into INVITE".to_owned())));
         }
         let unsupported: Vec<_> = message
             .values(HeaderName::Require)
@@ -130,7 +139,7 @@ impl Endpoint {
         flow: Flow,
     ) {
         let (Ok(call_id), Ok(cseq)) = (message.call_id(), message.cseq()) else {
-            return;
+            return self.refuse_outside(now, server, &message, 400);
         };
         let remote = tag_of(&message, HeaderName::From).unwrap_or_default();
         let found = self
@@ -159,6 +168,8 @@ impl Endpoint {
                 });
             }
             Method::Notify => self.on_call_notify(now, id, server, message),
+            // As the NOTIFYs, it may outlive the call (RFC 5057 §2).
+            Method::Subscribe if is_of_refer(&message) => self.on_refer_subscribe(now, id, server, &message),
             // RFC 5407 §3.2: after a BYE of either side nothing else is taken.
             _ if !lives => self.refuse_request(now, Some(id), server, &message, &Reply::new(481)),
             Method::Invite => {
@@ -168,7 +179,9 @@ impl Endpoint {
                 });
             }
             Method::Update => {
-                self.with_call(id, |call, channel| call.on_update(channel, now, server, message));
+                self.with_call(id, |call, channel| {
+                    call.on_update(channel, now, server, message, place)
+                });
             }
             Method::Prack => {
                 self.with_call(id, |call, channel| call.on_prack(channel, now, server, message));
@@ -234,7 +247,9 @@ impl Endpoint {
     }
 
     fn on_invite(&mut self, now: Time, server: ServerId, message: Message, flow: Flow) {
-        let Ok(head) = Head::of(&message) else { return };
+        let Ok(head) = Head::of(&message) else {
+            return self.refuse_outside(now, server, &message, 400);
+        };
         if head.contact.is_none() {
             // RFC 3261 §8.1.1.8: an INVITE has exactly one Contact.
             let reply = Reply::new(400).with_reason(Some("Missing Contact".to_owned()));
@@ -332,4 +347,8 @@ impl Endpoint {
             Phase::Leaving | Phase::Over => Replaced::Refused(603),
         })
     }
+}
+
+fn is_of_refer(message: &Message) -> bool {
+    matches!(message.event(), Ok(Some(event)) if event.package.eq_ignore_ascii_case("refer"))
 }

@@ -9,7 +9,7 @@ use super::id::{CallId, ReferId, RegistrationId, SubscriptionId};
 /// What can be due, and for whom.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum UsageTimer {
-    /// The caller gives up an unanswered call: its own `expires` (RFC 3261 §13.2.1).
+    /// An unanswered call ends: by the `expires` of its caller (RFC 3261 §13.2.1, §13.3.1), or by our own limit.
     RingExpires(CallId),
     /// A provisional response is repeated against proxies that give up after three minutes (RFC 3261 §13.3.1.1).
     RepeatProgress(CallId),
@@ -47,7 +47,7 @@ pub(crate) enum UsageTimer {
 impl Timer for UsageTimer {
     fn name(&self) -> &'static str {
         match self {
-            UsageTimer::RingExpires(_) => "Expires of INVITE",
+            UsageTimer::RingExpires(_) => "end of ringing",
             UsageTimer::RepeatProgress(_) => "1xx each minute",
             UsageTimer::RepeatReliable(_) => "reliable 1xx retransmission",
             UsageTimer::AwaitPrack(_) => PRACK_WAIT,
@@ -69,6 +69,12 @@ impl Timer for UsageTimer {
 
 /// How the wait for the ACK to a 2xx is called: RFC 3261 §13.3.1.4 gives it the value of Timer H, but no letter.
 pub const ACK_WAIT: &str = "64*T1 for the ACK to a 2xx";
+
+/// How the end of a call is called that rang until the INVITE's own `Expires` (RFC 3261 §13.3.1).
+pub const INVITE_EXPIRES: &str = "Expires of INVITE";
+
+/// How the end of a call is called that rang for [`max_ringing`](crate::EndpointConfig::max_ringing).
+pub const RING_LIMIT: &str = "the limit on ringing";
 
 /// How the wait for a PRACK is called (RFC 3262 §3).
 pub const PRACK_WAIT: &str = "64*T1 for the PRACK to a 1xx";

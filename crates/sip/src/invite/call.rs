@@ -11,6 +11,7 @@ use super::exchange::Exchange;
 use super::incoming::Ringing;
 use super::modify::Change;
 use super::outgoing::Calling;
+use super::provisional::Overtaken;
 use super::queue::Waiting;
 use crate::core::{Outgoing, ServerId, Target};
 use crate::dialog::Dialog;
@@ -103,6 +104,8 @@ pub(crate) struct SentAck {
 pub(crate) struct Session {
     /// The session timer (RFC 4028).
     pub(crate) timer: Option<Agreed>,
+    /// The least interval that the peer has asked for by a 422, which later requests repeat (RFC 4028 §7.4); 0: none.
+    pub(crate) min: u32,
     /// True when the peer allows UPDATE: refreshes go by it.
     pub(crate) peer_updates: bool,
     /// Our last description: what a refresh by re-INVITE offers again.
@@ -124,13 +127,13 @@ pub(crate) struct Call {
     /// True after a 491, until our offer may be tried again (RFC 3261 §14.1). The peer's may come meanwhile.
     pub(crate) glare: bool,
     pub(crate) unacked: Option<Box<Unacked>>,
-    pub(crate) ack: Option<Box<SentAck>>,
+    /// One for each INVITE of ours whose transaction waits for more 2xx.
+    pub(crate) acks: Vec<SentAck>,
+    pub(crate) overtaken: Option<Box<Overtaken>>,
     pub(crate) queue: VecDeque<Waiting>,
     pub(crate) session: Session,
     /// How many REFERs use the dialog.
     pub(crate) refers: u32,
-    /// Remote tags of further answers to our INVITE, which were ended at once.
-    pub(crate) strays: Vec<Arc<str>>,
 }
 
 impl Call {
@@ -151,11 +154,11 @@ impl Call {
             change: None,
             glare: false,
             unacked: None,
-            ack: None,
+            acks: Vec::new(),
+            overtaken: None,
             queue: VecDeque::new(),
             session: Session::default(),
             refers: 0,
-            strays: Vec::new(),
         }
     }
 
@@ -173,6 +176,11 @@ impl Call {
 
     pub(crate) fn main_mut(&mut self) -> Option<&mut Fork> {
         self.forks.first_mut()
+    }
+
+    /// The dialog with this number.
+    pub(crate) fn numbered_mut(&mut self, number: u16) -> Option<&mut Fork> {
+        self.forks.iter_mut().find(|fork| fork.number == number)
     }
 
     /// The exchange of the session.

@@ -175,7 +175,7 @@ impl Call {
                     None,
                 );
             }
-            Some(Change::Ours { .. }) => channel.abandon_reinvite(now, self.id),
+            Some(Change::Ours { cseq, .. }) => channel.abandon_reinvite(now, self.id, cseq),
             Some(Change::AckDue { .. }) | None => {}
         }
     }

@@ -2,17 +2,20 @@
 
 use bytes::Bytes;
 use callwright_sip_message::{HeaderName, Message};
-use callwright_wire::{Cause, Flow, Time, Timer};
+use callwright_wire::{Cause, Flow, Time};
 use std::time::Duration;
 
 use super::call::{Call, Fork, Phase, Side, Unacked};
 use super::exchange::Exchange;
-use super::provisional::Outstanding;
+use super::modify::Change;
+use super::provisional::{Outstanding, Overtaken};
 use crate::body::description;
-use crate::command::{Answer, Body, Hangup, Redirect, Reject};
+use crate::command::{Answer, Body, Hangup, Progress, Redirect, Reject};
 use crate::core::ServerId;
 use crate::dialog::Dialog;
-use crate::endpoint::{ACK_WAIT, CallId, Channel, IdentityId, Misuse, Reply, UsageTimer};
+use crate::endpoint::{
+    ACK_WAIT, CallId, Channel, INVITE_EXPIRES, IdentityId, Misuse, RING_LIMIT, Reply, UsageTimer,
+};
 use crate::event::{Description, EndCause, Event, OfferCarrier};
 use crate::head::Head;
 use crate::session_timer::{Agreed, Asked};
@@ -35,8 +38,12 @@ pub(crate) struct Ringing {
     pub(crate) outstanding: Option<Outstanding>,
     /// The RSeq of the last reliable provisional response; 0: none yet.
     pub(crate) rseq: u32,
+    /// Its status.
+    pub(crate) reliable_status: u16,
     /// True once the final response went out; the call ends then.
     refused: bool,
+    /// True when the INVITE itself says how long it may ring.
+    expires: bool,
 }
 
 /// A new INVITE and what was found out about it.
@@ -65,12 +72,14 @@ impl Call {
             replaces,
         } = arrival;
         let tag = channel.tag();
-        if let Ok(Some(seconds)) = request.expires() {
-            channel.timers.set(
-                UsageTimer::RingExpires(id),
-                now + Duration::from_secs(seconds.into()),
-            );
-        }
+        let limit = channel.config.max_ringing;
+        let wanted = request.expires().ok().flatten();
+        let wanted = wanted
+            .map(|seconds| Duration::from_secs(seconds.into()))
+            .filter(|wanted| *wanted < limit);
+        channel
+            .timers
+            .set(UsageTimer::RingExpires(id), now + wanted.unwrap_or(limit));
         let mut dialog = Dialog::as_server(&head, tag.clone());
         dialog.flow = Some(flow);
         let exchange = if description(&request).is_some() {
@@ -90,7 +99,9 @@ impl Call {
             last: None,
             outstanding: None,
             rseq: 0,
+            reliable_status: 0,
             refused: false,
+            expires: wanted.is_some(),
         };
         let mut call = Call::new(id, Side::Callee, identity, tag, Phase::Ringing(Box::new(ringing)));
         // The only one it will ever have: `push` would make room for four.
@@ -143,8 +154,16 @@ impl Call {
             server,
             request,
             cseq,
+            outstanding,
             ..
         } = *ringing;
+        self.overtaken = outstanding.map(|outstanding| {
+            Box::new(Overtaken {
+                server,
+                cseq,
+                outstanding,
+            })
+        });
         let body = self.describe_answer(answer.description);
         let asked = Asked::by(&request);
         let agreed = Agreed::as_server(asked, answer.session_timer);
@@ -381,30 +400,51 @@ impl Call {
         }
     }
 
-    /// The last provisional response goes out again.
+    /// The last provisional response goes out again; one like it where that was reliable, since its own repetitions ended with its
+    /// PRACK (RFC 3262 §3).
     pub(crate) fn repeat_progress(&mut self, channel: &mut Channel, now: Time) {
         let Phase::Ringing(ringing) = &self.phase else {
             return;
         };
         if let Some(wire) = &ringing.last {
             channel.core.resend(now, ringing.server, wire.clone(), None);
-            channel
-                .timers
-                .set(UsageTimer::RepeatProgress(self.id), now + REPEAT_PROGRESS);
+            self.progress_later(channel, now);
+        } else if ringing.outstanding.is_none() && ringing.reliable_status > 0 {
+            let again = Progress {
+                reliable: Some(true),
+                ..Progress::new(ringing.reliable_status)
+            };
+            self.send_progress(channel, now, again, None);
         }
     }
 
-    /// The INVITE's own time is over (RFC 3261 §13.3.1): 487.
+    /// The next repetition, counted from now.
+    pub(crate) fn progress_later(&self, channel: &mut Channel, now: Time) {
+        channel
+            .timers
+            .set(UsageTimer::RepeatProgress(self.id), now + REPEAT_PROGRESS);
+    }
+
+    /// It rang long enough: 487 where the INVITE's own time is over (RFC 3261 §13.3.1), 480 where ours is.
     pub(crate) fn invitation_expired(&mut self, channel: &mut Channel, now: Time) {
-        if matches!(self.phase, Phase::Ringing(_)) {
-            self.refuse(channel, now, &Reply::new(487), None);
-            self.end(
-                channel,
-                now,
-                EndCause::Timeout {
-                    timer: UsageTimer::RingExpires(self.id).name(),
-                },
-            );
+        let Phase::Ringing(ringing) = &self.phase else {
+            return;
+        };
+        let (status, timer) = if ringing.expires {
+            (487, INVITE_EXPIRES)
+        } else {
+            (480, RING_LIMIT)
+        };
+        self.refuse(channel, now, &Reply::new(status), None);
+        self.end(channel, now, EndCause::Timeout { timer });
+    }
+
+    /// A request of the peer has lost its way back (RFC 3261 §17.2.4).
+    pub(crate) fn request_lost(&mut self, channel: &mut Channel, now: Time, server: ServerId, end: EndCause) {
+        if matches!(&self.phase, Phase::Ringing(ringing) if ringing.server == server) {
+            self.end(channel, now, end);
+        } else if matches!(&self.change, Some(Change::Theirs(theirs)) if theirs.server == server) {
+            self.withdraw_theirs(channel, now);
         }
     }
 
@@ -412,9 +452,7 @@ impl Call {
     pub(crate) fn rang(&mut self, channel: &mut Channel, now: Time, wire: Bytes) {
         if let Phase::Ringing(ringing) = &mut self.phase {
             ringing.last = Some(wire);
-            channel
-                .timers
-                .set(UsageTimer::RepeatProgress(self.id), now + REPEAT_PROGRESS);
+            self.progress_later(channel, now);
         }
     }
 

@@ -8,8 +8,8 @@ mod modify;
 mod outgoing;
 mod provisional;
 mod queue;
+mod refresh;
 
 pub(crate) use call::{Call, Phase};
 pub(crate) use incoming::Arrival;
-pub(crate) use outgoing::end_stray;
 pub(crate) use queue::Operation;

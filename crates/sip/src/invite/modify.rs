@@ -7,7 +7,7 @@ use bytes::Bytes;
 use callwright_sip_message::{HeaderName, Message, Method};
 use callwright_wire::{Cause, Time};
 
-use super::call::{Call, Phase, Side};
+use super::call::{Call, Fork, Phase, Side};
 use super::exchange::{Collision, Exchange};
 use super::queue::{Operation, Waiting};
 use crate::body::description;
@@ -24,6 +24,10 @@ use crate::session_timer::{Agreed, Asked};
 pub(crate) enum Change {
     /// Our re-INVITE or UPDATE has no final response.
     Ours {
+        /// The number of that request: a response to an earlier one may still come again.
+        cseq: u32,
+        /// The dialog that it was sent in.
+        fork: u16,
         /// What to try again after a 491.
         again: Box<Operation>,
         cause: Option<Cause>,
@@ -40,6 +44,8 @@ pub(crate) enum Change {
 /// A request of the peer that waits for our answer.
 #[derive(Debug)]
 pub(crate) struct Theirs {
+    /// The dialog that it came in.
+    pub(crate) fork: u16,
     pub(crate) server: ServerId,
     pub(crate) request: Message,
     pub(crate) carrier: OfferCarrier,
@@ -58,6 +64,7 @@ impl Call {
         let Some(fork) = self.forks.first_mut() else {
             return;
         };
+        let number = fork.number;
         let draft = fork
             .dialog
             .draft(Method::Invite)
@@ -66,10 +73,16 @@ impl Call {
         let mut draft = self.with_session_timer(draft).with_extra(headers.clone());
         if let Some(offer) = &offer {
             draft.body = Some(Body::new("application/sdp", offer.clone()));
-            self.open_offer(offer.clone());
+            self.open_offer();
         }
         let again = Box::new(Operation::Offer { offer, headers });
-        self.change = Some(Change::Ours { again, cause });
+        let cseq = draft.cseq;
+        self.change = Some(Change::Ours {
+            cseq,
+            fork: number,
+            again,
+            cause,
+        });
         channel.send(now, self.identity, Purpose::Reinvite(self.id), draft, cause);
     }
 
@@ -85,6 +98,7 @@ impl Call {
         let Some(fork) = self.forks.first_mut() else {
             return;
         };
+        let number = fork.number;
         let draft = fork
             .dialog
             .draft(Method::Update)
@@ -93,46 +107,32 @@ impl Call {
         let mut draft = self.with_session_timer(draft).with_extra(headers.clone());
         if let Some(offer) = &offer {
             draft.body = Some(Body::new("application/sdp", offer.clone()));
-            self.open_offer(offer.clone());
+            self.open_offer();
         }
         let again = Box::new(Operation::Update { offer, headers });
-        self.change = Some(Change::Ours { again, cause });
+        let cseq = draft.cseq;
+        self.change = Some(Change::Ours {
+            cseq,
+            fork: number,
+            again,
+            cause,
+        });
         channel.send(now, self.identity, Purpose::Update(self.id), draft, cause);
     }
 
-    fn open_offer(&mut self, offer: Bytes) {
+    fn open_offer(&mut self) {
         if let Some(fork) = self.forks.first_mut() {
             fork.exchange.offer();
         }
-        self.session.local = Some(offer);
     }
 
-    /// RFC 4028 §7.4: each request that refreshes the target says the interval again.
-    fn with_session_timer(&self, draft: Draft) -> Draft {
-        match self.session.timer {
-            Some(agreed) if !matches!(self.phase, Phase::Calling(_) | Phase::Ringing(_)) => {
-                let value = format!("{};refresher={}", agreed.interval, agreed.refresher(true));
-                draft.with(HeaderName::SessionExpires, value)
-            }
-            Some(_) | None => draft,
+    /// Our re-INVITE or UPDATE went out again under another number, after a challenge.
+    pub(crate) fn change_moved(&mut self, from: u32, to: u32) {
+        if let Some(Change::Ours { cseq, .. }) = &mut self.change
+            && *cseq == from
+        {
+            *cseq = to;
         }
-    }
-
-    /// Refreshes the session (RFC 4028 §7.4): by UPDATE where the peer allows it, else by a re-INVITE that offers what is agreed.
-    pub(crate) fn refresh_session(&mut self, channel: &mut Channel, now: Time) {
-        let operation = if self.session.peer_updates {
-            Operation::Update {
-                offer: None,
-                headers: Vec::new(),
-            }
-        } else {
-            Operation::Offer {
-                offer: self.session.local.clone(),
-                headers: Vec::new(),
-            }
-        };
-        // A full queue means a dead peer; then the expiration ends the session.
-        let _full = self.perform(channel, now, operation, None);
     }
 
     /// A response to our re-INVITE or UPDATE; no 401 or 407 that was met.
@@ -145,26 +145,20 @@ impl Call {
         cause: Option<Cause>,
     ) {
         let status = message.status().unwrap_or_default();
-        let Ok(head) = Head::of(&message) else { return };
         let invite = draft.method == Method::Invite;
         if status < 200 {
             return;
         }
-        if !matches!(self.change, Some(Change::Ours { .. })) {
+        if !matches!(self.change, Some(Change::Ours { cseq, .. }) if cseq == draft.cseq) {
             // The 2xx again, or the answer to a request that a BYE overtook: each 2xx to INVITE gets its ACK.
-            if invite && status < 300 {
-                match &self.ack {
-                    Some(ack) if ack.cseq == draft.cseq => self.repeat_ack(channel, now, head.cseq.number),
-                    Some(_) | None if !matches!(self.change, Some(Change::AckDue { .. })) => {
-                        self.acknowledge(channel, now, draft, None, cause);
-                    }
-                    Some(_) | None => {}
-                }
+            let due = matches!(&self.change, Some(Change::AckDue { draft: due }) if due.cseq == draft.cseq);
+            if invite && status < 300 && !due && !self.repeat_ack(channel, now, draft.cseq) {
+                self.acknowledge(channel, now, draft, None, cause);
             }
             return;
         }
         match status {
-            ..300 => self.on_change_accepted(channel, now, draft, &head, message, cause),
+            ..300 => self.on_change_accepted(channel, now, draft, message, cause),
             491 => self.on_glare(channel, now),
             _ => self.on_change_refused(channel, now, draft, status, message),
         }
@@ -175,15 +169,16 @@ impl Call {
         channel: &mut Channel,
         now: Time,
         draft: &Arc<Draft>,
-        head: &Head,
         message: Message,
         cause: Option<Cause>,
     ) {
         let invite = draft.method == Method::Invite;
-        let Some(fork) = self.forks.first_mut() else {
+        let Some(fork) = self.changing_mut() else {
             return;
         };
-        fork.dialog.refresh_target(head);
+        if let Some(contact) = message.contact() {
+            fork.dialog.retarget(contact.uri);
+        }
         let offered = fork.exchange.awaits_answer();
         let body = description(&message);
         let described = match (offered, body) {
@@ -203,6 +198,10 @@ impl Call {
             }
             (false, _) => None,
         };
+        if let (Some(Description::Answer(_)), Some(offer)) = (&described, &draft.body) {
+            // RFC 3261 §14.1: one that is refused changes nothing, and is offered to nobody again.
+            self.session.local = Some(offer.bytes.clone());
+        }
         self.learn(&message);
         self.change = None;
         let agreed = Agreed::as_client(Asked::by(&message));
@@ -233,16 +232,17 @@ impl Call {
         status: u16,
         message: Message,
     ) {
-        self.change = None;
-        if let Some(fork) = self.forks.first_mut()
+        if let Some(fork) = self.changing_mut()
             && draft.body.is_some()
         {
             fork.exchange.withdraw();
         }
+        self.change = None;
         if crate::dialog::ends_dialog(status) {
             self.dialog_gone(channel, now, message);
             return;
         }
+        self.refresh_again(channel, now, draft, &message);
         channel.tell(Event::OfferRejected {
             call: self.id,
             failure: Failure::Response(message),
@@ -258,14 +258,14 @@ impl Call {
     /// 491: both sides offered at the same time. The offer is tried again after a random time that differs between the sides
     /// (RFC 3261 §14.1), in steps of 10 ms.
     fn on_glare(&mut self, channel: &mut Channel, now: Time) {
-        let Some(Change::Ours { again, cause }) = self.change.take() else {
-            return;
-        };
-        if let Some(fork) = self.forks.first_mut()
+        if let Some(fork) = self.changing_mut()
             && fork.exchange.awaits_answer()
         {
             fork.exchange.withdraw();
         }
+        let Some(Change::Ours { again, cause, .. }) = self.change.take() else {
+            return;
+        };
         self.queue.push_front(Waiting {
             operation: *again,
             cause,
@@ -326,16 +326,27 @@ impl Call {
                 });
             }
         }
-        self.take_change(channel, now, server, message, OfferCarrier::Invite);
+        self.take_change(channel, now, server, message, OfferCarrier::Invite, 0);
     }
 
-    /// An UPDATE of the peer (RFC 3311 §5.2).
-    pub(crate) fn on_update(&mut self, channel: &mut Channel, now: Time, server: ServerId, message: Message) {
+    /// An UPDATE of the peer (RFC 3311 §5.2), in the dialog at this place.
+    pub(crate) fn on_update(
+        &mut self,
+        channel: &mut Channel,
+        now: Time,
+        server: ServerId,
+        message: Message,
+        place: usize,
+    ) {
+        let Some(fork) = self.forks.get(place) else {
+            return;
+        };
         if description(&message).is_none() {
-            self.answer_update(channel, now, server, message);
+            self.answer_update(channel, now, server, message, place);
             return;
         }
-        let collision = match (&self.change, self.exchange()) {
+        let collision = match (&self.change, fork.exchange) {
+            // A call has one change at a time, be it in another of its dialogs.
             (Some(Change::Theirs(_)), _) | (_, Exchange::RemoteOffer { .. }) => Some(Collision::Theirs),
             (Some(Change::Ours { again, .. }), _) if again.offers() => Some(Collision::Ours),
             (_, Exchange::LocalOffer { .. }) => Some(Collision::Ours),
@@ -343,7 +354,7 @@ impl Call {
         };
         match collision {
             Some(collision) => self.refuse_collision(channel, now, server, &message, collision),
-            None => self.take_change(channel, now, server, message, OfferCarrier::Update),
+            None => self.take_change(channel, now, server, message, OfferCarrier::Update, place),
         }
     }
 
@@ -354,6 +365,7 @@ impl Call {
         server: ServerId,
         message: Message,
         carrier: OfferCarrier,
+        place: usize,
     ) {
         let asked = Asked::by(&message);
         if let Err(min) = asked.refuse_below(channel.config.min_session) {
@@ -367,7 +379,7 @@ impl Call {
             return;
         }
         self.learn(&message);
-        let Some(fork) = self.forks.first_mut() else {
+        let Some(fork) = self.forks.get_mut(place) else {
             return;
         };
         if let Ok(head) = Head::of(&message) {
@@ -381,6 +393,7 @@ impl Call {
             return;
         }
         let theirs = Theirs {
+            fork: fork.number,
             server,
             request: message.clone(),
             carrier,
@@ -395,7 +408,14 @@ impl Call {
     }
 
     /// An UPDATE without an offer refreshes the session and the target.
-    fn answer_update(&mut self, channel: &mut Channel, now: Time, server: ServerId, message: Message) {
+    fn answer_update(
+        &mut self,
+        channel: &mut Channel,
+        now: Time,
+        server: ServerId,
+        message: Message,
+        place: usize,
+    ) {
         let asked = Asked::by(&message);
         if let Err(min) = asked.refuse_below(channel.config.min_session) {
             channel.answer(
@@ -408,7 +428,7 @@ impl Call {
             return;
         }
         self.learn(&message);
-        if let (Some(fork), Ok(head)) = (self.forks.first_mut(), Head::of(&message)) {
+        if let (Some(fork), Ok(head)) = (self.forks.get_mut(place), Head::of(&message)) {
             fork.dialog.refresh_target(&head);
         }
         let agreed = Agreed::as_server(asked, None);
@@ -484,12 +504,13 @@ impl Call {
         cause: Option<Cause>,
     ) {
         let Theirs {
+            fork,
             server,
             request,
             carrier,
         } = theirs;
         self.session.local = Some(body.clone());
-        if let Some(fork) = self.forks.first_mut() {
+        if let Some(fork) = self.numbered_mut(fork) {
             if fork.exchange.owes_answer() {
                 fork.exchange.settle();
             } else {
@@ -547,7 +568,7 @@ impl Call {
                     &reply,
                     cause,
                 );
-                self.withdraw_exchange();
+                self.withdraw_exchange(theirs.fork);
                 self.pump(channel, now);
                 Ok(())
             }
@@ -573,7 +594,7 @@ impl Call {
                     &reply,
                     None,
                 );
-                self.withdraw_exchange();
+                self.withdraw_exchange(theirs.fork);
                 if self.lives() {
                     channel.tell(Event::OfferWithdrawn { call: self.id });
                     self.pump(channel, now);
@@ -583,8 +604,31 @@ impl Call {
         }
     }
 
-    fn withdraw_exchange(&mut self) {
-        if let Some(fork) = self.forks.first_mut()
+    /// The dialog of our change.
+    fn changing_mut(&mut self) -> Option<&mut Fork> {
+        match self.change {
+            Some(Change::Ours { fork, .. }) => self.numbered_mut(fork),
+            Some(Change::AckDue { .. } | Change::Theirs(_)) | None => None,
+        }
+    }
+
+    /// The call goes on in this dialog alone, or in none of those that it has: a change in another one is over with it.
+    pub(crate) fn leave_other_changes(&mut self, channel: &mut Channel, now: Time, chosen: Option<u16>) {
+        match &self.change {
+            Some(Change::Theirs(theirs)) if Some(theirs.fork) != chosen => self.withdraw_theirs(channel, now),
+            Some(Change::Ours { fork, .. }) if Some(*fork) != chosen => {
+                self.change = None;
+                channel.tell(Event::OfferRejected {
+                    call: self.id,
+                    failure: Failure::CallEnded,
+                });
+            }
+            Some(Change::Theirs(_) | Change::Ours { .. } | Change::AckDue { .. }) | None => {}
+        }
+    }
+
+    fn withdraw_exchange(&mut self, fork: u16) {
+        if let Some(fork) = self.numbered_mut(fork)
             && fork.exchange.owes_answer()
         {
             fork.exchange.withdraw();

@@ -14,7 +14,7 @@ use crate::body::description;
 use crate::command::{Body, Hangup, Headers, Invite, Reliability, SessionTimer};
 use crate::core::ClientId;
 use crate::dialog::{Dialog, Draft};
-use crate::endpoint::{CallId, Channel, IdentityId, Purpose, UsageTimer};
+use crate::endpoint::{CallId, Channel, IdentityId, Pending, Purpose, UsageTimer};
 use crate::event::{Description, EndCause, Event, OfferCarrier};
 use crate::head::{Head, tag_of};
 use crate::session_timer::{self, Agreed, Asked};
@@ -51,14 +51,18 @@ impl Call {
         let (mut draft, tag) = channel.outside(invite.identity, Method::Invite, &invite.target)?;
         draft.contact = true;
         write_invite(channel, &mut draft, &invite);
-        if let Some(expires) = invite.expires {
-            channel.timers.set(UsageTimer::RingExpires(id), now + expires);
-        }
         let session = Session {
             local: invite.offer,
             ..Session::default()
         };
-        let client = channel.send(now, invite.identity, Purpose::Invite(id), draft, cause)?;
+        let Some(client) = channel.send(now, invite.identity, Purpose::Invite(id), draft, cause) else {
+            // The caller of the API is told now, and the next call may have this number.
+            channel.unsent.pop();
+            return None;
+        };
+        let limit = channel.config.max_ringing;
+        let ringing = invite.expires.map_or(limit, |expires| expires.min(limit));
+        channel.timers.set(UsageTimer::RingExpires(id), now + ringing);
         let calling = Calling {
             client,
             hangup: None,
@@ -76,40 +80,30 @@ impl Call {
         })
     }
 
-    /// The INVITE went out again under another number, after a challenge.
-    pub(crate) fn invite_moved(&mut self, client: ClientId) {
+    /// The INVITE went out again under another number: early dialogs of the last one are over.
+    pub(crate) fn invite_moved(&mut self, channel: &mut Channel, now: Time, client: ClientId) {
+        self.leave_other_changes(channel, now, None);
+        self.forks.clear();
         if let Phase::Calling(calling) = &mut self.phase {
             calling.client = client;
         }
     }
 
     /// A response to the INVITE; no 401 or 407 that was met.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "what a response and its request consist of"
-    )]
     pub(crate) fn on_invite_response(
         &mut self,
         channel: &mut Channel,
         now: Time,
-        draft: Arc<Draft>,
-        identity: IdentityId,
+        client: ClientId,
+        pending: Pending,
         message: Message,
         flow: Flow,
-        cause: Option<Cause>,
     ) {
         let status = message.status().unwrap_or_default();
         match status {
-            ..200 => self.on_provisional(channel, now, &draft, message, flow),
-            200..300 => self.on_answer(channel, now, &draft, message, flow, cause),
-            300.. => self.on_refusal(
-                channel,
-                now,
-                Arc::unwrap_or_clone(draft),
-                identity,
-                message,
-                cause,
-            ),
+            ..200 => self.on_provisional(channel, now, &pending.draft, message, flow),
+            200..300 => self.on_answer(channel, now, client, &pending, message, flow),
+            300.. => self.on_refusal(channel, now, pending, message),
         }
     }
 
@@ -211,20 +205,31 @@ impl Call {
         &mut self,
         channel: &mut Channel,
         now: Time,
-        draft: &Arc<Draft>,
+        client: ClientId,
+        pending: &Pending,
         message: Message,
         flow: Flow,
-        cause: Option<Cause>,
     ) {
-        let Ok(head) = Head::of(&message) else { return };
+        let (draft, cause) = (&pending.draft, pending.cause);
+        let Ok(head) = Head::of(&message) else {
+            return self.without_dialog(channel, now);
+        };
         let tag = head.tag_in_to();
         if !matches!(self.phase, Phase::Calling(_)) {
-            self.on_further_answer(channel, now, draft, &head, flow, cause);
+            // RFC 3261 §13.2.2.4: the same again, or another fork's.
+            if self.fork(&draft.call_id, &tag).is_none() {
+                channel.end_stray(now, client, &head, flow);
+            } else {
+                self.repeat_ack(channel, now, draft.cseq);
+            }
             return;
         }
         // The limit on early dialogs must not lose the one that answers.
-        if self.fork(&draft.call_id, &tag).is_none() && self.forks.len() >= channel.config.max_forks {
-            self.forks.pop();
+        if self.fork(&draft.call_id, &tag).is_none()
+            && self.forks.len() >= channel.config.max_forks
+            && let Some(fork) = self.forks.pop()
+        {
+            channel.strand(client, &fork.dialog, false);
         }
         let Some(place) = self.fork_for(channel, draft, &tag, &head) else {
             return;
@@ -245,6 +250,12 @@ impl Call {
         }
         let (number, left) = (fork.number, fork.left);
         // RFC 3261 §13.2.2.4: the other early dialogs are over for us; should one answer too, it is ended.
+        for other in &self.forks {
+            channel.strand(client, &other.dialog, false);
+        }
+        self.leave_other_changes(channel, now, Some(fork.number));
+        // Once the call is over, what comes again of this one is acknowledged and no more.
+        channel.strand(client, &fork.dialog, true);
         self.forks = vec![fork];
         self.restart_session_timer(channel, now, Agreed::as_client(Asked::by(&message)));
         let owes = matches!(description, Some(Description::Offer(_)));
@@ -279,36 +290,23 @@ impl Call {
         self.pump(channel, now);
     }
 
-    /// A 2xx after the first one: the same again, or another fork's (RFC 3261 §13.2.2.4).
-    fn on_further_answer(
-        &mut self,
-        channel: &mut Channel,
-        now: Time,
-        draft: &Draft,
-        head: &Head,
-        flow: Flow,
-        cause: Option<Cause>,
-    ) {
-        if self.fork(&draft.call_id, &head.tag_in_to()).is_some() {
-            self.repeat_ack(channel, now, head.cseq.number);
-            return;
+    /// A 2xx came, and nothing can be done with it: there is no dialog for an ACK or a BYE.
+    pub(crate) fn without_dialog(&mut self, channel: &mut Channel, now: Time) {
+        if matches!(self.phase, Phase::Calling(_)) {
+            let rule = "the 2xx to the INVITE makes no dialog (RFC 3261 §12.1.2)";
+            self.end(channel, now, EndCause::Protocol { rule });
         }
-        // Each repetition of that 2xx comes here too; the BYE goes once.
-        let tag = head.tag_in_to();
-        let first = !self.strays.contains(&tag) && self.strays.len() < channel.config.max_forks;
-        if first {
-            self.strays.push(tag);
-        }
-        end_stray(channel, now, self.identity, draft, head, flow, cause, first);
     }
 
-    /// Sends the ACK again for a 2xx that came again (RFC 3261 §13.2.2.4).
-    pub(crate) fn repeat_ack(&mut self, channel: &mut Channel, now: Time, cseq: u32) {
-        if let Some(ack) = self.ack.as_deref().filter(|ack| ack.cseq == cseq) {
-            channel
-                .core
-                .send_ack(now, ack.outgoing.clone(), ack.target.clone(), ack.cause);
-        }
+    /// Sends the ACK again for a 2xx that came again (RFC 3261 §13.2.2.4). False when there was none.
+    pub(crate) fn repeat_ack(&mut self, channel: &mut Channel, now: Time, cseq: u32) -> bool {
+        let Some(ack) = self.acks.iter().find(|ack| ack.cseq == cseq) else {
+            return false;
+        };
+        channel
+            .core
+            .send_ack(now, ack.outgoing.clone(), ack.target.clone(), ack.cause);
+        true
     }
 
     /// Sends the ACK to the 2xx of the INVITE in `draft`, and keeps it for repetitions of that 2xx.
@@ -325,29 +323,25 @@ impl Call {
             fork.exchange.settle();
         }
         let body = answer.map(|answer| Body::new("application/sdp", answer));
-        let ack = authorized(fork.dialog.ack(draft.cseq), draft).with_body(body);
+        let ack = fork.dialog.ack(draft.cseq).authorized_as(draft).with_body(body);
         let target = channel.target(self.identity, &ack);
         let outgoing = channel.outgoing(self.identity, &ack);
         channel
             .core
             .send_ack(now, outgoing.clone(), target.clone(), cause);
-        self.ack = Some(Box::new(SentAck {
+        // Most calls never have two at a time: `push` would make room for four.
+        self.acks.reserve_exact(1);
+        self.acks.push(SentAck {
             cseq: draft.cseq,
             outgoing,
             target,
             cause,
-        }));
+        });
     }
 
-    fn on_refusal(
-        &mut self,
-        channel: &mut Channel,
-        now: Time,
-        mut draft: Draft,
-        identity: IdentityId,
-        message: Message,
-        cause: Option<Cause>,
-    ) {
+    fn on_refusal(&mut self, channel: &mut Channel, now: Time, pending: Pending, message: Message) {
+        let (identity, cause) = (pending.identity, pending.cause);
+        let mut draft = Arc::unwrap_or_clone(pending.draft);
         let status = message.status().unwrap_or_default();
         let Phase::Calling(calling) = &mut self.phase else {
             return;
@@ -384,7 +378,7 @@ impl Call {
         self.end(channel, now, EndCause::Response(message));
     }
 
-    /// Sends the INVITE once more with the next number; early dialogs of the last one are over.
+    /// Sends the INVITE once more with the next number.
     fn invite_again(
         &mut self,
         channel: &mut Channel,
@@ -394,9 +388,8 @@ impl Call {
         cause: Option<Cause>,
     ) {
         draft.cseq += 1;
-        self.forks.clear();
         if let Some(client) = channel.send(now, identity, Purpose::Invite(self.id), draft, cause) {
-            self.invite_moved(client);
+            self.invite_moved(channel, now, client);
         }
     }
 
@@ -491,33 +484,6 @@ impl Fork {
     }
 }
 
-/// Acknowledges a 2xx that nobody wants any more, and hangs its dialog up (RFC 3261 §13.2.2.4).
-#[expect(
-    clippy::too_many_arguments,
-    reason = "what a response and its request consist of"
-)]
-pub(crate) fn end_stray(
-    channel: &mut Channel,
-    now: Time,
-    identity: IdentityId,
-    draft: &Draft,
-    head: &Head,
-    flow: Flow,
-    cause: Option<Cause>,
-    bye: bool,
-) {
-    let mut dialog = Dialog::as_client(draft, &head.tag_in_from(), head);
-    dialog.flow = Some(flow);
-    let ack = authorized(dialog.ack(draft.cseq), draft);
-    let target = channel.target(identity, &ack);
-    let outgoing = channel.outgoing(identity, &ack);
-    channel.core.send_ack(now, outgoing, target, cause);
-    if bye {
-        let bye = dialog.draft(Method::Bye);
-        channel.send(now, identity, Purpose::Nobody, bye, cause);
-    }
-}
-
 /// Writes what an INVITE has beyond every request.
 fn write_invite(channel: &Channel, draft: &mut Draft, invite: &Invite) {
     let reliable = invite.reliability != Reliability::Off;
@@ -564,17 +530,4 @@ fn write_invite(channel: &Channel, draft: &mut Draft, invite: &Invite) {
         .clone()
         .map(|offer| Body::new("application/sdp", offer));
     draft.extra = invite.headers.clone();
-}
-
-/// Copies the credentials of an INVITE into its ACK (RFC 3261 §22.1) or a request that follows at once.
-fn authorized(mut draft: Draft, invite: &Draft) -> Draft {
-    let credentials = [HeaderName::Authorization, HeaderName::ProxyAuthorization];
-    draft.headers.extend(
-        invite
-            .headers
-            .iter()
-            .filter(|(name, _)| credentials.contains(name))
-            .cloned(),
-    );
-    draft
 }

@@ -26,6 +26,23 @@ pub(crate) struct Outstanding {
     cause: Option<Cause>,
 }
 
+impl Outstanding {
+    /// True for the PRACK that acknowledges it.
+    fn is_met_by(&self, cseq: u32, rack: Option<&RAck>) -> bool {
+        rack.is_some_and(|rack| rack.rseq == self.rseq && rack.cseq == cseq && rack.method == Method::Invite)
+    }
+}
+
+/// A reliable provisional response that our 2xx overtook: it is not sent again, yet its PRACK is still taken while the INVITE
+/// has its transaction (RFC 3262 §3).
+#[derive(Debug)]
+pub(crate) struct Overtaken {
+    pub(crate) server: ServerId,
+    /// The number of the INVITE.
+    pub(crate) cseq: u32,
+    pub(crate) outstanding: Outstanding,
+}
+
 impl Call {
     /// Whether `progress` can be carried out, be it later.
     pub(crate) fn may_progress(&self, progress: &Progress) -> Result<(), Misuse> {
@@ -118,6 +135,8 @@ impl Call {
             return;
         };
         let timers = channel.config.core.timers;
+        ringing.last = None;
+        ringing.reliable_status = progress.status;
         ringing.outstanding = Some(Outstanding {
             rseq,
             wire,
@@ -164,21 +183,29 @@ impl Call {
         let rack = message.typed::<RAck>().ok().flatten();
         let matched = match &mut self.phase {
             Phase::Ringing(ringing) => {
-                let (cseq, outstanding) = (ringing.cseq, &mut ringing.outstanding);
-                let matches = outstanding.as_ref().zip(rack).is_some_and(|(outstanding, rack)| {
-                    rack.rseq == outstanding.rseq && rack.cseq == cseq && rack.method == Method::Invite
-                });
-                if matches { outstanding.take() } else { None }
+                let cseq = ringing.cseq;
+                let met = |outstanding: &mut Outstanding| outstanding.is_met_by(cseq, rack.as_ref());
+                ringing.outstanding.take_if(met).is_some()
             }
-            Phase::Calling(_) | Phase::Answered | Phase::Established | Phase::Leaving | Phase::Over => None,
+            Phase::Calling(_) | Phase::Answered | Phase::Established | Phase::Leaving | Phase::Over => {
+                let met = |overtaken: &mut Box<Overtaken>| {
+                    overtaken.outstanding.is_met_by(overtaken.cseq, rack.as_ref())
+                };
+                self.overtaken.take_if(met).is_some()
+            }
         };
-        if matched.is_none() {
+        if !matched {
             // RFC 3262 §3: a PRACK that matches no unacknowledged response.
             channel.answer(now, server, &message, self, &Reply::new(481));
             return;
         }
+        if !matches!(self.phase, Phase::Ringing(_)) {
+            self.on_late_prack(channel, now, server, message);
+            return;
+        }
         channel.timers.clear(UsageTimer::RepeatReliable(self.id));
         channel.timers.clear(UsageTimer::AwaitPrack(self.id));
+        self.progress_later(channel, now);
         let body = description(&message);
         let Some(fork) = self.forks.first_mut() else {
             return;
@@ -197,6 +224,7 @@ impl Call {
             (_, Some(offer)) => match fork.exchange.take_offer(OfferCarrier::Prack) {
                 Ok(()) => {
                     let theirs = Theirs {
+                        fork: fork.number,
                         server,
                         request: message.clone(),
                         carrier: OfferCarrier::Prack,
@@ -217,6 +245,44 @@ impl Call {
             (_, None) => channel.answer(now, server, &message, self, &Reply::new(200)),
         }
         self.pump(channel, now);
+    }
+
+    /// A PRACK that our 2xx overtook. What was to be agreed by the INVITE is in the 2xx; an offer in the PRACK is one more, where
+    /// nothing else is open.
+    fn on_late_prack(&mut self, channel: &mut Channel, now: Time, server: ServerId, message: Message) {
+        let Some(offer) = description(&message) else {
+            channel.answer(now, server, &message, self, &Reply::new(200));
+            return;
+        };
+        let carrier = OfferCarrier::Prack;
+        let free = self.change.is_none();
+        let taken = self
+            .main_mut()
+            .filter(|_| free)
+            .is_some_and(|fork| fork.exchange.take_offer(carrier).is_ok());
+        if !taken {
+            channel.answer(now, server, &message, self, &Reply::new(491));
+            return;
+        }
+        let theirs = Theirs {
+            // The callee has one dialog.
+            fork: 0,
+            server,
+            request: message.clone(),
+            carrier,
+        };
+        self.change = Some(Change::Theirs(Box::new(theirs)));
+        channel.tell(Event::Offer {
+            call: self.id,
+            offer: Some(offer),
+            carrier,
+            message,
+        });
+    }
+
+    /// An INVITE of the peer has no transaction any more.
+    pub(crate) fn invite_over(&mut self, server: ServerId) {
+        self.overtaken.take_if(|overtaken| overtaken.server == server);
     }
 
     /// Sends the PRACK to a reliable provisional response.

@@ -39,8 +39,15 @@ enum Side {
         request: Message,
         own: Option<Box<Dialog>>,
     },
-    /// Received and accepted; `last` once the last NOTIFY went out.
-    Notifying { own: Option<Box<Dialog>>, last: bool },
+    /// Received and accepted.
+    Notifying {
+        own: Option<Box<Dialog>>,
+        /// True once the last NOTIFY went out.
+        last: bool,
+        /// What was reported last.
+        status: u16,
+        reason: String,
+    },
 }
 
 impl Refer {

@@ -97,7 +97,12 @@ impl Endpoint {
             .ok_or(Misuse::Gone { what: "REFER" })?;
         let (call, subscribe, identity) = (entry.call, entry.subscribe, entry.identity);
         let tag = own.as_ref().map(|own| own.local_tag.clone());
-        entry.side = Side::Notifying { own, last: false };
+        entry.side = Side::Notifying {
+            own,
+            last: false,
+            status: 100,
+            reason: reason_phrase(100).to_owned(),
+        };
         let tag = tag.unwrap_or_else(|| self.tag_of(call));
         let mut reply = Reply::new(if subscribe { 202 } else { 200 }).with_contact();
         if !subscribe {
@@ -195,7 +200,102 @@ impl Endpoint {
 
     /// RFC 6665 §4.2.2: the last NOTIFY says why.
     pub(super) fn received_refer_expired(&mut self, now: Time, id: ReferId) {
-        self.send_notify(now, id, 100, reason_phrase(100), Some("timeout"), None);
+        self.repeat_notify(now, id, Some("timeout"));
+    }
+
+    /// Reports what was reported last.
+    fn repeat_notify(&mut self, now: Time, id: ReferId, end: Option<&str>) {
+        let told = self.channel.refers.get(id).and_then(|refer| match &refer.side {
+            Side::Notifying { status, reason, .. } => Some((*status, reason.clone())),
+            Side::Sent { .. } | Side::Asked { .. } => None,
+        });
+        if let Some((status, reason)) = told {
+            self.send_notify(now, id, status, &reason, end, None);
+        }
+    }
+
+    /// A SUBSCRIBE to the subscription that a REFER made (RFC 3515 §2.4.4), in the dialog of a call.
+    pub(crate) fn on_refer_subscribe(
+        &mut self,
+        now: Time,
+        call: CallId,
+        server: ServerId,
+        message: &Message,
+    ) {
+        let number = message
+            .event()
+            .ok()
+            .flatten()
+            .and_then(|event| event.id().and_then(|id| id.parse::<u32>().ok()));
+        let found = self
+            .channel
+            .refers
+            .iter()
+            .find(|(_, refer)| {
+                refer.call == Some(call)
+                    && matches!(refer.side, Side::Notifying { last: false, .. })
+                    // RFC 3515 §2.4.6: the id may be missing for the first REFER of a dialog.
+                    && number.is_none_or(|number| number == refer.cseq)
+            })
+            .map(|(id, _)| id);
+        match found {
+            Some(id) => {
+                let tag = self.tag_of(Some(call));
+                self.resubscribe(now, id, server, message, &tag);
+            }
+            // Only a REFER makes such a subscription.
+            None => self.refuse_request(now, Some(call), server, message, &Reply::new(481)),
+        }
+    }
+
+    /// The same in the dialog that a REFER has for itself.
+    pub(crate) fn on_own_refer_subscribe(
+        &mut self,
+        now: Time,
+        id: ReferId,
+        server: ServerId,
+        message: &Message,
+        flow: Flow,
+    ) {
+        let taken = self.channel.refers.get_mut(id).and_then(|refer| {
+            let notifying = matches!(refer.side, Side::Notifying { last: false, .. });
+            let own = refer.own_dialog().filter(|_| notifying)?;
+            let head = Head::of(message).ok()?;
+            if !own.is(&head.call_id, &head.tag_in_to(), &head.tag_in_from()) {
+                return None;
+            }
+            own.flow = Some(flow);
+            own.refresh_target(&head);
+            Some(own.take_cseq(head.cseq.number).map(|()| own.local_tag.clone()))
+        });
+        match taken {
+            Some(Ok(tag)) => self.resubscribe(now, id, server, message, &tag),
+            Some(Err(_)) => self.refuse_request(now, None, server, message, &Reply::new(500)),
+            None => self.refuse_request(now, None, server, message, &Reply::new(481)),
+        }
+    }
+
+    /// Refreshes a subscription, or ends it, and reports as each SUBSCRIBE wants it (RFC 6665 §4.2.1.2).
+    fn resubscribe(&mut self, now: Time, id: ReferId, server: ServerId, message: &Message, tag: &str) {
+        let wanted = message.expires().ok().flatten();
+        let expires = wanted.map_or(SUBSCRIPTION, |seconds| {
+            Duration::from_secs(seconds.into()).min(SUBSCRIPTION)
+        });
+        let identity = self.channel.refers.get(id).map(|refer| refer.identity);
+        let reply = Reply::new(200)
+            .with_contact()
+            .with(HeaderName::Expires, expires.as_secs());
+        self.channel
+            .respond(now, server, message, identity, tag, &reply, None);
+        if expires.is_zero() {
+            self.channel.timers.clear(UsageTimer::ReferExpires(id));
+            self.repeat_notify(now, id, Some("timeout"));
+        } else {
+            self.channel
+                .timers
+                .set(UsageTimer::ReferExpires(id), now + expires);
+            self.repeat_notify(now, id, None);
+        }
     }
 
     /// The response to a NOTIFY of ours, or that there is none (`None`).
@@ -228,10 +328,18 @@ impl Endpoint {
             return;
         };
         let (cseq, identity, call) = (refer.cseq, refer.identity, refer.call);
-        let Side::Notifying { own, last } = &mut refer.side else {
+        let Side::Notifying {
+            own,
+            last,
+            status: told,
+            reason: said,
+        } = &mut refer.side
+        else {
             return;
         };
         *last = end.is_some();
+        *told = status;
+        reason.clone_into(said);
         let draft = match own {
             Some(own) => Some(own.draft(Method::Notify)),
             None => call

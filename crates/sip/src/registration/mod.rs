@@ -22,13 +22,16 @@ use crate::endpoint::{Endpoint, Misuse, Purpose, RegistrationId, UsageTimer};
 use crate::event::{Event, Failure, RegistrationState};
 
 /// How often a 423 is met within one attempt: each answer may ask for more, but not forever.
-const MAX_RAISES: u8 = 3;
+pub(crate) const MAX_RAISES: u8 = 3;
 
 /// The first wait of [`RegistrationRetry::Backoff`] (RFC 5626 §4.5, "base-time-all-fail").
 const BACKOFF_FIRST: Duration = Duration::from_secs(30);
 
 /// Its longest wait (RFC 5626 §4.5, "max-time").
 const BACKOFF_LONGEST: Duration = Duration::from_secs(1800);
+
+/// How long a connection to a registrar must live after a 2xx to count as one that works.
+const STEADY: Duration = Duration::from_secs(120);
 
 /// A registration.
 #[derive(Debug)]
@@ -43,6 +46,10 @@ pub(crate) struct Registered {
     next: Option<Next>,
     leaving: bool,
     failures: u32,
+    /// When the last 2xx came.
+    registered_at: Time,
+    /// How many connections in a row were lost soon after their 2xx.
+    losses: u32,
     raises: u8,
     /// Our Contact, as it left.
     contact: Option<Uri>,
@@ -100,6 +107,8 @@ impl Endpoint {
             next: None,
             leaving: false,
             failures: 0,
+            registered_at: now,
+            losses: 0,
             raises: 0,
             contact: None,
             flow: None,
@@ -266,6 +275,7 @@ impl Endpoint {
             return;
         };
         entry.failures = 0;
+        entry.registered_at = now;
         entry.flow = Some(flow);
         let bindings = binding::all(&message, entry.contact.as_ref());
         let own = bindings
@@ -421,7 +431,7 @@ impl Endpoint {
     }
 
     /// A connection is gone: the registrar cannot reach us by it any more, so the binding is made anew (RFC 5626 §4.4.1 has the
-    /// same rule for its flows).
+    /// same rule for its flows): at once, but where the last ones did not live long either only after a wait.
     pub(crate) fn flow_closed(&mut self, now: Time, flow: &Flow) {
         let lost: Vec<_> = self
             .registrations
@@ -430,10 +440,21 @@ impl Endpoint {
             .map(|(id, _)| id)
             .collect();
         for id in lost {
-            if let Some(entry) = self.registrations.get_mut(id) {
-                entry.flow = None;
+            let Some(entry) = self.registrations.get_mut(id) else {
+                continue;
+            };
+            entry.flow = None;
+            if now.since(entry.registered_at) >= STEADY {
+                entry.losses = 0;
             }
-            self.send_register(now, id, None);
+            entry.losses = entry.losses.saturating_add(1);
+            match entry.losses.checked_sub(2) {
+                None => self.send_register(now, id, None),
+                Some(earlier) => {
+                    let reason = "the registrar closes the connection after each 200".to_owned();
+                    self.on_not_registered(now, id, None, reason, Some(backoff(earlier)), None);
+                }
+            }
         }
     }
 

@@ -5,7 +5,7 @@ mod message_waiting;
 use std::sync::Arc;
 use std::time::Duration;
 
-use callwright_sip_message::header::SubscriptionState as Told;
+use callwright_sip_message::header::{MinExpires, SubscriptionState as Told};
 use callwright_sip_message::{HeaderName, Message, Method};
 use callwright_wire::{Cause, Flow, Time};
 
@@ -15,7 +15,7 @@ use crate::dialog::{Dialog, Draft};
 use crate::endpoint::{Endpoint, IdentityId, Misuse, Owner, Purpose, Reply, SubscriptionId, UsageTimer};
 use crate::event::{Event, Failure, SubscriptionState};
 use crate::head::Head;
-use crate::registration::refresh_after;
+use crate::registration::{MAX_RAISES, refresh_after};
 
 /// The wait before a subscription is asked for again that the notifier gave up without saying when
 /// (RFC 6665 §4.1.3, `probation` and `giveup`).
@@ -30,6 +30,9 @@ pub(crate) struct Subscribed {
     local_tag: Arc<str>,
     dialog: Option<Dialog>,
     leaving: bool,
+    /// When it was, or will be, asked for anew after the notifier ended it.
+    again_at: Option<Time>,
+    raises: u8,
     cause: Option<Cause>,
 }
 
@@ -55,6 +58,8 @@ impl Endpoint {
             local_tag: local_tag.clone(),
             dialog: None,
             leaving: false,
+            again_at: None,
+            raises: 0,
             cause,
         });
         self.channel.owners.insert(local_tag, Owner::Subscription(id));
@@ -145,6 +150,7 @@ impl Endpoint {
         match status {
             ..200 => {}
             200..300 => {
+                entry.raises = 0;
                 if entry.dialog.is_none()
                     && let Ok(head) = Head::of(&message)
                 {
@@ -156,6 +162,13 @@ impl Endpoint {
                 if let Some(seconds) = message.expires().ok().flatten().filter(|_| !entry.leaving) {
                     self.live_for(now, id, Duration::from_secs(seconds.into()));
                 }
+            }
+            423 if !entry.leaving && entry.raises < MAX_RAISES && min_expires(&message).is_some() => {
+                // RFC 6665 §4.1.2.2: once more, with what the notifier wants.
+                entry.raises += 1;
+                let min = min_expires(&message).unwrap_or_default();
+                entry.wanted.expires = entry.wanted.expires.max(min);
+                self.send_subscribe(now, id, None);
             }
             300.. => {
                 let reason = format!("{status} {}", message.reason_phrase().unwrap_or_default());
@@ -191,7 +204,12 @@ impl Endpoint {
         message: Message,
         flow: Flow,
     ) {
-        let Ok(head) = Head::of(&message) else { return };
+        let Ok(head) = Head::of(&message) else {
+            // What is inside a dialog was not parsed as a whole before.
+            self.channel
+                .answer_outside(now, server, &message, &Reply::new(400));
+            return;
+        };
         let Some(entry) = self.subscriptions.get_mut(id) else {
             return;
         };
@@ -317,9 +335,13 @@ impl Endpoint {
             return;
         };
         self.clear_subscription_timers(id);
-        let Some(entry) = self.subscriptions.get(id) else {
+        let Some(entry) = self.subscriptions.get_mut(id) else {
             return;
         };
+        let soon = entry.again_at.is_some_and(|at| now.since(at) < ASK_AGAIN);
+        // A notifier that ends what it has just accepted may do so each time.
+        let retry = if soon && retry.is_zero() { ASK_AGAIN } else { retry };
+        entry.again_at = Some(now + retry);
         let (identity, target, old) = (
             entry.wanted.identity,
             entry.wanted.target.clone(),
@@ -381,6 +403,11 @@ impl Endpoint {
             }
         })
     }
+}
+
+fn min_expires(message: &Message) -> Option<Duration> {
+    let MinExpires(seconds) = message.typed().ok().flatten()?;
+    Some(Duration::from_secs(seconds.into()))
 }
 
 /// When a subscription that the notifier ended is asked for again (RFC 6665 §4.1.3); `None`: never.

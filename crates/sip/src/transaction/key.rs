@@ -75,7 +75,8 @@ impl ServerKeys {
         };
         let mut hasher = self.hasher();
         match via.branch() {
-            Some(branch) if branch.starts_with(MAGIC_COOKIE) => {
+            // RFC 4475 §3.2.1: the cookie alone tells nothing apart.
+            Some(branch) if branch.len() > MAGIC_COOKIE.len() && branch.starts_with(MAGIC_COOKIE) => {
                 // RFC 3261 §17.2.3: branch, sent-by, method.
                 branch.hash(&mut hasher);
                 via.port_or_default().hash(&mut hasher);

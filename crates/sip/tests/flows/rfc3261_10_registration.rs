@@ -6,8 +6,10 @@ use callwright_sip::Event;
 use callwright_sip::command::{Registration, RegistrationRetry};
 use callwright_sip::endpoint::RegistrationId;
 use callwright_sip::event::RegistrationState;
-use callwright_sip_message::Message;
+use callwright_sip_message::{Builder, HeaderName, Message};
+use callwright_wire::{Input, Transport};
 
+use crate::parties::uri;
 use crate::script::{Script, header};
 
 const CHALLENGE: &str =
@@ -309,4 +311,87 @@ fn unregistering_while_a_register_is_under_way_waits_for_it() {
     assert_eq!(header(&last, "Expires"), "0");
     script.respond(&last, 200, "registrar", "", None);
     script.assert_clean();
+}
+
+#[test]
+fn the_contact_that_is_ours_goes_before_one_that_looks_like_it() {
+    // Another binding of the same user, host and port: over another transport.
+    let mut script = Script::new();
+    let (_, register) = register_plainly(&mut script);
+    let contact = header(&register, "Contact");
+    let other = contact.replace('>', ";transport=tcp>");
+    let more = format!("Contact: {other};expires=60\r\nContact: {contact};expires=600\r\n");
+    script.respond(&register, 200, "registrar", &more, None);
+    let RegistrationState::Registered {
+        expires, bindings, ..
+    } = state(&mut script)
+    else {
+        panic!("not registered")
+    };
+    assert_eq!(expires, Duration::from_secs(600));
+    assert_eq!(
+        bindings.iter().map(|binding| binding.own).collect::<Vec<_>>(),
+        [false, true]
+    );
+
+    // A registrar that drops parameters, or adds some, means ours all the same.
+    let (_, register) = register_plainly(&mut script);
+    let more = format!("Contact: {other};expires=60\r\n");
+    script.respond(&register, 200, "registrar", &more, None);
+    let RegistrationState::Registered { expires, .. } = state(&mut script) else {
+        panic!("not registered")
+    };
+    assert_eq!(expires, Duration::from_secs(60));
+}
+
+#[test]
+fn a_registrar_that_hangs_up_after_each_200_is_asked_less_and_less_often() {
+    // RFC 5626 §4.5.
+    let mut script = Script::new();
+    let local = script.peer.local;
+    script.act(|node, now| node.listen(now, Transport::Tcp, local));
+    let over_tcp = Registration {
+        registrar: Some(uri("sip:10.0.0.2;transport=tcp")),
+        retry: RegistrationRetry::Backoff,
+        ..Registration::new(script.identity)
+    };
+    script.act(|node, now| node.register(now, over_tcp, None).expect("registers"));
+    let registered = |script: &mut Script| {
+        let connection = script.peer.accept();
+        let register = script.expect("REGISTER ");
+        let ok = Builder::response_to(&register, 200, "OK").to_tag("registrar");
+        let ok = ok.header(HeaderName::Expires, 3600).finish();
+        script.peer.write(connection, ok.raw().clone());
+        connection
+    };
+    let closed = |script: &mut Script, connection| {
+        script.peer.input(Input::Closed {
+            connection,
+            error: None,
+        });
+    };
+    // The first time at once, as it may have been the registrar's restart.
+    let connection = registered(&mut script);
+    closed(&mut script, connection);
+    for wait in [30_000, 60_000, 120_000] {
+        let connection = registered(&mut script);
+        script.peer.events.clear();
+        closed(&mut script, connection);
+        let retry = script.told(|event| match event {
+            Event::Registration {
+                state: RegistrationState::Failed { retry, .. },
+                ..
+            } => *retry,
+            _ => None,
+        });
+        assert_eq!(retry, Duration::from_millis(wait));
+        script.peer.wait(wait - 1);
+        assert!(script.peer.connects.is_empty());
+        script.peer.wait(1);
+    }
+    // One that stays up for two minutes is trusted again.
+    let connection = registered(&mut script);
+    script.peer.wait(120_000);
+    closed(&mut script, connection);
+    registered(&mut script);
 }

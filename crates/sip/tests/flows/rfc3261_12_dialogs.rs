@@ -2,10 +2,10 @@
 
 use callwright_sip::Event;
 use callwright_sip::command::{DialogRequest, Hangup, Progress};
-use callwright_sip_message::{Message, Method};
+use callwright_sip_message::{HeaderName, Message, Method};
 use callwright_wire::Node;
 
-use crate::parties::ANSWER;
+use crate::parties::{ANSWER, OFFER, sdp};
 use crate::script::{Script, header};
 
 fn routes(message: &Message) -> Vec<String> {
@@ -239,4 +239,65 @@ fn a_provisional_response_of_ours_has_the_tag_and_the_contact_of_the_dialog() {
     let ringing = script.expect("SIP/2.0 180");
     assert!(ringing.to_tag().is_some());
     assert_eq!(header(&ringing, "Contact"), "<sip:alice@10.0.0.1:5060>");
+}
+
+#[test]
+fn an_update_belongs_to_the_early_dialog_that_it_came_in() {
+    // RFC 3311 §5.2: two parties ring, both have answered the offer, and the second one changes its target and offers.
+    let mut script = Script::new();
+    let (call, invite) = script.call();
+    for tag in ["bob", "mobile"] {
+        let reliable = format!("Contact: <sip:{tag}@10.0.0.2>\r\nRequire: 100rel\r\nRSeq: 1");
+        script.respond(&invite, 183, tag, &reliable, Some(ANSWER));
+        let prack = script.expect("PRACK ");
+        script.respond(&prack, 200, "", "", None);
+    }
+    let update = |script: &mut Script, cseq: u32, body| {
+        let mut of_mobile = invite.to().expect("To");
+        of_mobile.set_tag("mobile");
+        let in_dialog = invite.to_builder().set(HeaderName::To, of_mobile).finish();
+        let contact = "Contact: <sip:moved@10.0.0.2>";
+        script.in_dialog(&in_dialog, "UPDATE", cseq, contact, body);
+    };
+    update(&mut script, 1, Some(("application/sdp", OFFER)));
+    script.told(|event| matches!(event, Event::Offer { .. }).then_some(()));
+    // The first dialog is as it was: its party may be offered something.
+    script.act(|node, now| node.answer_offer(now, call, sdp(ANSWER), None).expect("answers"));
+    script.expect("SIP/2.0 200");
+    script.act(|node, now| {
+        node.update(now, call, Some(sdp(OFFER)), vec![], None)
+            .expect("offers")
+    });
+    let ours = script.expect("UPDATE sip:bob@10.0.0.2 ");
+    assert_eq!(ours.to_tag().expect("a tag"), "bob");
+    // Ours is open in the first dialog, not in the second: but one change at a time is what a call has.
+    update(&mut script, 2, None);
+    script.expect("SIP/2.0 200");
+    // The second one answers: what was open in the first is over.
+    script.answer(&invite, "mobile", "");
+    script.expect("ACK ");
+    script.told(|event| matches!(event, Event::OfferRejected { .. }).then_some(()));
+    script.respond(&ours, 200, "", "Contact: <sip:other@10.0.0.2>", Some(ANSWER));
+    script.act(|node, now| node.hangup(now, call, Hangup::default(), None).expect("hangs up"));
+    let bye = script.expect("BYE sip:bob@10.0.0.2 ");
+    assert_eq!(bye.to_tag().expect("a tag"), "mobile");
+    script.respond(&bye, 200, "", "", None);
+    script.assert_clean();
+}
+
+#[test]
+fn an_offer_in_an_early_dialog_that_another_one_outran_is_withdrawn() {
+    let mut script = Script::new();
+    let (_, invite) = script.call();
+    let reliable = "Contact: <sip:bob@10.0.0.2>\r\nRequire: 100rel\r\nRSeq: 1";
+    script.respond(&invite, 183, "bob", reliable, Some(ANSWER));
+    let prack = script.expect("PRACK ");
+    script.respond(&prack, 200, "", "", None);
+    let contact = "Contact: <sip:bob@10.0.0.2>";
+    script.in_dialog(&invite, "UPDATE", 1, contact, Some(("application/sdp", OFFER)));
+    script.told(|event| matches!(event, Event::Offer { .. }).then_some(()));
+    script.answer(&invite, "mobile", "");
+    script.expect("SIP/2.0 487");
+    script.expect("ACK ");
+    script.told(|event| matches!(event, Event::OfferWithdrawn { .. }).then_some(()));
 }

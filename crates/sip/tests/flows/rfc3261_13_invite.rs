@@ -1,10 +1,15 @@
 //! RFC 3261 §13 and §15: the 2xx and its ACK, at their boundary times.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use callwright_sip::command::{Answer, Hangup, Invite, Progress, Reason};
-use callwright_sip::endpoint::ACK_WAIT;
+use callwright_sip::core::{CoreConfig, CoreLimits};
+use callwright_sip::endpoint::{ACK_WAIT, RING_LIMIT};
 use callwright_sip::event::Description;
-use callwright_sip::{Event, Misuse};
+use callwright_sip::{EndpointConfig, Event, Misuse};
+use callwright_sip_message::{Builder, HeaderName, Message};
+use callwright_wire::{ConnectionError, Input, Node, Transport};
 
 use crate::parties::{ANSWER, OFFER, sdp};
 use crate::script::{Script, header};
@@ -318,4 +323,205 @@ fn requests_that_wait_when_the_call_ends_meet_481() {
         assert!(header(&refused, "CSeq").ends_with(method));
     }
     script.assert_clean();
+}
+
+/// A 200 to `invite` whose To cannot be read: the quotes of the display name do not end.
+fn with_a_broken_to(script: &mut Script, invite: &Message) {
+    let ok = Builder::response_to(invite, 200, "OK")
+        .set(HeaderName::To, "\"Bob <sip:bob@10.0.0.2>;tag=bob")
+        .header(HeaderName::Contact, "<sip:bob@10.0.0.2>")
+        .finish();
+    script.peer.send(ok.raw().clone());
+}
+
+#[test]
+fn a_2xx_that_cannot_be_read_is_told_and_does_not_hold_the_call() {
+    // §18.1.2: what is malformed is no response, so Timer B runs on.
+    let mut script = Script::new();
+    let (call, invite) = script.call();
+    with_a_broken_to(&mut script, &invite);
+    script.told(|event| matches!(event, Event::Malformed { answered: None, .. }).then_some(()));
+    script.peer.expect_nothing();
+    assert_eq!(script.peer.node.counters().malformed, 1);
+    script.peer.wait(32_000);
+    assert_eq!(script.ended(call), "timeout Timer B");
+    script.assert_clean();
+}
+
+#[test]
+fn a_call_whose_2xx_says_no_more_than_our_own_broken_from_ends() {
+    let mut script = Script::new();
+    let broken = (HeaderName::From, "\"Alice <sip:alice@10.0.0.1>;tag=a".to_owned());
+    let invite = Invite {
+        headers: vec![broken],
+        ..script.invitation()
+    };
+    let (call, invite) = script.place(invite);
+    script.answer(&invite, "bob", "");
+    assert_eq!(
+        script.ended(call),
+        "protocol the 2xx to the INVITE makes no dialog (RFC 3261 §12.1.2)"
+    );
+    script.assert_clean();
+}
+
+#[test]
+fn a_call_that_may_have_no_dialog_ends_with_its_transaction() {
+    let mut script = Script::with(EndpointConfig {
+        max_forks: 0,
+        ..EndpointConfig::default()
+    });
+    let (call, invite) = script.call();
+    script.answer(&invite, "bob", "");
+    script.peer.wait(32_000);
+    assert_eq!(
+        script.ended(call),
+        "protocol the 2xx to the INVITE makes no dialog (RFC 3261 §12.1.2)"
+    );
+    script.assert_clean();
+}
+
+#[test]
+fn the_bye_to_a_second_answer_counts_on_from_its_early_dialog() {
+    // §12.2.1.1, §13.2.2.4: the PRACK took number 2 in that dialog already.
+    let mut script = Script::new();
+    let (call, invite) = script.call();
+    for tag in ["bob", "mobile"] {
+        let reliable = "Contact: <sip:bob@10.0.0.2>\r\nRequire: 100rel\r\nRSeq: 1";
+        script.respond(&invite, 180, tag, reliable, None);
+        let prack = script.expect("PRACK ");
+        assert_eq!(prack.cseq().expect("CSeq").number, 2);
+        script.respond(&prack, 200, "", "", None);
+    }
+    script.answer(&invite, "bob", "");
+    script.expect("ACK ");
+    script.answer(&invite, "mobile", "");
+    script.expect("ACK ");
+    let bye = script.expect("BYE ");
+    assert_eq!(bye.to_tag().expect("a tag"), "mobile");
+    assert_eq!(bye.cseq().expect("CSeq").number, 3);
+    script.respond(&bye, 200, "", "", None);
+    // The same again is acknowledged, and its dialog is not ended twice.
+    script.answer(&invite, "mobile", "");
+    script.expect("ACK ");
+    script.peer.expect_nothing();
+    script.act(|node, now| node.hangup(now, call, Hangup::default(), None).expect("hangs up"));
+    let bye = script.expect("BYE ");
+    assert_eq!(bye.cseq().expect("CSeq").number, 3);
+    script.respond(&bye, 200, "", "", None);
+    // The call is gone, its transaction is not.
+    for (tag, number) in [("mobile", None), ("desk", Some(2))] {
+        script.answer(&invite, tag, "");
+        script.expect("ACK ");
+        if let Some(number) = number {
+            let bye = script.expect("BYE ");
+            assert_eq!(bye.cseq().expect("CSeq").number, number);
+            script.respond(&bye, 200, "", "", None);
+        }
+        script.answer(&invite, tag, "");
+        script.expect("ACK ");
+        script.peer.expect_nothing();
+    }
+    script.assert_clean();
+}
+
+#[test]
+fn a_call_whose_caller_cannot_be_reached_any_more_ends() {
+    // §17.2.4: the connection is gone, and no other one to the caller can be opened.
+    let mut script = Script::new();
+    let local = script.peer.local;
+    script.act(|node, now| node.listen(now, Transport::Tcp, local));
+    let connection = script.peer.connect(Transport::Tcp);
+    let invite = "INVITE sip:alice@10.0.0.1 SIP/2.0\r\nVia: SIP/2.0/TCP 10.0.0.2:5060;branch=z9hG4bKtcp\r\n\
+                  From: <sip:bob@10.0.0.2>;tag=bob\r\nTo: <sip:alice@10.0.0.1>\r\nCall-ID: tcp\r\nCSeq: 1 INVITE\r\n\
+                  Contact: <sip:bob@10.0.0.2;transport=tcp>\r\nContent-Length: 0\r\n\r\n";
+    script.peer.write(connection, invite);
+    let call = script.told(|event| match event {
+        Event::IncomingCall(incoming) => Some(incoming.call),
+        _ => None,
+    });
+    script.peer.input(Input::Closed {
+        connection,
+        error: None,
+    });
+    script.act(|node, now| node.progress(now, call, Progress::new(180), None).expect("rings"));
+    script.peer.refuse(ConnectionError::Refused);
+    assert!(script.ended(call).starts_with("transport "));
+    script.peer.wait(40_000);
+    assert_eq!(script.peer.node.residue().dialogs, 0);
+    assert_eq!(script.peer.node.residue().transactions, 0);
+}
+
+/// An endpoint whose calls ring for four minutes at most.
+fn impatient() -> Script {
+    Script::with(EndpointConfig {
+        max_ringing: Duration::from_secs(240),
+        ..EndpointConfig::default()
+    })
+}
+
+#[test]
+fn a_call_that_nobody_answers_for_ever_meets_480() {
+    // §13.3.1: 487 is for an invitation that expires, and the caller set no such time.
+    for more in ["", "Expires: 86400"] {
+        let mut script = impatient();
+        let (call, _) = script.invited(more);
+        script.act(|node, now| node.progress(now, call, Progress::new(180), None).expect("rings"));
+        script.expect("SIP/2.0 180");
+        for _ in 0..3 {
+            script.peer.wait(60_000);
+            script.expect("SIP/2.0 180");
+        }
+        script.peer.expect_silence(59_999);
+        script.peer.wait(1);
+        script.expect("SIP/2.0 480");
+        assert_eq!(script.ended(call), format!("timeout {RING_LIMIT}"));
+        script.assert_clean();
+    }
+}
+
+#[test]
+fn a_call_of_ours_that_rings_for_ever_is_cancelled() {
+    let mut script = impatient();
+    let (call, invite) = script.call();
+    script.respond(&invite, 180, "bob", "", None);
+    script.peer.expect_silence(239_999);
+    script.peer.wait(1);
+    let cancel = script.expect("CANCEL ");
+    script.respond(&cancel, 200, "", "", None);
+    script.respond(&invite, 487, "bob", "", None);
+    script.expect("ACK ");
+    assert_eq!(script.ended(call), "cancelled");
+    script.assert_clean();
+}
+
+#[test]
+fn a_call_that_the_core_has_no_room_for_leaves_nothing_behind() {
+    let core = CoreConfig {
+        limits: CoreLimits {
+            client_transactions: 1,
+            ..CoreLimits::default()
+        },
+        ..CoreConfig::default()
+    };
+    let mut script = Script::with(EndpointConfig {
+        core,
+        ..EndpointConfig::default()
+    });
+    let (first, invite) = script.call();
+    let refused = Invite {
+        expires: Some(Duration::from_secs(40)),
+        ..script.invitation()
+    };
+    let refused = script.act(|node, now| node.invite(now, refused, None));
+    assert!(matches!(refused, Err(Misuse::TooManyCalls { .. })));
+    script.respond(&invite, 486, "bob", "", None);
+    script.expect("ACK ");
+    assert_eq!(script.ended(first), "response 486");
+    script.peer.wait(32_000);
+    // Nothing of the refused one happens to the next one.
+    let (_, invite) = script.call();
+    script.respond(&invite, 180, "bob", "", None);
+    assert!(!script.is_told(|event| matches!(event, Event::Ended { .. })));
+    script.peer.expect_silence(60_000);
 }

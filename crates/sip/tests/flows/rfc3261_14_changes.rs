@@ -3,6 +3,7 @@
 use callwright_sip::Event;
 use callwright_sip::command::{Hangup, Reject};
 use callwright_sip::event::{Description, Failure, OfferCarrier};
+use callwright_sip_message::{Builder, HeaderName};
 
 use crate::parties::{ANSWER, OFFER, sdp};
 use crate::script::{Script, header};
@@ -207,4 +208,108 @@ fn a_queue_that_nobody_empties_is_bounded() {
         refused += usize::from(result.is_err());
     }
     assert_eq!(refused, 100 - 1 - 32);
+}
+
+#[test]
+fn a_change_whose_2xx_cannot_be_read_ends() {
+    let mut script = Script::new();
+    let (call, _) = script.established();
+    script.act(|node, now| {
+        node.offer(now, call, Some(sdp(OFFER)), vec![], None)
+            .expect("offers")
+    });
+    let reinvite = script.expect("INVITE ");
+    let broken = Builder::response_to(&reinvite, 200, "OK").set(HeaderName::CSeq, "two INVITE");
+    script.peer.send(broken.finish().raw().clone());
+    script.told(|event| matches!(event, Event::Malformed { .. }).then_some(()));
+    script.peer.wait(32_000);
+    assert_eq!(script.ended(call), "timeout Timer B");
+}
+
+#[test]
+fn a_2xx_of_an_earlier_reinvite_that_comes_again_answers_no_later_offer() {
+    // §13.2.2.4, §14.1.
+    let mut script = Script::new();
+    let (call, _) = script.established();
+    let offer = |script: &mut Script| {
+        script.act(|node, now| {
+            node.offer(now, call, Some(sdp(OFFER)), vec![], None)
+                .expect("offers")
+        });
+        script.expect("INVITE ")
+    };
+    let first = offer(&mut script);
+    script.answer(&first, "", "");
+    let ack = script.expect("ACK ");
+    let second = offer(&mut script);
+    script.peer.events.clear();
+    script.answer(&first, "", "");
+    assert_eq!(script.expect("ACK ").cseq(), ack.cseq());
+    assert!(!script.is_told(|event| matches!(event, Event::OfferAnswered { .. })));
+    script.respond(&second, 488, "", "", None);
+    script.expect("ACK ");
+    script.told(|event| matches!(event, Event::OfferRejected { .. }).then_some(()));
+
+    // After the next one's ACK too, and with the body that it had.
+    script.act(|node, now| node.offer(now, call, None, vec![], None).expect("asks"));
+    let third = script.expect("INVITE ");
+    script.answer(&third, "", "");
+    script.act(|node, now| node.answer_offer(now, call, sdp(OFFER), None).expect("answers"));
+    let ack = script.expect("ACK ");
+    let fourth = offer(&mut script);
+    script.answer(&fourth, "", "");
+    script.expect("ACK ");
+    script.answer(&third, "", "");
+    let again = script.expect("ACK ");
+    assert_eq!((again.cseq(), again.body()), (ack.cseq(), ack.body()));
+    script.answer(&fourth, "", "");
+    assert_eq!(
+        script.expect("ACK ").cseq().expect("CSeq").number,
+        fourth.cseq().expect("CSeq").number
+    );
+}
+
+#[test]
+fn the_answer_to_an_offer_that_was_challenged_is_taken() {
+    let mut script = Script::new();
+    let (call, _) = script.established();
+    script.act(|node, now| {
+        node.offer(now, call, Some(sdp(OFFER)), vec![], None)
+            .expect("offers")
+    });
+    let reinvite = script.expect("INVITE ");
+    script.respond(
+        &reinvite,
+        407,
+        "",
+        "Proxy-Authenticate: Digest realm=\"p\", nonce=\"1\"",
+        None,
+    );
+    script.expect("ACK ");
+    let reinvite = script.expect("INVITE ");
+    script.answer(&reinvite, "", "");
+    script.expect("ACK ");
+    script.told(|event| matches!(event, Event::OfferAnswered { .. }).then_some(()));
+}
+
+#[test]
+fn a_reinvite_without_an_answer_goes_with_its_call_although_one_before_it_was_accepted() {
+    let mut script = Script::new();
+    let (call, _) = script.established();
+    let offer = |script: &mut Script| {
+        script.act(|node, now| {
+            node.offer(now, call, Some(sdp(OFFER)), vec![], None)
+                .expect("offers")
+        });
+        script.expect("INVITE ")
+    };
+    let first = offer(&mut script);
+    script.answer(&first, "", "");
+    script.expect("ACK ");
+    let second = offer(&mut script);
+    script.respond(&second, 100, "", "", None);
+    script.act(|node, now| node.hangup(now, call, Hangup::default(), None).expect("hangs up"));
+    let bye = script.expect("BYE ");
+    script.respond(&bye, 200, "", "", None);
+    script.assert_clean();
 }

@@ -1,7 +1,7 @@
 //! RFC 3261 §22: every kind of request is sent again with credentials.
 
-use callwright_sip::Event;
 use callwright_sip::command::{DialogRequest, Hangup, OutsideRequest, Refer};
+use callwright_sip::{EndpointConfig, Event};
 use callwright_sip_message::{Message, Method};
 
 use crate::parties::{OFFER, sdp, uri};
@@ -125,4 +125,58 @@ fn a_call_whose_credentials_are_refused_ends_with_the_407() {
     script.told(|event| matches!(event, Event::ChallengeUnmet { .. }).then_some(()));
     assert_eq!(script.ended(call), "response 407");
     script.assert_clean();
+}
+
+#[test]
+fn a_server_that_asks_for_ever_in_new_names_is_given_up() {
+    let mut script = Script::new();
+    let request = OutsideRequest {
+        identity: script.identity,
+        method: Method::Options,
+        target: uri("sip:bob@10.0.0.2"),
+        body: None,
+        headers: vec![],
+    };
+    script.act(|node, now| node.send_request(now, request, None).expect("asks"));
+    for realm in 1..=5 {
+        let options = script.expect("OPTIONS ");
+        let challenge = format!("Proxy-Authenticate: Digest realm=\"r{realm}\", nonce=\"n\"");
+        script.respond(&options, 407, "proxy", &challenge, None);
+    }
+    let options = script.expect("OPTIONS ");
+    assert_eq!(options.cseq().expect("CSeq").number, 6);
+    script.respond(
+        &options,
+        407,
+        "proxy",
+        "Proxy-Authenticate: Digest realm=\"r6\", nonce=\"n\"",
+        None,
+    );
+    script.peer.expect_nothing();
+    let error = script.told(|event| match event {
+        Event::ChallengeUnmet { error, .. } => Some(error.to_string()),
+        _ => None,
+    });
+    assert!(error.contains("5 times"), "{error}");
+    let status = script.told(|event| match event {
+        Event::Response { message, .. } => message.status(),
+        _ => None,
+    });
+    assert_eq!(status, 407);
+    script.assert_clean();
+}
+
+#[test]
+fn the_early_dialogs_of_a_challenged_invite_are_over() {
+    // §8.1.3.5: it is a new INVITE, and what it makes does not compete with what the old one made.
+    let mut script = Script::with(EndpointConfig {
+        max_forks: 1,
+        ..EndpointConfig::default()
+    });
+    let (_, invite) = script.call();
+    script.respond(&invite, 183, "announcement", "Contact: <sip:bob@10.0.0.2>", None);
+    let invite = challenge(&mut script, &invite, "n1");
+    let reliable = "Contact: <sip:bob@10.0.0.2>\r\nRequire: 100rel\r\nRSeq: 1";
+    script.respond(&invite, 180, "bob", reliable, None);
+    script.expect("PRACK ");
 }

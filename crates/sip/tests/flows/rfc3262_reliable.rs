@@ -1,6 +1,6 @@
 //! RFC 3262: reliable provisional responses on both sides.
 
-use callwright_sip::command::{Answer, Invite, Progress, Reliability};
+use callwright_sip::command::{Answer, Invite, Progress, Reject, Reliability};
 use callwright_sip::endpoint::PRACK_WAIT;
 use callwright_sip::event::{Description, OfferCarrier};
 use callwright_sip::{Event, Misuse};
@@ -229,4 +229,84 @@ fn an_early_update_is_legal_after_the_first_exchange() {
         )
         .then_some(())
     });
+}
+
+#[test]
+fn a_prack_that_the_200_overtook_is_answered_200() {
+    // §3: a final response before the PRACK is legal, and the PRACK must be processed.
+    let mut script = Script::new();
+    let (call, _) = script.invited("Supported: 100rel");
+    script.act(|node, now| {
+        node.progress(now, call, reliably(180), None).expect("rings");
+        let answer = Answer {
+            description: Some(sdp(ANSWER)),
+            ..Answer::default()
+        };
+        node.answer(now, call, answer, None).expect("answers");
+    });
+    let ringing = script.expect("SIP/2.0 180");
+    let ok = script.expect("SIP/2.0 200");
+    script.in_dialog(&ok, "ACK", 1, "", None);
+    let rack = format!("RAck: {} 1 INVITE", header(&ringing, "RSeq"));
+    script.in_dialog(&ringing, "PRACK", 2, &rack, None);
+    script.expect("SIP/2.0 200");
+    // It is acknowledged now.
+    script.in_dialog(&ringing, "PRACK", 3, &rack, None);
+    script.expect("SIP/2.0 481");
+}
+
+#[test]
+fn a_prack_after_the_end_of_the_invite_transaction_is_too_late() {
+    let mut script = Script::new();
+    let (call, _) = script.invited("Supported: 100rel");
+    script.act(|node, now| {
+        node.progress(now, call, reliably(180), None).expect("rings");
+        let answer = Answer {
+            description: Some(sdp(ANSWER)),
+            ..Answer::default()
+        };
+        node.answer(now, call, answer, None).expect("answers");
+    });
+    let ringing = script.expect("SIP/2.0 180");
+    let ok = script.expect("SIP/2.0 200");
+    script.in_dialog(&ok, "ACK", 1, "", None);
+    script.peer.wait(32_000);
+    let rack = format!("RAck: {} 1 INVITE", header(&ringing, "RSeq"));
+    script.in_dialog(&ringing, "PRACK", 2, &rack, None);
+    script.expect("SIP/2.0 481");
+}
+
+#[test]
+fn a_reliable_response_is_followed_by_another_each_minute() {
+    // RFC 3261 §13.3.1.1: proxies count from the last one; RFC 3262 §3: what was acknowledged is not sent again.
+    let mut script = Script::new();
+    let (call, _) = script.invited("Supported: 100rel");
+    script.act(|node, now| {
+        let progress = Progress {
+            description: Some(sdp(ANSWER)),
+            ..reliably(183)
+        };
+        node.progress(now, call, progress, None).expect("progresses");
+    });
+    let mut last = script.expect("SIP/2.0 183");
+    for number in 1..4 {
+        let rseq: u32 = header(&last, "RSeq").parse().expect("a number");
+        script.in_dialog(
+            &last,
+            "PRACK",
+            1 + number,
+            &format!("RAck: {rseq} 1 INVITE"),
+            None,
+        );
+        script.expect("SIP/2.0 200");
+        script.peer.expect_silence(59_999);
+        script.peer.wait(1);
+        last = script.expect("SIP/2.0 183");
+        assert_eq!(header(&last, "RSeq"), (rseq + 1).to_string());
+        assert!(last.body().is_empty());
+    }
+    script.act(|node, now| node.reject(now, call, Reject::new(486), None).expect("refuses"));
+    script.expect("SIP/2.0 486");
+    script.in_dialog(&last, "ACK", 1, "", None);
+    script.assert_clean();
 }

@@ -203,3 +203,79 @@ fn a_refer_outside_any_call_has_a_dialog_of_its_own() {
     script.respond(&last, 200, "", "", None);
     script.assert_clean();
 }
+
+const REFRESH: &str = "Contact: <sip:bob@10.0.0.2>\r\nEvent: refer;id=1\r\n";
+
+#[test]
+fn the_referrer_refreshes_and_ends_the_subscription() {
+    // §2.4.4: with SUBSCRIBE, in the dialog of a call and in one of its own.
+    for inside in [true, false] {
+        let mut script = Script::new();
+        let (call, dialog) = script.established();
+        let more = "Refer-To: <sip:carol@10.0.0.3>\r\nContact: <sip:bob@10.0.0.2>";
+        if inside {
+            script.in_dialog(&dialog, "REFER", 1, more, None);
+        } else {
+            script.request("REFER", 1, more, None);
+        }
+        let refer = referred(&mut script);
+        script.act(|node, now| {
+            node.accept_refer(now, refer, None).expect("accepts");
+            node.notify_refer(now, refer, 180, "Ringing", None)
+                .expect("reports");
+        });
+        let dialog = script.expect("SIP/2.0 202");
+        for _ in 0..2 {
+            let notify = script.expect("NOTIFY ");
+            script.respond(&notify, 200, "", "", None);
+        }
+        script.peer.wait(100_000);
+        script.in_dialog(&dialog, "SUBSCRIBE", 2, &format!("{REFRESH}Expires: 120"), None);
+        let ok = script.expect("SIP/2.0 200");
+        assert_eq!(header(&ok, "Expires"), "120");
+        assert_eq!(ok.to_tag(), dialog.to_tag());
+        assert!(ok.has_header("Contact"));
+        let notify = script.expect("NOTIFY ");
+        assert_eq!(header(&notify, "Subscription-State"), "active;expires=120");
+        assert_eq!(&notify.body()[..], b"SIP/2.0 180 Ringing\r\n");
+        script.respond(&notify, 200, "", "", None);
+        // Longer than ours it never lives.
+        script.in_dialog(&dialog, "SUBSCRIBE", 3, &format!("{REFRESH}Expires: 9000"), None);
+        assert_eq!(header(&script.expect("SIP/2.0 200"), "Expires"), "180");
+        let notify = script.expect("NOTIFY ");
+        script.respond(&notify, 200, "", "", None);
+        script.in_dialog(&dialog, "SUBSCRIBE", 4, &format!("{REFRESH}Expires: 0"), None);
+        script.expect("SIP/2.0 200");
+        let last = script.expect("NOTIFY ");
+        assert_eq!(header(&last, "Subscription-State"), "terminated;reason=timeout");
+        script.respond(&last, 200, "", "", None);
+        script.in_dialog(&dialog, "SUBSCRIBE", 5, REFRESH, None);
+        // Its own dialog is gone with it.
+        script.expect(if inside { "SIP/2.0 481" } else { "SIP/2.0 489" });
+        script.act(|node, now| node.hangup(now, call, Hangup::default(), None).expect("hangs up"));
+        let bye = script.expect("BYE ");
+        script.respond(&bye, 200, "", "", None);
+        script.assert_clean();
+    }
+}
+
+#[test]
+fn a_subscribe_out_of_order_or_to_another_refer_finds_nothing() {
+    let mut script = Script::new();
+    let (_, dialog) = script.established();
+    script.in_dialog(&dialog, "REFER", 7, "Refer-To: <sip:carol@10.0.0.3>", None);
+    let refer = referred(&mut script);
+    script.act(|node, now| node.accept_refer(now, refer, None).expect("accepts"));
+    script.expect("SIP/2.0 202");
+    let notify = script.expect("NOTIFY ");
+    script.respond(&notify, 200, "", "", None);
+    script.in_dialog(&dialog, "SUBSCRIBE", 8, REFRESH, None);
+    script.expect("SIP/2.0 481");
+    script.in_dialog(&dialog, "SUBSCRIBE", 3, "Event: refer;id=7", None);
+    script.expect("SIP/2.0 500");
+    // Another package, and outside any dialog: as before.
+    script.in_dialog(&dialog, "SUBSCRIBE", 9, "Event: presence", None);
+    script.expect("SIP/2.0 489");
+    script.request("SUBSCRIBE", 1, "Event: refer", None);
+    script.expect("SIP/2.0 489");
+}

@@ -84,3 +84,14 @@ fn a_broken_or_doubled_replaces_meets_400() {
     script.request("INVITE", 2, &format!("{contact}{one}\r\n{one}"), None);
     script.expect("SIP/2.0 400");
 }
+
+#[test]
+fn replaces_in_anything_but_an_invite_meets_400() {
+    // §3.
+    let mut script = Script::new();
+    let (_, invite) = script.established();
+    script.request("OPTIONS", 1, &replaces(&invite, ""), None);
+    script.expect("SIP/2.0 400");
+    script.in_dialog(&invite, "INFO", 1, "Replaces: 1;to-tag=2;from-tag=3", None);
+    script.expect("SIP/2.0 400");
+}

@@ -205,3 +205,110 @@ fn a_hung_up_call_leaves_no_timer() {
     assert!(!script.is_told(|event| matches!(event, Event::HangupFailed { .. })));
     script.assert_clean();
 }
+
+#[test]
+fn a_refresh_offers_what_is_agreed_and_not_what_was_refused() {
+    // §7.4, RFC 3261 §14.1.
+    let mut script = Script::new();
+    let call = called(
+        &mut script,
+        "Session-Expires: 600;refresher=uac\r\nAllow: INVITE, ACK, BYE\r\n",
+    );
+    let offer = |script: &mut Script, description| {
+        script.act(|node, now| {
+            node.offer(now, call, Some(sdp(description)), vec![], None)
+                .expect("offers")
+        });
+        script.expect("INVITE ")
+    };
+    let refused = offer(&mut script, ANSWER);
+    script.respond(&refused, 488, "", "", None);
+    script.expect("ACK ");
+    script.peer.wait(300_000);
+    let refresh = script.expect("INVITE ");
+    assert_eq!(refresh.body(), sdp(OFFER));
+    script.answer(&refresh, "", "Session-Expires: 600;refresher=uac\r\n");
+    script.expect("ACK ");
+    // What was accepted is what counts from then on.
+    let accepted = offer(&mut script, ANSWER);
+    script.answer(&accepted, "", "Session-Expires: 600;refresher=uac\r\n");
+    script.expect("ACK ");
+    script.peer.wait(300_000);
+    assert_eq!(script.expect("INVITE ").body(), sdp(ANSWER));
+}
+
+const UPDATED: &str = "Contact: <sip:bob@10.0.0.2>\r\nSession-Expires: 600;refresher=uac";
+
+/// A call whose first refresh, an UPDATE, is due.
+fn due(script: &mut Script) -> (callwright_sip::endpoint::CallId, callwright_sip_message::Message) {
+    let call = called(
+        script,
+        "Session-Expires: 600;refresher=uac\r\nAllow: INVITE, ACK, BYE, UPDATE\r\n",
+    );
+    script.peer.wait(300_000);
+    (call, script.expect("UPDATE "))
+}
+
+#[test]
+fn a_refused_refresh_is_tried_again_when_the_peer_says() {
+    let mut script = Script::new();
+    let (_, update) = due(&mut script);
+    script.respond(&update, 503, "", "Retry-After: 30", None);
+    script.peer.expect_silence(29_999);
+    script.peer.wait(1);
+    let update = script.expect("UPDATE ");
+    script.respond(&update, 200, "", UPDATED, None);
+    script.peer.expect_silence(299_999);
+    script.peer.wait(1);
+    script.expect("UPDATE ");
+}
+
+#[test]
+fn a_refused_refresh_is_tried_again_while_the_session_lives() {
+    // Half of what is left each time, and then the expiration after 568 s.
+    let mut script = Script::new();
+    let (call, mut update) = due(&mut script);
+    for ms in [134_000, 67_000, 33_500, 16_750, 8_375, 4_188, 2_094, 2_000] {
+        script.respond(&update, 500, "", "", None);
+        script.peer.expect_silence(ms - 2);
+        script.peer.wait(2);
+        update = script.expect("UPDATE ");
+    }
+    script.respond(&update, 500, "", "", None);
+    script.peer.wait(2_000);
+    let bye = script.expect("BYE ");
+    script.respond(&bye, 200, "", "", None);
+    assert_eq!(script.ended(call), "session expired");
+    script.assert_clean();
+}
+
+#[test]
+fn a_refresh_that_is_too_short_is_tried_with_what_the_peer_wants() {
+    // §7.3, §7.4.
+    let mut script = Script::new();
+    let (_, update) = due(&mut script);
+    script.respond(&update, 422, "", "Min-SE: 900", None);
+    script.peer.wait(2_000);
+    let update = script.expect("UPDATE ");
+    assert_eq!(header(&update, "Session-Expires"), "900;refresher=uac");
+    assert_eq!(header(&update, "Min-SE"), "900");
+    script.respond(
+        &update,
+        200,
+        "",
+        "Contact: <sip:bob@10.0.0.2>\r\nSession-Expires: 900;refresher=uac",
+        None,
+    );
+    script.peer.expect_silence(449_999);
+    script.peer.wait(1);
+    assert_eq!(header(&script.expect("UPDATE "), "Min-SE"), "900");
+}
+
+#[test]
+fn a_peer_that_allows_no_update_after_all_is_refreshed_by_reinvite() {
+    let mut script = Script::new();
+    let (_, update) = due(&mut script);
+    script.respond(&update, 405, "", "", None);
+    script.peer.wait(2_000);
+    assert_eq!(script.expect("INVITE ").body(), sdp(OFFER));
+}

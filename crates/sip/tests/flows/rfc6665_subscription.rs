@@ -201,3 +201,63 @@ fn a_notify_of_an_unknown_package_meets_489() {
     script.request("NOTIFY", 1, "Event: presence\r\nSubscription-State: active", None);
     script.expect("SIP/2.0 489");
 }
+
+#[test]
+fn a_notify_that_cannot_be_read_is_answered() {
+    // §7.3.1 of RFC 3261: it has tags, so it belongs here, but its From ends in a quote.
+    let mut script = Script::new();
+    let (_, subscribe) = subscribe(&mut script);
+    let notify = format!(
+        "NOTIFY sip:alice@10.0.0.1 SIP/2.0\r\nVia: SIP/2.0/UDP 10.0.0.2:5060;branch=z9hG4bKn\r\n\
+         From: \"Bob <sip:bob@10.0.0.2>;tag=bob\r\nTo: <sip:a@b>;tag={}\r\nCall-ID: {}\r\nCSeq: 1 NOTIFY\r\n\
+         Event: message-summary\r\nSubscription-State: active\r\nContent-Length: 0\r\n\r\n",
+        subscribe.from_tag().expect("a tag"),
+        subscribe.call_id().expect("a Call-ID"),
+    );
+    script.peer.send(notify);
+    script.expect("SIP/2.0 400");
+}
+
+#[test]
+fn a_notifier_that_ends_each_subscription_at_once_is_not_asked_at_once_each_time() {
+    let mut script = Script::new();
+    let (_, mut first) = subscribe(&mut script);
+    let mut ended = |script: &mut Script, after: u64| {
+        script.respond(
+            &first,
+            200,
+            "bob",
+            "Expires: 600\r\nContact: <sip:mwi@10.0.0.2>",
+            None,
+        );
+        notify(script, &first, 1, "terminated;reason=deactivated");
+        let SubscriptionState::Terminated { retry, .. } = state(script) else {
+            panic!("not over")
+        };
+        assert_eq!(retry, Some(Duration::from_secs(after)));
+        script.peer.wait(after * 1_000);
+        first = script.expect("SUBSCRIBE ");
+    };
+    ended(&mut script, 0);
+    ended(&mut script, 60);
+    ended(&mut script, 60);
+}
+
+#[test]
+fn a_subscription_that_is_too_brief_is_asked_for_with_what_the_notifier_wants() {
+    // §4.1.2.2, as a REGISTER is (RFC 3261 §10.2.8).
+    let mut script = Script::new();
+    let (_, mut first) = subscribe(&mut script);
+    for min in [4_000, 5_000, 6_000] {
+        script.respond(&first, 423, "bob", &format!("Min-Expires: {min}"), None);
+        first = script.expect("SUBSCRIBE ");
+        assert_eq!(header(&first, "Expires"), min.to_string());
+    }
+    // Not for ever.
+    script.respond(&first, 423, "bob", "Min-Expires: 7000", None);
+    script.peer.expect_nothing();
+    let SubscriptionState::Terminated { retry: None, .. } = state(&mut script) else {
+        panic!("not over")
+    };
+    script.assert_clean();
+}
