@@ -333,6 +333,12 @@ impl Core {
         self.queries.clear();
     }
 
+    /// Between which addresses a request went last; `None` before it left, and when its transaction is over.
+    pub(crate) fn flow_of(&self, client: ClientId) -> Option<Flow> {
+        let client = self.transactions.clients.get(client.0)?;
+        client.way.as_ref().map(|way| way.flow)
+    }
+
     /// Sends bytes as they are, legal or not, on a flow that is there: by a UDP socket at its local address, or by the
     /// connection with these addresses. No transaction knows of them. False when there is no such flow.
     pub fn send_raw(&mut self, now: Time, bytes: &Bytes, flow: Flow, cause: Option<Cause>) -> bool {

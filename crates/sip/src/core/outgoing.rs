@@ -84,6 +84,24 @@ impl Target {
         self
     }
 
+    /// To the server at the other end of a flow, whatever else its name resolves to.
+    #[must_use]
+    pub(crate) fn at(self, flow: Flow) -> Target {
+        if flow.transport.is_reliable() {
+            return self.with_flow(Some(flow));
+        }
+        let uri = Uri::sip(flow.remote.ip().into()).with_port(Some(flow.remote.port()));
+        let uri = match self.uri.transport() {
+            Some(transport) => uri.with_param("transport", transport),
+            None => uri,
+        };
+        Target {
+            uri,
+            flow: Some(flow),
+            ..self
+        }
+    }
+
     /// With a flow to use while it exists.
     #[must_use]
     pub fn with_flow(mut self, flow: Option<Flow>) -> Target {

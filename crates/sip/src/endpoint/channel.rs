@@ -199,13 +199,23 @@ impl Channel {
                 challenges: 0,
                 strays: Vec::new(),
             },
+            None,
         )
     }
 
-    /// Sends a request once more, as after a challenge.
-    pub(crate) fn send_pending(&mut self, now: Time, mut pending: Pending) -> Option<ClientId> {
+    /// Sends a request, once more where it was challenged.
+    pub(crate) fn send_pending(
+        &mut self,
+        now: Time,
+        mut pending: Pending,
+        challenged_on: Option<Flow>,
+    ) -> Option<ClientId> {
         self.authorize(&mut pending);
         let target = self.target(pending.identity, &pending.draft);
+        let target = match challenged_on {
+            Some(flow) => target.at(flow),
+            None => target,
+        };
         let outgoing = self.outgoing(pending.identity, &pending.draft);
         match self.core.request(now, outgoing, target, pending.cause) {
             Ok(id) => {

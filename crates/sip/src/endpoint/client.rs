@@ -54,7 +54,9 @@ impl Endpoint {
         let cseq = self.next_cseq(pending.purpose).unwrap_or(pending.draft.cseq + 1);
         let was = std::mem::replace(&mut Arc::make_mut(&mut pending.draft).cseq, cseq);
         let purpose = pending.purpose;
-        let Some(client) = self.channel.send_pending(now, pending) else {
+        // RFC 3263 §4: to the server that challenged it, which may not be the first that is found.
+        let challenged_on = self.channel.core.flow_of(id);
+        let Some(client) = self.channel.send_pending(now, pending, challenged_on) else {
             return true;
         };
         match purpose {

@@ -95,7 +95,9 @@ impl Endpoint {
         if !unsupported.is_empty() {
             return Some(Reply::new(420).with(HeaderName::Unsupported, unsupported.join(", ")));
         }
-        if !message.body().is_empty() && !self.understands_body(message) {
+        // What a NOTIFY may carry its SUBSCRIBE said, or its event package (RFC 6665 §4.1.3); it is handed over as it is.
+        let free = *method == Method::Notify;
+        if !free && !message.body().is_empty() && !self.understands_body(message) {
             return Some(Reply::new(415).with(HeaderName::Accept, self.channel.accept()));
         }
         if *method == Method::Invite

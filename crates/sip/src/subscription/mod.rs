@@ -159,7 +159,9 @@ impl Endpoint {
                     entry.dialog = Some(dialog);
                 }
                 // RFC 6665 §4.1.2.1: the 2xx bounds the lifetime; the NOTIFY says the state.
-                if let Some(seconds) = message.expires().ok().flatten().filter(|_| !entry.leaving) {
+                // RFC 6665 §4.4.3: one that lives for no time fetches the state, which its NOTIFY brings.
+                let lives = |seconds: &u32| *seconds > 0 && !entry.leaving;
+                if let Some(seconds) = message.expires().ok().flatten().filter(lives) {
                     self.live_for(now, id, Duration::from_secs(seconds.into()));
                 }
             }
@@ -238,6 +240,7 @@ impl Endpoint {
             return;
         }
         let (leaving, identity) = (entry.leaving, entry.wanted.identity);
+        let fetches = entry.wanted.expires.is_zero();
         let tag = entry.local_tag.clone();
         let reply = Reply::new(200).with_contact();
         self.channel
@@ -248,7 +251,7 @@ impl Endpoint {
             return;
         };
         if state.is_terminated() {
-            let retry = retry_after(&state).filter(|_| !leaving);
+            let retry = retry_after(&state).filter(|_| !leaving && !fetches);
             let reason = state.reason().unwrap_or("terminated").to_owned();
             self.subscription_ended(now, id, reason, retry, Some(message));
             return;

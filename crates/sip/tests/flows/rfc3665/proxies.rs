@@ -275,7 +275,6 @@ fn the_secondary_proxy_is_asked_when_the_primary_does_not_answer() {
 }
 
 #[test]
-#[ignore = "a request that was challenged looks for its server anew, and begins with the silent one"]
 fn a_challenge_of_the_secondary_proxy_is_met_there() {
     // §3.4: the 407 of the proxy that answers is no reason to wait for the silent one once more.
     let (mut world, one, two) = a_primary_and_a_secondary();
