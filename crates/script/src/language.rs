@@ -232,28 +232,56 @@ fn clock(engine: &mut Engine) {
             .map_err(|_| into_error(Fault::script("sleep: that is too long")))?;
         scene.sleep(span).map_err(into_error)
     }
-    #[expect(clippy::cast_precision_loss, reason = "seconds to sleep are far below 2^53")]
-    engine.register_fn("sleep", |seconds: i64| sleep(seconds as f64));
+    engine.register_fn("sleep", |seconds: i64| sleep(whole(seconds)));
     engine.register_fn("sleep", sleep);
     engine.register_fn("sleep", |text: &str| {
         let span = span::parse(text).map_err(|error| into_error(Fault::script(error.to_string())))?;
         sleep(span.as_secs_f64())
     });
-    engine.register_type_with_name::<Moment>("Instant");
+    engine.register_type_with_name::<Moment>("timestamp");
     engine.register_fn(
         "timestamp",
         |context: rhai::NativeCallContext<'_>| -> Outcome<Moment> {
             let here = Here::of(&context)?;
-            Ok(Moment(here.scene.world().now()))
+            context::reads_without_event();
+            Ok(Moment::of(here.scene.world().now()))
         },
     );
-    engine.register_get("elapsed", |moment: &mut Moment| -> f64 {
-        context::reads_without_event();
-        context::scene().map_or(0.0, |scene| scene.world().now().since(moment.0).as_secs_f64())
-    });
-    engine.register_fn("-", |a: Moment, b: Moment| a.0.since(b.0).as_secs_f64());
+    engine.register_fn("elapsed", Moment::elapsed);
+    engine.register_get("elapsed", Moment::elapsed);
+    engine.register_fn("-", |a: Moment, b: Moment| a.0 - b.0);
+    engine.register_fn("<", |a: Moment, b: Moment| a.0 < b.0);
+    engine.register_fn("<=", |a: Moment, b: Moment| a.0 <= b.0);
+    engine.register_fn(">", |a: Moment, b: Moment| a.0 > b.0);
+    engine.register_fn(">=", |a: Moment, b: Moment| a.0 >= b.0);
+    engine.register_fn("==", |a: Moment, b: Moment| a == b);
+    engine.register_fn("!=", |a: Moment, b: Moment| a != b);
+    engine.register_fn("+", |a: Moment, seconds: f64| Moment(a.0 + seconds));
+    engine.register_fn("-", |a: Moment, seconds: f64| Moment(a.0 - seconds));
+    engine.register_fn("+=", |a: &mut Moment, seconds: f64| a.0 += seconds);
+    engine.register_fn("-=", |a: &mut Moment, seconds: f64| a.0 -= seconds);
+    engine.register_fn("+", |a: Moment, seconds: i64| Moment(a.0 + whole(seconds)));
+    engine.register_fn("-", |a: Moment, seconds: i64| Moment(a.0 - whole(seconds)));
+    engine.register_fn("+=", |a: &mut Moment, seconds: i64| a.0 += whole(seconds));
+    engine.register_fn("-=", |a: &mut Moment, seconds: i64| a.0 -= whole(seconds));
 }
 
-/// A point in the world's time.
-#[derive(Clone, Copy)]
-struct Moment(callwright_scenario::world::Time);
+#[expect(clippy::cast_precision_loss, reason = "seconds of a test are far below 2^53")]
+fn whole(seconds: i64) -> f64 {
+    seconds as f64
+}
+
+/// A point in the world's time, in seconds since its start: scripts reckon with points before that too.
+#[derive(Clone, Copy, PartialEq)]
+struct Moment(f64);
+
+impl Moment {
+    fn of(time: callwright_scenario::world::Time) -> Self {
+        Moment(time.as_secs_f64())
+    }
+
+    fn elapsed(&mut self) -> f64 {
+        context::reads_without_event();
+        context::scene().map_or(0.0, |scene| Moment::of(scene.world().now()).0 - self.0)
+    }
+}

@@ -144,6 +144,28 @@ fn sleep_and_timestamp_follow_the_world() {
 }
 
 #[test]
+fn timestamps_are_reckoned_with_as_rhai_does() {
+    let ran = run("let t = timestamp(); sleep(2);\n\
+         print([t.elapsed(), elapsed(t), timestamp() > t, t >= timestamp(), t == t, t != timestamp()]);\n\
+         t += 1; t -= 0.5; print([timestamp() - (t + 1), (t - 0.5) < t, t <= t, type_of(t), t + 10 - timestamp()]);");
+    assert_eq!(
+        ran.passed().printed(),
+        [
+            "[2.0, 2.0, true, false, true, true]",
+            "[0.5, true, true, \"timestamp\", 8.5]"
+        ]
+    );
+}
+
+#[test]
+fn who_waits_for_the_clock_is_asked_again() {
+    let ran = run("let t = timestamp();\nawait_until(|| timestamp() - t > 1.0, \"5s\");");
+    assert_eq!(ran.passed().milliseconds(), 1100.0);
+    let ran = run("let t = timestamp();\nawait_until(|| t.elapsed() > 1.0, \"5s\");");
+    assert_eq!(ran.passed().milliseconds(), 1100.0);
+}
+
+#[test]
 fn modules_are_found_beside_the_importing_file_then_beside_the_scenario() {
     let runner = Runner::new();
     runner.folder.file(
