@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 
 use callwright_scenario::phone::CallState;
 use callwright_scenario::{Fault, context, span};
-use rhai::{Dynamic, Engine, FuncInfo, Module, OptimizationLevel, Token};
+use rhai::{AST, Dynamic, Engine, FuncInfo, Module, OptimizationLevel, ScriptFuncDef, Shared, Token};
 
 use crate::entry::{Api, Entry, Kind};
 use crate::here::{Here, Outcome, into_error};
@@ -41,6 +41,13 @@ fn language() -> &'static Language {
 /// The engine.
 pub(crate) fn engine() -> &'static Engine {
     &language().engine
+}
+
+/// A function without the others of its file, to walk through its body.
+pub(crate) fn alone(function: &Shared<ScriptFuncDef>) -> AST {
+    let mut library = Module::new();
+    library.set_script_fn(function.clone());
+    AST::new([], library)
 }
 
 /// An engine that refuses variables that are not defined; for checks only.
