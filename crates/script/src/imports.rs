@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use callwright_scenario::context;
-use rhai::{Engine, EvalAltResult, Module, ModuleResolver, Position, Scope, Shared};
+use rhai::{Engine, EvalAltResult, Module, ModuleResolver, Position, Shared};
+
+use crate::language;
 
 /// Finds and evaluates modules, anew for each import: a module's variables belong to the scenario that imports it.
 pub(crate) struct Resolver;
@@ -28,7 +30,7 @@ impl ModuleResolver for Resolver {
             EvalAltResult::ErrorInModule(name.clone(), inner, position)
         })?;
         ast.set_source(name.as_str());
-        let mut module = Module::eval_ast_as_new(Scope::new(), &ast, engine)
+        let mut module = language::evaluate(&ast)
             .map_err(|error| EvalAltResult::ErrorInModule(name.clone(), error, position))?;
         module.set_id(name.as_str());
         Ok(module.into())

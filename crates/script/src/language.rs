@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 
 use callwright_scenario::phone::CallState;
 use callwright_scenario::{Fault, context, span};
-use rhai::{AST, Dynamic, Engine, FuncInfo, Module, OptimizationLevel, ScriptFuncDef, Shared, Token};
+use rhai::{AST, Dynamic, Engine, FuncInfo, Module, OptimizationLevel, Scope, ScriptFuncDef, Shared, Token};
 
 use crate::entry::{Api, Entry, Kind};
 use crate::here::{Here, Outcome, into_error};
@@ -41,6 +41,16 @@ fn language() -> &'static Language {
 /// The engine.
 pub(crate) fn engine() -> &'static Engine {
     &language().engine
+}
+
+/// Evaluates a script.
+pub(crate) fn evaluate(ast: &AST) -> Outcome<Module> {
+    let engine = engine();
+    let mut global = engine.new_global_runtime_state();
+    // Closures that stand in the first library are called without a look at the file in which they stand, so that
+    // errors in them would name the file of the caller. In an empty one stands none.
+    global.lib.push(Module::new().into());
+    Module::eval_ast_as_new_raw(engine, &mut Scope::new(), &mut global, ast)
 }
 
 /// A function without the others of its file, to walk through its body.

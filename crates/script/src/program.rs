@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use callwright_scenario::suite::{Attempt, Loaded, Program, Registration, Suite};
 use callwright_scenario::{Fault, Position, Scene, Settings, context};
-use rhai::{AST, Dynamic, Scope};
+use rhai::{AST, Dynamic};
 
 use crate::api::{Collected, Collector};
 use crate::closure::{Closure, Copier};
@@ -83,8 +83,7 @@ struct Script {
 
 impl Script {
     fn evaluate(&self, scene: &Scene) -> Result<(), Fault> {
-        language::engine()
-            .eval_ast_with_scope::<Dynamic>(&mut Scope::new(), &self.ast)
+        language::evaluate(&self.ast)
             .map(|_| ())
             .map_err(|error| from_error(&error, scene))
     }

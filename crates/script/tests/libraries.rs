@@ -2,8 +2,9 @@
 
 mod support;
 
+use callwright_events::RunEvent;
 use callwright_script::is_library;
-use support::{Folder, Runner};
+use support::{Folder, Runner, run};
 
 const PHONES: &str = r#"
 fn make(name) { agent(name, #{ username: name, domain: "example.com" }) }
@@ -43,4 +44,79 @@ fn scenarios_that_a_module_registers_are_scenarios() {
         .map(|(name, _)| name)
         .collect();
     assert_eq!(names, ["one", "two"]);
+}
+
+const HANDED: &str = r#"
+fn wait_for(f) { await_until(f, "100ms"); }
+fn reg(name, f) { scenario(name, f); }
+fn hook(m, path, f) { m.on(path, f); }
+fn par(tasks) { parallel(tasks); }
+fn now(f) { f.call(); }
+fn each(f) { [1].for_each(f); }
+fn inside(x) { assert(x).equals(7); }
+"#;
+
+/// Runs a script that hands closures to a module.
+fn handed(text: &str) -> support::Ran {
+    let runner = Runner::new();
+    runner.folder.file("lib/h.rhai", HANDED);
+    runner.run_text(&format!("import \"lib/h\" as h;\n\n\n\n\n\n\n\n\n\n{text}"))
+}
+
+#[test]
+fn a_closure_that_a_module_calls_is_shown_in_its_own_file() {
+    for call in [
+        "h::wait_for(|| assert(1).equals(2));",
+        "h::now(|| assert(1).equals(2));",
+        "h::par([|| assert(1).equals(2)]);",
+        "h::each(|| assert(1).equals(2));",
+        "h::reg(\"x\", || assert(1).equals(2));",
+    ] {
+        let ran = handed(call);
+        let column = call.find(".equals").unwrap() + 2;
+        assert!(
+            ran.error().starts_with(&format!("11:{column}: ")),
+            "{call}: {}",
+            ran.error()
+        );
+        let excerpt = ran.failure().excerpt;
+        assert_eq!(excerpt.as_deref(), Some(call), "{call}");
+    }
+    let ran = handed("h::now(|| h::inside(2));");
+    assert_eq!(ran.error(), "lib/h.rhai:8:26: expected 7, but it was 2");
+}
+
+#[test]
+fn so_are_its_assertions_and_the_responder_of_a_mock_server() {
+    let ran = handed("h::now(|| assert(1).equals(1));");
+    let file = ran.passed().events.iter().find_map(|event| match event {
+        RunEvent::Assertion { location, .. } => location.clone(),
+        _ => None,
+    });
+    assert!(file.unwrap().file.ends_with("test.rhai"));
+    let ran =
+        handed("let m = mock_server();\nh::hook(m, \"/x\", |r| r.nothing);\nhttp(\"GET\", m.url + \"/x\");");
+    let error = ran.events.iter().find_map(|event| match event {
+        RunEvent::MockError { error, .. } => Some(error.clone()),
+        _ => None,
+    });
+    let error = error.unwrap();
+    assert!(error.contains("test.rhai:12:24"), "{error}");
+}
+
+#[test]
+fn a_limit_is_reported_where_it_was_exceeded() {
+    let ran = run("fn f(x) { f(x + 1) }\nscenario(\"x\", || {\n    f(0);\n});");
+    assert!(ran.error().starts_with("3:5: "), "{}", ran.error());
+}
+
+#[test]
+fn a_closure_that_outlived_its_module_is_explained() {
+    let runner = Runner::new();
+    runner.folder.file("lib/h.rhai", "fn make() { |x| x + 1 }");
+    let ran = runner.run_text("import \"lib/h\" as h;\nlet f = h::make();\nprint(f.call(1));");
+    assert_eq!(
+        ran.error(),
+        "3:9: this closure was made by a module, and is known only while a function of that module runs"
+    );
 }
