@@ -14,6 +14,7 @@ mod top_level;
 
 use crate::entry::Api;
 
+pub(crate) use assertions::refuse_unmatched;
 pub(crate) use http::OPTIONS as HTTP_OPTIONS;
 pub(crate) use scenarios::{Collected, Collector, OPTIONS as SCENARIO_OPTIONS};
 

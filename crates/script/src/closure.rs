@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use callwright_scenario::{Position, Scene};
 use rhai::{
     ASTNode, Caches, Dynamic, Engine, EvalAltResult, EvalContext, Expr, Expression, FnPtr,
     GlobalRuntimeState, ImmutableString, NativeCallContext, Scope, ScriptFuncDef, Shared, Stmt, StmtBlock,
 };
 
-use crate::here::Outcome;
+use crate::here::{Outcome, place};
 use crate::language;
 
 /// A closure with everything that it needs to be called when the function that took it has returned.
@@ -47,6 +48,11 @@ impl Closure {
             pointer: copier.pointer(&self.pointer),
             ..self.clone()
         }
+    }
+
+    /// Where it was handed over.
+    pub(crate) fn at(&self, scene: &Scene) -> Position {
+        place(scene, self.global.source(), self.position)
     }
 
     /// Calls it with as many of the arguments as it has parameters.

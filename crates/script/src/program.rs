@@ -7,7 +7,7 @@ use callwright_scenario::suite::{Attempt, Loaded, Program, Registration, Suite};
 use callwright_scenario::{Fault, Position, Scene, Settings, context};
 use rhai::{AST, Dynamic};
 
-use crate::api::{Collected, Collector};
+use crate::api::{Collected, Collector, refuse_unmatched};
 use crate::closure::{Closure, Copier};
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::fault::from_error;
@@ -186,8 +186,10 @@ impl Attempt for Trial {
 
 fn call(closure: Option<&Closure>, arguments: &[Dynamic], scene: &Scene) -> Result<Dynamic, Fault> {
     closure.map_or(Ok(Dynamic::UNIT), |closure| {
-        closure
+        let value = closure
             .call(language::engine(), arguments)
-            .map_err(|error| from_error(&error, scene))
+            .map_err(|error| from_error(&error, scene))?;
+        refuse_unmatched(&value).map_err(|fault| fault.at(&closure.at(scene)))?;
+        Ok(value)
     })
 }
