@@ -164,6 +164,9 @@ impl Names {
                     self.imports.insert(name.to_string());
                 }
             }
+            Some(ASTNode::Stmt(Stmt::Return(Some(_), flags, _))) if flags.contains(rhai::ASTFlags::BREAK) => {
+                self.calls.insert("throw".to_owned());
+            }
             _ => {}
         }
         true

@@ -2,7 +2,7 @@
 
 mod support;
 
-use callwright_events::RunEvent;
+use callwright_events::{ExitCode, RunEvent};
 use callwright_script::is_library;
 use support::{Folder, Runner, run};
 
@@ -119,4 +119,44 @@ fn a_closure_that_outlived_its_module_is_explained() {
         ran.error(),
         "3:9: this closure was made by a module, and is known only while a function of that module runs"
     );
+}
+
+#[test]
+fn a_file_that_does_nothing_fails_when_it_is_run() {
+    for text in [
+        "",
+        "// nothing yet\n",
+        "fn helper(x) { assert(x).is_true() }",
+        "let a = env(\"A\", \"\");",
+    ] {
+        let ran = run(text);
+        assert_eq!(ran.code, ExitCode::Failed, "{text}");
+        assert_eq!(
+            ran.error(),
+            "1:1: this file does nothing: it calls neither `scenario` nor `agent`, and asserts nothing"
+        );
+    }
+    for text in [
+        "assert(1).equals(1);",
+        "http(\"GET\", mock_server().url);",
+        "if 1 > 2 { throw \"no\" }",
+        "fn f() { wait(1) }\nf();",
+    ] {
+        run(text).passed();
+    }
+}
+
+#[test]
+fn a_file_that_only_asserts_or_speaks_http_is_a_scenario_in_a_directory_too() {
+    let folder = Folder::new();
+    let is_one = |text: &str| is_library(&folder.file("test.rhai", text));
+    assert!(!is_one(
+        "http(\"GET\", \"http://127.0.0.1:9\").expect_status(200);"
+    ));
+    assert!(!is_one("assert(1).equals(1);"));
+    assert!(is_one(
+        "let base = env(\"BASE\", \"x\");\nfn f() { assert(base).is_present() }"
+    ));
+    assert!(is_one("const FOUND = [1].contains(1);\nfn f() { FOUND }"));
+    assert!(is_one("export const UP = \"up\";\nprint(\"loaded\");"));
 }
