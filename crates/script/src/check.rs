@@ -13,20 +13,13 @@ use callwright_scenario::{Position, Settings};
 use rhai::Scope;
 
 use crate::diagnostic::{Diagnostic, Severity};
-use crate::{imports, language};
+use crate::{imports, language, source};
 
 /// Checks a script and the modules that it imports: syntax, unknown functions, methods, variables, keys and options with
 /// the nearest right one, wrong numbers of arguments, literals that cannot be used, missing files, unset variables.
 pub fn check(path: &Path, settings: &Settings) -> Vec<Diagnostic> {
-    let name = path.display().to_string();
-    match std::fs::read_to_string(path) {
-        Err(error) => vec![Diagnostic {
-            severity: Severity::Error,
-            at: Position::file(&*name),
-            length: 0,
-            message: format!("cannot read {name}: {error}"),
-            hints: Vec::new(),
-        }],
+    match source(path) {
+        Err(error) => vec![error.diagnostic()],
         Ok(text) => {
             let mut checker = Checker::new(path, settings);
             checker.file(path, &text);
@@ -113,7 +106,7 @@ impl<'a> Checker<'a> {
         for import in &walked.imports {
             match imports::find(Some(path), Some(self.scenario), &import.path) {
                 Some(file) => {
-                    if let Ok(text) = std::fs::read_to_string(&file) {
+                    if let Ok(text) = source(&file) {
                         self.file(&file, &text);
                         if let Ok(module) = language::engine().compile(&text) {
                             let functions = functions::Functions::of(&module);

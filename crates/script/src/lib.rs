@@ -17,6 +17,7 @@ mod imports;
 mod language;
 mod program;
 mod reach;
+mod source;
 
 pub use check::check;
 pub use diagnostic::{Diagnostic, Severity};
@@ -24,3 +25,4 @@ pub use docs::{definitions, html, markdown};
 pub use entry::{Entry, Kind, Parameter, Section};
 pub use language::entries;
 pub use program::{is_library, load};
+pub use source::{SourceError, source};

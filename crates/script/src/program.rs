@@ -12,7 +12,7 @@ use crate::api::{Collected, Collector, refuse_unmatched};
 use crate::closure::{Closure, Copier};
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::fault::from_error;
-use crate::{language, reach};
+use crate::{language, reach, source};
 
 /// Loads a scenario file: compiled and checked, not run. Whatever is certainly wrong with it is found here, before any
 /// agent starts; warnings are left to [`check`](crate::check).
@@ -46,7 +46,7 @@ fn fault_of(first: &Diagnostic, others: &[Diagnostic]) -> Fault {
 /// True for a file whose top level neither registers scenarios, nor makes agents, nor calls or asserts anything else:
 /// something to be imported. A file that cannot be read or compiled is none, so that its error is shown.
 pub fn is_library(path: &Path) -> bool {
-    let compiled = std::fs::read_to_string(path)
+    let compiled = source(path)
         .ok()
         .and_then(|text| language::engine().compile(text).ok());
     compiled.is_some_and(|ast| !reach::calls(path, &ast).iter().any(|call| acts(call)))
@@ -89,9 +89,7 @@ fn is_worth(call: &str) -> bool {
 
 fn compile(path: &Path) -> Result<Script, Fault> {
     let name = path.display().to_string();
-    let text = std::fs::read_to_string(path).map_err(|error| {
-        Fault::environment(format!("cannot read {name}: {error}")).at(&Position::file(&*name))
-    })?;
+    let text = source(path).map_err(|error| error.fault())?;
     let mut ast = language::engine().compile(&text).map_err(|error| {
         Fault::script(format!("syntax error: {}", error.0)).at(&crate::check::position(&name, error.1))
     })?;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use rhai::{ASTNode, Expr, Stmt};
 
-use crate::imports;
+use crate::{imports, source};
 
 /// The functions that a file calls from its top level, its closures and the functions reached from there; those of
 /// imported files too. A file that only defines functions reaches nothing.
@@ -21,7 +21,7 @@ pub(crate) fn calls(path: &Path, ast: &rhai::AST) -> BTreeSet<String> {
 }
 
 fn compiled(path: &Path) -> Option<rhai::AST> {
-    let text = std::fs::read_to_string(path).ok()?;
+    let text = source(path).ok()?;
     crate::language::engine().compile(text).ok()
 }
 

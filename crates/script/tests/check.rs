@@ -225,3 +225,16 @@ fn a_stranger_has_no_nearest_name() {
     assert_eq!(findings("b();"), ["1:1: error: unknown function `b`"]);
     assert_eq!(findings("fn f() {}\ng();"), ["2:1: error: unknown function `g`"]);
 }
+
+#[test]
+fn the_text_of_a_file_may_be_unreadable() {
+    let folder = Folder::new();
+    let file = folder.file("test.rhai", "\u{feff}asert(1);");
+    assert_eq!(check(&file, &Settings::default())[0].at.column, 1);
+    std::fs::write(&file, b"let a = 1;\n  \xff").unwrap();
+    let found = check(&file, &Settings::default());
+    assert_eq!(
+        (found[0].at.line, found[0].at.column, found[0].message.as_str()),
+        (2, 3, "the byte 0xff is not UTF-8; save the file as UTF-8")
+    );
+}

@@ -122,6 +122,26 @@ fn a_closure_that_outlived_its_module_is_explained() {
 }
 
 #[test]
+fn a_byte_order_mark_is_no_part_of_a_script() {
+    let runner = Runner::new();
+    runner.folder.file("lib/h.rhai", "\u{feff}fn one() { 1 }");
+    let ran = runner.run_text("\u{feff}import \"lib/h\" as h;\nprint(h::one());");
+    assert_eq!(ran.passed().printed(), ["1"]);
+}
+
+#[test]
+fn a_file_that_is_not_utf_8_is_shown_at_the_byte() {
+    let runner = Runner::new();
+    let file = runner.folder.file("test.rhai", "");
+    std::fs::write(&file, b"let a = 1;\nlet \xc3\xa4 = \"\xe4\";\n").unwrap();
+    let ran = runner.run(&[file]);
+    assert_eq!(
+        ran.error(),
+        "2:10: the byte 0xe4 is not UTF-8; save the file as UTF-8"
+    );
+}
+
+#[test]
 fn a_file_that_does_nothing_fails_when_it_is_run() {
     for text in [
         "",

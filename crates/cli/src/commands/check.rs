@@ -1,6 +1,6 @@
 //! `callwright check`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use callwright_events::ExitCode;
 use callwright_script::Severity;
@@ -24,7 +24,7 @@ pub(super) fn check(paths: &[PathBuf], environment: &Environment) -> anyhow::Res
                 Severity::Warning => warnings += 1,
             }
             // What is wrong in a module is shown in the module.
-            let source = std::fs::read_to_string(&*diagnostic.at.file).ok();
+            let source = callwright_script::source(Path::new(&*diagnostic.at.file)).ok();
             anstream::println!("{}", diagnostic.render(source.as_deref(), true));
         }
     }
