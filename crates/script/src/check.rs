@@ -1,141 +1,147 @@
 //! Everything that can be known about a script without a call.
+//!
+//! An error is certain: a run would fail, whatever the world does. What may be right is a warning, or nothing.
 
 mod arguments;
 mod functions;
 mod names;
+mod unmatched;
+mod variables;
 mod walk;
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use callwright_scenario::environment::{EnvFile, Environment};
 use callwright_scenario::{Position, Settings};
-use rhai::Scope;
+use rhai::AST;
 
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::{imports, language, source};
 
+use names::Known;
+use walk::Walked;
+
 /// Checks a script and the modules that it imports: syntax, unknown functions, methods, variables, keys and options with
 /// the nearest right one, wrong numbers of arguments, literals that cannot be used, missing files, unset variables.
 pub fn check(path: &Path, settings: &Settings) -> Vec<Diagnostic> {
-    match source(path) {
-        Err(error) => vec![error.diagnostic()],
-        Ok(text) => {
-            let mut checker = Checker::new(path, settings);
-            checker.file(path, &text);
-            checker.found
-        }
-    }
+    let mut checker = Checker {
+        scenario: path,
+        settings,
+        environment: Environment::of_file(path),
+        files: Vec::new(),
+        found: Vec::new(),
+    };
+    checker.load(path);
+    checker.check();
+    let mut found = checker.found;
+    found.sort_by(|a, b| (a.severity, &a.at).cmp(&(b.severity, &b.at)));
+    found.dedup();
+    found
+}
+
+/// A file that compiles, and what stands in it.
+struct File {
+    path: PathBuf,
+    name: String,
+    text: String,
+    ast: AST,
+    walked: Walked,
 }
 
 struct Checker<'a> {
     scenario: &'a Path,
     settings: &'a Settings,
     environment: Environment,
-    checked: BTreeSet<PathBuf>,
+    /// The scenario first.
+    files: Vec<File>,
     found: Vec<Diagnostic>,
 }
 
-impl<'a> Checker<'a> {
-    fn new(scenario: &'a Path, settings: &'a Settings) -> Self {
-        Checker {
-            scenario,
-            settings,
-            environment: Environment::of_file(scenario),
-            checked: BTreeSet::new(),
-            found: Vec::new(),
-        }
-    }
-
-    fn file(&mut self, path: &Path, text: &str) {
-        if !self.checked.insert(path.to_owned()) {
+impl Checker<'_> {
+    /// A file and those that it imports.
+    fn load(&mut self, path: &Path) {
+        if self.files.iter().any(|file| file.path == path) {
             return;
         }
-        let name = path.display().to_string();
-        let ast = match language::engine().compile(text) {
-            Ok(ast) => ast,
+        let text = match source(path) {
+            Ok(text) => text,
             Err(error) => {
-                let at = position(&name, error.1);
-                self.found.push(syntax(&at, &error.0.to_string()));
+                self.found.push(error.diagnostic());
                 return;
             }
         };
-        self.variables(&name, text);
-        let mut walked = walk::Walked::new(&name, &ast);
-        walked.walk(&ast);
-        self.found.extend(names::check(&walked));
-        let mut arguments = arguments::Arguments {
-            walked: &walked,
-            folder: self.scenario.parent().unwrap_or(Path::new("")),
-            environment: &mut self.environment,
-            settings: self.settings,
-            found: Vec::new(),
+        let name = path.display().to_string();
+        let ast = match language::engine().compile(&text) {
+            Ok(ast) => ast,
+            Err(error) => {
+                let at = position(&name, error.1);
+                self.found
+                    .push(Diagnostic::error(at, 0, format!("syntax error: {}", error.0)));
+                return;
+            }
         };
-        arguments.check();
-        self.found.append(&mut arguments.found);
-        self.imports(path, &name, &walked);
-        self.found
-            .sort_by(|a, b| (a.severity, &a.at).cmp(&(b.severity, &b.at)));
-    }
-
-    /// A variable that is nowhere defined.
-    fn variables(&mut self, name: &str, text: &str) {
-        let mut scope = Scope::new();
-        scope.push_constant("worker", 0_i64);
-        for (key, value) in &self.settings.constants {
-            scope.push_constant(key.as_str(), value.clone());
-        }
-        if let Err(error) = language::strict_engine().compile_with_scope(&scope, text)
-            && let rhai::ParseErrorType::VariableUndefined(variable) = &*error.0
-        {
-            let near = callwright_scenario::nearest::question(
-                variable,
-                defined(text, variable).iter().map(String::as_str),
-            );
-            self.found.push(Diagnostic {
-                severity: Severity::Error,
-                at: position(name, error.1),
-                length: variable.chars().count(),
-                message: format!("unknown variable `{variable}`{near}"),
-                hints: Vec::new(),
-            });
-        }
-    }
-
-    fn imports(&mut self, path: &Path, name: &str, walked: &walk::Walked) {
-        for import in &walked.imports {
-            match imports::find(Some(path), Some(self.scenario), &import.path) {
-                Some(file) => {
-                    if let Ok(text) = source(&file) {
-                        self.file(&file, &text);
-                        if let Ok(module) = language::engine().compile(&text) {
-                            let functions = functions::Functions::of(&module);
-                            self.found.extend(names::of_module(walked, import, &functions));
-                        }
-                    }
-                }
-                None => self.found.push(Diagnostic {
-                    severity: Severity::Error,
-                    at: position(name, import.at),
-                    length: 0,
-                    message: format!("the module {:?} is not found", import.path),
-                    hints: vec![
-                        "it is looked for beside the importing file, then beside the scenario".to_owned(),
-                    ],
-                }),
+        let mut walked = Walked::new(&name, &ast);
+        walked.walk(&ast);
+        let paths: Vec<String> = walked.imports.iter().map(|import| import.path.clone()).collect();
+        self.files.push(File {
+            path: path.to_owned(),
+            name,
+            text,
+            ast,
+            walked,
+        });
+        for import in paths {
+            if let Some(file) = imports::find(Some(path), Some(self.scenario), &import) {
+                self.load(&file);
             }
         }
     }
-}
 
-/// A fault of the parser.
-pub(crate) fn syntax(at: &Position, error: &str) -> Diagnostic {
-    Diagnostic {
-        severity: Severity::Error,
-        at: at.clone(),
-        length: 0,
-        message: format!("syntax error: {error}"),
-        hints: Vec::new(),
+    fn check(&mut self) {
+        let files = std::mem::take(&mut self.files);
+        for (number, file) in files.iter().enumerate() {
+            let known = Known::of(&files, number);
+            let mut found = variables::unknown(file, self.settings);
+            found.extend(names::check(&file.walked, &known));
+            let mut arguments = arguments::Arguments {
+                walked: &file.walked,
+                known: &known,
+                folder: self.scenario.parent().unwrap_or(Path::new("")),
+                environment: &mut self.environment,
+                settings: self.settings,
+                found: Vec::new(),
+            };
+            arguments.check(&file.ast);
+            found.append(&mut arguments.found);
+            self.imports(file, &files, &mut found);
+            for diagnostic in &mut found {
+                // What fails there may be meant to.
+                if file.walked.is_tried(&diagnostic.at) {
+                    diagnostic.severity = Severity::Warning;
+                }
+            }
+            found.extend(unmatched::assertions(file));
+            self.found.append(&mut found);
+        }
+    }
+
+    fn imports(&self, file: &File, files: &[File], found: &mut Vec<Diagnostic>) {
+        for import in &file.walked.imports {
+            match imports::find(Some(&file.path), Some(self.scenario), &import.path) {
+                Some(path) => {
+                    if let Some(module) = files.iter().find(|file| file.path == path) {
+                        found.extend(names::of_module(&file.walked, import, &module.walked.functions));
+                    }
+                }
+                None => {
+                    let at = position(&file.name, import.at);
+                    found.push(
+                        Diagnostic::error(at, 0, format!("the module {:?} is not found", import.path))
+                            .hint("it is looked for beside the importing file, then beside the scenario"),
+                    );
+                }
+            }
+        }
     }
 }
 
@@ -143,15 +149,6 @@ pub(crate) fn syntax(at: &Position, error: &str) -> Diagnostic {
 pub(crate) fn position(file: &str, position: rhai::Position) -> Position {
     let number = |number: Option<usize>| number.and_then(|number| u32::try_from(number).ok()).unwrap_or(0);
     Position::new(file, number(position.line()), number(position.position()))
-}
-
-/// The words of a script that could be variables, for the nearest one.
-fn defined(text: &str, but: &str) -> BTreeSet<String> {
-    let words = text.split(|c: char| !c.is_alphanumeric() && c != '_');
-    words
-        .filter(|word| !word.is_empty() && *word != but)
-        .map(str::to_owned)
-        .collect()
 }
 
 /// A dotenv file that a script loads.

@@ -60,15 +60,15 @@ pub(crate) fn alone(function: &Shared<ScriptFuncDef>) -> AST {
     AST::new([], library)
 }
 
-/// An engine that refuses variables that are not defined; for checks only.
-pub(crate) fn strict_engine() -> &'static Engine {
-    static STRICT: OnceLock<Engine> = OnceLock::new();
-    STRICT.get_or_init(|| {
-        let mut engine = Engine::new();
-        grammar(&mut engine);
-        engine.set_strict_variables(true);
-        engine
-    })
+/// An engine that refuses variables and modules that are not defined, but for these modules; for checks only.
+pub(crate) fn strict_engine(modules: &BTreeSet<String>) -> Engine {
+    let mut engine = Engine::new_raw();
+    grammar(&mut engine);
+    engine.set_strict_variables(true);
+    for name in modules.iter().map(String::as_str).chain(["State"]) {
+        engine.register_static_module(name, Module::new().into());
+    }
+    engine
 }
 
 /// Everything that scripts can use beside what Rhai itself brings, in the order of the reference.
@@ -111,13 +111,21 @@ pub(crate) fn signatures(name: &str) -> Vec<String> {
 
 /// What can follow the dot after a value of a type.
 pub(crate) fn members_of(kind: &str) -> impl Iterator<Item = &'static str> {
-    let takes = move |entry: &&Entry| {
-        entry
-            .parameters
-            .first()
-            .is_some_and(|first| first.kind.split('|').any(|one| one.trim() == kind))
-    };
-    entries().iter().filter(takes).map(|entry| entry.name.as_str())
+    entries_of(kind).map(|entry| entry.name.as_str())
+}
+
+/// The functions and getters of a type.
+pub(crate) fn entries_of(kind: &str) -> impl Iterator<Item = &'static Entry> {
+    entries().iter().filter(move |entry| {
+        let first = entry.parameters.first();
+        first.is_some_and(|first| first.kind.split('|').any(|one| one.trim() == kind))
+    })
+}
+
+/// Whether a getter has this name, and nothing else.
+pub(crate) fn is_getter(name: &str) -> bool {
+    let mut named = entries().iter().filter(|entry| entry.name == name).peekable();
+    named.peek().is_some() && named.all(|entry| entry.kind == Kind::Getter)
 }
 
 fn build() -> Language {
