@@ -9,6 +9,7 @@ mod unmatched;
 mod variables;
 mod walk;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use callwright_scenario::environment::{EnvFile, Environment};
@@ -16,7 +17,7 @@ use callwright_scenario::{Position, Settings};
 use rhai::AST;
 
 use crate::diagnostic::{Diagnostic, Severity};
-use crate::{imports, language, source};
+use crate::{imports, language, reach, source};
 
 use names::Known;
 use walk::Walked;
@@ -36,6 +37,42 @@ pub fn check(path: &Path, settings: &Settings) -> Vec<Diagnostic> {
     let mut found = checker.found;
     found.sort_by(|a, b| (a.severity, &a.at).cmp(&(b.severity, &b.at)));
     found.dedup();
+    found
+}
+
+/// Checks scripts that belong together. A module is checked as a part of what imports it, since its files and variables
+/// are those of the scenario; alone only when nothing imports it. What several scenarios find in it is said once.
+pub fn check_all(paths: &[PathBuf], settings: &Settings) -> Vec<Diagnostic> {
+    let known = |path: &Path| std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let mut covered = BTreeSet::new();
+    let mut imported = BTreeMap::new();
+    for path in paths {
+        let own = known(path);
+        let others: BTreeSet<PathBuf> = reach::imported(path).iter().map(|file| known(file)).collect();
+        covered.extend(others.iter().filter(|file| **file != own).cloned());
+        imported.insert(own, others);
+    }
+    let is_root = |path: &Path| !covered.contains(&known(path)) || !crate::is_library(path);
+    let (roots, rest): (Vec<&PathBuf>, Vec<&PathBuf>) = paths.iter().partition(|path| is_root(path));
+    let mut done = BTreeSet::new();
+    let mut seen = BTreeSet::new();
+    let mut found = Vec::new();
+    for path in roots.into_iter().chain(rest) {
+        let own = known(path);
+        // Of modules that import each other, and are imported by nothing else, the first is checked.
+        let is_part = covered.contains(&own) && crate::is_library(path) && done.contains(&own);
+        if !is_part {
+            for diagnostic in check(path, settings) {
+                let file = known(Path::new(&*diagnostic.at.file));
+                let (line, column) = (diagnostic.at.line, diagnostic.at.column);
+                if seen.insert((file, line, column, diagnostic.message.clone())) {
+                    found.push(diagnostic);
+                }
+            }
+            done.extend(imported.remove(&own).unwrap_or_default());
+            done.insert(own);
+        }
+    }
     found
 }
 

@@ -19,7 +19,7 @@ mod program;
 mod reach;
 mod source;
 
-pub use check::check;
+pub use check::{check, check_all};
 pub use diagnostic::{Diagnostic, Severity};
 pub use docs::{definitions, html, markdown};
 pub use entry::{Entry, Kind, Parameter, Section};

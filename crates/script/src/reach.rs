@@ -20,6 +20,27 @@ pub(crate) fn calls(path: &Path, ast: &rhai::AST) -> BTreeSet<String> {
     reached.calls
 }
 
+/// The files that a file imports, and those that they import.
+pub(crate) fn imported(path: &Path) -> BTreeSet<PathBuf> {
+    let mut found = BTreeSet::new();
+    let mut open = vec![path.to_owned()];
+    while let Some(file) = open.pop() {
+        let Some(ast) = compiled(&file) else {
+            continue;
+        };
+        let mut names = Names::default();
+        ast.walk(&mut |nodes| names.see(nodes));
+        for name in names.imports {
+            if let Some(import) = imports::find(Some(&file), Some(path), &name)
+                && found.insert(import.clone())
+            {
+                open.push(import);
+            }
+        }
+    }
+    found
+}
+
 fn compiled(path: &Path) -> Option<rhai::AST> {
     let text = source(path).ok()?;
     crate::language::engine().compile(text).ok()

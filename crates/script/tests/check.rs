@@ -2,8 +2,10 @@
 
 mod support;
 
+use std::path::Path;
+
 use callwright_scenario::Settings;
-use callwright_script::{Severity, check};
+use callwright_script::{Severity, check, check_all};
 use support::Folder;
 
 /// What `check` says about a script, one a line.
@@ -426,6 +428,45 @@ fn a_literal_for_something_unknown_is_a_warning() {
         findings("fn f(a) { dtmf(a, \"xyz\"); }"),
         ["1:19: error: dtmf: 'x' is no digit; digits are 0-9 * # A-D"]
     );
+}
+
+#[test]
+fn a_library_is_checked_as_a_part_of_what_imports_it() {
+    let folder = Folder::new();
+    let library = folder.file(
+        "lib/audio.rhai",
+        "fn ready(a) { a.send_audio(file(\"greeting.wav\")); }\nfn more() { import \"util\" as u; u::x(); asert(1); }",
+    );
+    folder.file("greeting.wav", "");
+    let util = folder.file("util.rhai", "fn x() { 1 }");
+    let one = folder.file("one.rhai", "import \"lib/audio\" as audio;\naudio::ready(1);");
+    let two = folder.file("two.rhai", "import \"lib/audio\" as audio;\naudio::more();");
+    let lonely = folder.file("lonely.rhai", "fn f() { asert(2) }");
+    let all = [library.clone(), lonely, one, two, util];
+    let found: Vec<_> = check_all(&all, &Settings::default())
+        .into_iter()
+        .map(|found| {
+            let name = Path::new(&*found.at.file).file_name().unwrap().to_owned();
+            format!("{}:{}: {}", name.display(), found.at.line, found.message)
+        })
+        .collect();
+    assert_eq!(
+        found,
+        [
+            "lonely.rhai:1: unknown function `asert`; did you mean `assert`?",
+            "audio.rhai:2: unknown function `asert`; did you mean `assert`?",
+        ]
+    );
+    let alone = check_all(&[library], &Settings::default());
+    assert_eq!(alone.len(), 3, "{alone:#?}");
+}
+
+#[test]
+fn modules_that_import_each_other_are_checked() {
+    let folder = Folder::new();
+    let a = folder.file("a.rhai", "import \"b\" as b;\nfn x() { asert(1) }");
+    let b = folder.file("b.rhai", "import \"a\" as a;\nfn y() { asert(2) }");
+    assert_eq!(check_all(&[a, b], &Settings::default()).len(), 2);
 }
 
 #[test]
