@@ -14,8 +14,9 @@ mod top_level;
 
 use crate::entry::Api;
 
+pub(crate) use assertions::refuse_unmatched;
 pub(crate) use http::OPTIONS as HTTP_OPTIONS;
-pub(crate) use scenarios::{Collected, Collector, OPTIONS as SCENARIO_OPTIONS};
+pub(crate) use scenarios::{Collected, Collector, OPTIONS as SCENARIO_OPTIONS, registration};
 
 /// Registers everything.
 pub(crate) fn register(api: &mut Api) {

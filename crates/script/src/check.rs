@@ -1,148 +1,184 @@
 //! Everything that can be known about a script without a call.
+//!
+//! An error is certain: a run would fail, whatever the world does. What may be right is a warning, or nothing.
 
 mod arguments;
 mod functions;
 mod names;
+mod unmatched;
+mod variables;
 mod walk;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use callwright_scenario::environment::{EnvFile, Environment};
 use callwright_scenario::{Position, Settings};
-use rhai::Scope;
+use rhai::AST;
 
 use crate::diagnostic::{Diagnostic, Severity};
-use crate::{imports, language};
+use crate::{imports, language, reach, source};
+
+use names::Known;
+use walk::Walked;
 
 /// Checks a script and the modules that it imports: syntax, unknown functions, methods, variables, keys and options with
 /// the nearest right one, wrong numbers of arguments, literals that cannot be used, missing files, unset variables.
 pub fn check(path: &Path, settings: &Settings) -> Vec<Diagnostic> {
-    let name = path.display().to_string();
-    match std::fs::read_to_string(path) {
-        Err(error) => vec![Diagnostic {
-            severity: Severity::Error,
-            at: Position::file(&*name),
-            length: 0,
-            message: format!("cannot read {name}: {error}"),
-            hints: Vec::new(),
-        }],
-        Ok(text) => {
-            let mut checker = Checker::new(path, settings);
-            checker.file(path, &text);
-            checker.found
+    let mut checker = Checker {
+        scenario: path,
+        settings,
+        environment: Environment::of_file(path),
+        files: Vec::new(),
+        found: Vec::new(),
+    };
+    checker.load(path);
+    checker.check();
+    let mut found = checker.found;
+    found.sort_by(|a, b| (a.severity, &a.at).cmp(&(b.severity, &b.at)));
+    found.dedup();
+    found
+}
+
+/// Checks scripts that belong together. A module is checked as a part of what imports it, since its files and variables
+/// are those of the scenario; alone only when nothing imports it. What several scenarios find in it is said once.
+pub fn check_all(paths: &[PathBuf], settings: &Settings) -> Vec<Diagnostic> {
+    let known = |path: &Path| std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let mut covered = BTreeSet::new();
+    let mut imported = BTreeMap::new();
+    for path in paths {
+        let own = known(path);
+        let others: BTreeSet<PathBuf> = reach::imported(path).iter().map(|file| known(file)).collect();
+        covered.extend(others.iter().filter(|file| **file != own).cloned());
+        imported.insert(own, others);
+    }
+    let is_root = |path: &Path| !covered.contains(&known(path)) || !crate::is_library(path);
+    let (roots, rest): (Vec<&PathBuf>, Vec<&PathBuf>) = paths.iter().partition(|path| is_root(path));
+    let mut done = BTreeSet::new();
+    let mut seen = BTreeSet::new();
+    let mut found = Vec::new();
+    for path in roots.into_iter().chain(rest) {
+        let own = known(path);
+        // Of modules that import each other, and are imported by nothing else, the first is checked.
+        let is_part = covered.contains(&own) && crate::is_library(path) && done.contains(&own);
+        if !is_part {
+            for diagnostic in check(path, settings) {
+                let file = known(Path::new(&*diagnostic.at.file));
+                let (line, column) = (diagnostic.at.line, diagnostic.at.column);
+                if seen.insert((file, line, column, diagnostic.message.clone())) {
+                    found.push(diagnostic);
+                }
+            }
+            done.extend(imported.remove(&own).unwrap_or_default());
+            done.insert(own);
         }
     }
+    found
+}
+
+/// A file that compiles, and what stands in it.
+struct File {
+    path: PathBuf,
+    name: String,
+    text: String,
+    ast: AST,
+    walked: Walked,
 }
 
 struct Checker<'a> {
     scenario: &'a Path,
     settings: &'a Settings,
     environment: Environment,
-    checked: BTreeSet<PathBuf>,
+    /// The scenario first.
+    files: Vec<File>,
     found: Vec<Diagnostic>,
 }
 
-impl<'a> Checker<'a> {
-    fn new(scenario: &'a Path, settings: &'a Settings) -> Self {
-        Checker {
-            scenario,
-            settings,
-            environment: Environment::of_file(scenario),
-            checked: BTreeSet::new(),
-            found: Vec::new(),
-        }
-    }
-
-    fn file(&mut self, path: &Path, text: &str) {
-        if !self.checked.insert(path.to_owned()) {
+impl Checker<'_> {
+    /// A file and those that it imports.
+    fn load(&mut self, path: &Path) {
+        if self.files.iter().any(|file| file.path == path) {
             return;
         }
-        let name = path.display().to_string();
-        let ast = match language::engine().compile(text) {
-            Ok(ast) => ast,
+        let text = match source(path) {
+            Ok(text) => text,
             Err(error) => {
-                let at = position(&name, error.1);
-                self.found.push(syntax(&at, &error.0.to_string()));
+                self.found.push(error.diagnostic());
                 return;
             }
         };
-        self.variables(&name, text);
-        let mut walked = walk::Walked::new(&name, &ast);
-        walked.walk(&ast);
-        self.found.extend(names::check(&walked));
-        let mut arguments = arguments::Arguments {
-            walked: &walked,
-            folder: self.scenario.parent().unwrap_or(Path::new("")),
-            environment: &mut self.environment,
-            settings: self.settings,
-            found: Vec::new(),
+        let name = path.display().to_string();
+        let ast = match language::engine().compile(&text) {
+            Ok(ast) => ast,
+            Err(error) => {
+                let at = position(&name, error.1);
+                self.found
+                    .push(Diagnostic::error(at, 0, format!("syntax error: {}", error.0)));
+                return;
+            }
         };
-        arguments.check();
-        self.found.append(&mut arguments.found);
-        self.imports(path, &name, &walked);
-        self.found
-            .sort_by(|a, b| (a.severity, &a.at).cmp(&(b.severity, &b.at)));
-    }
-
-    /// A variable that is nowhere defined.
-    fn variables(&mut self, name: &str, text: &str) {
-        let mut scope = Scope::new();
-        scope.push_constant("worker", 0_i64);
-        for (key, value) in &self.settings.constants {
-            scope.push_constant(key.as_str(), value.clone());
-        }
-        if let Err(error) = language::strict_engine().compile_with_scope(&scope, text)
-            && let rhai::ParseErrorType::VariableUndefined(variable) = &*error.0
-        {
-            let near = callwright_scenario::nearest::question(
-                variable,
-                defined(text, variable).iter().map(String::as_str),
-            );
-            self.found.push(Diagnostic {
-                severity: Severity::Error,
-                at: position(name, error.1),
-                length: variable.chars().count(),
-                message: format!("unknown variable `{variable}`{near}"),
-                hints: Vec::new(),
-            });
-        }
-    }
-
-    fn imports(&mut self, path: &Path, name: &str, walked: &walk::Walked) {
-        for import in &walked.imports {
-            match imports::find(Some(path), Some(self.scenario), &import.path) {
-                Some(file) => {
-                    if let Ok(text) = std::fs::read_to_string(&file) {
-                        self.file(&file, &text);
-                        if let Ok(module) = language::engine().compile(&text) {
-                            let functions = functions::Functions::of(&module);
-                            self.found.extend(names::of_module(walked, import, &functions));
-                        }
-                    }
-                }
-                None => self.found.push(Diagnostic {
-                    severity: Severity::Error,
-                    at: position(name, import.at),
-                    length: 0,
-                    message: format!("the module {:?} is not found", import.path),
-                    hints: vec![
-                        "it is looked for beside the importing file, then beside the scenario".to_owned(),
-                    ],
-                }),
+        let mut walked = Walked::new(&name, &ast);
+        walked.walk(&ast);
+        let paths: Vec<String> = walked.imports.iter().map(|import| import.path.clone()).collect();
+        self.files.push(File {
+            path: path.to_owned(),
+            name,
+            text,
+            ast,
+            walked,
+        });
+        for import in paths {
+            if let Some(file) = imports::find(Some(path), Some(self.scenario), &import) {
+                self.load(&file);
             }
         }
     }
-}
 
-/// A fault of the parser.
-pub(crate) fn syntax(at: &Position, error: &str) -> Diagnostic {
-    Diagnostic {
-        severity: Severity::Error,
-        at: at.clone(),
-        length: 0,
-        message: format!("syntax error: {error}"),
-        hints: Vec::new(),
+    fn check(&mut self) {
+        let files = std::mem::take(&mut self.files);
+        for (number, file) in files.iter().enumerate() {
+            let known = Known::of(&files, number);
+            let mut found = variables::unknown(file, self.settings);
+            found.extend(names::check(&file.walked, &known));
+            let mut arguments = arguments::Arguments {
+                walked: &file.walked,
+                known: &known,
+                folder: self.scenario.parent().unwrap_or(Path::new("")),
+                environment: &mut self.environment,
+                settings: self.settings,
+                found: Vec::new(),
+            };
+            arguments.check(&file.ast);
+            found.append(&mut arguments.found);
+            self.imports(file, &files, &mut found);
+            for diagnostic in &mut found {
+                // What fails there may be meant to.
+                if file.walked.is_tried(&diagnostic.at) {
+                    diagnostic.severity = Severity::Warning;
+                }
+            }
+            found.extend(unmatched::assertions(file));
+            self.found.append(&mut found);
+        }
+    }
+
+    fn imports(&self, file: &File, files: &[File], found: &mut Vec<Diagnostic>) {
+        for import in &file.walked.imports {
+            match imports::find(Some(&file.path), Some(self.scenario), &import.path) {
+                Some(path) => {
+                    if let Some(module) = files.iter().find(|file| file.path == path) {
+                        found.extend(names::of_module(&file.walked, import, &module.walked.functions));
+                    }
+                }
+                None => {
+                    let at = position(&file.name, import.at);
+                    found.push(
+                        Diagnostic::error(at, 0, format!("the module {:?} is not found", import.path))
+                            .hint("it is looked for beside the importing file, then beside the scenario"),
+                    );
+                }
+            }
+        }
     }
 }
 
@@ -150,15 +186,6 @@ pub(crate) fn syntax(at: &Position, error: &str) -> Diagnostic {
 pub(crate) fn position(file: &str, position: rhai::Position) -> Position {
     let number = |number: Option<usize>| number.and_then(|number| u32::try_from(number).ok()).unwrap_or(0);
     Position::new(file, number(position.line()), number(position.position()))
-}
-
-/// The words of a script that could be variables, for the nearest one.
-fn defined(text: &str, but: &str) -> BTreeSet<String> {
-    let words = text.split(|c: char| !c.is_alphanumeric() && c != '_');
-    words
-        .filter(|word| !word.is_empty() && *word != but)
-        .map(str::to_owned)
-        .collect()
 }
 
 /// A dotenv file that a script loads.

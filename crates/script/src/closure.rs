@@ -1,10 +1,16 @@
 //! Closures of scripts, called later or from other tasks.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use rhai::{Dynamic, Engine, FnPtr, GlobalRuntimeState, NativeCallContext};
+use callwright_scenario::{Position, Scene};
+use rhai::{
+    ASTNode, Caches, Dynamic, Engine, EvalAltResult, EvalContext, Expr, Expression, FnPtr,
+    GlobalRuntimeState, ImmutableString, NativeCallContext, Scope, ScriptFuncDef, Shared, Stmt, StmtBlock,
+};
 
-use crate::here::Outcome;
+use crate::here::{Outcome, place};
+use crate::language;
 
 /// A closure with everything that it needs to be called when the function that took it has returned.
 #[derive(Clone)]
@@ -12,8 +18,16 @@ pub(crate) struct Closure {
     pointer: FnPtr,
     global: GlobalRuntimeState,
     position: rhai::Position,
-    source: Option<String>,
-    parameters: Option<usize>,
+    definition: Option<Definition>,
+}
+
+/// How a closure is written.
+#[derive(Clone)]
+struct Definition {
+    parameters: Vec<ImmutableString>,
+    body: Arc<Expr>,
+    /// The file in which it stands.
+    source: Option<ImmutableString>,
 }
 
 impl Closure {
@@ -23,8 +37,7 @@ impl Closure {
             pointer: pointer.clone(),
             global: context.global_runtime_state().clone(),
             position: context.call_position(),
-            source: context.call_source().map(str::to_owned),
-            parameters: parameters(context, pointer),
+            definition: Definition::find(context, pointer),
         }
     }
 
@@ -37,30 +50,97 @@ impl Closure {
         }
     }
 
+    /// Where it was handed over.
+    pub(crate) fn at(&self, scene: &Scene) -> Position {
+        place(scene, self.global.source(), self.position)
+    }
+
     /// Calls it with as many of the arguments as it has parameters.
     pub(crate) fn call(&self, engine: &Engine, arguments: &[Dynamic]) -> Outcome<Dynamic> {
-        let count = self.parameters.unwrap_or(arguments.len()).min(arguments.len());
-        let context = NativeCallContext::new_with_all_fields(
-            engine,
-            "",
-            self.source.as_deref(),
-            &self.global,
-            self.position,
-        );
-        self.pointer.call_raw(&context, None, arguments[..count].to_vec())
+        let captured = self.pointer.curry();
+        let wanted = self.definition.as_ref().map_or(arguments.len(), |definition| {
+            definition.parameters.len() - captured.len()
+        });
+        let arguments = &arguments[..wanted.min(arguments.len())];
+        match &self.definition {
+            Some(definition) if wanted == arguments.len() => {
+                let values = captured.iter().chain(arguments).cloned();
+                definition.evaluate(engine, &self.global, values)
+            }
+            _ => {
+                let context =
+                    NativeCallContext::new_with_all_fields(engine, "", None, &self.global, self.position);
+                self.pointer.call_raw(&context, None, arguments.to_vec())
+            }
+        }
     }
 }
 
-/// How many parameters a closure has beside the variables that it captured; `None` for a native function.
-fn parameters(context: &NativeCallContext<'_>, pointer: &FnPtr) -> Option<usize> {
-    let captured = pointer.curry().len();
-    context
-        .iter_namespaces()
-        .flat_map(rhai::Module::iter_script_fn_info)
-        .filter(|(_, _, name, ..)| *name == pointer.fn_name())
-        .map(|(_, _, _, parameters, _)| parameters)
-        .find(|parameters| *parameters >= captured)
-        .map(|parameters| parameters - captured)
+impl Definition {
+    /// `None` for a native function.
+    fn find(context: &NativeCallContext<'_>, pointer: &FnPtr) -> Option<Definition> {
+        let captured = pointer.curry().len();
+        context.namespaces().iter().rev().find_map(|library| {
+            let (.., function) = library
+                .iter_script_fn_info()
+                .filter(|(_, _, name, ..)| *name == pointer.fn_name())
+                .find(|(_, _, _, parameters, _)| *parameters >= captured)?;
+            Some(Definition {
+                parameters: function.params.to_vec(),
+                body: Arc::new(body(function)),
+                source: library.id().map(ImmutableString::from),
+            })
+        })
+    }
+
+    /// Evaluates the body as the engine does for a call from a script. The engine itself would forget where in the body
+    /// a limit was exceeded.
+    fn evaluate(
+        &self,
+        engine: &Engine,
+        global: &GlobalRuntimeState,
+        values: impl Iterator<Item = Dynamic>,
+    ) -> Outcome<Dynamic> {
+        let mut global = global.clone();
+        global.level += 1;
+        global.source.clone_from(&self.source);
+        let mut scope = Scope::new();
+        for (name, value) in self.parameters.iter().zip(values) {
+            scope.push_dynamic(name.clone(), value);
+        }
+        let mut caches = Caches::new();
+        let mut context = EvalContext::new(engine, &mut global, &mut caches, &mut scope, None);
+        match context.eval_expression_tree(&Expression::from(&*self.body)) {
+            Err(error) => match *error {
+                EvalAltResult::Return(value, _) => Ok(value),
+                error => Err(EvalAltResult::ErrorInFunctionCall(
+                    String::new(),
+                    self.source.as_deref().unwrap_or_default().to_owned(),
+                    error.into(),
+                    rhai::Position::NONE,
+                )
+                .into()),
+            },
+            done => done,
+        }
+    }
+}
+
+/// The statements of a function, as an expression.
+fn body(function: &Shared<ScriptFuncDef>) -> Expr {
+    let mut statements: Vec<Stmt> = Vec::new();
+    language::alone(function).walk(&mut |nodes| {
+        if let [ASTNode::Stmt(statement)] = nodes {
+            statements.push((*statement).clone());
+        }
+        true
+    });
+    let start = function.body.start_position();
+    Expr::Stmt(Box::new(StmtBlock::new(
+        statements,
+        start,
+        function.body.end_position(),
+    )))
 }
 
 /// Copies values so that nothing is shared with the original, but everything that was shared among them still is.

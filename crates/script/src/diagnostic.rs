@@ -28,6 +28,21 @@ pub struct Diagnostic {
 }
 
 impl Diagnostic {
+    pub(crate) fn error(at: Position, length: usize, message: String) -> Self {
+        Diagnostic {
+            severity: Severity::Error,
+            at,
+            length,
+            message,
+            hints: Vec::new(),
+        }
+    }
+
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hints.push(hint.into());
+        self
+    }
+
     /// `path:line:column: error: …`, and below it the line of the source with the place marked.
     pub fn render(&self, source: Option<&str>, colour: bool) -> String {
         let (word, level) = match self.severity {

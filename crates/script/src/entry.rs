@@ -79,6 +79,13 @@ pub struct Parameter {
     pub kind: String,
 }
 
+impl Parameter {
+    /// Whether it takes any value.
+    pub(crate) fn is_any(&self) -> bool {
+        self.kind.is_empty() || self.kind == "?"
+    }
+}
+
 /// One thing that scripts can use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {

@@ -123,6 +123,12 @@ fn unknown_function(signature: &str) -> Fault {
             shown.replace(", ", " and ")
         ));
     }
+    if name.starts_with("anon$") {
+        return Fault::script(
+            "this closure was made by a module, and is known only while a function of that module runs",
+        )
+        .hint("write the closure where it is called, or let the module call it: module::call_it(closure)");
+    }
     let known = language::signatures(name);
     if known.is_empty() {
         let near = nearest::question(name, language::function_names());

@@ -3,7 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use callwright_scenario::context;
-use rhai::{Engine, EvalAltResult, Module, ModuleResolver, Position, Scope, Shared};
+use rhai::{Engine, EvalAltResult, Module, ModuleResolver, Position, Shared};
+
+use crate::here::into_error;
+use crate::language;
 
 /// Finds and evaluates modules, anew for each import: a module's variables belong to the scenario that imports it.
 pub(crate) struct Resolver;
@@ -20,15 +23,14 @@ impl ModuleResolver for Resolver {
         let Some(file) = find(source.map(Path::new), scenario.as_deref(), path) else {
             return Err(EvalAltResult::ErrorModuleNotFound(path.to_owned(), position).into());
         };
-        let text = std::fs::read_to_string(&file)
-            .map_err(|_| EvalAltResult::ErrorModuleNotFound(path.to_owned(), position))?;
+        let text = crate::source(&file).map_err(|error| into_error(error.fault()))?;
         let name = file.display().to_string();
         let mut ast = engine.compile(text).map_err(|error| {
             let inner = Box::new(EvalAltResult::ErrorParsing(*error.0, error.1));
             EvalAltResult::ErrorInModule(name.clone(), inner, position)
         })?;
         ast.set_source(name.as_str());
-        let mut module = Module::eval_ast_as_new(Scope::new(), &ast, engine)
+        let mut module = language::evaluate(&ast)
             .map_err(|error| EvalAltResult::ErrorInModule(name.clone(), error, position))?;
         module.set_id(name.as_str());
         Ok(module.into())

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 
 use callwright_scenario::phone::CallState;
 use callwright_scenario::{Fault, context, span};
-use rhai::{Dynamic, Engine, FuncInfo, Module, OptimizationLevel, Token};
+use rhai::{AST, Dynamic, Engine, FuncInfo, Module, OptimizationLevel, Scope, ScriptFuncDef, Shared, Token};
 
 use crate::entry::{Api, Entry, Kind};
 use crate::here::{Here, Outcome, into_error};
@@ -43,15 +43,32 @@ pub(crate) fn engine() -> &'static Engine {
     &language().engine
 }
 
-/// An engine that refuses variables that are not defined; for checks only.
-pub(crate) fn strict_engine() -> &'static Engine {
-    static STRICT: OnceLock<Engine> = OnceLock::new();
-    STRICT.get_or_init(|| {
-        let mut engine = Engine::new();
-        grammar(&mut engine);
-        engine.set_strict_variables(true);
-        engine
-    })
+/// Evaluates a script.
+pub(crate) fn evaluate(ast: &AST) -> Outcome<Module> {
+    let engine = engine();
+    let mut global = engine.new_global_runtime_state();
+    // Closures that stand in the first library are called without a look at the file in which they stand, so that
+    // errors in them would name the file of the caller. In an empty one stands none.
+    global.lib.push(Module::new().into());
+    Module::eval_ast_as_new_raw(engine, &mut Scope::new(), &mut global, ast)
+}
+
+/// A function without the others of its file, to walk through its body.
+pub(crate) fn alone(function: &Shared<ScriptFuncDef>) -> AST {
+    let mut library = Module::new();
+    library.set_script_fn(function.clone());
+    AST::new([], library)
+}
+
+/// An engine that refuses variables and modules that are not defined, but for these modules; for checks only.
+pub(crate) fn strict_engine(modules: &BTreeSet<String>) -> Engine {
+    let mut engine = Engine::new_raw();
+    grammar(&mut engine);
+    engine.set_strict_variables(true);
+    for name in modules.iter().map(String::as_str).chain(["State"]) {
+        engine.register_static_module(name, Module::new().into());
+    }
+    engine
 }
 
 /// Everything that scripts can use beside what Rhai itself brings, in the order of the reference.
@@ -94,13 +111,21 @@ pub(crate) fn signatures(name: &str) -> Vec<String> {
 
 /// What can follow the dot after a value of a type.
 pub(crate) fn members_of(kind: &str) -> impl Iterator<Item = &'static str> {
-    let takes = move |entry: &&Entry| {
-        entry
-            .parameters
-            .first()
-            .is_some_and(|first| first.kind.split('|').any(|one| one.trim() == kind))
-    };
-    entries().iter().filter(takes).map(|entry| entry.name.as_str())
+    entries_of(kind).map(|entry| entry.name.as_str())
+}
+
+/// The functions and getters of a type.
+pub(crate) fn entries_of(kind: &str) -> impl Iterator<Item = &'static Entry> {
+    entries().iter().filter(move |entry| {
+        let first = entry.parameters.first();
+        first.is_some_and(|first| first.kind.split('|').any(|one| one.trim() == kind))
+    })
+}
+
+/// Whether a getter has this name, and nothing else.
+pub(crate) fn is_getter(name: &str) -> bool {
+    let mut named = entries().iter().filter(|entry| entry.name == name).peekable();
+    named.peek().is_some() && named.all(|entry| entry.kind == Kind::Getter)
 }
 
 fn build() -> Language {
@@ -232,28 +257,56 @@ fn clock(engine: &mut Engine) {
             .map_err(|_| into_error(Fault::script("sleep: that is too long")))?;
         scene.sleep(span).map_err(into_error)
     }
-    #[expect(clippy::cast_precision_loss, reason = "seconds to sleep are far below 2^53")]
-    engine.register_fn("sleep", |seconds: i64| sleep(seconds as f64));
+    engine.register_fn("sleep", |seconds: i64| sleep(whole(seconds)));
     engine.register_fn("sleep", sleep);
     engine.register_fn("sleep", |text: &str| {
         let span = span::parse(text).map_err(|error| into_error(Fault::script(error.to_string())))?;
         sleep(span.as_secs_f64())
     });
-    engine.register_type_with_name::<Moment>("Instant");
+    engine.register_type_with_name::<Moment>("timestamp");
     engine.register_fn(
         "timestamp",
         |context: rhai::NativeCallContext<'_>| -> Outcome<Moment> {
             let here = Here::of(&context)?;
-            Ok(Moment(here.scene.world().now()))
+            context::reads_without_event();
+            Ok(Moment::of(here.scene.world().now()))
         },
     );
-    engine.register_get("elapsed", |moment: &mut Moment| -> f64 {
-        context::reads_without_event();
-        context::scene().map_or(0.0, |scene| scene.world().now().since(moment.0).as_secs_f64())
-    });
-    engine.register_fn("-", |a: Moment, b: Moment| a.0.since(b.0).as_secs_f64());
+    engine.register_fn("elapsed", Moment::elapsed);
+    engine.register_get("elapsed", Moment::elapsed);
+    engine.register_fn("-", |a: Moment, b: Moment| a.0 - b.0);
+    engine.register_fn("<", |a: Moment, b: Moment| a.0 < b.0);
+    engine.register_fn("<=", |a: Moment, b: Moment| a.0 <= b.0);
+    engine.register_fn(">", |a: Moment, b: Moment| a.0 > b.0);
+    engine.register_fn(">=", |a: Moment, b: Moment| a.0 >= b.0);
+    engine.register_fn("==", |a: Moment, b: Moment| a == b);
+    engine.register_fn("!=", |a: Moment, b: Moment| a != b);
+    engine.register_fn("+", |a: Moment, seconds: f64| Moment(a.0 + seconds));
+    engine.register_fn("-", |a: Moment, seconds: f64| Moment(a.0 - seconds));
+    engine.register_fn("+=", |a: &mut Moment, seconds: f64| a.0 += seconds);
+    engine.register_fn("-=", |a: &mut Moment, seconds: f64| a.0 -= seconds);
+    engine.register_fn("+", |a: Moment, seconds: i64| Moment(a.0 + whole(seconds)));
+    engine.register_fn("-", |a: Moment, seconds: i64| Moment(a.0 - whole(seconds)));
+    engine.register_fn("+=", |a: &mut Moment, seconds: i64| a.0 += whole(seconds));
+    engine.register_fn("-=", |a: &mut Moment, seconds: i64| a.0 -= whole(seconds));
 }
 
-/// A point in the world's time.
-#[derive(Clone, Copy)]
-struct Moment(callwright_scenario::world::Time);
+#[expect(clippy::cast_precision_loss, reason = "seconds of a test are far below 2^53")]
+fn whole(seconds: i64) -> f64 {
+    seconds as f64
+}
+
+/// A point in the world's time, in seconds since its start: scripts reckon with points before that too.
+#[derive(Clone, Copy, PartialEq)]
+struct Moment(f64);
+
+impl Moment {
+    fn of(time: callwright_scenario::world::Time) -> Self {
+        Moment(time.as_secs_f64())
+    }
+
+    fn elapsed(&mut self) -> f64 {
+        context::reads_without_event();
+        context::scene().map_or(0.0, |scene| Moment::of(scene.world().now()).0 - self.0)
+    }
+}

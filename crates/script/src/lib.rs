@@ -17,10 +17,12 @@ mod imports;
 mod language;
 mod program;
 mod reach;
+mod source;
 
-pub use check::check;
+pub use check::{check, check_all};
 pub use diagnostic::{Diagnostic, Severity};
 pub use docs::{definitions, html, markdown};
 pub use entry::{Entry, Kind, Parameter, Section};
 pub use language::entries;
 pub use program::{is_library, load};
+pub use source::{SourceError, source};

@@ -1,17 +1,18 @@
 //! A file of scenarios, or one that is itself a scenario, as the runner sees it.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use callwright_scenario::suite::{Attempt, Loaded, Program, Registration, Suite};
 use callwright_scenario::{Fault, Position, Scene, Settings, context};
-use rhai::{AST, Dynamic, Scope};
+use rhai::{AST, Dynamic};
 
-use crate::api::{Collected, Collector};
+use crate::api::{Collected, Collector, refuse_unmatched};
 use crate::closure::{Closure, Copier};
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::fault::from_error;
-use crate::{language, reach};
+use crate::{language, reach, source};
 
 /// Loads a scenario file: compiled and checked, not run. Whatever is certainly wrong with it is found here, before any
 /// agent starts; warnings are left to [`check`](crate::check).
@@ -42,32 +43,65 @@ fn fault_of(first: &Diagnostic, others: &[Diagnostic]) -> Fault {
     fault
 }
 
-/// True for a file that neither registers scenarios nor makes agents: something to be imported. A file that cannot be
-/// read or compiled is none, so that its error is shown.
+/// True for a file whose top level neither registers scenarios, nor makes agents, nor calls or asserts anything else:
+/// something to be imported. A file that cannot be read or compiled is none, so that its error is shown.
 pub fn is_library(path: &Path) -> bool {
-    let compiled = std::fs::read_to_string(path)
+    let compiled = source(path)
         .ok()
         .and_then(|text| language::engine().compile(text).ok());
-    compiled.is_some_and(|ast| {
-        let calls = reach::calls(path, &ast);
-        !registers(&calls) && !calls.contains("agent")
-    })
+    compiled.is_some_and(|ast| !reach::calls(path, &ast).iter().any(|call| acts(call)))
 }
 
-fn registers(calls: &std::collections::BTreeSet<String>) -> bool {
+fn registers(calls: &BTreeSet<String>) -> bool {
     calls.contains("scenario") || calls.contains("scenario_each")
+}
+
+/// Functions that prepare something or note it: of these alone no scenario is made.
+const IDLE: [&str; 16] = [
+    "default_timeout",
+    "describe",
+    "env",
+    "file",
+    "json_response",
+    "load_env",
+    "log",
+    "noise",
+    "regex",
+    "silent",
+    "skip",
+    "text_response",
+    "tone",
+    "tones",
+    "uuid",
+    "value",
+];
+
+/// Whether a call does something or asserts it. What Rhai itself has a function of the name for, as `contains`, may mean
+/// that one.
+fn acts(call: &str) -> bool {
+    !language::signatures(call).is_empty() && !language::is_builtin(call) && !IDLE.contains(&call)
+}
+
+/// Whether a file that makes this call is worth to be run when somebody names it.
+fn is_worth(call: &str) -> bool {
+    acts(call) || ["debug", "log", "print", "skip", "sleep", "throw"].contains(&call)
 }
 
 fn compile(path: &Path) -> Result<Script, Fault> {
     let name = path.display().to_string();
-    let text = std::fs::read_to_string(path).map_err(|error| {
-        Fault::environment(format!("cannot read {name}: {error}")).at(&Position::file(&*name))
-    })?;
+    let text = source(path).map_err(|error| error.fault())?;
     let mut ast = language::engine().compile(&text).map_err(|error| {
         Fault::script(format!("syntax error: {}", error.0)).at(&crate::check::position(&name, error.1))
     })?;
     ast.set_source(name.as_str());
-    let is_suite = registers(&reach::calls(path, &ast));
+    let calls = reach::calls(path, &ast);
+    if !calls.iter().any(|call| is_worth(call)) {
+        let fault = "this file does nothing: it calls neither `scenario` nor `agent`, and asserts nothing";
+        return Err(Fault::script(fault)
+            .hint("a library runs as a part of the scenarios that import it")
+            .at(&Position::new(&*name, 1, 1)));
+    }
+    let is_suite = registers(&calls);
     Ok(Script {
         path: path.to_owned(),
         ast,
@@ -83,8 +117,7 @@ struct Script {
 
 impl Script {
     fn evaluate(&self, scene: &Scene) -> Result<(), Fault> {
-        language::engine()
-            .eval_ast_with_scope::<Dynamic>(&mut Scope::new(), &self.ast)
+        language::evaluate(&self.ast)
             .map(|_| ())
             .map_err(|error| from_error(&error, scene))
     }
@@ -187,8 +220,10 @@ impl Attempt for Trial {
 
 fn call(closure: Option<&Closure>, arguments: &[Dynamic], scene: &Scene) -> Result<Dynamic, Fault> {
     closure.map_or(Ok(Dynamic::UNIT), |closure| {
-        closure
+        let value = closure
             .call(language::engine(), arguments)
-            .map_err(|error| from_error(&error, scene))
+            .map_err(|error| from_error(&error, scene))?;
+        refuse_unmatched(&value).map_err(|fault| fault.at(&closure.at(scene)))?;
+        Ok(value)
     })
 }

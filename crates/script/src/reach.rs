@@ -5,75 +5,139 @@ use std::path::{Path, PathBuf};
 
 use rhai::{ASTNode, Expr, Stmt};
 
-use crate::imports;
+use crate::{imports, source};
 
 /// The functions that a file calls from its top level, its closures and the functions reached from there; those of
 /// imported files too. A file that only defines functions reaches nothing.
 pub(crate) fn calls(path: &Path, ast: &rhai::AST) -> BTreeSet<String> {
-    let mut reached = Reached::default();
-    reached.file(path, path, ast);
+    let mut reached = Reached {
+        scenario: path.to_owned(),
+        ..Reached::default()
+    };
+    reached.files.insert(path.to_owned(), File::of(ast));
+    reached.open(path, TOP);
+    reached.follow();
     reached.calls
 }
 
-#[derive(Default)]
-struct Reached {
-    calls: BTreeSet<String>,
-    files: BTreeSet<PathBuf>,
+/// The files that a file imports, and those that they import.
+pub(crate) fn imported(path: &Path) -> BTreeSet<PathBuf> {
+    let mut found = BTreeSet::new();
+    let mut open = vec![path.to_owned()];
+    while let Some(file) = open.pop() {
+        let Some(ast) = compiled(&file) else {
+            continue;
+        };
+        let mut names = Names::default();
+        ast.walk(&mut |nodes| names.see(nodes));
+        for name in names.imports {
+            if let Some(import) = imports::find(Some(&file), Some(path), &name)
+                && found.insert(import.clone())
+            {
+                open.push(import);
+            }
+        }
+    }
+    found
 }
 
-impl Reached {
-    fn file(&mut self, path: &Path, scenario: &Path, ast: &rhai::AST) {
-        self.files.insert(path.to_owned());
-        let bodies: BTreeMap<String, Names> = ast
-            .shared_lib()
-            .iter_script_fn_info()
-            .map(|(_, _, name, _, definition)| (name.to_owned(), Names::of_function(ast, definition)))
+fn compiled(path: &Path) -> Option<rhai::AST> {
+    let text = source(path).ok()?;
+    crate::language::engine().compile(text).ok()
+}
+
+/// The name of what stands outside of all functions.
+const TOP: &str = "";
+
+#[derive(Default)]
+struct Reached {
+    scenario: PathBuf,
+    calls: BTreeSet<String>,
+    files: BTreeMap<PathBuf, File>,
+    /// Bodies that were reached, and those among them that were not looked at.
+    seen: BTreeSet<(PathBuf, String)>,
+    open: Vec<(PathBuf, String)>,
+}
+
+/// A file, and what its reached bodies name.
+#[derive(Default)]
+struct File {
+    bodies: BTreeMap<String, Names>,
+    imports: BTreeSet<PathBuf>,
+    qualified: BTreeSet<String>,
+}
+
+impl File {
+    fn of(ast: &rhai::AST) -> Self {
+        let functions = ast.shared_lib().iter_script_fn_info();
+        let mut bodies: BTreeMap<String, Names> = functions
+            .map(|(_, _, name, _, definition)| (name.to_owned(), Names::of_function(definition)))
             .collect();
         let mut top = Names::default();
         for statement in ast.statements() {
             statement.walk(&mut Vec::new(), &mut |nodes| top.see(nodes));
         }
-        let mut open = vec![top];
-        let mut seen = BTreeSet::new();
-        while let Some(names) = open.pop() {
-            for import in names.imports {
-                self.import(path, scenario, &import, &names.qualified);
-            }
+        bodies.insert(TOP.to_owned(), top);
+        File {
+            bodies,
+            ..File::default()
+        }
+    }
+}
+
+impl Reached {
+    fn open(&mut self, path: &Path, body: &str) {
+        let exists = self
+            .files
+            .get(path)
+            .is_some_and(|file| file.bodies.contains_key(body));
+        let body = (path.to_owned(), body.to_owned());
+        if exists && self.seen.insert(body.clone()) {
+            self.open.push(body);
+        }
+    }
+
+    fn follow(&mut self) {
+        while let Some((path, body)) = self.open.pop() {
+            let Some(names) = self.files.get(&path).and_then(|file| file.bodies.get(&body)) else {
+                continue;
+            };
+            let names = names.clone();
             for call in names.calls {
-                if seen.insert(call.clone())
-                    && let Some(body) = bodies.get(&call)
-                {
-                    open.push(body.clone());
-                }
+                self.open(&path, &call);
                 self.calls.insert(call);
+            }
+            for import in &names.imports {
+                self.import(&path, import);
+            }
+            // What stands before the call and what is imported may be in different bodies: each name that is called
+            // of any module is looked for in all that were imported.
+            let Some(file) = self.files.get_mut(&path) else {
+                continue;
+            };
+            file.qualified.extend(names.qualified);
+            let (imports, qualified) = (file.imports.clone(), file.qualified.clone());
+            for import in &imports {
+                for name in &qualified {
+                    self.open(import, name);
+                }
             }
         }
     }
 
-    /// Functions of a module count when any of them is called: which, only a run can tell.
-    fn import(&mut self, importing: &Path, scenario: &Path, name: &str, qualified: &BTreeSet<String>) {
-        let Some(file) = imports::find(Some(importing), Some(scenario), name) else {
+    fn import(&mut self, importing: &Path, name: &str) {
+        let Some(path) = imports::find(Some(importing), Some(&self.scenario), name) else {
             return;
         };
-        if self.files.contains(&file) {
-            return;
+        if !self.files.contains_key(&path) {
+            let Some(ast) = compiled(&path) else {
+                return;
+            };
+            self.files.insert(path.clone(), File::of(&ast));
         }
-        let Some(ast) = std::fs::read_to_string(&file)
-            .ok()
-            .and_then(|text| crate::language::engine().compile(text).ok())
-        else {
-            return;
-        };
-        self.file(&file, scenario, &ast);
-        let functions: Vec<_> = ast
-            .shared_lib()
-            .iter_script_fn_info()
-            .map(|(_, _, name, ..)| name.to_owned())
-            .collect();
-        if functions.iter().any(|function| qualified.contains(function)) {
-            let mut names = Names::default();
-            ast.walk(&mut |nodes| names.see(nodes));
-            self.calls.extend(names.calls);
+        self.open(&path, TOP);
+        if let Some(file) = self.files.get_mut(importing) {
+            file.imports.insert(path);
         }
     }
 }
@@ -87,10 +151,9 @@ struct Names {
 }
 
 impl Names {
-    fn of_function(ast: &rhai::AST, definition: &rhai::ScriptFuncDef) -> Names {
+    fn of_function(definition: &rhai::Shared<rhai::ScriptFuncDef>) -> Names {
         let mut names = Names::default();
-        let only = ast.clone_functions_only_filtered(|_, _, _, name, _| name == definition.name);
-        only.walk(&mut |nodes| names.see(nodes));
+        crate::language::alone(definition).walk(&mut |nodes| names.see(nodes));
         names
     }
 
@@ -105,6 +168,12 @@ impl Names {
                 } else {
                     self.qualified.insert(call.name.to_string());
                 }
+                // `Fn("name")`
+                if call.name == "Fn"
+                    && let [Expr::StringConstant(name, _)] = call.args.as_slice()
+                {
+                    self.calls.insert(name.to_string());
+                }
             }
             Some(ASTNode::Expr(Expr::DynamicConstant(constant, _))) => {
                 if let Some(pointer) = constant.read_lock::<rhai::FnPtr>() {
@@ -115,6 +184,9 @@ impl Names {
                 if let Expr::StringConstant(name, _) = &import.0 {
                     self.imports.insert(name.to_string());
                 }
+            }
+            Some(ASTNode::Stmt(Stmt::Return(Some(_), flags, _))) if flags.contains(rhai::ASTFlags::BREAK) => {
+                self.calls.insert("throw".to_owned());
             }
             _ => {}
         }

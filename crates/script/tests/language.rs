@@ -120,14 +120,14 @@ fn a_data_race_is_explained_at_its_line() {
 
 #[test]
 fn limits_are_named() {
-    let ran = run("fn f(x) { f(x + 1) }\nf(0);");
+    let ran = run("fn f(x) { f(x + 1) }\nprint(f(0));");
     assert!(
         ran.error()
             .contains("functions call each other too deeply: more than 64 calls"),
         "{}",
         ran.error()
     );
-    let ran = run("let s = \"x\"; loop { s += s; }");
+    let ran = run("let s = \"x\"; loop { s += s; print(1); }");
     assert!(ran.error().contains("is too large"), "{}", ran.error());
 }
 
@@ -141,6 +141,28 @@ fn eval_is_off() {
 fn sleep_and_timestamp_follow_the_world() {
     let ran = run("let t = timestamp(); sleep(90); print(t.elapsed); print(timestamp() - t);");
     assert_eq!(ran.passed().printed(), ["90.0", "90.0"]);
+}
+
+#[test]
+fn timestamps_are_reckoned_with_as_rhai_does() {
+    let ran = run("let t = timestamp(); sleep(2);\n\
+         print([t.elapsed(), elapsed(t), timestamp() > t, t >= timestamp(), t == t, t != timestamp()]);\n\
+         t += 1; t -= 0.5; print([timestamp() - (t + 1), (t - 0.5) < t, t <= t, type_of(t), t + 10 - timestamp()]);");
+    assert_eq!(
+        ran.passed().printed(),
+        [
+            "[2.0, 2.0, true, false, true, true]",
+            "[0.5, true, true, \"timestamp\", 8.5]"
+        ]
+    );
+}
+
+#[test]
+fn who_waits_for_the_clock_is_asked_again() {
+    let ran = run("let t = timestamp();\nawait_until(|| timestamp() - t > 1.0, \"5s\");");
+    assert_eq!(ran.passed().milliseconds(), 1100.0);
+    let ran = run("let t = timestamp();\nawait_until(|| t.elapsed() > 1.0, \"5s\");");
+    assert_eq!(ran.passed().milliseconds(), 1100.0);
 }
 
 #[test]

@@ -193,6 +193,17 @@ fn an_await_until_whose_closure_asserts_nothing_and_returns_false() {
 }
 
 #[test]
+fn an_assertion_that_nothing_was_asked_of() {
+    let said = "the closure gives an assertion without a matcher: it passes whatever the value is";
+    let ran =
+        run("let check = |x| assert(x);\nlet wrong = || check.call(1 == 2);\nawait_until(wrong, \"10s\");");
+    assert_eq!((ran.error(), ran.milliseconds()), (format!("3:1: {said}"), 0.0));
+    let ran = run("fn check(x) { assert(x) }\nscenario(\"x\", || check(1 == 2));");
+    assert_eq!(ran.error(), format!("2:1: {said}"));
+    run("fn check(x) { assert(x) }\nscenario(\"x\", || check(true).is_true());").passed();
+}
+
+#[test]
 fn two_scenarios_at_once_on_one_account() {
     let mut runner = Runner::new();
     runner.options.jobs = 2;

@@ -1,6 +1,6 @@
 //! `callwright check`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use callwright_events::ExitCode;
 use callwright_script::Severity;
@@ -17,16 +17,14 @@ pub(super) fn check(paths: &[PathBuf], environment: &Environment) -> anyhow::Res
     let settings = surroundings(environment, &project)?;
     let files = files::scripts(paths)?;
     let (mut errors, mut warnings) = (0, 0);
-    for file in &files {
-        for diagnostic in callwright_script::check(file, &settings) {
-            match diagnostic.severity {
-                Severity::Error => errors += 1,
-                Severity::Warning => warnings += 1,
-            }
-            // What is wrong in a module is shown in the module.
-            let source = std::fs::read_to_string(&*diagnostic.at.file).ok();
-            anstream::println!("{}", diagnostic.render(source.as_deref(), true));
+    for diagnostic in callwright_script::check_all(&files, &settings) {
+        match diagnostic.severity {
+            Severity::Error => errors += 1,
+            Severity::Warning => warnings += 1,
         }
+        // What is wrong in a module is shown in the module.
+        let source = callwright_script::source(Path::new(&*diagnostic.at.file)).ok();
+        anstream::println!("{}", diagnostic.render(source.as_deref(), true));
     }
     let count = |number: usize, what: &str| match number {
         1 => format!("1 {what}"),

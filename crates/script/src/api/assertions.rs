@@ -1,6 +1,6 @@
 //! Assertions and matchers.
 
-use callwright_scenario::{Assertion, Matcher};
+use callwright_scenario::{Assertion, Fault, Matcher};
 use rhai::{Array, Dynamic, NativeCallContext};
 
 use crate::convert::to_value;
@@ -12,6 +12,22 @@ use crate::here::{Here, Outcome};
 struct Asserted {
     assertion: Assertion,
     value: Dynamic,
+    /// A matcher was asked.
+    is_matched: bool,
+}
+
+/// Refuses an assertion that no matcher was asked of, as the value of a closure: it would pass whatever it is about.
+pub(crate) fn refuse_unmatched(value: &Dynamic) -> Result<(), Fault> {
+    let is_unmatched = value
+        .read_lock::<Asserted>()
+        .is_some_and(|asserted| !asserted.is_matched);
+    if is_unmatched {
+        return Err(Fault::script(
+            "the closure gives an assertion without a matcher: it passes whatever the value is",
+        )
+        .hint("write assert(…).is_true(), or another matcher, as .equals(…)"));
+    }
+    Ok(())
 }
 
 pub(super) fn register(api: &mut Api) {
@@ -23,7 +39,7 @@ pub(super) fn register(api: &mut Api) {
          labels itself, as in `Caller state`.",
         |context: NativeCallContext<'_>, value: Dynamic| -> Outcome<Asserted> {
             let here = Here::of(&context)?;
-            Ok(Asserted { assertion: Assertion::new(to_value(&value), &here.at), value })
+            Ok(Asserted { assertion: Assertion::new(to_value(&value), &here.at), value, is_matched: false })
         },
     );
     api.add(
@@ -32,6 +48,7 @@ pub(super) fn register(api: &mut Api) {
         |asserted: &mut Asserted, label: &str| Asserted {
             assertion: asserted.assertion.clone().describe(label),
             value: asserted.value.clone(),
+            is_matched: asserted.is_matched,
         },
     );
     api.add(
@@ -122,7 +139,10 @@ impl Asserted {
     fn check(&self, context: &NativeCallContext<'_>, matcher: &Matcher) -> Outcome<Asserted> {
         let here = Here::of(context)?;
         here.check(self.assertion.check(&here.scene, matcher, &here.at))?;
-        Ok(self.clone())
+        Ok(Asserted {
+            is_matched: true,
+            ..self.clone()
+        })
     }
 }
 

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 
 use callwright_scenario::suite::Registration;
-use callwright_scenario::{Fault, Value, nearest};
+use callwright_scenario::{Fault, Position, Value, nearest};
 use rhai::{Array, Dynamic, FnPtr, Map, NativeCallContext};
 
 use crate::closure::Closure;
@@ -144,7 +144,7 @@ fn collect(
 
 fn scenario(context: &NativeCallContext<'_>, name: &str, options: Option<&Map>, body: &FnPtr) -> Outcome<()> {
     let here = Here::of(context)?;
-    let registration = here.check(registration(&here, name.to_owned(), options))?;
+    let registration = here.check(registration(&here.at, name.to_owned(), options))?;
     let closure = Closure::keep(context, body);
     collect(context, "scenario", |all| all.add(registration, closure, None))
 }
@@ -160,7 +160,7 @@ fn scenario_each(
     let closure = Closure::keep(context, body);
     for row in rows {
         let name = here.check(filled(name, &to_value(row)))?;
-        let registration = here.check(registration(&here, name, options))?;
+        let registration = here.check(registration(&here.at, name, options))?;
         collect(context, "scenario_each", |all| {
             all.add(registration, closure.clone(), Some(row.clone()))
         })?;
@@ -213,7 +213,12 @@ fn filled(name: &str, row: &Value) -> Result<String, Fault> {
 
 pub(crate) const OPTIONS: [&str; 6] = ["tags", "skip", "only", "timeout", "retries", "expect_fail"];
 
-fn registration(here: &Here, name: String, options: Option<&Map>) -> Result<Registration, Fault> {
+/// What a scenario's options say.
+pub(crate) fn registration(
+    at: &Position,
+    name: String,
+    options: Option<&Map>,
+) -> Result<Registration, Fault> {
     let mut registration = Registration {
         name,
         tags: Vec::new(),
@@ -222,7 +227,7 @@ fn registration(here: &Here, name: String, options: Option<&Map>) -> Result<Regi
         timeout: None,
         retries: None,
         expect_fail: None,
-        at: here.at.clone(),
+        at: at.clone(),
     };
     let Some(options) = options else {
         return Ok(registration);

@@ -5,6 +5,7 @@ use std::time::Duration;
 use callwright_scenario::{Fault, Tried};
 use rhai::{Array, Dynamic, FnPtr, NativeCallContext};
 
+use super::refuse_unmatched;
 use crate::closure::{Closure, Copier};
 use crate::convert::{to_span, to_value};
 use crate::entry::{Api, Section};
@@ -83,6 +84,7 @@ fn await_until(context: &NativeCallContext<'_>, body: &FnPtr, within: Option<&st
         let value: Dynamic = body
             .call_within_context(context, ())
             .map_err(|error| from_error(&error, &here.scene))?;
+        refuse_unmatched(&value).map_err(|fault| fault.at(&here.at))?;
         let is_false = value.as_bool() == Ok(false);
         Ok(Tried { value, is_false })
     });

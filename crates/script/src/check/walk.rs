@@ -7,6 +7,8 @@ use rhai::{AST, ASTNode, Expr, FnCallExpr, Position, Stmt};
 
 use super::functions::Functions;
 use crate::convert::to_value;
+use crate::entry::Kind;
+use crate::language;
 
 /// A call.
 pub(super) struct Called {
@@ -18,8 +20,10 @@ pub(super) struct Called {
     pub(super) is_method: bool,
     /// The type of the object of a method, where it is certain.
     pub(super) object: Option<&'static str>,
-    /// The variable before the dot, when a closure among the arguments captures it.
-    pub(super) races: Option<String>,
+    /// The variable before the dot.
+    pub(super) variable: Option<String>,
+    /// A closure among the arguments captures the variable before the dot.
+    pub(super) races: bool,
 }
 
 /// An argument as far as it is known.
@@ -69,10 +73,16 @@ pub(super) struct Walked {
     pub(super) qualified: Vec<Qualified>,
     /// What is read of `State`.
     pub(super) states: Vec<(String, Position)>,
+    /// Names of variables and functions of which the script asks whether they are there.
+    pub(super) asked: BTreeSet<String>,
+    /// Keys are computed, or the path of a module is: what is in maps is not known.
+    pub(super) is_open: bool,
+    /// From where to where a `try` goes.
+    tries: Vec<(Position, Position)>,
     kinds: BTreeMap<String, Option<&'static str>>,
 }
 
-/// What calls give whose type is certain.
+/// What calls give whose type is certain, unless the script has a function of the name.
 const RESULTS: [(&str, &str); 4] = [
     ("agent", "Agent"),
     ("mock_server", "HttpMock"),
@@ -91,6 +101,9 @@ impl Walked {
             imports: Vec::new(),
             qualified: Vec::new(),
             states: Vec::new(),
+            asked: BTreeSet::new(),
+            is_open: false,
+            tries: Vec::new(),
             kinds: BTreeMap::new(),
         }
     }
@@ -100,13 +113,12 @@ impl Walked {
             self.variable(nodes);
             true
         });
-        // Parameters hide variables of the same name, so nothing is certain about those.
-        for (_, _, _, _, definition) in ast.shared_lib().iter_script_fn_info() {
-            let captured = definition.name.starts_with("anon$");
-            for parameter in &definition.params {
-                if !captured {
-                    self.kinds.insert(parameter.to_string(), None);
-                }
+        // Parameters hide variables of the same name, so nothing is certain about those; captured ones are the variables.
+        let captures = captures_of(ast);
+        for (_, _, name, _, definition) in ast.shared_lib().iter_script_fn_info() {
+            let captured = captures.get(name).copied().unwrap_or(0);
+            for parameter in definition.params.iter().skip(captured) {
+                self.kinds.insert(parameter.to_string(), None);
             }
         }
         let mut inside = BTreeSet::new();
@@ -116,11 +128,23 @@ impl Walked {
         });
     }
 
+    /// Whether a place stands in a `try`.
+    pub(super) fn is_tried(&self, at: &callwright_scenario::Position) -> bool {
+        let place = |at: &Position| {
+            let number = |number: Option<usize>| number.and_then(|number| u32::try_from(number).ok());
+            (number(at.line()), number(at.position()))
+        };
+        let at = (Some(at.line), Some(at.column));
+        self.tries
+            .iter()
+            .any(|(start, end)| place(start) <= at && at < place(end))
+    }
+
     /// `let x = agent(…)`: the type of `x`, unless the name has two meanings.
     fn variable(&mut self, nodes: &[ASTNode<'_>]) {
         match nodes.last() {
             Some(ASTNode::Stmt(Stmt::Var(variable, ..))) => {
-                let kind = kind_of_call(&variable.1);
+                let kind = self.kind_of_call(&variable.1);
                 let name = variable.0.name.to_string();
                 self.kinds
                     .entry(name)
@@ -134,6 +158,15 @@ impl Walked {
             }
             Some(ASTNode::Stmt(Stmt::For(a_loop, _))) => {
                 self.kinds.insert(a_loop.0.name.to_string(), None);
+                if let Some(counter) = &a_loop.1 {
+                    self.kinds.insert(counter.name.to_string(), None);
+                }
+            }
+            Some(ASTNode::Stmt(Stmt::TryCatch(flow, _))) => {
+                self.tries.push((flow.body.position(), flow.body.end_position()));
+                if let Expr::Variable(variable, ..) = &flow.expr {
+                    self.kinds.insert(variable.1.to_string(), None);
+                }
             }
             _ => {}
         }
@@ -156,7 +189,13 @@ impl Walked {
                     self.keys.extend(map.keys().map(ToString::to_string));
                 }
             }
-            Some(ASTNode::Stmt(Stmt::Assignment(assignment))) => self.assigned(&assignment.1.lhs),
+            Some(ASTNode::Stmt(Stmt::Assignment(assignment))) => {
+                let was_open = self.is_open;
+                self.assigned(&assignment.1.lhs);
+                if !may_be_closure(&assignment.1.rhs) {
+                    self.is_open = was_open;
+                }
+            }
             Some(ASTNode::Stmt(Stmt::Import(import, _))) => {
                 if let Expr::StringConstant(name, at) = &import.0 {
                     self.imports.push(Import {
@@ -164,6 +203,8 @@ impl Walked {
                         alias: import.1.name.to_string(),
                         at: *at,
                     });
+                } else {
+                    self.is_open = true;
                 }
             }
             Some(ASTNode::Expr(Expr::Variable(variable, _, at))) => {
@@ -176,34 +217,49 @@ impl Walked {
             Some(ASTNode::Expr(Expr::Dot(pair, ..))) => {
                 let object = self.kind_of(&pair.lhs);
                 self.behind_dot(&pair.rhs, object, inside);
-                self.race(&pair.lhs, &pair.rhs);
+                self.on_variable(&pair.lhs, &pair.rhs);
             }
             _ => {}
         }
     }
 
-    /// `x.f(|| x)`: the method borrows the variable that the closure shares.
-    fn race(&mut self, object: &Expr, step: &Expr) {
-        let (Expr::Variable(variable, ..), Expr::MethodCall(call, at)) = (object, step) else {
+    /// `x.f(…)`; and `x.f(|| x)`: the method borrows the variable that the closure shares.
+    fn on_variable(&mut self, object: &Expr, step: &Expr) {
+        let (Expr::Variable(variable, ..), Expr::MethodCall(call, at)) = (object, first(step)) else {
             return;
         };
         let name = variable.1.as_str();
-        if call.args.iter().any(|argument| captures(argument, name))
-            && let Some(called) = self.calls.iter_mut().rev().find(|called| called.at == *at)
-        {
-            called.races = Some(name.to_owned());
+        if let Some(called) = self.calls.iter_mut().rev().find(|called| called.at == *at) {
+            called.races = call.args.iter().any(|argument| captures(argument, name));
+            called.variable = Some(name.to_owned());
         }
     }
 
-    /// `x.key = …` makes a key.
+    /// `x.key = …` and `x["key"] = …` make a key.
     fn assigned(&mut self, target: &Expr) {
-        if let Expr::Dot(pair, ..) = target {
-            self.assigned(&pair.rhs);
-            if let Expr::Property(property, _) = &pair.rhs {
+        match target {
+            Expr::Dot(pair, ..) => {
+                self.assigned(&pair.lhs);
+                self.assigned(&pair.rhs);
+            }
+            Expr::Index(pair, ..) => {
+                self.assigned(&pair.lhs);
+                match &pair.rhs {
+                    Expr::StringConstant(key, _) => {
+                        self.keys.insert(key.to_string());
+                    }
+                    Expr::IntegerConstant(..) => {}
+                    Expr::Dot(..) | Expr::Index(..) => {
+                        self.is_open = true;
+                        self.assigned(&pair.rhs);
+                    }
+                    _ => self.is_open = true,
+                }
+            }
+            Expr::Property(property, _) => {
                 self.keys.insert(property.2.to_string());
             }
-        } else if let Expr::Property(property, _) = target {
-            self.keys.insert(property.2.to_string());
+            _ => {}
         }
     }
 
@@ -234,7 +290,17 @@ impl Walked {
     fn kind_of(&self, expression: &Expr) -> Option<&'static str> {
         match expression {
             Expr::Variable(variable, ..) => self.kinds.get(variable.1.as_str()).copied().flatten(),
-            other => kind_of_call(other),
+            other => self.kind_of_call(other),
+        }
+    }
+
+    fn kind_of_call(&self, expression: &Expr) -> Option<&'static str> {
+        match expression {
+            Expr::FnCall(call, _) if call.namespace.is_empty() && !self.functions.has(&call.name) => RESULTS
+                .iter()
+                .find(|(name, _)| *name == call.name.as_str())
+                .map(|(_, kind)| *kind),
+            _ => None,
         }
     }
 
@@ -255,23 +321,37 @@ impl Walked {
             }
             _ => return,
         }
+        if ["is_def_var", "is_def_fn"].contains(&call.name.as_str())
+            && let Some(Expr::StringConstant(name, _)) = call.args.first()
+        {
+            self.asked.insert(name.to_string());
+        }
         self.calls.push(Called {
             name: call.name.to_string(),
             at,
             arguments: call.args.iter().map(argument).collect(),
             is_method,
             object,
-            races: None,
+            variable: None,
+            races: false,
         });
     }
 }
 
-/// The type of what a step gives, where it is certain: matchers chain.
+/// The type of what a step gives, where it is certain.
 fn after(step: &Expr, object: Option<&'static str>) -> Option<&'static str> {
-    match (step, object) {
-        (Expr::MethodCall(call, _), Some("Assertion")) if call.name != "value" => Some("Assertion"),
-        _ => None,
-    }
+    let (name, kind) = match step {
+        Expr::MethodCall(call, _) => (call.name.as_str(), Kind::Function),
+        Expr::Property(property, _) => (property.2.as_str(), Kind::Getter),
+        _ => return None,
+    };
+    let mut results = language::entries_of(object?)
+        .filter(|entry| entry.kind == kind && entry.name == name)
+        .map(|entry| entry.returns.as_str());
+    let result = results.next()?;
+    // Types of Rhai itself, as `array`, have more functions than the table knows; their names are in lower case.
+    let is_ours = result.starts_with(char::is_uppercase) && language::entries_of(result).next().is_some();
+    (is_ours && results.all(|other| other == result)).then_some(result)
 }
 
 /// Whether a closure in an expression captures a variable.
@@ -286,14 +366,39 @@ fn captures(expression: &Expr, name: &str) -> bool {
     found
 }
 
-fn kind_of_call(expression: &Expr) -> Option<&'static str> {
-    let Expr::FnCall(call, _) = expression else {
-        return None;
-    };
-    RESULTS
-        .iter()
-        .find(|(name, _)| *name == call.name.as_str())
-        .map(|(_, kind)| *kind)
+/// How many variables each closure captures: they are the first of its parameters.
+fn captures_of(ast: &AST) -> BTreeMap<String, usize> {
+    let mut captures = BTreeMap::new();
+    ast.walk(&mut |nodes| {
+        if let Some(ASTNode::Expr(Expr::FnCall(call, _)) | ASTNode::Stmt(Stmt::FnCall(call, _))) =
+            nodes.last()
+            && call.name == "curry"
+            && let [Expr::DynamicConstant(constant, _), captured @ ..] = call.args.as_slice()
+            && let Some(pointer) = constant.read_lock::<rhai::FnPtr>()
+        {
+            captures.insert(pointer.fn_name().to_owned(), captured.len());
+        }
+        true
+    });
+    captures
+}
+
+/// Whether a value may be something to be called.
+fn may_be_closure(value: &Expr) -> bool {
+    match value {
+        Expr::FnCall(call, _) => call.op_token.is_none(),
+        Expr::InterpolatedString(..) | Expr::And(..) | Expr::Or(..) => false,
+        Expr::DynamicConstant(..) => true,
+        other => other.get_literal_value(None).is_none(),
+    }
+}
+
+/// The first of the steps behind a dot.
+fn first(step: &Expr) -> &Expr {
+    match step {
+        Expr::Dot(pair, ..) | Expr::Index(pair, ..) => first(&pair.lhs),
+        other => other,
+    }
 }
 
 fn argument(expression: &Expr) -> Argument {
