@@ -43,13 +43,16 @@ fn fault_of(first: &Diagnostic, others: &[Diagnostic]) -> Fault {
     fault
 }
 
-/// True for a file whose top level neither registers scenarios, nor makes agents, nor calls or asserts anything else:
-/// something to be imported. A file that cannot be read or compiled is none, so that its error is shown.
+/// True for a file that neither registers scenarios nor makes agents: something to be imported. A file that cannot be
+/// read or compiled is none, so that its error is shown.
 pub fn is_library(path: &Path) -> bool {
     let compiled = source(path)
         .ok()
         .and_then(|text| language::engine().compile(text).ok());
-    compiled.is_some_and(|ast| !reach::calls(path, &ast).iter().any(|call| acts(call)))
+    compiled.is_some_and(|ast| {
+        let calls = reach::calls(path, &ast);
+        !registers(&calls) && !calls.contains("agent")
+    })
 }
 
 fn registers(calls: &BTreeSet<String>) -> bool {

@@ -167,16 +167,9 @@ fn a_file_that_does_nothing_fails_when_it_is_run() {
 }
 
 #[test]
-fn a_file_that_only_asserts_or_speaks_http_is_a_scenario_in_a_directory_too() {
+fn a_file_without_agents_and_scenarios_runs_only_when_it_is_named() {
     let folder = Folder::new();
-    let is_one = |text: &str| is_library(&folder.file("test.rhai", text));
-    assert!(!is_one(
-        "http(\"GET\", \"http://127.0.0.1:9\").expect_status(200);"
-    ));
-    assert!(!is_one("assert(1).equals(1);"));
-    assert!(is_one(
-        "let base = env(\"BASE\", \"x\");\nfn f() { assert(base).is_present() }"
-    ));
-    assert!(is_one("const FOUND = [1].contains(1);\nfn f() { FOUND }"));
-    assert!(is_one("export const UP = \"up\";\nprint(\"loaded\");"));
+    let text = "http(\"GET\", mock_server().url).expect_status(404);";
+    assert!(is_library(&folder.file("test.rhai", text)));
+    run(text).passed();
 }
