@@ -247,6 +247,16 @@ fn an_endless_loop_ends_with_the_time_of_its_scenario() {
 }
 
 #[test]
+fn a_body_that_ends_after_its_time_without_looking_at_it_fails() {
+    let ran = run(r#"
+        let hooks = mock_server();
+        hooks.on("GET", "/slow", |request| { sleep(0.3); text_response("late") });
+        scenario("slow", #{ timeout: "100ms" }, || { http("GET", hooks.url + "/slow"); });
+    "#);
+    assert_eq!(ran.failure().kind, FailureKind::Timeout);
+}
+
+#[test]
 fn fail_fast_starts_nothing_more() {
     let mut runner = Runner::new();
     runner.options.fail_fast = true;

@@ -108,7 +108,7 @@ impl Subject<'_> {
     fn attempt(&self, scene: &Arc<Scene>) -> Ended {
         let _entered = Context::new(scene).enter();
         let run = || match self {
-            Subject::File { program } => match program.run(scene) {
+            Subject::File { program } => match program.run(scene).and_then(|()| in_time(scene)) {
                 Ok(()) => Ended::Passed,
                 Err(fault) => Ended::of(scene, fault),
             },
@@ -179,7 +179,7 @@ fn scenario(scene: &Arc<Scene>, attempt: &mut dyn Attempt) -> Ended {
         }
         return ended;
     }
-    let ended = match attempt.body() {
+    let ended = match attempt.body().and_then(|()| in_time(scene)) {
         Ok(()) => Ended::Passed,
         Err(fault) => Ended::of(scene, fault),
     };
@@ -196,6 +196,15 @@ fn scenario(scene: &Arc<Scene>, attempt: &mut dyn Attempt) -> Ended {
             parts.message = format!("teardown: {}", parts.message);
             Ended::of(scene, fault)
         }
+    }
+}
+
+/// A body that looked at nothing after its time was up ended without noticing.
+fn in_time(scene: &Scene) -> Result<(), Fault> {
+    match scene.check() {
+        Err(fault) if fault.kind() == Some(FailureKind::Timeout) => Err(fault),
+        // What held before an interrupt has held.
+        Ok(()) | Err(_) => Ok(()),
     }
 }
 
