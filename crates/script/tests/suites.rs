@@ -229,6 +229,45 @@ fn an_expected_failure_passes_and_an_unexpected_pass_fails() {
 }
 
 #[test]
+fn only_what_the_scenario_itself_finds_is_an_expected_failure() {
+    let ran = run(r#"
+        setup(|| assert(1).equals(2));
+        scenario("a", #{ expect_fail: "bug 7" }, || assert(1).equals(2));
+    "#);
+    assert_eq!(verdicts(&ran), named(&[("a", Outcome::Failed)]));
+    let ran = run(r#"
+        teardown(|| assert("down").equals("up"));
+        scenario("holds", #{ expect_fail: "bug 7" }, || {});
+        scenario("fails", #{ expect_fail: "bug 7" }, || assert(1).equals(2));
+    "#);
+    assert_eq!(
+        verdicts(&ran),
+        named(&[("holds", Outcome::Failed), ("fails", Outcome::Failed)])
+    );
+    let kinds: Vec<_> = ran
+        .events
+        .iter()
+        .filter_map(|event| match event {
+            RunEvent::ScenarioFinished { failure, .. } => failure.as_ref().map(|failure| failure.kind),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(kinds, [FailureKind::Teardown, FailureKind::Teardown]);
+}
+
+#[test]
+fn a_failure_that_is_no_expected_one_says_so() {
+    let ran = run(r#"
+        scenario("broken", #{ expect_fail: "bug 9" }, || { let x = "a"; x.nothing });
+    "#);
+    let hints = ran.failure().hints;
+    assert!(
+        hints.iter().any(|hint| hint.0.contains("expect_fail (bug 9)")),
+        "{hints:?}"
+    );
+}
+
+#[test]
 fn a_scenario_has_its_time_and_teardown_is_not_cut() {
     let ran = run(r#"
         teardown(|| { wait(2); print("cleaned"); });

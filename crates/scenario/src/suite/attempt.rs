@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use callwright_events::{Failure, FailureKind, Outcome, RunEvent};
+use callwright_events::{Failure, FailureKind, Hint, Outcome, RunEvent};
 
 use super::{Attempt, Program, Registration, Suite};
 use crate::context::Context;
@@ -44,6 +44,8 @@ enum Ended {
 struct Failed {
     fault: Fault,
     failure: Failure,
+    /// In the scenario itself, not in setup or teardown.
+    in_body: bool,
 }
 
 /// Runs a scenario until it passes or has no more retries. `open` makes the scene of an attempt.
@@ -112,7 +114,15 @@ impl Subject<'_> {
                 Ok(()) => Ended::Passed,
                 Err(fault) => Ended::of(scene, fault),
             },
-            Subject::Scenario { suite, index, .. } => scenario(scene, &mut *suite.attempt(*index)),
+            Subject::Scenario {
+                suite,
+                index,
+                registration,
+            } => scenario(
+                scene,
+                &mut *suite.attempt(*index),
+                registration.expect_fail.is_some(),
+            ),
         };
         catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| {
             let what = panic.downcast_ref::<String>().map(String::as_str);
@@ -166,8 +176,9 @@ impl Subject<'_> {
     }
 }
 
-/// Setup, body and teardown.
-fn scenario(scene: &Arc<Scene>, attempt: &mut dyn Attempt) -> Ended {
+/// Setup, body and teardown. What goes wrong in teardown is told beside the failure of the body, unless that one was
+/// expected: then it is the failure.
+fn scenario(scene: &Arc<Scene>, attempt: &mut dyn Attempt, expected: bool) -> Ended {
     if let Err(fault) = attempt.setup() {
         if let FaultCause::Skip(reason) = &fault.parts().cause {
             return Ended::Skipped(reason.clone());
@@ -181,16 +192,16 @@ fn scenario(scene: &Arc<Scene>, attempt: &mut dyn Attempt) -> Ended {
     }
     let ended = match attempt.body().and_then(|()| in_time(scene)) {
         Ok(()) => Ended::Passed,
-        Err(fault) => Ended::of(scene, fault),
+        Err(fault) => Ended::of(scene, fault).in_body(),
     };
     scene.begin_end();
     match (attempt.teardown(), ended) {
         (Ok(()), ended) => ended,
-        (Err(fault), Ended::Failed(failed)) => {
+        (Err(fault), Ended::Failed(failed)) if !(expected && failed.is_a_finding()) => {
             note(scene, "teardown", &fault);
             Ended::Failed(failed)
         }
-        (Err(mut fault), Ended::Passed | Ended::Skipped(_)) => {
+        (Err(mut fault), Ended::Passed | Ended::Skipped(_) | Ended::Failed(_)) => {
             let parts = fault.parts_mut();
             parts.cause = FaultCause::Failure(FailureKind::Teardown);
             parts.message = format!("teardown: {}", parts.message);
@@ -226,7 +237,30 @@ impl Ended {
             .as_ref()
             .and_then(|at| source_line(at, scene.file()));
         let failure = evidence::failure(scene, &fault, excerpt);
-        Ended::Failed(Box::new(Failed { fault, failure }))
+        Ended::Failed(Box::new(Failed {
+            fault,
+            failure,
+            in_body: false,
+        }))
+    }
+
+    fn in_body(mut self) -> Ended {
+        if let Ended::Failed(failed) = &mut self {
+            failed.in_body = true;
+        }
+        self
+    }
+}
+
+impl Failed {
+    /// Says something about the system under test, not about the script or what is around the scenario.
+    fn is_a_finding(&self) -> bool {
+        let kind = self.fault.kind();
+        let found = matches!(
+            kind,
+            Some(FailureKind::Assertion | FailureKind::Verb | FailureKind::Timeout)
+        );
+        self.in_body && (found || self.fault.parts().retriable)
     }
 }
 
@@ -259,7 +293,10 @@ impl Verdict {
                 reason,
             },
             (Ended::Failed(failed), expected) => {
-                let Failed { fault, mut failure } = *failed;
+                let finding = failed.is_a_finding();
+                let Failed {
+                    fault, mut failure, ..
+                } = *failed;
                 if fault.kind() == Some(FailureKind::Interrupted) {
                     return verdict(Outcome::Interrupted, Some(failure));
                 }
@@ -272,8 +309,13 @@ impl Verdict {
                     );
                     return verdict(Outcome::Invalid, Some(failure));
                 }
-                if expected.is_some() && is_a_finding(&fault) {
-                    return verdict(Outcome::ExpectedFailure, Some(failure));
+                if let Some(reason) = expected {
+                    if finding {
+                        return verdict(Outcome::ExpectedFailure, Some(failure));
+                    }
+                    failure.hints.push(Hint(format!(
+                        "expect_fail ({reason}) covers what the scenario itself finds: assertions, verbs and timeouts"
+                    )));
                 }
                 verdict(Outcome::Failed, Some(failure))
             }
@@ -292,15 +334,6 @@ fn own_trouble(fault: &Fault, scene: &Scene) -> Option<String> {
     }
     let lost = scene.lost_datagrams();
     (lost > 0).then(|| format!("own sockets had no room for {lost} datagrams that arrived"))
-}
-
-/// A failure that says something about the system under test, not about the script.
-fn is_a_finding(fault: &Fault) -> bool {
-    let kind = fault.kind();
-    matches!(
-        kind,
-        Some(FailureKind::Assertion | FailureKind::Verb | FailureKind::Timeout)
-    ) || fault.parts().retriable
 }
 
 /// What was measured and, where asked for, what was sent and received.
