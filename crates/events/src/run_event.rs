@@ -344,6 +344,9 @@ pub enum RunEvent {
         files: usize,
         /// How many of them passed whole.
         passed_files: usize,
+        /// How many failed outside their scenarios: with a syntax error, in `setup_file`, in `teardown_file`.
+        #[serde(default)]
+        failed_files: usize,
         /// How many scenarios were selected, single-scenario files included.
         scenarios: usize,
         /// How many passed.
@@ -356,6 +359,12 @@ pub enum RunEvent {
         flaky_scenarios: usize,
         /// How many proved nothing because the generator was late.
         invalid_scenarios: usize,
+        /// How many an interrupt ended.
+        #[serde(default)]
+        interrupted_scenarios: usize,
+        /// How many were selected and not begun.
+        #[serde(default)]
+        unrun_scenarios: usize,
         /// Why nothing ran, or what ended the run early.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         error: Option<String>,

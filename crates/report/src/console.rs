@@ -292,14 +292,15 @@ impl Console {
 
     fn result(&self, event: &RunEvent) -> String {
         let RunEvent::RunFinished {
-            files,
-            passed_files,
+            failed_files,
             scenarios,
             passed_scenarios,
             skipped_scenarios,
             failed_scenarios,
             flaky_scenarios,
             invalid_scenarios,
+            interrupted_scenarios,
+            unrun_scenarios,
             error,
             exit_code,
             health,
@@ -315,18 +316,18 @@ impl Console {
             (flaky_scenarios, "flaky"),
             (invalid_scenarios, "invalid"),
             (skipped_scenarios, "skipped"),
+            (interrupted_scenarios, "interrupted"),
+            (unrun_scenarios, "not run"),
         ] {
             if *count > 0 {
                 parts.push(format!("{count} {name}"));
             }
         }
-        // A file that could not even be read has no scenarios that could fail.
-        let broken = files.saturating_sub(*passed_files);
-        if broken > 0 && *failed_scenarios == 0 && *invalid_scenarios == 0 {
-            parts.push(format!(
-                "{broken} {} failed",
-                if broken == 1 { "file" } else { "files" }
-            ));
+        // What went wrong outside of scenarios is no failed scenario.
+        match failed_files {
+            0 => {}
+            1 => parts.push("1 file failed".to_owned()),
+            more => parts.push(format!("{more} files failed")),
         }
         let style = match exit_code {
             0 => GREEN,

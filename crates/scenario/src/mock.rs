@@ -146,6 +146,10 @@ impl MockServer {
 }
 
 impl MockParts {
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
     pub(crate) fn stop(&self) -> bool {
         lock(&self.listener).take().is_some()
     }

@@ -304,6 +304,199 @@ fn fail_fast_starts_nothing_more() {
     assert_eq!(ran.code, ExitCode::Failed);
 }
 
+const FINE: &str = r#"
+setup_file(|| print("set up"));
+teardown_file(|| print("torn down"));
+scenario("fine", || {});
+"#;
+
+/// Runs a file that fails and then one that would pass; what the second one did.
+fn stopped_by(first: &str, mut runner: Runner) -> support::Ran {
+    runner.options.fail_fast = true;
+    let first = runner.folder.file("a.rhai", first);
+    let second = runner.folder.file("b.rhai", FINE);
+    let ran = runner.run(&[first, second]);
+    assert_eq!(ran.code, ExitCode::Failed);
+    assert_eq!(ran.printed(), Vec::<String>::new());
+    assert!(ran.verdicts().iter().all(|(name, _)| name != "fine"));
+    ran
+}
+
+fn finished(ran: &support::Ran) -> &RunEvent {
+    let last = ran.events.last().expect("events");
+    assert!(matches!(last, RunEvent::RunFinished { .. }), "{last:?}");
+    last
+}
+
+#[test]
+fn fail_fast_ends_after_whatever_failed_and_sets_nothing_up_any_more() {
+    for first in [
+        "scenario(\"a\", || assert(1).equals(2));",
+        "let broken = ;",
+        "scenario(\"a\", || {}); throw \"top level\";",
+        "setup_file(|| throw \"no\"); scenario(\"a\", || {});",
+        "teardown_file(|| throw \"no\"); scenario(\"a\", || {});",
+    ] {
+        let ran = stopped_by(first, Runner::new());
+        let RunEvent::RunFinished { files, error, .. } = finished(&ran) else {
+            unreachable!("it is one");
+        };
+        assert_eq!(*files, 1, "{first}");
+        let error = error.as_deref().unwrap_or_default();
+        assert!(
+            error.starts_with("ended at the first failure (--fail-fast): "),
+            "{first}: {error}"
+        );
+        assert!(error.ends_with("not run"), "{first}: {error}");
+    }
+}
+
+#[test]
+fn a_broken_file_counts_beside_failed_scenarios() {
+    let runner = Runner::new();
+    let first = runner.folder.file("a.rhai", "let broken = ;");
+    let second = runner
+        .folder
+        .file("b.rhai", "scenario(\"b\", || assert(1).equals(2));");
+    let ran = runner.run(&[first, second]);
+    assert!(
+        matches!(
+            finished(&ran),
+            RunEvent::RunFinished {
+                failed_files: 1,
+                failed_scenarios: 1,
+                ..
+            }
+        ),
+        "{:?}",
+        finished(&ran)
+    );
+}
+
+#[test]
+fn an_interrupted_run_leaves_alone_what_it_did_not_begin() {
+    let runner = Runner::new();
+    let first = runner.folder.file(
+        "a.rhai",
+        "scenario(\"a\", || wait(60)); scenario(\"rest\", || {});",
+    );
+    let second = runner.folder.file("b.rhai", FINE);
+    let ran = runner.run_interrupted(&[first, second], Duration::from_secs(5));
+    assert_eq!(ran.code, ExitCode::Interrupted);
+    assert_eq!(ran.printed(), Vec::<String>::new());
+    let begun = ran
+        .events
+        .iter()
+        .filter(|event| matches!(event, RunEvent::FileStarted { .. }));
+    assert_eq!(begun.count(), 1);
+    let RunEvent::RunFinished {
+        files,
+        failed_files,
+        failed_scenarios,
+        interrupted_scenarios,
+        unrun_scenarios,
+        error,
+        ..
+    } = finished(&ran)
+    else {
+        unreachable!("it is one");
+    };
+    assert_eq!((*files, *failed_files, *failed_scenarios), (1, 0, 0));
+    assert_eq!((*interrupted_scenarios, *unrun_scenarios), (1, 2));
+    assert_eq!(error.as_deref(), Some("interrupted: 2 scenarios were not run"));
+}
+
+#[test]
+fn an_interrupt_while_a_file_is_set_up_is_no_failure_of_the_file() {
+    let runner = Runner::new();
+    let file = runner.folder.file(
+        "a.rhai",
+        "setup_file(|| wait(60)); teardown_file(|| print(\"torn down\")); scenario(\"a\", || {});",
+    );
+    let ran = runner.run_interrupted(&[file], Duration::from_secs(5));
+    assert_eq!(ran.printed(), ["torn down"]);
+    assert!(
+        matches!(
+            finished(&ran),
+            RunEvent::RunFinished {
+                failed_files: 0,
+                unrun_scenarios: 1,
+                ..
+            }
+        ),
+        "{:?}",
+        finished(&ran)
+    );
+    assert_eq!(ran.code, ExitCode::Interrupted);
+}
+
+/// A file whose top level takes an account and a port, and says how often it was evaluated.
+fn greedy(port: u16, name: &str) -> String {
+    format!(
+        r#"
+        let hooks = mock_server(#{{ port: {port} }});
+        let a = agent("A", #{{ username: "alice", domain: "example.com" }});
+        print("{name} is open");
+        scenario("{name}", || {{
+            assert(http("GET", hooks.url + "/x").status).equals(404);
+            a.register();
+            await_until(|| assert(a.registered).is_true());
+            wait(1);
+        }});
+        "#
+    )
+}
+
+fn free_port() -> u16 {
+    let socket = std::net::TcpListener::bind("127.0.0.1:0").expect("a socket");
+    socket.local_addr().expect("its address").port()
+}
+
+#[test]
+fn files_that_take_the_same_account_and_port_run_one_after_the_other() {
+    for jobs in [1, 2] {
+        let mut runner = Runner::new();
+        runner.options.jobs = jobs;
+        let port = free_port();
+        let files = [
+            runner.folder.file("a.rhai", &greedy(port, "a")),
+            runner.folder.file("b.rhai", &greedy(port, "b")),
+        ];
+        let ran = runner.run(&files);
+        assert_eq!(
+            verdicts(ran.passed()),
+            named(&[("a", Outcome::Passed), ("b", Outcome::Passed)])
+        );
+        assert_eq!(ran.printed(), ["a is open", "b is open"]);
+        assert_eq!(ran.world.registered(), Vec::<String>::new());
+    }
+}
+
+#[test]
+fn a_top_level_that_registers_other_scenarios_the_second_time_is_a_mistake() {
+    let runner = Runner::new();
+    let first = runner.folder.file(
+        "a.rhai",
+        r#"
+        let a = agent("A", #{ username: "alice", domain: "example.com" });
+        scenario(a.contact, || {});
+        "#,
+    );
+    let second = runner.folder.file("b.rhai", "scenario(\"b\", || {});");
+    let ran = runner.run(&[first, second]);
+    let failed = ran.events.iter().find_map(|event| match event {
+        RunEvent::SuiteFinished {
+            error: Some(error), ..
+        } => Some(error.clone()),
+        _ => None,
+    });
+    assert_eq!(
+        failed.as_deref(),
+        Some("the top level registers other scenarios each time it is evaluated")
+    );
+    assert_eq!(ran.code, ExitCode::Failed);
+}
+
 #[test]
 fn events_come_in_the_order_of_the_plan_whatever_runs_at_the_same_time() {
     let mut runner = Runner::new();

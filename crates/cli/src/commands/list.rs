@@ -42,8 +42,8 @@ pub(super) fn list(
         };
         anstream::println!("  {}{tags}{skip}", scenario.name);
     }
-    if plan.only {
-        anstream::eprintln!("warning: some scenarios say `only`: all others are left out");
+    if let Some(only) = &plan.only {
+        anstream::eprintln!("warning: {only}");
     }
     for (path, fault) in &plan.broken {
         match &fault.parts().at {

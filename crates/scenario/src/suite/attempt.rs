@@ -231,12 +231,7 @@ impl Ended {
         if let FaultCause::Skip(reason) = &fault.parts().cause {
             return Ended::Skipped(reason.clone());
         }
-        let excerpt = fault
-            .parts()
-            .at
-            .as_ref()
-            .and_then(|at| source_line(at, scene.file()));
-        let failure = evidence::failure(scene, &fault, excerpt);
+        let failure = failure(scene, &fault);
         Ended::Failed(Box::new(Failed {
             fault,
             failure,
@@ -359,8 +354,15 @@ fn report_agents(scene: &Scene) {
     }
 }
 
+/// The story of a fault, with its line of the script.
+pub(super) fn failure(scene: &Scene, fault: &Fault) -> Failure {
+    let at = fault.parts().at.as_ref();
+    let excerpt = at.and_then(|at| source_line(at, scene.file()));
+    evidence::failure(scene, fault, excerpt)
+}
+
 /// The line of a script at a place.
-pub(super) fn source_line(at: &Position, file: &Path) -> Option<String> {
+fn source_line(at: &Position, file: &Path) -> Option<String> {
     let text = std::fs::read_to_string(&*at.file)
         .or_else(|_| std::fs::read_to_string(file))
         .ok()?;
