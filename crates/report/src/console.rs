@@ -35,12 +35,17 @@ pub(crate) fn paint(style: Style, text: impl std::fmt::Display) -> String {
 #[derive(Debug, Default)]
 pub struct Console {
     verbosity: Verbosity,
+    /// Flaky scenarios that count as failed.
+    failed_flaky: usize,
 }
 
 impl Console {
     /// A report for a reader who wants to know so much.
     pub fn new(verbosity: Verbosity) -> Self {
-        Console { verbosity }
+        Console {
+            verbosity,
+            failed_flaky: 0,
+        }
     }
 
     /// What to print for this record; empty for nothing.
@@ -253,7 +258,7 @@ impl Console {
     }
 
     fn ending(
-        &self,
+        &mut self,
         name: &str,
         outcome: Option<Outcome>,
         attempt: u32,
@@ -269,6 +274,10 @@ impl Console {
         };
         match outcome {
             Some(Outcome::Passed) => self.normal(|| format!("  {} {name} {took}\n", paint(GREEN, "✓"))),
+            Some(Outcome::Flaky) if error.is_some() => {
+                self.failed_flaky += 1;
+                format!("  {} {name} {took}\n{}", paint(RED, "✗ FLAKY"), story())
+            }
             Some(Outcome::Flaky) => {
                 format!(
                     "  {} {name}: passed at attempt {attempt} {took}\n",
@@ -310,16 +319,21 @@ impl Console {
         else {
             return String::new();
         };
-        let mut parts = vec![format!("{passed_scenarios} passed")];
+        // Each scenario once: a flaky one neither as passed nor as failed, whatever it counts as.
+        let passed_flaky = flaky_scenarios.saturating_sub(self.failed_flaky);
+        let mut parts = vec![format!(
+            "{} passed",
+            passed_scenarios.saturating_sub(passed_flaky)
+        )];
         for (count, name) in [
-            (failed_scenarios, "failed"),
-            (flaky_scenarios, "flaky"),
-            (invalid_scenarios, "invalid"),
-            (skipped_scenarios, "skipped"),
-            (interrupted_scenarios, "interrupted"),
-            (unrun_scenarios, "not run"),
+            (failed_scenarios.saturating_sub(self.failed_flaky), "failed"),
+            (*flaky_scenarios, "flaky"),
+            (*invalid_scenarios, "invalid"),
+            (*skipped_scenarios, "skipped"),
+            (*interrupted_scenarios, "interrupted"),
+            (*unrun_scenarios, "not run"),
         ] {
-            if *count > 0 {
+            if count > 0 {
                 parts.push(format!("{count} {name}"));
             }
         }

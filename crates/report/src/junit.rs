@@ -135,6 +135,7 @@ impl Junit {
         failure: Option<&Failure>,
         duration_ms: f64,
     ) {
+        let passed = error.is_none();
         let error = error.unwrap_or("failed");
         let Some(outcome) = outcome else {
             let mut rerun = TestRerun::new(NonSuccessKind::Failure);
@@ -146,6 +147,7 @@ impl Junit {
             return;
         };
         let mut status = match outcome {
+            Outcome::Flaky if !passed => failed(NonSuccessKind::Failure, error, failure),
             Outcome::Passed | Outcome::Flaky | Outcome::ExpectedFailure => TestCaseStatus::success(),
             Outcome::Skipped => TestCaseStatus::skipped(),
             Outcome::Failed => failed(NonSuccessKind::Failure, error, failure),

@@ -211,6 +211,79 @@ fn a_scenario_that_passes_only_when_tried_again_is_flaky() {
     );
 }
 
+/// Passes at the second attempt.
+const SHAKY: &str = r#"
+let hooks = mock_server();
+scenario("shaky", || {
+    http("GET", hooks.url + "/try");
+    assert(hooks.request_count("/try")).at_least(2);
+});
+"#;
+
+#[test]
+fn a_flaky_scenario_counts_as_passed_or_as_failed() {
+    for flaky_fails in [false, true] {
+        let mut runner = Runner::new();
+        runner.options.retries = 1;
+        runner.options.flaky_fails = flaky_fails;
+        let ran = runner.run_text(SHAKY);
+        assert_eq!(verdicts(&ran), named(&[("shaky", Outcome::Flaky)]));
+        let last = ran
+            .events
+            .iter()
+            .rev()
+            .find_map(|event| match event {
+                RunEvent::ScenarioFinished { passed, error, .. } => Some((*passed, error.clone())),
+                _ => None,
+            })
+            .expect("it ended");
+        let RunEvent::RunFinished {
+            passed_files,
+            passed_scenarios,
+            failed_scenarios,
+            flaky_scenarios,
+            ..
+        } = finished(&ran)
+        else {
+            unreachable!("it is one");
+        };
+        let counts = (
+            *passed_files,
+            *passed_scenarios,
+            *failed_scenarios,
+            *flaky_scenarios,
+        );
+        if flaky_fails {
+            assert_eq!(ran.code, ExitCode::Failed);
+            assert_eq!(counts, (0, 0, 1, 1));
+            let error = last.1.expect("a reason");
+            assert!(
+                error.contains("only at attempt 2") && error.contains("--flaky fail"),
+                "{error}"
+            );
+            assert!(error.contains("test.rhai:5:"), "the first failure: {error}");
+            assert!(!last.0);
+        } else {
+            assert_eq!(ran.code, ExitCode::Passed);
+            assert_eq!(counts, (1, 1, 0, 1));
+            assert_eq!(last, (true, None));
+        }
+        let passed = ran.events.iter().find_map(|event| match event {
+            RunEvent::SuiteFinished { passed, .. } => Some(*passed),
+            _ => None,
+        });
+        assert_eq!(passed, Some(usize::from(!flaky_fails)));
+    }
+}
+
+#[test]
+fn fail_fast_ends_after_a_flaky_scenario_that_counts_as_failed() {
+    let mut runner = Runner::new();
+    runner.options.retries = 1;
+    runner.options.flaky_fails = true;
+    stopped_by(SHAKY, runner);
+}
+
 #[test]
 fn an_expected_failure_passes_and_an_unexpected_pass_fails() {
     let ran = run(r#"

@@ -32,6 +32,8 @@ pub(super) enum Subject<'a> {
 pub(super) struct Limits {
     pub(super) retries: u32,
     pub(super) timeout: Option<Duration>,
+    /// Passing only when tried again is a failure.
+    pub(super) flaky_fails: bool,
 }
 
 /// How one attempt ended.
@@ -55,27 +57,34 @@ pub(super) fn run(subject: &Subject<'_>, limits: Limits, open: &dyn Fn() -> Arc<
             Limits {
                 retries: registration.retries.unwrap_or(limits.retries),
                 timeout: registration.timeout.or(limits.timeout),
+                ..limits
             },
             registration.expect_fail.as_deref(),
         ),
         Subject::File { .. } => (limits, None),
     };
     let mut attempt = 1;
+    let mut first_error = None;
     loop {
         let scene = open();
         scene.limit(limits.timeout);
         subject.report_start(&scene, attempt);
         let ended = subject.attempt(&scene);
-        let verdict = Verdict::of(ended, expect_fail, &scene);
+        let mut verdict = Verdict::of(ended, expect_fail, &scene);
         let again = verdict.outcome == Outcome::Failed
             && expect_fail.is_none()
             && attempt <= limits.retries
             && !scene.run().interrupt().is_raised();
-        let outcome = if verdict.outcome == Outcome::Passed && attempt > 1 {
-            Outcome::Flaky
-        } else {
-            verdict.outcome
-        };
+        if verdict.outcome == Outcome::Passed && attempt > 1 {
+            verdict.outcome = Outcome::Flaky;
+            verdict.failure = limits
+                .flaky_fails
+                .then(|| flaky(attempt, first_error.as_deref().unwrap_or("failed")));
+        }
+        let outcome = verdict.outcome;
+        if let Some(failure) = verdict.failure.as_ref().filter(|_| again) {
+            first_error.get_or_insert_with(|| first_line(failure));
+        }
         let duration = scene.world().now().since(scene.started());
         report_agents(&scene);
         scene.end();
@@ -149,7 +158,8 @@ impl Subject<'_> {
             });
             return;
         }
-        let passed = verdict.outcome.is_pass();
+        let passed = verdict.outcome.is_pass() && verdict.failure.is_none()
+            || verdict.outcome == Outcome::ExpectedFailure;
         let error = verdict.failure.as_ref().map(first_line);
         let failure = verdict.failure.map(Box::new);
         let duration_ms = millis(duration);
@@ -316,6 +326,14 @@ impl Verdict {
             }
         }
     }
+}
+
+/// Why a scenario that passed in the end fails the run.
+fn flaky(attempt: u32, first_error: &str) -> Failure {
+    let message = format!(
+        "it passed only at attempt {attempt}, which this run counts as a failure (--flaky fail); attempt 1: {first_error}"
+    );
+    evidence::bare(FailureKind::Flaky, &message)
 }
 
 /// What this process itself did to the audio that a fault is about.

@@ -273,9 +273,14 @@ impl Crew<'_> {
         self.board().stopped || self.run.interrupt().is_raised()
     }
 
+    /// Whether an outcome counts as passed in this run.
+    fn is_pass(&self, outcome: Outcome) -> bool {
+        outcome.is_pass() && !(outcome == Outcome::Flaky && self.options.flaky_fails)
+    }
+
     /// Whether an outcome lets the run pass.
     fn is_fine(&self, outcome: Outcome) -> bool {
-        outcome.is_pass() || outcome == Outcome::Skipped
+        self.is_pass(outcome) || outcome == Outcome::Skipped
     }
 
     fn begin(&self, index: usize, sink: &Arc<SlotSink>) {
@@ -308,6 +313,7 @@ impl Crew<'_> {
         let limits = Limits {
             retries: self.options.retries,
             timeout: self.options.timeout,
+            flaky_fails: self.options.flaky_fails,
         };
         match &opened.content {
             Content::Single(program) => {
@@ -392,7 +398,7 @@ impl Crew<'_> {
         let event = RunEvent::SuiteFinished {
             path: file.path.display().to_string(),
             total: file.selected.len(),
-            passed: outcomes.iter().filter(|outcome| outcome.is_pass()).count(),
+            passed: outcomes.iter().filter(|outcome| self.is_pass(**outcome)).count(),
             skipped: outcomes
                 .iter()
                 .filter(|outcome| **outcome == Outcome::Skipped)
@@ -430,8 +436,9 @@ impl Crew<'_> {
                 .filter(|one| wanted(**one))
                 .count()
         };
-        let failed = count(|outcome| outcome == Outcome::Failed);
         let flaky = count(|outcome| outcome == Outcome::Flaky);
+        let failed_flaky = if self.options.flaky_fails { flaky } else { 0 };
+        let failed = count(|outcome| outcome == Outcome::Failed) + failed_flaky;
         let invalid = count(|outcome| outcome == Outcome::Invalid);
         let cut = count(|outcome| outcome == Outcome::Interrupted);
         let unrun = total - count(|_| true);
@@ -457,7 +464,7 @@ impl Crew<'_> {
         };
         let code = if interrupted {
             ExitCode::Interrupted
-        } else if failed > 0 || broken > 0 || total == 0 || (self.options.flaky_fails && flaky > 0) {
+        } else if failed > 0 || broken > 0 || total == 0 {
             ExitCode::Failed
         } else if invalid > 0 {
             ExitCode::Invalid
@@ -476,7 +483,7 @@ impl Crew<'_> {
             passed_files: ran_files.iter().filter(|file| fine(file)).count(),
             failed_files: broken,
             scenarios: total,
-            passed_scenarios: count(Outcome::is_pass),
+            passed_scenarios: count(Outcome::is_pass) - failed_flaky,
             skipped_scenarios: count(|outcome| outcome == Outcome::Skipped),
             failed_scenarios: failed,
             flaky_scenarios: flaky,
