@@ -213,6 +213,9 @@ pub enum RunEvent {
         path: String,
         /// What the script said.
         error: String,
+        /// Where.
+        #[serde(flatten, skip_serializing_if = "Option::is_none", default)]
+        location: Option<Location>,
     },
     /// An assertion held, or failed. Failing tries inside `await_until` are not reported, the last is.
     Assertion {

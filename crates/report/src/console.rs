@@ -98,7 +98,9 @@ impl Console {
                 let fate = if *matched { "" } else { " (no route: 404)" };
                 step(at, "", "mock", Some(&format!("{method} {path}{fate}")), &None)
             }),
-            RunEvent::MockError { method, path, error } => step(
+            RunEvent::MockError {
+                method, path, error, ..
+            } => step(
                 at,
                 "",
                 &paint(RED, "mock"),

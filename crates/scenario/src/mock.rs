@@ -215,6 +215,7 @@ impl Service for Shared {
                 method: request.method.clone(),
                 path: request.path.clone(),
                 error: error.clone(),
+                location: fault.parts().at.as_ref().and_then(Position::location),
             });
             plain(500, error)
         })
