@@ -127,6 +127,46 @@ fn only_holds_across_the_whole_run_with_a_warning() {
 }
 
 #[test]
+fn the_warning_of_only_knows_that_files_that_are_one_scenario_run() {
+    let runner = Runner::new();
+    let files = [
+        runner.folder.file("single.rhai", "print(\"ran\");"),
+        runner
+            .folder
+            .file("suite.rhai", "scenario(\"a\", #{ only: true }, || {});"),
+    ];
+    let ran = runner.run(&files);
+    assert_eq!(ran.passed().printed(), ["ran"]);
+    let warning = ran.events.iter().find_map(|event| match event {
+        RunEvent::Warning { message, location } => Some((message.clone(), location.clone())),
+        _ => None,
+    });
+    let (message, location) = warning.expect("a warning");
+    assert_eq!(
+        message,
+        "some scenarios say `only`: all others that are registered are left out; files that are themselves one scenario \
+         run nevertheless"
+    );
+    assert_eq!(location.expect("where").line, 1);
+}
+
+#[test]
+fn a_part_of_the_work_that_is_empty_says_so() {
+    let mut runner = Runner::new();
+    runner.options.shard = Some("2/2".parse().unwrap());
+    runner.options.selection.tags.push("smoke".to_owned());
+    let ran = runner.run_text("scenario(\"a\", #{ tags: [\"smoke\"] }, || {}); scenario(\"b\", || {});");
+    assert_eq!(ran.code, ExitCode::Failed);
+    let RunEvent::RunFinished { error, .. } = finished(&ran) else {
+        unreachable!("it is one");
+    };
+    assert_eq!(
+        error.as_deref(),
+        Some("part 2 of 2 has none of the selected scenarios: there is 1")
+    );
+}
+
+#[test]
 fn filters_do_not_apply_to_files_that_are_one_scenario() {
     let mut runner = Runner::new();
     runner.options.selection.tags.push("smoke".to_owned());

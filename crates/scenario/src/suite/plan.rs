@@ -199,8 +199,16 @@ impl Opened {
     }
 }
 
-/// Selects scenarios over the whole run; what there is to say when `only` left some out.
-pub(super) fn select(files: &mut [File], options: &Options) -> Option<Only> {
+/// What there is to say about a selection.
+pub(super) struct Selected {
+    /// When `only` left some out.
+    pub(super) only: Option<Only>,
+    /// How many there were before they were divided among machines.
+    pub(super) before_sharding: usize,
+}
+
+/// Selects scenarios over the whole run.
+pub(super) fn select(files: &mut [File], options: &Options) -> Selected {
     let passes = |registration: &Registration| options.selection.passes(registration);
     let only = files
         .iter()
@@ -231,7 +239,10 @@ pub(super) fn select(files: &mut [File], options: &Options) -> Option<Only> {
         }
         file.selected = selected.repeat(options.repeat.max(1));
     }
-    only.map(|at| Only { at, singles })
+    Selected {
+        only: only.map(|at| Only { at, singles }),
+        before_sharding: position,
+    }
 }
 
 /// Some scenarios say `only`.

@@ -93,7 +93,8 @@ pub fn run(run: &Arc<Run>, sink: &Arc<dyn Sink>, files: Vec<Loaded>, options: &O
         None,
     ));
     let mut files = open(run, files);
-    if let Some(only) = select(&mut files, options) {
+    let selected = select(&mut files, options);
+    if let Some(only) = selected.only {
         let warning = RunEvent::Warning {
             message: only.to_string(),
             location: only.at.location(),
@@ -107,6 +108,7 @@ pub fn run(run: &Arc<Run>, sink: &Arc<dyn Sink>, files: Vec<Loaded>, options: &O
         files: &files,
         slots: &slots,
         options,
+        selected_before_sharding: selected.before_sharding,
         ordered: Arc::clone(&ordered),
         board: Mutex::new(Board::new(slots.len(), files.len())),
         moved: run.world().new_topic(),
@@ -136,7 +138,7 @@ fn open(run: &Arc<Run>, files: Vec<Loaded>) -> Vec<File> {
 /// What would run. The top level of suites is evaluated for that: nothing else is.
 pub fn list(run: &Arc<Run>, files: Vec<Loaded>, options: &Options) -> Plan {
     let mut files = open(run, files);
-    let only = select(&mut files, options);
+    let only = select(&mut files, options).only;
     let mut plan = Plan {
         only,
         ..Plan::default()
@@ -165,6 +167,8 @@ struct Crew<'a> {
     files: &'a [File],
     slots: &'a [Slot],
     options: &'a Options,
+    /// How many scenarios were selected before they were divided among machines.
+    selected_before_sharding: usize,
     ordered: Arc<Ordered>,
     board: Mutex<Board>,
     moved: Topic,
@@ -504,6 +508,12 @@ impl Crew<'_> {
     fn nothing(&self) -> String {
         let known: usize = self.files.iter().map(|file| file.registrations().len()).sum();
         let asked = self.options.selection.text();
+        if let Some(shard) = self.options.shard
+            && let Some(selected) = self.selected_by_all_shards()
+        {
+            let (index, count) = (shard.index, shard.count);
+            return format!("part {index} of {count} has none of the selected scenarios: there {selected}");
+        }
         match (self.files.len(), asked.is_empty()) {
             (0, _) => "there is no scenario file".to_owned(),
             (_, true) => "there is no scenario to run".to_owned(),
@@ -519,6 +529,15 @@ impl Crew<'_> {
                     .collect();
                 format!("{asked} selects none of {known} scenarios{meant}")
             }
+        }
+    }
+
+    /// How many scenarios all parts of the work have together; none when there are none.
+    fn selected_by_all_shards(&self) -> Option<String> {
+        match self.selected_before_sharding {
+            0 => None,
+            1 => Some("is 1".to_owned()),
+            more => Some(format!("are {more}")),
         }
     }
 
