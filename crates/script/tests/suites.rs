@@ -709,6 +709,18 @@ fn an_interrupt_ends_what_runs_and_starts_nothing_more() {
 }
 
 #[test]
+fn a_bad_line_in_the_variables_beside_a_file_is_named_before_anything_runs() {
+    for text in ["print(env(\"A\"));", "scenario(\"a\", || print(env(\"A\")));"] {
+        let runner = Runner::new();
+        runner.folder.file("test.env", "A=1\nnonsense\n");
+        let ran = runner.run_text(text);
+        assert_eq!(ran.code, ExitCode::Failed);
+        assert_eq!(ran.error(), "test.env:2: not KEY=VALUE");
+        assert_eq!(ran.printed(), Vec::<String>::new());
+    }
+}
+
+#[test]
 fn a_library_is_recognized() {
     let runner = Runner::new();
     let library = |name: &str, text: &str| callwright_script::is_library(&runner.folder.file(name, text));

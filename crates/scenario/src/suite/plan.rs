@@ -11,6 +11,7 @@ use super::attempt;
 use super::order::{Early, SlotSink};
 use super::{Loaded, Options, Program, Registration, Suite};
 use crate::context::Context;
+use crate::environment::Environment;
 use crate::{Agent, Fault, Position, Run, Scene};
 
 /// A file of the run.
@@ -58,6 +59,10 @@ impl File {
             Ok(program) => program.path().to_owned(),
             Err((path, _)) => path.clone(),
         };
+        let loaded = loaded.and_then(|program| match Environment::of_file(&path).error() {
+            Some(error) => Err((path.clone(), Fault::environment(error.to_string()))),
+            None => Ok(program),
+        });
         let (program, mut opened) = match loaded {
             Ok(program) => (Some(Arc::clone(&program)), Opened::new(run, &path, program)),
             Err((_, fault)) => (None, Opened::broken(run, &path, fault)),
