@@ -1,10 +1,11 @@
 //! The command line.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::builder::ArgPredicate;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::builder::{OsStringValueParser, TypedValueParser as _};
+use clap::{Args, ColorChoice, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 use clap_complete::engine::ArgValueCompleter;
 
 use crate::completion;
@@ -122,9 +123,6 @@ pub(crate) struct Run {
     /// Accept any certificate in http(…); also CALLWRIGHT_INSECURE_HTTP=1
     #[arg(long)]
     pub(crate) insecure_http: bool,
-    /// The profile of callwright.toml whose defaults hold
-    #[arg(long, value_name = "NAME")]
-    pub(crate) profile: Option<String>,
 }
 
 /// Which scenarios.
@@ -155,6 +153,9 @@ pub(crate) struct Environment {
     /// A string constant of the scripts
     #[arg(long, value_name = "KEY=VALUE")]
     pub(crate) set: Vec<String>,
+    /// The profile of callwright.toml whose defaults and variables hold
+    #[arg(long, value_name = "NAME")]
+    pub(crate) profile: Option<String>,
 }
 
 /// How it runs.
@@ -211,7 +212,7 @@ pub(crate) struct Reports {
     pub(crate) logs: bool,
     /// The audio that each agent sent and heard, as WAV; never overwrites
     #[arg(long, value_name = "DIR", num_args = 0..=1, require_equals = true, default_missing_value = ".")]
-    #[arg(default_value_if("save_audio", ArgPredicate::Equals("".into()), "."))]
+    #[arg(value_parser = OsStringValueParser::new().map(directory))]
     pub(crate) save_audio: Option<PathBuf>,
     /// Failures and the result only
     #[arg(long, short, conflicts_with = "verbose")]
@@ -228,7 +229,24 @@ fn duration(text: &str) -> Result<Duration, String> {
     callwright_scenario::span::parse(text).map_err(|error| error.to_string())
 }
 
+/// A directory; none means the working directory.
+fn directory(text: OsString) -> PathBuf {
+    if text.is_empty() {
+        PathBuf::from(".")
+    } else {
+        PathBuf::from(text)
+    }
+}
+
 /// Reads the command line; ends the process where it is wrong, or where help was asked for.
 pub(crate) fn parse() -> Arguments {
-    Arguments::parse()
+    let words: Vec<OsString> = std::env::args_os().collect();
+    let mut command = Arguments::command();
+    // What is wrong with the line is told before the line is understood.
+    let mut flags = words.iter().take_while(|word| *word != "--");
+    if flags.any(|word| word == "--no-color" || word == "--no-ansi") {
+        command = command.color(ColorChoice::Never);
+    }
+    let matches = command.clone().get_matches_from(words);
+    Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.format(&mut command).exit())
 }

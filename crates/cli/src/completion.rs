@@ -1,11 +1,14 @@
 //! Completion of command lines: names and tags come from the files that are on the line already.
 
-use std::ffi::OsStr;
+mod bash;
+
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
+use std::sync::OnceLock;
 
 use clap::CommandFactory;
 use clap_complete::engine::CompletionCandidate;
-use clap_complete::env::CompleteEnv;
+use clap_complete::env::{CompleteEnv, Elvish, EnvCompleter, Fish, Powershell, Shells, Zsh};
 
 use callwright_scenario::suite::Registration;
 
@@ -15,21 +18,21 @@ use crate::commands;
 /// The variable by which the script of a shell asks for completions.
 const ASKED_BY: &str = "CALLWRIGHT_COMPLETE";
 
-/// What the script for bash sets, and no other.
-const SET_BY_BASH: &str = "_CLAP_COMPLETE_COMP_TYPE";
+/// The words of the line, where they are not what the process was given behind `--`.
+static WORDS: OnceLock<Vec<OsString>> = OnceLock::new();
 
 /// Answers a shell that asks for completions, and ends the process then.
 pub(crate) fn answer() {
     CompleteEnv::with_factory(Arguments::command)
         .var(ASKED_BY)
+        .shells(Shells(&[&bash::Bash, &Elvish, &Fish, &Powershell, &Zsh]))
         .complete();
 }
 
 /// The script that makes a shell ask.
 pub(crate) fn script(shell: Shell) -> std::io::Result<Vec<u8>> {
-    use clap_complete::env::{Bash, Elvish, EnvCompleter, Fish, Powershell, Zsh};
     let completer: &dyn EnvCompleter = match shell {
-        Shell::Bash => &Bash,
+        Shell::Bash => &bash::Bash,
         Shell::Elvish => &Elvish,
         Shell::Fish => &Fish,
         Shell::Powershell => &Powershell,
@@ -43,17 +46,11 @@ pub(crate) fn script(shell: Shell) -> std::io::Result<Vec<u8>> {
 /// Names of scenarios.
 pub(crate) fn scenarios(typed: &OsStr) -> Vec<CompletionCandidate> {
     let typed = typed.to_string_lossy();
-    // Bash inserts what it is given as it is, and gives what was typed as it stands on the line; others quote by themselves.
-    let (typed, quote): (String, fn(String) -> String) = if std::env::var_os(SET_BY_BASH).is_some() {
-        (typed.replace('\\', ""), quoted)
-    } else {
-        (typed.into_owned(), |name| name)
-    };
     listed()
         .into_iter()
         .map(|listed| listed.name)
         .filter(|name| begins(name, &typed))
-        .map(|name| quote(name).into())
+        .map(Into::into)
         .collect()
 }
 
@@ -83,37 +80,18 @@ fn begins(name: &str, typed: &str) -> bool {
     name.to_lowercase().starts_with(&typed.to_lowercase())
 }
 
-/// A name as one word of a command line.
-fn quoted(name: String) -> String {
-    let plain = |c: char| c.is_alphanumeric() || "_-.,:/@%+".contains(c);
-    let mut word = String::with_capacity(name.len());
-    for c in name.chars() {
-        if !plain(c) {
-            word.push('\\');
-        }
-        word.push(c);
-    }
-    word
-}
-
 /// What the files on the line that is being completed register. A file that cannot be read completes to nothing.
 fn listed() -> Vec<Registration> {
-    // The words of the line follow `--`.
-    let words = std::env::args_os().skip_while(|word| word != "--").skip(1);
+    let words = WORDS.get().cloned().unwrap_or_else(|| {
+        std::env::args_os()
+            .skip_while(|word| word != "--")
+            .skip(1)
+            .collect()
+    });
     let paths: Vec<_> = words
+        .into_iter()
         .map(PathBuf::from)
         .filter(|path| path.is_dir() || path.extension().is_some_and(|e| e == "rhai"))
         .collect();
     commands::registered(&paths)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_name_with_spaces_is_one_word_for_bash() {
-        assert_eq!(quoted("a call (busy)".into()), r"a\ call\ \(busy\)");
-        assert_eq!(quoted("code_486".into()), "code_486");
-    }
 }

@@ -39,7 +39,8 @@ pub(crate) struct Profile {
     pub(crate) env: BTreeMap<String, String>,
 }
 
-/// Defaults of the flags of `run`, by the same names.
+/// Defaults of the flags of `run`, by the same names. Without one are what is meant for one run only: `--scenario`, `--json`
+/// and `--profile`.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct Defaults {
@@ -59,6 +60,14 @@ pub(crate) struct Defaults {
     pub(crate) junit: Option<PathBuf>,
     pub(crate) capture: Option<PathBuf>,
     pub(crate) insecure_http: Option<bool>,
+    pub(crate) shard: Option<String>,
+    #[serde(default)]
+    pub(crate) set: BTreeMap<String, String>,
+    pub(crate) logs: Option<bool>,
+    pub(crate) save_audio: Option<PathBuf>,
+    pub(crate) quiet: Option<bool>,
+    pub(crate) verbose: Option<bool>,
+    pub(crate) no_color: Option<bool>,
 }
 
 /// Why there is no project to go by.
@@ -120,7 +129,12 @@ impl Project {
         let folder = path.parent().unwrap_or(Path::new("."));
         let profiles = project.profile.values_mut().map(|profile| &mut profile.run);
         for run in std::iter::once(&mut project.run).chain(profiles) {
-            for file in &mut run.env_file {
+            let files = run.env_file.iter_mut();
+            for file in files
+                .chain(&mut run.junit)
+                .chain(&mut run.capture)
+                .chain(&mut run.save_audio)
+            {
                 *file = folder.join(&*file);
             }
         }
@@ -152,6 +166,10 @@ impl Project {
 impl Defaults {
     fn or(self, other: Defaults) -> Defaults {
         let either = |mine: Vec<String>, others: Vec<String>| if mine.is_empty() { others } else { mine };
+        let quiet = match (self.quiet, self.verbose) {
+            (None, None) => (other.quiet, other.verbose),
+            mine => mine,
+        };
         Defaults {
             jobs: self.jobs.or(other.jobs),
             retries: self.retries.or(other.retries),
@@ -167,6 +185,14 @@ impl Defaults {
             junit: self.junit.or(other.junit),
             capture: self.capture.or(other.capture),
             insecure_http: self.insecure_http.or(other.insecure_http),
+            shard: self.shard.or(other.shard),
+            set: other.set.into_iter().chain(self.set).collect(),
+            logs: self.logs.or(other.logs),
+            save_audio: self.save_audio.or(other.save_audio),
+            // One or the other: a profile that says one of them means not the other.
+            quiet: quiet.0,
+            verbose: quiet.1,
+            no_color: self.no_color.or(other.no_color),
         }
     }
 }

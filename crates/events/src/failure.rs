@@ -76,6 +76,8 @@ pub enum FailureKind {
     Teardown,
     /// A responder of a mock server failed.
     MockServer,
+    /// It passed only when it was tried again, and the run counts that as a failure.
+    Flaky,
     /// It was expected to fail, and passed.
     UnexpectedPass,
     /// The generator was too late or lost packets: nothing is proved.

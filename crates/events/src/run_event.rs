@@ -42,7 +42,7 @@ pub enum SipDirection {
 pub enum Outcome {
     /// It held at the first attempt.
     Passed,
-    /// It held only when it was tried again.
+    /// It held only when it was tried again. That counts as passed, or, with `--flaky fail`, as failed.
     Flaky,
     /// It failed, as it was expected to.
     ExpectedFailure,
@@ -57,7 +57,7 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// True for what may be counted as passed: a flaky scenario may, unless the run says otherwise.
+    /// True for what counts as passed: a flaky scenario does, unless the run says otherwise.
     pub const fn is_pass(self) -> bool {
         matches!(self, Outcome::Passed | Outcome::Flaky | Outcome::ExpectedFailure)
     }
@@ -213,6 +213,9 @@ pub enum RunEvent {
         path: String,
         /// What the script said.
         error: String,
+        /// Where.
+        #[serde(flatten, skip_serializing_if = "Option::is_none", default)]
+        location: Option<Location>,
     },
     /// An assertion held, or failed. Failing tries inside `await_until` are not reported, the last is.
     Assertion {
@@ -275,7 +278,7 @@ pub enum RunEvent {
     ScenarioFinished {
         /// Its name.
         name: String,
-        /// Whether this attempt passed.
+        /// Whether this attempt passed; false also for a flaky scenario that the run counts as failed.
         passed: bool,
         /// The verdict over all attempts; none while it will be tried again.
         #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -305,7 +308,7 @@ pub enum RunEvent {
         path: String,
         /// How many scenarios were selected.
         total: usize,
-        /// How many passed.
+        /// How many passed, flaky ones among them unless the run counts those as failed.
         passed: usize,
         /// How many were skipped.
         skipped: usize,
@@ -344,18 +347,27 @@ pub enum RunEvent {
         files: usize,
         /// How many of them passed whole.
         passed_files: usize,
+        /// How many failed outside their scenarios: with a syntax error, in `setup_file`, in `teardown_file`.
+        #[serde(default)]
+        failed_files: usize,
         /// How many scenarios were selected, single-scenario files included.
         scenarios: usize,
-        /// How many passed.
+        /// How many passed, flaky ones among them unless the run counts those as failed.
         passed_scenarios: usize,
         /// How many were skipped.
         skipped_scenarios: usize,
-        /// How many failed.
+        /// How many failed, flaky ones among them where the run counts those as failed.
         failed_scenarios: usize,
-        /// How many of those that passed did so only when tried again.
+        /// How many passed only when tried again, however they count.
         flaky_scenarios: usize,
         /// How many proved nothing because the generator was late.
         invalid_scenarios: usize,
+        /// How many an interrupt ended.
+        #[serde(default)]
+        interrupted_scenarios: usize,
+        /// How many were selected and not begun.
+        #[serde(default)]
+        unrun_scenarios: usize,
         /// Why nothing ran, or what ended the run early.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         error: Option<String>,

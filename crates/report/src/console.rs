@@ -35,12 +35,17 @@ pub(crate) fn paint(style: Style, text: impl std::fmt::Display) -> String {
 #[derive(Debug, Default)]
 pub struct Console {
     verbosity: Verbosity,
+    /// Flaky scenarios that count as failed.
+    failed_flaky: usize,
 }
 
 impl Console {
     /// A report for a reader who wants to know so much.
     pub fn new(verbosity: Verbosity) -> Self {
-        Console { verbosity }
+        Console {
+            verbosity,
+            failed_flaky: 0,
+        }
     }
 
     /// What to print for this record; empty for nothing.
@@ -93,7 +98,9 @@ impl Console {
                 let fate = if *matched { "" } else { " (no route: 404)" };
                 step(at, "", "mock", Some(&format!("{method} {path}{fate}")), &None)
             }),
-            RunEvent::MockError { method, path, error } => step(
+            RunEvent::MockError {
+                method, path, error, ..
+            } => step(
                 at,
                 "",
                 &paint(RED, "mock"),
@@ -253,7 +260,7 @@ impl Console {
     }
 
     fn ending(
-        &self,
+        &mut self,
         name: &str,
         outcome: Option<Outcome>,
         attempt: u32,
@@ -269,6 +276,10 @@ impl Console {
         };
         match outcome {
             Some(Outcome::Passed) => self.normal(|| format!("  {} {name} {took}\n", paint(GREEN, "✓"))),
+            Some(Outcome::Flaky) if error.is_some() => {
+                self.failed_flaky += 1;
+                format!("  {} {name} {took}\n{}", paint(RED, "✗ FLAKY"), story())
+            }
             Some(Outcome::Flaky) => {
                 format!(
                     "  {} {name}: passed at attempt {attempt} {took}\n",
@@ -292,14 +303,15 @@ impl Console {
 
     fn result(&self, event: &RunEvent) -> String {
         let RunEvent::RunFinished {
-            files,
-            passed_files,
+            failed_files,
             scenarios,
             passed_scenarios,
             skipped_scenarios,
             failed_scenarios,
             flaky_scenarios,
             invalid_scenarios,
+            interrupted_scenarios,
+            unrun_scenarios,
             error,
             exit_code,
             health,
@@ -309,24 +321,29 @@ impl Console {
         else {
             return String::new();
         };
-        let mut parts = vec![format!("{passed_scenarios} passed")];
+        // Each scenario once: a flaky one neither as passed nor as failed, whatever it counts as.
+        let passed_flaky = flaky_scenarios.saturating_sub(self.failed_flaky);
+        let mut parts = vec![format!(
+            "{} passed",
+            passed_scenarios.saturating_sub(passed_flaky)
+        )];
         for (count, name) in [
-            (failed_scenarios, "failed"),
-            (flaky_scenarios, "flaky"),
-            (invalid_scenarios, "invalid"),
-            (skipped_scenarios, "skipped"),
+            (failed_scenarios.saturating_sub(self.failed_flaky), "failed"),
+            (*flaky_scenarios, "flaky"),
+            (*invalid_scenarios, "invalid"),
+            (*skipped_scenarios, "skipped"),
+            (*interrupted_scenarios, "interrupted"),
+            (*unrun_scenarios, "not run"),
         ] {
-            if *count > 0 {
+            if count > 0 {
                 parts.push(format!("{count} {name}"));
             }
         }
-        // A file that could not even be read has no scenarios that could fail.
-        let broken = files.saturating_sub(*passed_files);
-        if broken > 0 && *failed_scenarios == 0 && *invalid_scenarios == 0 {
-            parts.push(format!(
-                "{broken} {} failed",
-                if broken == 1 { "file" } else { "files" }
-            ));
+        // What went wrong outside of scenarios is no failed scenario.
+        match failed_files {
+            0 => {}
+            1 => parts.push("1 file failed".to_owned()),
+            more => parts.push(format!("{more} files failed")),
         }
         let style = match exit_code {
             0 => GREEN,

@@ -23,23 +23,29 @@ impl std::error::Error for JunitError {
     }
 }
 
-/// A JUnit report: one test suite a file, one test case a scenario. Give it every record in order, then ask for the
-/// XML.
+/// A JUnit report: one test suite a file, one test case a scenario, and one more suite for what went wrong with the run as
+/// a whole. Warnings are the output of their scenario or file; those of the run are that of every file. Give it every
+/// record in order, then ask for the XML.
 #[derive(Debug)]
 pub struct Junit {
     report: Report,
-    suite: TestSuite,
+    /// The suite of the file that is running.
+    suite: Option<TestSuite>,
     reruns: Vec<TestRerun>,
-    has_cases: bool,
+    run_warnings: Vec<String>,
+    file_warnings: Vec<String>,
+    scenario_warnings: Vec<String>,
 }
 
 impl Default for Junit {
     fn default() -> Self {
         Junit {
             report: Report::new("callwright"),
-            suite: TestSuite::new(""),
+            suite: None,
             reruns: Vec::new(),
-            has_cases: false,
+            run_warnings: Vec::new(),
+            file_warnings: Vec::new(),
+            scenario_warnings: Vec::new(),
         }
     }
 }
@@ -49,6 +55,18 @@ impl Junit {
     pub fn take(&mut self, record: &Record) {
         match &record.event {
             RunEvent::FileStarted { path, .. } => self.open(path),
+            RunEvent::Warning { message, location } => {
+                let place = location.as_ref().map(|at| format!("{at}: ")).unwrap_or_default();
+                let warnings = match (&record.stamp, &self.suite) {
+                    (Some(_), _) => &mut self.scenario_warnings,
+                    (None, Some(_)) => &mut self.file_warnings,
+                    (None, None) => &mut self.run_warnings,
+                };
+                let warning = plain(&format!("warning: {place}{message}"));
+                if !warnings.contains(&warning) {
+                    warnings.push(warning);
+                }
+            }
             RunEvent::ScenarioFinished {
                 name,
                 outcome,
@@ -75,25 +93,27 @@ impl Junit {
                 self.add(TestCase::new(name.as_str(), status));
             }
             RunEvent::SuiteFinished {
-                path,
-                error: Some(error),
-                failure,
-                ..
+                path, error, failure, ..
             } => {
-                let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
-                status.set_message(error.as_str());
-                status.set_description(story(error, failure.as_deref()));
-                self.add(TestCase::new(path.as_str(), status));
+                if let Some(error) = error {
+                    let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
+                    status.set_message(plain(error));
+                    status.set_description(story(error, failure.as_deref()));
+                    self.add(TestCase::new(path.as_str(), status));
+                }
+                self.close();
             }
             RunEvent::RunFinished {
                 error, duration_ms, ..
             } => {
+                self.close();
                 if let Some(error) = error {
                     let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
-                    status.set_message(error.as_str());
+                    status.set_message(plain(error));
+                    self.open("callwright");
                     self.add(TestCase::new("run", status));
+                    self.close();
                 }
-                self.close();
                 self.report.set_time(millis(*duration_ms));
             }
             _ => {}
@@ -111,20 +131,30 @@ impl Junit {
 
     fn open(&mut self, path: &str) {
         self.close();
-        self.suite = TestSuite::new(path);
+        self.suite = Some(TestSuite::new(path));
     }
 
     fn close(&mut self) {
-        if std::mem::take(&mut self.has_cases) {
-            let suite = std::mem::replace(&mut self.suite, TestSuite::new(""));
-            self.report.add_test_suite(suite);
+        let warnings = std::mem::take(&mut self.file_warnings);
+        let Some(mut suite) = self.suite.take().filter(|suite| !suite.test_cases.is_empty()) else {
+            return;
+        };
+        let warnings: Vec<_> = self.run_warnings.iter().cloned().chain(warnings).collect();
+        if !warnings.is_empty() {
+            suite.set_system_out(warnings.join("\n"));
         }
+        self.report.add_test_suite(suite);
     }
 
     fn add(&mut self, mut case: TestCase) {
-        case.set_classname(self.suite.name.as_str());
-        self.suite.add_test_case(case);
-        self.has_cases = true;
+        let warnings = std::mem::take(&mut self.scenario_warnings);
+        if !warnings.is_empty() {
+            case.set_system_out(warnings.join("\n"));
+        }
+        if let Some(suite) = &mut self.suite {
+            case.set_classname(suite.name.as_str());
+            suite.add_test_case(case);
+        }
     }
 
     fn attempt(
@@ -135,17 +165,19 @@ impl Junit {
         failure: Option<&Failure>,
         duration_ms: f64,
     ) {
+        let passed = error.is_none();
         let error = error.unwrap_or("failed");
         let Some(outcome) = outcome else {
             let mut rerun = TestRerun::new(NonSuccessKind::Failure);
             rerun
-                .set_message(error)
+                .set_message(plain(error))
                 .set_description(story(error, failure))
                 .set_time(millis(duration_ms));
             self.reruns.push(rerun);
             return;
         };
         let mut status = match outcome {
+            Outcome::Flaky if !passed => failed(NonSuccessKind::Failure, error, failure),
             Outcome::Passed | Outcome::Flaky | Outcome::ExpectedFailure => TestCaseStatus::success(),
             Outcome::Skipped => TestCaseStatus::skipped(),
             Outcome::Failed => failed(NonSuccessKind::Failure, error, failure),
@@ -162,27 +194,37 @@ impl Junit {
 
 fn failed(kind: NonSuccessKind, error: &str, failure: Option<&Failure>) -> TestCaseStatus {
     let mut status = TestCaseStatus::non_success(kind);
-    status.set_message(error);
+    status.set_message(plain(error));
     status.set_description(story(error, failure));
     status
 }
 
 fn story(error: &str, failure: Option<&Failure>) -> String {
-    failure.map_or_else(|| error.to_owned(), |failure| plain(&failure::render(failure)))
+    failure.map_or_else(|| plain(error), |failure| plain(&failure::render(failure)))
 }
 
-/// The text without its ANSI styles.
+/// The text without our ANSI styles. An escape character of a peer stays to be seen, and takes nothing with it.
 fn plain(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(start) = rest.find('\u{1b}') {
         out.push_str(&rest[..start]);
-        rest = &rest[start..];
-        let end = rest.find('m').map_or(rest.len(), |end| end + 1);
-        rest = &rest[end..];
+        rest = &rest[start + 1..];
+        match styled(rest) {
+            Some(after) => rest = after,
+            None => out.push('\u{241b}'),
+        }
     }
     out.push_str(rest);
     out
+}
+
+/// What follows a style, `[1;31m` and the like.
+fn styled(text: &str) -> Option<&str> {
+    let numbers = text.strip_prefix('[')?;
+    numbers
+        .trim_start_matches(|c: char| c.is_ascii_digit() || c == ';')
+        .strip_prefix('m')
 }
 
 fn millis(ms: f64) -> Duration {

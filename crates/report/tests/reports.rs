@@ -192,12 +192,15 @@ fn run() -> Vec<Record> {
             RunEvent::RunFinished {
                 files: 1,
                 passed_files: 0,
+                failed_files: 0,
                 scenarios: 3,
                 passed_scenarios: 1,
                 skipped_scenarios: 1,
                 failed_scenarios: 1,
                 flaky_scenarios: 0,
                 invalid_scenarios: 0,
+                interrupted_scenarios: 0,
+                unrun_scenarios: 0,
                 error: None,
                 exit_code: 1,
                 health: Health::default(),
@@ -251,6 +254,156 @@ fn a_ci_server_reads_junit() {
     let mut junit = Junit::default();
     run().iter().for_each(|record| junit.take(record));
     insta::assert_snapshot!(junit.xml().unwrap());
+}
+
+fn file(path: &str) -> Record {
+    record(
+        None,
+        RunEvent::FileStarted {
+            path: path.into(),
+            scenarios: Some(1),
+        },
+    )
+}
+
+fn warning(scenario: Option<(&str, f64)>, message: &str) -> Record {
+    record(
+        scenario,
+        RunEvent::Warning {
+            message: message.into(),
+            location: scenario.and_then(|_| at(2, 1)),
+        },
+    )
+}
+
+fn scenario_end(outcome: Outcome, error: Option<&str>, failure: Option<Failure>) -> Record {
+    record(
+        Some(("a", 1.0)),
+        RunEvent::ScenarioFinished {
+            name: "a".into(),
+            passed: error.is_none(),
+            outcome: Some(outcome),
+            attempt: 2,
+            error: error.map(Into::into),
+            failure: failure.map(Box::new),
+            duration_ms: 1.0,
+        },
+    )
+}
+
+fn file_end(path: &str, error: Option<&str>) -> Record {
+    record(
+        None,
+        RunEvent::SuiteFinished {
+            path: path.into(),
+            total: 1,
+            passed: 1,
+            skipped: 0,
+            duration_ms: 1.0,
+            error: error.map(Into::into),
+            failure: None,
+        },
+    )
+}
+
+fn run_end(flaky: usize, passed: usize, failed: usize, error: Option<&str>) -> Record {
+    record(
+        None,
+        RunEvent::RunFinished {
+            files: 2,
+            passed_files: 1,
+            failed_files: 1,
+            scenarios: 3,
+            passed_scenarios: passed,
+            skipped_scenarios: 0,
+            failed_scenarios: failed,
+            flaky_scenarios: flaky,
+            invalid_scenarios: 0,
+            interrupted_scenarios: 1,
+            unrun_scenarios: 1,
+            error: error.map(Into::into),
+            exit_code: 1,
+            health: Health::default(),
+            duration_ms: 1.0,
+        },
+    )
+}
+
+fn junit(records: &[Record]) -> String {
+    let mut junit = Junit::default();
+    records.iter().for_each(|record| junit.take(record));
+    junit.xml().unwrap()
+}
+
+#[test]
+fn warnings_and_what_is_wrong_with_the_run_stand_in_junit() {
+    insta::assert_snapshot!(junit(&[
+        warning(None, "some scenarios say `only`"),
+        file("a.rhai"),
+        warning(Some(("a", 1.0)), "agent \"A\" accepts any certificate"),
+        warning(Some(("a", 1.0)), "agent \"A\" accepts any certificate"),
+        scenario_end(Outcome::Passed, None, None),
+        file_end("a.rhai", None),
+        file("b.rhai"),
+        warning(None, "at the top level"),
+        file_end("b.rhai", Some("b.rhai:1:1: syntax error")),
+        run_end(
+            0,
+            1,
+            0,
+            Some("ended at the first failure (--fail-fast): 1 scenario was not run")
+        ),
+    ]));
+    insta::assert_snapshot!(junit(&[run_end(0, 0, 0, Some("there is no scenario file"))]));
+}
+
+#[test]
+fn a_flaky_scenario_that_counts_as_failed_is_a_failure_with_its_reason() {
+    let reason = "it passed only at attempt 2";
+    let failure = Failure {
+        message: reason.into(),
+        ..Failure::default()
+    };
+    let records = [
+        file("a.rhai"),
+        scenario_end(Outcome::Flaky, Some(reason), Some(failure)),
+        file_end("a.rhai", None),
+        run_end(1, 0, 1, None),
+    ];
+    insta::assert_snapshot!(junit(&records));
+    let mut console = Console::new(Verbosity::Quiet);
+    let text: String = records.iter().map(|record| console.render(record)).collect();
+    insta::assert_snapshot!(anstyle_free(&text));
+}
+
+#[test]
+fn a_flaky_scenario_that_passes_is_counted_once() {
+    let mut console = Console::new(Verbosity::Quiet);
+    console.render(&scenario_end(Outcome::Flaky, None, None));
+    let text = anstyle_free(&console.render(&run_end(1, 1, 0, None)));
+    assert_eq!(
+        text,
+        "3 scenarios: 0 passed, 1 flaky, 1 interrupted, 1 not run, 1 file failed (1 ms)\n"
+    );
+}
+
+#[test]
+fn an_escape_character_of_a_peer_takes_nothing_with_it_in_junit() {
+    let said = "was \u{1b}]0;title, \u{1b}Pm and \u{1b}[31mred\u{1b}[0m";
+    let failure = Failure {
+        message: said.into(),
+        ..Failure::default()
+    };
+    let xml = junit(&[
+        file("a.rhai"),
+        scenario_end(Outcome::Failed, Some(said), Some(failure)),
+        file_end("a.rhai", None),
+    ]);
+    assert_eq!(
+        xml.matches("was \u{241b}]0;title, \u{241b}Pm and red").count(),
+        2,
+        "{xml}"
+    );
 }
 
 #[test]

@@ -44,6 +44,12 @@ pub(crate) struct AgentParts {
     recordings: Mutex<Vec<PathBuf>>,
 }
 
+impl AgentParts {
+    pub(crate) fn aor(&self) -> &str {
+        &self.aor
+    }
+}
+
 impl Agent {
     /// Starts an agent of a scene: its sockets are open when this returns, nothing was sent.
     ///

@@ -1,7 +1,9 @@
 //! Variables: dotenv files, and the order in which a name is looked up.
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::Settings;
 
@@ -85,17 +87,32 @@ pub struct Environment {
     loaded: Vec<EnvFile>,
     beside: Option<EnvFile>,
     beside_path: PathBuf,
+    /// Why the file beside the scenario cannot be used, where it is there.
+    beside_error: Option<Arc<EnvFileError>>,
 }
 
 impl Environment {
-    /// What belongs to a scenario file: `<scenario>.env` beside it, if that is there and readable.
+    /// What belongs to a scenario file: `<scenario>.env` beside it, if that is there.
     pub fn of_file(file: &Path) -> Self {
         let beside_path = file.with_extension("env");
+        let (beside, beside_error) = match EnvFile::read(&beside_path) {
+            Ok(file) => (Some(file), None),
+            Err(EnvFileError::Unreadable { error, .. }) if error.kind() == ErrorKind::NotFound => {
+                (None, None)
+            }
+            Err(error) => (None, Some(Arc::new(error))),
+        };
         Environment {
             loaded: Vec::new(),
-            beside: EnvFile::read(&beside_path).ok(),
+            beside,
             beside_path,
+            beside_error,
         }
+    }
+
+    /// Why the file beside the scenario cannot be used, where it is there: nothing of the scenario file should run then.
+    pub fn error(&self) -> Option<&EnvFileError> {
+        self.beside_error.as_deref()
     }
 
     /// Adds a file of `load_env`: it comes before all others.

@@ -146,6 +146,10 @@ impl MockServer {
 }
 
 impl MockParts {
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
     pub(crate) fn stop(&self) -> bool {
         lock(&self.listener).take().is_some()
     }
@@ -211,6 +215,7 @@ impl Service for Shared {
                 method: request.method.clone(),
                 path: request.path.clone(),
                 error: error.clone(),
+                location: fault.parts().at.as_ref().and_then(Position::location),
             });
             plain(500, error)
         })

@@ -1,6 +1,6 @@
 //! One running attempt of a scenario, or the top level of a file: everything that it may do.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -335,6 +335,14 @@ impl Scene {
             Some(scene) => scene.report(event.clone()),
             None => self.report(event.clone()),
         }
+    }
+
+    /// What it holds and nobody else can have at the same time: accounts, and ports of mock servers.
+    pub(crate) fn holds(&self) -> BTreeSet<String> {
+        let state = self.state();
+        let accounts = state.agents.iter().map(|agent| agent.aor().to_lowercase());
+        let ports = state.mocks.iter().map(|mock| format!("port {}", mock.port()));
+        accounts.chain(ports).collect()
     }
 
     fn note_mock_error(&self, text: &str) {

@@ -1,7 +1,10 @@
 //! Suites: which scenarios run, in which order, and what becomes of them.
 //!
-//! A front end loads files as [`Program`]s. The runner evaluates the top level of each suite once (that registers its
-//! scenarios), selects over the whole run, and runs each attempt of a scenario in a scene of its own.
+//! A front end loads files as [`Program`]s. The runner evaluates the top level of each suite (that registers its
+//! scenarios), selects over the whole run, and runs each attempt of a scenario in a scene of its own. Agents and mock
+//! servers of the top level are there while the scenarios of their file run: where there are several files they are
+//! ended after the selection, and the top level is evaluated again when the file begins. What it reported the first
+//! time is dropped then.
 
 mod attempt;
 mod order;
@@ -15,6 +18,7 @@ use std::time::Duration;
 
 use crate::{Fault, Position, Scene};
 
+pub use plan::Only;
 pub use runner::{Listed, Options, Plan, list, run};
 pub use selection::{NamePattern, PatternError, Selection, Shard, ShardError};
 

@@ -71,7 +71,8 @@ fn a_responder_that_fails_answers_500_and_is_shown() {
         assert(http("POST", hooks.url + "/x", #{ body: "{}" }).status).equals(500);
     "#);
     let shown = ran.passed().events.iter().any(|event| {
-        matches!(event, RunEvent::MockError { error, .. } if error.contains("test.rhai:3:") && error.contains("missing"))
+        matches!(event, RunEvent::MockError { error, location: Some(at), .. }
+            if error.contains("test.rhai:3:") && error.contains("missing") && at.line == 3)
     });
     assert!(shown, "{:#?}", ran.events);
 }

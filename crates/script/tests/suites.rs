@@ -127,6 +127,46 @@ fn only_holds_across_the_whole_run_with_a_warning() {
 }
 
 #[test]
+fn the_warning_of_only_knows_that_files_that_are_one_scenario_run() {
+    let runner = Runner::new();
+    let files = [
+        runner.folder.file("single.rhai", "print(\"ran\");"),
+        runner
+            .folder
+            .file("suite.rhai", "scenario(\"a\", #{ only: true }, || {});"),
+    ];
+    let ran = runner.run(&files);
+    assert_eq!(ran.passed().printed(), ["ran"]);
+    let warning = ran.events.iter().find_map(|event| match event {
+        RunEvent::Warning { message, location } => Some((message.clone(), location.clone())),
+        _ => None,
+    });
+    let (message, location) = warning.expect("a warning");
+    assert_eq!(
+        message,
+        "some scenarios say `only`: all others that are registered are left out; files that are themselves one scenario \
+         run nevertheless"
+    );
+    assert_eq!(location.expect("where").line, 1);
+}
+
+#[test]
+fn a_part_of_the_work_that_is_empty_says_so() {
+    let mut runner = Runner::new();
+    runner.options.shard = Some("2/2".parse().unwrap());
+    runner.options.selection.tags.push("smoke".to_owned());
+    let ran = runner.run_text("scenario(\"a\", #{ tags: [\"smoke\"] }, || {}); scenario(\"b\", || {});");
+    assert_eq!(ran.code, ExitCode::Failed);
+    let RunEvent::RunFinished { error, .. } = finished(&ran) else {
+        unreachable!("it is one");
+    };
+    assert_eq!(
+        error.as_deref(),
+        Some("part 2 of 2 has none of the selected scenarios: there is 1")
+    );
+}
+
+#[test]
 fn filters_do_not_apply_to_files_that_are_one_scenario() {
     let mut runner = Runner::new();
     runner.options.selection.tags.push("smoke".to_owned());
@@ -211,6 +251,79 @@ fn a_scenario_that_passes_only_when_tried_again_is_flaky() {
     );
 }
 
+/// Passes at the second attempt.
+const SHAKY: &str = r#"
+let hooks = mock_server();
+scenario("shaky", || {
+    http("GET", hooks.url + "/try");
+    assert(hooks.request_count("/try")).at_least(2);
+});
+"#;
+
+#[test]
+fn a_flaky_scenario_counts_as_passed_or_as_failed() {
+    for flaky_fails in [false, true] {
+        let mut runner = Runner::new();
+        runner.options.retries = 1;
+        runner.options.flaky_fails = flaky_fails;
+        let ran = runner.run_text(SHAKY);
+        assert_eq!(verdicts(&ran), named(&[("shaky", Outcome::Flaky)]));
+        let last = ran
+            .events
+            .iter()
+            .rev()
+            .find_map(|event| match event {
+                RunEvent::ScenarioFinished { passed, error, .. } => Some((*passed, error.clone())),
+                _ => None,
+            })
+            .expect("it ended");
+        let RunEvent::RunFinished {
+            passed_files,
+            passed_scenarios,
+            failed_scenarios,
+            flaky_scenarios,
+            ..
+        } = finished(&ran)
+        else {
+            unreachable!("it is one");
+        };
+        let counts = (
+            *passed_files,
+            *passed_scenarios,
+            *failed_scenarios,
+            *flaky_scenarios,
+        );
+        if flaky_fails {
+            assert_eq!(ran.code, ExitCode::Failed);
+            assert_eq!(counts, (0, 0, 1, 1));
+            let error = last.1.expect("a reason");
+            assert!(
+                error.contains("only at attempt 2") && error.contains("--flaky fail"),
+                "{error}"
+            );
+            assert!(error.contains("test.rhai:5:"), "the first failure: {error}");
+            assert!(!last.0);
+        } else {
+            assert_eq!(ran.code, ExitCode::Passed);
+            assert_eq!(counts, (1, 1, 0, 1));
+            assert_eq!(last, (true, None));
+        }
+        let passed = ran.events.iter().find_map(|event| match event {
+            RunEvent::SuiteFinished { passed, .. } => Some(*passed),
+            _ => None,
+        });
+        assert_eq!(passed, Some(usize::from(!flaky_fails)));
+    }
+}
+
+#[test]
+fn fail_fast_ends_after_a_flaky_scenario_that_counts_as_failed() {
+    let mut runner = Runner::new();
+    runner.options.retries = 1;
+    runner.options.flaky_fails = true;
+    stopped_by(SHAKY, runner);
+}
+
 #[test]
 fn an_expected_failure_passes_and_an_unexpected_pass_fails() {
     let ran = run(r#"
@@ -225,6 +338,45 @@ fn an_expected_failure_passes_and_an_unexpected_pass_fails() {
             ("fixed", Outcome::Failed),
             ("broken", Outcome::Failed)
         ])
+    );
+}
+
+#[test]
+fn only_what_the_scenario_itself_finds_is_an_expected_failure() {
+    let ran = run(r#"
+        setup(|| assert(1).equals(2));
+        scenario("a", #{ expect_fail: "bug 7" }, || assert(1).equals(2));
+    "#);
+    assert_eq!(verdicts(&ran), named(&[("a", Outcome::Failed)]));
+    let ran = run(r#"
+        teardown(|| assert("down").equals("up"));
+        scenario("holds", #{ expect_fail: "bug 7" }, || {});
+        scenario("fails", #{ expect_fail: "bug 7" }, || assert(1).equals(2));
+    "#);
+    assert_eq!(
+        verdicts(&ran),
+        named(&[("holds", Outcome::Failed), ("fails", Outcome::Failed)])
+    );
+    let kinds: Vec<_> = ran
+        .events
+        .iter()
+        .filter_map(|event| match event {
+            RunEvent::ScenarioFinished { failure, .. } => failure.as_ref().map(|failure| failure.kind),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(kinds, [FailureKind::Teardown, FailureKind::Teardown]);
+}
+
+#[test]
+fn a_failure_that_is_no_expected_one_says_so() {
+    let ran = run(r#"
+        scenario("broken", #{ expect_fail: "bug 9" }, || { let x = "a"; x.nothing });
+    "#);
+    let hints = ran.failure().hints;
+    assert!(
+        hints.iter().any(|hint| hint.0.contains("expect_fail (bug 9)")),
+        "{hints:?}"
     );
 }
 
@@ -247,11 +399,214 @@ fn an_endless_loop_ends_with_the_time_of_its_scenario() {
 }
 
 #[test]
+fn a_body_that_ends_after_its_time_without_looking_at_it_fails() {
+    let ran = run(r#"
+        let hooks = mock_server();
+        hooks.on("GET", "/slow", |request| { sleep(0.3); text_response("late") });
+        scenario("slow", #{ timeout: "100ms" }, || { http("GET", hooks.url + "/slow"); });
+    "#);
+    assert_eq!(ran.failure().kind, FailureKind::Timeout);
+}
+
+#[test]
 fn fail_fast_starts_nothing_more() {
     let mut runner = Runner::new();
     runner.options.fail_fast = true;
     let ran = runner.run_text("scenario(\"a\", || assert(1).equals(2)); scenario(\"b\", || {});");
     assert_eq!(verdicts(&ran), named(&[("a", Outcome::Failed)]));
+    assert_eq!(ran.code, ExitCode::Failed);
+}
+
+const FINE: &str = r#"
+setup_file(|| print("set up"));
+teardown_file(|| print("torn down"));
+scenario("fine", || {});
+"#;
+
+/// Runs a file that fails and then one that would pass; what the second one did.
+fn stopped_by(first: &str, mut runner: Runner) -> support::Ran {
+    runner.options.fail_fast = true;
+    let first = runner.folder.file("a.rhai", first);
+    let second = runner.folder.file("b.rhai", FINE);
+    let ran = runner.run(&[first, second]);
+    assert_eq!(ran.code, ExitCode::Failed);
+    assert_eq!(ran.printed(), Vec::<String>::new());
+    assert!(ran.verdicts().iter().all(|(name, _)| name != "fine"));
+    ran
+}
+
+fn finished(ran: &support::Ran) -> &RunEvent {
+    let last = ran.events.last().expect("events");
+    assert!(matches!(last, RunEvent::RunFinished { .. }), "{last:?}");
+    last
+}
+
+#[test]
+fn fail_fast_ends_after_whatever_failed_and_sets_nothing_up_any_more() {
+    for first in [
+        "scenario(\"a\", || assert(1).equals(2));",
+        "let broken = ;",
+        "scenario(\"a\", || {}); throw \"top level\";",
+        "setup_file(|| throw \"no\"); scenario(\"a\", || {});",
+        "teardown_file(|| throw \"no\"); scenario(\"a\", || {});",
+    ] {
+        let ran = stopped_by(first, Runner::new());
+        let RunEvent::RunFinished { files, error, .. } = finished(&ran) else {
+            unreachable!("it is one");
+        };
+        assert_eq!(*files, 1, "{first}");
+        let error = error.as_deref().unwrap_or_default();
+        assert!(
+            error.starts_with("ended at the first failure (--fail-fast): "),
+            "{first}: {error}"
+        );
+        assert!(error.ends_with("not run"), "{first}: {error}");
+    }
+}
+
+#[test]
+fn a_broken_file_counts_beside_failed_scenarios() {
+    let runner = Runner::new();
+    let first = runner.folder.file("a.rhai", "let broken = ;");
+    let second = runner
+        .folder
+        .file("b.rhai", "scenario(\"b\", || assert(1).equals(2));");
+    let ran = runner.run(&[first, second]);
+    assert!(
+        matches!(
+            finished(&ran),
+            RunEvent::RunFinished {
+                failed_files: 1,
+                failed_scenarios: 1,
+                ..
+            }
+        ),
+        "{:?}",
+        finished(&ran)
+    );
+}
+
+#[test]
+fn an_interrupted_run_leaves_alone_what_it_did_not_begin() {
+    let runner = Runner::new();
+    let first = runner.folder.file(
+        "a.rhai",
+        "scenario(\"a\", || wait(60)); scenario(\"rest\", || {});",
+    );
+    let second = runner.folder.file("b.rhai", FINE);
+    let ran = runner.run_interrupted(&[first, second], Duration::from_secs(5));
+    assert_eq!(ran.code, ExitCode::Interrupted);
+    assert_eq!(ran.printed(), Vec::<String>::new());
+    let begun = ran
+        .events
+        .iter()
+        .filter(|event| matches!(event, RunEvent::FileStarted { .. }));
+    assert_eq!(begun.count(), 1);
+    let RunEvent::RunFinished {
+        files,
+        failed_files,
+        failed_scenarios,
+        interrupted_scenarios,
+        unrun_scenarios,
+        error,
+        ..
+    } = finished(&ran)
+    else {
+        unreachable!("it is one");
+    };
+    assert_eq!((*files, *failed_files, *failed_scenarios), (1, 0, 0));
+    assert_eq!((*interrupted_scenarios, *unrun_scenarios), (1, 2));
+    assert_eq!(error.as_deref(), Some("interrupted: 2 scenarios were not run"));
+}
+
+#[test]
+fn an_interrupt_while_a_file_is_set_up_is_no_failure_of_the_file() {
+    let runner = Runner::new();
+    let file = runner.folder.file(
+        "a.rhai",
+        "setup_file(|| wait(60)); teardown_file(|| print(\"torn down\")); scenario(\"a\", || {});",
+    );
+    let ran = runner.run_interrupted(&[file], Duration::from_secs(5));
+    assert_eq!(ran.printed(), ["torn down"]);
+    assert!(
+        matches!(
+            finished(&ran),
+            RunEvent::RunFinished {
+                failed_files: 0,
+                unrun_scenarios: 1,
+                ..
+            }
+        ),
+        "{:?}",
+        finished(&ran)
+    );
+    assert_eq!(ran.code, ExitCode::Interrupted);
+}
+
+/// A file whose top level takes an account and a port, and says how often it was evaluated.
+fn greedy(port: u16, name: &str) -> String {
+    format!(
+        r#"
+        let hooks = mock_server(#{{ port: {port} }});
+        let a = agent("A", #{{ username: "alice", domain: "example.com" }});
+        print("{name} is open");
+        scenario("{name}", || {{
+            assert(http("GET", hooks.url + "/x").status).equals(404);
+            a.register();
+            await_until(|| assert(a.registered).is_true());
+            wait(1);
+        }});
+        "#
+    )
+}
+
+fn free_port() -> u16 {
+    let socket = std::net::TcpListener::bind("127.0.0.1:0").expect("a socket");
+    socket.local_addr().expect("its address").port()
+}
+
+#[test]
+fn files_that_take_the_same_account_and_port_run_one_after_the_other() {
+    for jobs in [1, 2] {
+        let mut runner = Runner::new();
+        runner.options.jobs = jobs;
+        let port = free_port();
+        let files = [
+            runner.folder.file("a.rhai", &greedy(port, "a")),
+            runner.folder.file("b.rhai", &greedy(port, "b")),
+        ];
+        let ran = runner.run(&files);
+        assert_eq!(
+            verdicts(ran.passed()),
+            named(&[("a", Outcome::Passed), ("b", Outcome::Passed)])
+        );
+        assert_eq!(ran.printed(), ["a is open", "b is open"]);
+        assert_eq!(ran.world.registered(), Vec::<String>::new());
+    }
+}
+
+#[test]
+fn a_top_level_that_registers_other_scenarios_the_second_time_is_a_mistake() {
+    let runner = Runner::new();
+    let first = runner.folder.file(
+        "a.rhai",
+        r#"
+        let a = agent("A", #{ username: "alice", domain: "example.com" });
+        scenario(a.contact, || {});
+        "#,
+    );
+    let second = runner.folder.file("b.rhai", "scenario(\"b\", || {});");
+    let ran = runner.run(&[first, second]);
+    let failed = ran.events.iter().find_map(|event| match event {
+        RunEvent::SuiteFinished {
+            error: Some(error), ..
+        } => Some(error.clone()),
+        _ => None,
+    });
+    assert_eq!(
+        failed.as_deref(),
+        Some("the top level registers other scenarios each time it is evaluated")
+    );
     assert_eq!(ran.code, ExitCode::Failed);
 }
 
@@ -351,6 +706,18 @@ fn an_interrupt_ends_what_runs_and_starts_nothing_more() {
     assert_eq!(verdicts(&ran), named(&[("a", Outcome::Interrupted)]));
     assert_eq!(ran.world.registered(), Vec::<String>::new());
     assert_eq!(ran.milliseconds(), 5010.0);
+}
+
+#[test]
+fn a_bad_line_in_the_variables_beside_a_file_is_named_before_anything_runs() {
+    for text in ["print(env(\"A\"));", "scenario(\"a\", || print(env(\"A\")));"] {
+        let runner = Runner::new();
+        runner.folder.file("test.env", "A=1\nnonsense\n");
+        let ran = runner.run_text(text);
+        assert_eq!(ran.code, ExitCode::Failed);
+        assert_eq!(ran.error(), "test.env:2: not KEY=VALUE");
+        assert_eq!(ran.printed(), Vec::<String>::new());
+    }
 }
 
 #[test]

@@ -13,7 +13,7 @@ use super::run::surroundings;
 
 /// Says everything about scripts that can be known without a call. Warnings alone pass.
 pub(super) fn check(paths: &[PathBuf], environment: &Environment) -> anyhow::Result<ExitCode> {
-    let project = Project::find(paths)?;
+    let project = Project::find(paths)?.with_profile(environment.profile.as_deref())?;
     let settings = surroundings(environment, &project)?;
     let files = files::scripts(paths)?;
     let (mut errors, mut warnings) = (0, 0);

@@ -13,6 +13,7 @@ use crate::files;
 use crate::project::Project;
 
 use super::run::{selection, shard, surroundings};
+use super::write;
 
 /// Lists the scenarios that would run.
 pub(super) fn list(
@@ -20,11 +21,12 @@ pub(super) fn list(
     chosen: &Selection,
     environment: &Environment,
 ) -> anyhow::Result<ExitCode> {
-    let plan = plan(paths, chosen, environment)?;
+    let plan = plan(paths, Some(chosen), environment)?;
+    let mut text = String::new();
     let mut shown = None;
     for listed in &plan.scenarios {
         if shown != Some(&listed.path) {
-            anstream::println!("{}", listed.path.display());
+            text += &format!("{}\n", listed.path.display());
             shown = Some(&listed.path);
         }
         let Some(scenario) = &listed.scenario else {
@@ -40,10 +42,11 @@ pub(super) fn list(
             Some(None) => "  (skipped)".to_owned(),
             None => String::new(),
         };
-        anstream::println!("  {}{tags}{skip}", scenario.name);
+        text += &format!("  {}{tags}{skip}\n", scenario.name);
     }
-    if plan.only {
-        anstream::eprintln!("warning: some scenarios say `only`: all others are left out");
+    write::line(&text)?;
+    if let Some(only) = &plan.only {
+        anstream::eprintln!("warning: {only}");
     }
     for (path, fault) in &plan.broken {
         match &fault.parts().at {
@@ -64,7 +67,7 @@ pub(super) fn list(
 
 /// What files register, for completion: nothing when something is wrong with them.
 pub(crate) fn registered(paths: &[PathBuf]) -> Vec<Registration> {
-    let plan = plan(paths, &Selection::default(), &Environment::default());
+    let plan = plan(paths, None, &Environment::default());
     let scenarios = plan.map(|plan| plan.scenarios).unwrap_or_default();
     scenarios
         .into_iter()
@@ -72,8 +75,9 @@ pub(crate) fn registered(paths: &[PathBuf]) -> Vec<Registration> {
         .collect()
 }
 
-fn plan(paths: &[PathBuf], chosen: &Selection, environment: &Environment) -> anyhow::Result<Plan> {
-    let project = Project::find(paths)?;
+/// What would run; without a selection, everything that is registered.
+fn plan(paths: &[PathBuf], chosen: Option<&Selection>, environment: &Environment) -> anyhow::Result<Plan> {
+    let project = Project::find(paths)?.with_profile(environment.profile.as_deref())?;
     let settings = surroundings(environment, &project)?;
     let programs = files::scenarios(paths)?
         .iter()
@@ -81,10 +85,13 @@ fn plan(paths: &[PathBuf], chosen: &Selection, environment: &Environment) -> any
         .collect();
     let world = RealWorld::start(RealConfig::default())?;
     let run = Run::new(world as Arc<dyn World>, settings, Arc::new(Causes::default()));
-    let options = Options {
-        selection: selection(chosen, None)?,
-        shard: shard(chosen)?,
-        ..Options::default()
+    let options = match chosen {
+        Some(chosen) => Options {
+            selection: selection(chosen, &project.run)?,
+            shard: shard(chosen, &project.run)?,
+            ..Options::default()
+        },
+        None => Options::default(),
     };
     Ok(suite::list(&run, programs, &options))
 }

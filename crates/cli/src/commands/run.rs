@@ -23,17 +23,23 @@ pub(super) fn run(arguments: &arguments::Run) -> anyhow::Result<ExitCode> {
     if arguments.reports.report.is_some() {
         bail!("--report is not supported yet; --junit FILE and --json are");
     }
-    let project = Project::find(&arguments.paths)?.with_profile(arguments.profile.as_deref())?;
+    let project = Project::find(&arguments.paths)?.with_profile(arguments.environment.profile.as_deref())?;
+    if project.run.no_color == Some(true) {
+        anstream::ColorChoice::Never.write_global();
+    }
     let seed = arguments.flow.seed.or(project.run.seed).unwrap_or_else(any_seed);
     let options = options(arguments, &project.run, seed)?;
     let junit = arguments.reports.junit.clone().or(project.run.junit.clone());
     let capture = arguments.reports.capture.clone().or(project.run.capture.clone());
+    let verbosity = verbosity(arguments, &project.run)?;
     let settings = settings(arguments, project)?;
     // A broken script is part of the run: it is reported as such, and no agent is started for it.
     let programs = files::scenarios(&arguments.paths)?
         .iter()
         .map(|file| callwright_script::load(file, &settings))
         .collect();
+    // What cannot be written is known before the first call.
+    let output = Arc::new(output::Output::new(arguments.reports.json, verbosity, junit)?);
 
     let world = RealWorld::start(RealConfig {
         seed,
@@ -45,30 +51,37 @@ pub(super) fn run(arguments: &arguments::Run) -> anyhow::Result<ExitCode> {
         .transpose()?;
     let run = Run::new(world.clone() as Arc<dyn World>, settings, causes);
     signals::raise(run.interrupt().clone()).context("cannot handle signals")?;
-    let output = Arc::new(output::Output::new(
-        arguments.reports.json,
-        verbosity(arguments),
-        junit,
-    ));
     let sink: Arc<dyn Sink> = output.clone();
     let verdict = suite::run(&run, &sink, programs, &options);
 
-    // Each file on its own: one that cannot be written takes no other with it.
-    let captured = capture.map_or(Ok(()), |capture| capture.finish(&world));
-    output.finish()?;
-    if let Err(error) = captured {
-        anstream::eprintln!("callwright: {error}");
-        return Ok(verdict.max(ExitCode::Failed));
+    // Each file on its own: one that cannot be written takes no other with it, and never the verdict.
+    let mut errors = output.finish();
+    if let Some(Err(error)) = capture.map(|capture| capture.finish(&world)) {
+        errors.push(error.into());
     }
-    Ok(verdict)
+    for error in &errors {
+        anstream::eprintln!("callwright: {error:#}");
+    }
+    Ok(if errors.is_empty() {
+        verdict
+    } else {
+        verdict.max(ExitCode::Failed)
+    })
 }
 
-fn verbosity(arguments: &arguments::Run) -> Verbosity {
-    match (arguments.reports.quiet, arguments.reports.verbose) {
-        (true, _) => Verbosity::Quiet,
-        (_, true) => Verbosity::Verbose,
+fn verbosity(arguments: &arguments::Run, defaults: &Defaults) -> anyhow::Result<Verbosity> {
+    let flags = &arguments.reports;
+    let either = if flags.quiet || flags.verbose {
+        (flags.quiet, flags.verbose)
+    } else {
+        (defaults.quiet.unwrap_or(false), defaults.verbose.unwrap_or(false))
+    };
+    Ok(match either {
+        (true, true) => bail!("quiet and verbose in callwright.toml: it is one of them"),
+        (true, false) => Verbosity::Quiet,
+        (false, true) => Verbosity::Verbose,
         (false, false) => Verbosity::Normal,
-    }
+    })
 }
 
 fn options(arguments: &arguments::Run, defaults: &Defaults, seed: u64) -> anyhow::Result<Options> {
@@ -87,9 +100,12 @@ fn options(arguments: &arguments::Run, defaults: &Defaults, seed: u64) -> anyhow
     if defaults.jobs == Some(0) {
         bail!("jobs = 0 in callwright.toml: at least one scenario runs at a time");
     }
+    if defaults.repeat == Some(0) {
+        bail!("repeat = 0 in callwright.toml: everything runs at least once");
+    }
     Ok(Options {
-        selection: selection(&arguments.selection, Some(defaults))?,
-        shard: shard(&arguments.selection)?,
+        selection: selection(&arguments.selection, defaults)?,
+        shard: shard(&arguments.selection, defaults)?,
         repeat: flow
             .repeat
             .or(defaults.repeat)
@@ -109,13 +125,13 @@ fn parse_span(key: &str, text: &str) -> anyhow::Result<Duration> {
 }
 
 /// Which scenarios the command line, or else the project, selects.
-pub(super) fn selection(
-    arguments: &Selection,
-    defaults: Option<&Defaults>,
-) -> anyhow::Result<suite::Selection> {
-    let either = |mine: &Vec<String>, theirs: Option<&Vec<String>>| match theirs {
-        Some(theirs) if mine.is_empty() => theirs.clone(),
-        _ => mine.clone(),
+pub(super) fn selection(arguments: &Selection, defaults: &Defaults) -> anyhow::Result<suite::Selection> {
+    let either = |mine: &Vec<String>, theirs: &Vec<String>| {
+        if mine.is_empty() {
+            theirs.clone()
+        } else {
+            mine.clone()
+        }
     };
     Ok(suite::Selection {
         names: arguments
@@ -123,17 +139,15 @@ pub(super) fn selection(
             .iter()
             .map(|pattern| pattern.parse())
             .collect::<Result<_, _>>()?,
-        tags: either(&arguments.tag, defaults.map(|defaults| &defaults.tag)),
-        exclude_tags: either(
-            &arguments.exclude_tag,
-            defaults.map(|defaults| &defaults.exclude_tag),
-        ),
+        tags: either(&arguments.tag, &defaults.tag),
+        exclude_tags: either(&arguments.exclude_tag, &defaults.exclude_tag),
     })
 }
 
 /// The part of the work that is this machine's.
-pub(super) fn shard(arguments: &Selection) -> anyhow::Result<Option<suite::Shard>> {
-    Ok(arguments.shard.as_deref().map(str::parse).transpose()?)
+pub(super) fn shard(arguments: &Selection, defaults: &Defaults) -> anyhow::Result<Option<suite::Shard>> {
+    let shard = arguments.shard.as_deref().or(defaults.shard.as_deref());
+    Ok(shard.map(str::parse).transpose()?)
 }
 
 fn settings(arguments: &arguments::Run, project: Project) -> anyhow::Result<Settings> {
@@ -141,29 +155,29 @@ fn settings(arguments: &arguments::Run, project: Project) -> anyhow::Result<Sett
     settings.insecure_http = arguments.insecure_http
         || project.run.insecure_http.unwrap_or(false)
         || environment::insecure_http(&settings.process_env);
-    settings.sip_messages = arguments.reports.logs;
-    settings.save_audio = arguments.reports.save_audio.clone();
+    settings.sip_messages = arguments.reports.logs || project.run.logs.unwrap_or(false);
+    settings.save_audio = arguments.reports.save_audio.clone().or(project.run.save_audio);
     Ok(settings)
 }
 
 /// What scripts see of their surroundings.
 pub(super) fn surroundings(environment: &Environment, project: &Project) -> anyhow::Result<Settings> {
     let files = project.run.env_file.iter().chain(&environment.env_file);
-    let constants = environment
-        .set
-        .iter()
-        .map(|text| match text.split_once('=') {
-            Some((key, value)) if is_name(key) => Ok((key.to_owned(), value.to_owned())),
-            _ => Err(anyhow!(
-                "--set {text}: it is KEY=VALUE, and the key a name as of a variable"
-            )),
-        })
-        .collect::<anyhow::Result<_>>()?;
+    let mut constants = project.run.set.clone();
+    if let Some(key) = constants.keys().find(|key| !is_name(key)) {
+        bail!("set.{key:?} in callwright.toml: the key is a name as of a variable");
+    }
+    for text in &environment.set {
+        match text.split_once('=') {
+            Some((key, value)) if is_name(key) => constants.insert(key.to_owned(), value.to_owned()),
+            _ => bail!("--set {text}: it is KEY=VALUE, and the key a name as of a variable"),
+        };
+    }
     Ok(Settings {
         env_files: files.map(|file| EnvFile::read(file)).collect::<Result<_, _>>()?,
         process_env: environment::process(),
         project_env: project.env.clone(),
-        constants,
+        constants: constants.into_iter().collect(),
         ..Settings::default()
     })
 }

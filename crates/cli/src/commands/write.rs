@@ -6,6 +6,7 @@ use std::path::Path;
 use anyhow::Context as _;
 use callwright_events::ExitCode;
 
+use super::Wrong;
 use crate::arguments::Shell;
 use crate::completion;
 
@@ -20,13 +21,26 @@ pub(super) fn text(out: Option<&Path>, text: &str) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::Passed)
 }
 
-/// To standard output. A reader who has seen enough and closed it did nothing wrong.
+/// Lines for a person to standard output, with styles where it takes them.
+pub(super) fn line(text: &str) -> anyhow::Result<()> {
+    let mut out = anstream::stdout().lock();
+    forgive(out.write_all(text.as_bytes()).and_then(|()| out.flush()))
+}
+
+/// A text as it is to standard output.
 fn print(bytes: &[u8]) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
-    match out.write_all(bytes).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(error).context("cannot write to standard output")
+    forgive(out.write_all(bytes).and_then(|()| out.flush()))
+}
+
+/// A reader who has seen enough and closed standard output did nothing wrong.
+fn forgive(written: std::io::Result<()>) -> anyhow::Result<()> {
+    match written {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Wrong {
+            message: format!("cannot write to standard output: {error}"),
+            exit_code: ExitCode::Failed,
         }
+        .into()),
         Ok(()) | Err(_) => Ok(()),
     }
 }

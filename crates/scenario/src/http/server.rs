@@ -2,8 +2,9 @@
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::State;
@@ -16,6 +17,9 @@ use super::{Incoming, ListenError, Listener, Response, Service, percent_decoded}
 
 /// What a request body may have at most.
 const BODY_LIMIT: usize = 16 * 1024 * 1024;
+
+/// How long the end of a server is waited for: its thread never blocks, so this is not reached.
+const STOP_WITHIN: Duration = Duration::from_secs(1);
 
 /// The HTTP servers of the real world.
 #[derive(Default)]
@@ -46,6 +50,7 @@ impl Servers {
         let port = socket.local_addr().map_err(explain)?.port();
         let handle = self.runtime().map_err(explain)?;
         let (stop, stopped) = oneshot::channel::<()>();
+        let (ended, end) = mpsc::channel::<()>();
         let _entered = handle.enter();
         let socket = tokio::net::TcpListener::from_std(socket).map_err(explain)?;
         let app = axum::Router::new().fallback(answer).with_state(service);
@@ -55,8 +60,14 @@ impl Servers {
                 _ = serving => {}
                 _ = stopped => {}
             }
+            // The port is free again.
+            drop(ended);
         });
-        Ok(Box::new(Running { port, _stop: stop }))
+        Ok(Box::new(Running {
+            port,
+            stop: Some(stop),
+            end: Mutex::new(end),
+        }))
     }
 
     fn runtime(&self) -> io::Result<Handle> {
@@ -78,7 +89,18 @@ impl Servers {
 struct Running {
     port: u16,
     /// Dropped with the listener, which ends the server.
-    _stop: oneshot::Sender<()>,
+    stop: Option<oneshot::Sender<()>>,
+    /// Closed when the server has ended.
+    end: Mutex<mpsc::Receiver<()>>,
+}
+
+impl Drop for Running {
+    /// Returns when the port is free: whoever comes next may want the same one.
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        let end = self.end.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let _ = end.recv_timeout(STOP_WITHIN);
+    }
 }
 
 impl Listener for Running {

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use callwright_events::{Failure, FailureKind, Outcome, RunEvent};
+use callwright_events::{Failure, FailureKind, Hint, Outcome, RunEvent};
 
 use super::{Attempt, Program, Registration, Suite};
 use crate::context::Context;
@@ -32,6 +32,8 @@ pub(super) enum Subject<'a> {
 pub(super) struct Limits {
     pub(super) retries: u32,
     pub(super) timeout: Option<Duration>,
+    /// Passing only when tried again is a failure.
+    pub(super) flaky_fails: bool,
 }
 
 /// How one attempt ended.
@@ -44,6 +46,8 @@ enum Ended {
 struct Failed {
     fault: Fault,
     failure: Failure,
+    /// In the scenario itself, not in setup or teardown.
+    in_body: bool,
 }
 
 /// Runs a scenario until it passes or has no more retries. `open` makes the scene of an attempt.
@@ -53,27 +57,34 @@ pub(super) fn run(subject: &Subject<'_>, limits: Limits, open: &dyn Fn() -> Arc<
             Limits {
                 retries: registration.retries.unwrap_or(limits.retries),
                 timeout: registration.timeout.or(limits.timeout),
+                ..limits
             },
             registration.expect_fail.as_deref(),
         ),
         Subject::File { .. } => (limits, None),
     };
     let mut attempt = 1;
+    let mut first_error = None;
     loop {
         let scene = open();
         scene.limit(limits.timeout);
         subject.report_start(&scene, attempt);
         let ended = subject.attempt(&scene);
-        let verdict = Verdict::of(ended, expect_fail, &scene);
+        let mut verdict = Verdict::of(ended, expect_fail, &scene);
         let again = verdict.outcome == Outcome::Failed
             && expect_fail.is_none()
             && attempt <= limits.retries
             && !scene.run().interrupt().is_raised();
-        let outcome = if verdict.outcome == Outcome::Passed && attempt > 1 {
-            Outcome::Flaky
-        } else {
-            verdict.outcome
-        };
+        if verdict.outcome == Outcome::Passed && attempt > 1 {
+            verdict.outcome = Outcome::Flaky;
+            verdict.failure = limits
+                .flaky_fails
+                .then(|| flaky(attempt, first_error.as_deref().unwrap_or("failed")));
+        }
+        let outcome = verdict.outcome;
+        if let Some(failure) = verdict.failure.as_ref().filter(|_| again) {
+            first_error.get_or_insert_with(|| first_line(failure));
+        }
         let duration = scene.world().now().since(scene.started());
         report_agents(&scene);
         scene.end();
@@ -108,11 +119,19 @@ impl Subject<'_> {
     fn attempt(&self, scene: &Arc<Scene>) -> Ended {
         let _entered = Context::new(scene).enter();
         let run = || match self {
-            Subject::File { program } => match program.run(scene) {
+            Subject::File { program } => match program.run(scene).and_then(|()| in_time(scene)) {
                 Ok(()) => Ended::Passed,
                 Err(fault) => Ended::of(scene, fault),
             },
-            Subject::Scenario { suite, index, .. } => scenario(scene, &mut *suite.attempt(*index)),
+            Subject::Scenario {
+                suite,
+                index,
+                registration,
+            } => scenario(
+                scene,
+                &mut *suite.attempt(*index),
+                registration.expect_fail.is_some(),
+            ),
         };
         catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| {
             let what = panic.downcast_ref::<String>().map(String::as_str);
@@ -139,7 +158,8 @@ impl Subject<'_> {
             });
             return;
         }
-        let passed = verdict.outcome.is_pass();
+        let passed = verdict.outcome.is_pass() && verdict.failure.is_none()
+            || verdict.outcome == Outcome::ExpectedFailure;
         let error = verdict.failure.as_ref().map(first_line);
         let failure = verdict.failure.map(Box::new);
         let duration_ms = millis(duration);
@@ -166,8 +186,9 @@ impl Subject<'_> {
     }
 }
 
-/// Setup, body and teardown.
-fn scenario(scene: &Arc<Scene>, attempt: &mut dyn Attempt) -> Ended {
+/// Setup, body and teardown. What goes wrong in teardown is told beside the failure of the body, unless that one was
+/// expected: then it is the failure.
+fn scenario(scene: &Arc<Scene>, attempt: &mut dyn Attempt, expected: bool) -> Ended {
     if let Err(fault) = attempt.setup() {
         if let FaultCause::Skip(reason) = &fault.parts().cause {
             return Ended::Skipped(reason.clone());
@@ -179,23 +200,32 @@ fn scenario(scene: &Arc<Scene>, attempt: &mut dyn Attempt) -> Ended {
         }
         return ended;
     }
-    let ended = match attempt.body() {
+    let ended = match attempt.body().and_then(|()| in_time(scene)) {
         Ok(()) => Ended::Passed,
-        Err(fault) => Ended::of(scene, fault),
+        Err(fault) => Ended::of(scene, fault).in_body(),
     };
     scene.begin_end();
     match (attempt.teardown(), ended) {
         (Ok(()), ended) => ended,
-        (Err(fault), Ended::Failed(failed)) => {
+        (Err(fault), Ended::Failed(failed)) if !(expected && failed.is_a_finding()) => {
             note(scene, "teardown", &fault);
             Ended::Failed(failed)
         }
-        (Err(mut fault), Ended::Passed | Ended::Skipped(_)) => {
+        (Err(mut fault), Ended::Passed | Ended::Skipped(_) | Ended::Failed(_)) => {
             let parts = fault.parts_mut();
             parts.cause = FaultCause::Failure(FailureKind::Teardown);
             parts.message = format!("teardown: {}", parts.message);
             Ended::of(scene, fault)
         }
+    }
+}
+
+/// A body that looked at nothing after its time was up ended without noticing.
+fn in_time(scene: &Scene) -> Result<(), Fault> {
+    match scene.check() {
+        Err(fault) if fault.kind() == Some(FailureKind::Timeout) => Err(fault),
+        // What held before an interrupt has held.
+        Ok(()) | Err(_) => Ok(()),
     }
 }
 
@@ -211,13 +241,31 @@ impl Ended {
         if let FaultCause::Skip(reason) = &fault.parts().cause {
             return Ended::Skipped(reason.clone());
         }
-        let excerpt = fault
-            .parts()
-            .at
-            .as_ref()
-            .and_then(|at| source_line(at, scene.file()));
-        let failure = evidence::failure(scene, &fault, excerpt);
-        Ended::Failed(Box::new(Failed { fault, failure }))
+        let failure = failure(scene, &fault);
+        Ended::Failed(Box::new(Failed {
+            fault,
+            failure,
+            in_body: false,
+        }))
+    }
+
+    fn in_body(mut self) -> Ended {
+        if let Ended::Failed(failed) = &mut self {
+            failed.in_body = true;
+        }
+        self
+    }
+}
+
+impl Failed {
+    /// Says something about the system under test, not about the script or what is around the scenario.
+    fn is_a_finding(&self) -> bool {
+        let kind = self.fault.kind();
+        let found = matches!(
+            kind,
+            Some(FailureKind::Assertion | FailureKind::Verb | FailureKind::Timeout)
+        );
+        self.in_body && (found || self.fault.parts().retriable)
     }
 }
 
@@ -250,7 +298,10 @@ impl Verdict {
                 reason,
             },
             (Ended::Failed(failed), expected) => {
-                let Failed { fault, mut failure } = *failed;
+                let finding = failed.is_a_finding();
+                let Failed {
+                    fault, mut failure, ..
+                } = *failed;
                 if fault.kind() == Some(FailureKind::Interrupted) {
                     return verdict(Outcome::Interrupted, Some(failure));
                 }
@@ -263,13 +314,26 @@ impl Verdict {
                     );
                     return verdict(Outcome::Invalid, Some(failure));
                 }
-                if expected.is_some() && is_a_finding(&fault) {
-                    return verdict(Outcome::ExpectedFailure, Some(failure));
+                if let Some(reason) = expected {
+                    if finding {
+                        return verdict(Outcome::ExpectedFailure, Some(failure));
+                    }
+                    failure.hints.push(Hint(format!(
+                        "expect_fail ({reason}) covers what the scenario itself finds: assertions, verbs and timeouts"
+                    )));
                 }
                 verdict(Outcome::Failed, Some(failure))
             }
         }
     }
+}
+
+/// Why a scenario that passed in the end fails the run.
+fn flaky(attempt: u32, first_error: &str) -> Failure {
+    let message = format!(
+        "it passed only at attempt {attempt}, which this run counts as a failure (--flaky fail); attempt 1: {first_error}"
+    );
+    evidence::bare(FailureKind::Flaky, &message)
 }
 
 /// What this process itself did to the audio that a fault is about.
@@ -283,15 +347,6 @@ fn own_trouble(fault: &Fault, scene: &Scene) -> Option<String> {
     }
     let lost = scene.lost_datagrams();
     (lost > 0).then(|| format!("own sockets had no room for {lost} datagrams that arrived"))
-}
-
-/// A failure that says something about the system under test, not about the script.
-fn is_a_finding(fault: &Fault) -> bool {
-    let kind = fault.kind();
-    matches!(
-        kind,
-        Some(FailureKind::Assertion | FailureKind::Verb | FailureKind::Timeout)
-    ) || fault.parts().retriable
 }
 
 /// What was measured and, where asked for, what was sent and received.
@@ -317,8 +372,15 @@ fn report_agents(scene: &Scene) {
     }
 }
 
+/// The story of a fault, with its line of the script.
+pub(super) fn failure(scene: &Scene, fault: &Fault) -> Failure {
+    let at = fault.parts().at.as_ref();
+    let excerpt = at.and_then(|at| source_line(at, scene.file()));
+    evidence::failure(scene, fault, excerpt)
+}
+
 /// The line of a script at a place.
-pub(super) fn source_line(at: &Position, file: &Path) -> Option<String> {
+fn source_line(at: &Position, file: &Path) -> Option<String> {
     let text = std::fs::read_to_string(&*at.file)
         .or_else(|_| std::fs::read_to_string(file))
         .ok()?;

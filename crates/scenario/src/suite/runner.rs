@@ -5,17 +5,17 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use callwright_events::{ExitCode, Failure, Outcome, RunEvent, VOCABULARY_VERSION};
+use callwright_events::{ExitCode, FailureKind, Outcome, RunEvent, VOCABULARY_VERSION};
 use callwright_wire::Time;
 
-use super::attempt::{self, Limits, Subject, first_line, source_line};
+use super::attempt::{self, Limits, Subject, first_line};
 use super::order::{Ordered, SlotSink};
-use super::plan::{Content, File, Slot, select, slots};
+use super::plan::{Content, File, Only, Slot, select, slots};
 use super::{Loaded, Registration, Selection, Shard};
 use crate::context::Context;
 use crate::scene::millis;
 use crate::world::{Task, Topic};
-use crate::{Fault, Position, Run, Scene, Sink, evidence, nearest};
+use crate::{Fault, Run, Scene, Sink, nearest};
 
 /// How to run.
 #[derive(Clone, Debug)]
@@ -76,7 +76,7 @@ pub struct Plan {
     /// Files whose top level failed, or that are no programs.
     pub broken: Vec<(PathBuf, Fault)>,
     /// Some scenarios say `only`, so others are left out.
-    pub only: bool,
+    pub only: Option<Only>,
 }
 
 /// Runs files in order. Events go to `sink` in the order of the plan, whatever runs at the same time.
@@ -92,17 +92,14 @@ pub fn run(run: &Arc<Run>, sink: &Arc<dyn Sink>, files: Vec<Loaded>, options: &O
         },
         None,
     ));
-    let mut files: Vec<File> = files.into_iter().map(|loaded| File::open(run, loaded)).collect();
-    let only = select(&mut files, options);
-    if only {
-        let message = "some scenarios say `only`: all others are left out of this run".to_owned();
-        sink.emit(run.record(
-            RunEvent::Warning {
-                message,
-                location: None,
-            },
-            None,
-        ));
+    let mut files = open(run, files);
+    let selected = select(&mut files, options);
+    if let Some(only) = selected.only {
+        let warning = RunEvent::Warning {
+            message: only.to_string(),
+            location: only.at.location(),
+        };
+        sink.emit(run.record(warning, None));
     }
     let slots = slots(&files);
     let ordered = Ordered::new(Arc::clone(sink), slots.len());
@@ -111,6 +108,7 @@ pub fn run(run: &Arc<Run>, sink: &Arc<dyn Sink>, files: Vec<Loaded>, options: &O
         files: &files,
         slots: &slots,
         options,
+        selected_before_sharding: selected.before_sharding,
         ordered: Arc::clone(&ordered),
         board: Mutex::new(Board::new(slots.len(), files.len())),
         moved: run.world().new_topic(),
@@ -130,17 +128,24 @@ pub fn run(run: &Arc<Run>, sink: &Arc<dyn Sink>, files: Vec<Loaded>, options: &O
     crew.conclude(sink, started)
 }
 
+/// Evaluates the top level of all suites, one after the other.
+fn open(run: &Arc<Run>, files: Vec<Loaded>) -> Vec<File> {
+    let alone = files.len() == 1;
+    let files = files.into_iter().map(|loaded| File::open(run, loaded, alone));
+    files.collect()
+}
+
 /// What would run. The top level of suites is evaluated for that: nothing else is.
 pub fn list(run: &Arc<Run>, files: Vec<Loaded>, options: &Options) -> Plan {
-    let mut files: Vec<File> = files.into_iter().map(|loaded| File::open(run, loaded)).collect();
-    let only = select(&mut files, options);
+    let mut files = open(run, files);
+    let only = select(&mut files, options).only;
     let mut plan = Plan {
         only,
         ..Plan::default()
     };
     for file in files {
-        match &file.content {
-            Content::Broken(fault) => plan.broken.push((file.path.clone(), fault.clone())),
+        match file.opened().content {
+            Content::Broken(broken) => plan.broken.push((file.path.clone(), broken.fault)),
             Content::Single(_) => {
                 plan.scenarios.extend(file.selected.iter().map(|_| Listed {
                     path: file.path.clone(),
@@ -162,6 +167,8 @@ struct Crew<'a> {
     files: &'a [File],
     slots: &'a [Slot],
     options: &'a Options,
+    /// How many scenarios were selected before they were divided among machines.
+    selected_before_sharding: usize,
     ordered: Arc<Ordered>,
     board: Mutex<Board>,
     moved: Topic,
@@ -172,10 +179,13 @@ struct Board {
     taken: Vec<bool>,
     done: Vec<bool>,
     outcomes: Vec<Option<Outcome>>,
+    /// When files began; those that never did are neither set up nor torn down nor reported.
+    began: Vec<Option<Time>>,
     /// Why the scenarios of a file cannot run.
     setup_faults: Vec<Option<Fault>>,
     /// What went wrong in files outside their scenarios.
     file_failed: Vec<bool>,
+    /// Nothing more is started, after the first failure.
     stopped: bool,
 }
 
@@ -185,6 +195,7 @@ impl Board {
             taken: vec![false; slots],
             done: vec![false; slots],
             outcomes: vec![None; slots],
+            began: vec![None; files],
             setup_faults: vec![None; files],
             file_failed: vec![false; files],
             stopped: false,
@@ -221,8 +232,12 @@ impl Crew<'_> {
                 .filter(|(slot, _)| slot.file() == file && wanted(slot))
                 .all(|(_, done)| *done)
         };
+        let free = |file: usize| {
+            let mut before = (0..file).filter(|other| self.files[file].excludes(&self.files[*other]));
+            before.all(|other| done(other, |_| true))
+        };
         let ready = |slot: &Slot| match slot {
-            Slot::Begin { .. } => true,
+            Slot::Begin { file } => free(*file),
             Slot::Scenario { file, .. } => done(*file, |slot| matches!(slot, Slot::Begin { .. })),
             Slot::End { file } => done(*file, |slot| !matches!(slot, Slot::End { .. })),
         };
@@ -234,47 +249,77 @@ impl Crew<'_> {
     fn perform(&self, slot: usize, worker: usize) {
         let sink = self.ordered.slot(slot);
         match self.slots[slot] {
-            Slot::Begin { file } => self.begin(file, &sink),
+            Slot::Begin { file } => {
+                if !self.is_over() {
+                    self.begin(file, &sink);
+                }
+            }
             Slot::Scenario { file, index } => {
-                if self.board().stopped || self.run.interrupt().is_raised() {
+                if self.is_over() {
                     return;
                 }
                 let outcome = self.scenario(file, index, &sink, worker);
-                let failed = !(outcome.is_pass() || outcome == Outcome::Skipped);
                 let mut board = self.board();
                 board.outcomes[slot] = Some(outcome);
-                board.stopped |= failed && self.options.fail_fast;
+                board.stopped |= self.options.fail_fast && !self.is_fine(outcome);
             }
-            Slot::End { file } => self.end(file, &sink),
+            Slot::End { file } => {
+                let began = self.board().began[file];
+                if let Some(began) = began {
+                    self.end(file, began, &sink);
+                }
+            }
         }
+    }
+
+    /// Whether nothing more is started.
+    fn is_over(&self) -> bool {
+        self.board().stopped || self.run.interrupt().is_raised()
+    }
+
+    /// Whether an outcome counts as passed in this run.
+    fn is_pass(&self, outcome: Outcome) -> bool {
+        outcome.is_pass() && !(outcome == Outcome::Flaky && self.options.flaky_fails)
+    }
+
+    /// Whether an outcome lets the run pass.
+    fn is_fine(&self, outcome: Outcome) -> bool {
+        self.is_pass(outcome) || outcome == Outcome::Skipped
     }
 
     fn begin(&self, index: usize, sink: &Arc<SlotSink>) {
         let file = &self.files[index];
-        let scenarios = match &file.content {
+        let scenarios = match &file.opened().content {
             Content::Single(_) => None,
             Content::Suite(_) | Content::Broken(_) => Some(file.selected.len()),
         };
+        self.board().began[index] = Some(self.run.world().now());
         let path = file.path.display().to_string();
         sink.emit(self.run.record(RunEvent::FileStarted { path, scenarios }, None));
-        file.early.go_on(Arc::clone(sink));
-        if let Content::Suite(suite) = &file.content
-            && !self.run.interrupt().is_raised()
-        {
-            let _entered = Context::new(&file.scene).enter();
-            let fault = suite.setup_file(&file.scene).err().map(Fault::outside_scenarios);
-            self.board().setup_faults[index] = fault;
-        }
+        let opened = file.begin(&self.run, sink);
+        let fault = match &opened.content {
+            Content::Single(_) => None,
+            Content::Broken(broken) => Some(broken.fault.clone()),
+            Content::Suite(suite) => {
+                let _entered = Context::new(&opened.scene).enter();
+                let fault = suite.setup_file(&opened.scene).err();
+                fault.map(|fault| named("setup_file", fault.outside_scenarios()))
+            }
+        };
+        let mut board = self.board();
+        board.stopped |= self.options.fail_fast && fault.is_some();
+        board.setup_faults[index] = fault;
     }
 
     fn scenario(&self, index: usize, scenario: usize, sink: &Arc<SlotSink>, worker: usize) -> Outcome {
         let file = &self.files[index];
+        let opened = file.opened();
         let limits = Limits {
             retries: self.options.retries,
             timeout: self.options.timeout,
+            flaky_fails: self.options.flaky_fails,
         };
-        match &file.content {
-            Content::Broken(_) => Outcome::Failed,
+        match &opened.content {
             Content::Single(program) => {
                 let name = file.path.display().to_string();
                 let open = || {
@@ -288,12 +333,13 @@ impl Crew<'_> {
                 };
                 attempt::run(&Subject::File { program: &**program }, limits, &open)
             }
-            Content::Suite(suite) => {
-                let Some(registration) = suite.registrations().get(scenario) else {
+            Content::Broken(_) | Content::Suite(_) => {
+                let Some(registration) = file.registrations().get(scenario) else {
                     return Outcome::Failed;
                 };
                 let open = || {
-                    file.scene
+                    opened
+                        .scene
                         .of_scenario(Arc::clone(sink) as _, &registration.name, worker)
                 };
                 if let Some(reason) = &registration.skip {
@@ -305,9 +351,12 @@ impl Crew<'_> {
                     return Outcome::Skipped;
                 }
                 let setup_fault = self.board().setup_faults[index].clone();
-                if let Some(fault) = setup_fault {
-                    return not_run(&open(), registration, &fault);
-                }
+                let suite = match (&opened.content, setup_fault) {
+                    (Content::Suite(suite), None) => suite,
+                    (_, Some(fault)) => return not_run(&open(), registration, &fault),
+                    (Content::Broken(broken), None) => return not_run(&open(), registration, &broken.fault),
+                    (Content::Single(_), None) => return Outcome::Failed,
+                };
                 attempt::run(
                     &Subject::Scenario {
                         suite: &**suite,
@@ -321,54 +370,48 @@ impl Crew<'_> {
         }
     }
 
-    fn end(&self, index: usize, sink: &Arc<SlotSink>) {
+    fn end(&self, index: usize, began: Time, sink: &Arc<SlotSink>) {
         let file = &self.files[index];
-        file.early.go_on(Arc::clone(sink));
-        let fault = match &file.content {
-            Content::Broken(fault) => Some(fault.clone()),
+        let opened = file.opened();
+        opened.early.go_on(Arc::clone(sink));
+        let failure = match &opened.content {
+            Content::Broken(broken) => Some(&broken.fault)
+                .filter(|fault| is_a_failure(fault))
+                .map(|_| broken.failure.clone()),
             Content::Single(_) => None,
             Content::Suite(suite) => {
-                let _entered = Context::new(&file.scene).enter();
-                file.scene.begin_end();
-                let teardown = suite
-                    .teardown_file(&file.scene)
-                    .err()
-                    .map(Fault::outside_scenarios);
+                let _entered = Context::new(&opened.scene).enter();
+                opened.scene.begin_end();
+                let teardown = suite.teardown_file(&opened.scene).err();
+                let teardown = teardown.map(|fault| named("teardown_file", fault.outside_scenarios()));
                 let setup = self.board().setup_faults[index].clone();
-                setup
-                    .map(|fault| named("setup_file", fault))
-                    .or(teardown.map(|fault| named("teardown_file", fault)))
+                let fault = setup.filter(is_a_failure).or(teardown);
+                fault.map(|fault| Box::new(attempt::failure(&opened.scene, &fault)))
             }
         };
-        let failure = fault.map(|fault| self.file_failure(file, &fault));
-        file.scene.end();
-        self.board().file_failed[index] = failure.is_some();
-        if matches!(file.content, Content::Single(_)) {
+        opened.scene.end();
+        {
+            let mut board = self.board();
+            board.file_failed[index] = failure.is_some();
+            board.stopped |= self.options.fail_fast && failure.is_some();
+        }
+        if matches!(opened.content, Content::Single(_)) {
             return;
         }
         let outcomes = self.outcomes_of(index);
         let event = RunEvent::SuiteFinished {
             path: file.path.display().to_string(),
             total: file.selected.len(),
-            passed: outcomes.iter().filter(|outcome| outcome.is_pass()).count(),
+            passed: outcomes.iter().filter(|outcome| self.is_pass(**outcome)).count(),
             skipped: outcomes
                 .iter()
                 .filter(|outcome| **outcome == Outcome::Skipped)
                 .count(),
-            duration_ms: millis(self.run.world().now().since(file.started)),
-            error: failure.as_ref().map(first_line),
-            failure: failure.map(Box::new),
+            duration_ms: millis(self.run.world().now().since(began)),
+            error: failure.as_deref().map(first_line),
+            failure,
         };
         sink.emit(self.run.record(event, None));
-    }
-
-    fn file_failure(&self, file: &File, fault: &Fault) -> Failure {
-        let line = fault
-            .parts()
-            .at
-            .as_ref()
-            .and_then(|at| source_line(at, &file.path));
-        evidence::failure(&file.scene, fault, line)
     }
 
     fn outcomes_of(&self, file: usize) -> Vec<Outcome> {
@@ -397,54 +440,60 @@ impl Crew<'_> {
                 .filter(|one| wanted(**one))
                 .count()
         };
-        let failed = count(|outcome| outcome == Outcome::Failed);
         let flaky = count(|outcome| outcome == Outcome::Flaky);
+        let failed_flaky = if self.options.flaky_fails { flaky } else { 0 };
+        let failed = count(|outcome| outcome == Outcome::Failed) + failed_flaky;
         let invalid = count(|outcome| outcome == Outcome::Invalid);
-        let ran = count(|_| true);
+        let cut = count(|outcome| outcome == Outcome::Interrupted);
+        let unrun = total - count(|_| true);
         let broken = board.file_failed.iter().filter(|failed| **failed).count();
+        let ran_files: Vec<usize> = (0..self.files.len())
+            .filter(|file| board.began[*file].is_some())
+            .collect();
+        let planned: BTreeSet<usize> = self.slots.iter().map(Slot::file).collect();
+        let left = if unrun > 0 {
+            not_run_text(unrun, "scenario")
+        } else {
+            not_run_text(planned.len() - ran_files.len(), "file")
+        };
         let interrupted = self.run.interrupt().is_raised();
         let error = if interrupted {
-            Some(format!(
-                "interrupted: {} of {total} scenarios were not run",
-                total - ran
-            ))
+            Some(format!("interrupted{left}"))
         } else if total == 0 && broken == 0 {
             Some(self.nothing())
-        } else if ran < total {
-            Some(format!(
-                "ended at the first failure (--fail-fast): {} scenarios were not run",
-                total - ran
-            ))
+        } else if board.stopped {
+            Some(format!("ended at the first failure (--fail-fast){left}"))
         } else {
             None
         };
         let code = if interrupted {
             ExitCode::Interrupted
-        } else if failed > 0 || broken > 0 || total == 0 || (self.options.flaky_fails && flaky > 0) {
+        } else if failed > 0 || broken > 0 || total == 0 {
             ExitCode::Failed
         } else if invalid > 0 {
             ExitCode::Invalid
         } else {
             ExitCode::Passed
         };
-        let ran_files: BTreeSet<usize> = self.slots.iter().map(Slot::file).collect();
         let fine = |file: &usize| {
             let outcomes = self.slots.iter().zip(&board.outcomes);
             let mut of_file =
                 outcomes.filter(|(slot, _)| matches!(slot, Slot::Scenario { .. }) && slot.file() == *file);
             !board.file_failed[*file]
-                && of_file
-                    .all(|(_, outcome)| outcome.is_some_and(|one| one.is_pass() || one == Outcome::Skipped))
+                && of_file.all(|(_, outcome)| outcome.is_some_and(|outcome| self.is_fine(outcome)))
         };
         let event = RunEvent::RunFinished {
             files: ran_files.len(),
             passed_files: ran_files.iter().filter(|file| fine(file)).count(),
+            failed_files: broken,
             scenarios: total,
-            passed_scenarios: count(Outcome::is_pass),
+            passed_scenarios: count(Outcome::is_pass) - failed_flaky,
             skipped_scenarios: count(|outcome| outcome == Outcome::Skipped),
             failed_scenarios: failed,
             flaky_scenarios: flaky,
             invalid_scenarios: invalid,
+            interrupted_scenarios: cut,
+            unrun_scenarios: unrun,
             error,
             exit_code: code.code(),
             health: self.run.world().health(),
@@ -459,6 +508,12 @@ impl Crew<'_> {
     fn nothing(&self) -> String {
         let known: usize = self.files.iter().map(|file| file.registrations().len()).sum();
         let asked = self.options.selection.text();
+        if let Some(shard) = self.options.shard
+            && let Some(selected) = self.selected_by_all_shards()
+        {
+            let (index, count) = (shard.index, shard.count);
+            return format!("part {index} of {count} has none of the selected scenarios: there {selected}");
+        }
         match (self.files.len(), asked.is_empty()) {
             (0, _) => "there is no scenario file".to_owned(),
             (_, true) => "there is no scenario to run".to_owned(),
@@ -477,15 +532,38 @@ impl Crew<'_> {
         }
     }
 
+    /// How many scenarios all parts of the work have together; none when there are none.
+    fn selected_by_all_shards(&self) -> Option<String> {
+        match self.selected_before_sharding {
+            0 => None,
+            1 => Some("is 1".to_owned()),
+            more => Some(format!("are {more}")),
+        }
+    }
+
     fn board(&self) -> MutexGuard<'_, Board> {
         self.board.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// An interrupt ends a hook, and is nobody's failure.
+fn is_a_failure(fault: &Fault) -> bool {
+    fault.kind() != Some(FailureKind::Interrupted)
 }
 
 fn named(hook: &str, mut fault: Fault) -> Fault {
     let parts = fault.parts_mut();
     parts.message = format!("{hook}: {}", parts.message);
     fault
+}
+
+/// What was left out, as the end of a sentence.
+fn not_run_text(count: usize, what: &str) -> String {
+    match count {
+        0 => String::new(),
+        1 => format!(": 1 {what} was not run"),
+        _ => format!(": {count} {what}s were not run"),
+    }
 }
 
 /// A scenario whose file could not be set up.
@@ -497,13 +575,7 @@ fn not_run(scene: &Scene, registration: &Registration, fault: &Fault) -> Outcome
         tags: registration.tags.clone(),
         location: registration.at.location(),
     });
-    let unknown = Position::file(scene.file().display().to_string());
-    let at = fault.parts().at.as_ref().unwrap_or(&unknown);
-    let failure = evidence::failure(
-        scene,
-        &named("setup_file", fault.clone()),
-        source_line(at, scene.file()),
-    );
+    let failure = attempt::failure(scene, fault);
     scene.report(RunEvent::ScenarioFinished {
         name,
         passed: false,
