@@ -99,6 +99,7 @@ fn a_request_outside_dialogs_is_challenged() {
         identity: script.identity,
         method: Method::Message,
         target: uri("sip:bob@10.0.0.2"),
+        addressing: Default::default(),
         body: Some(callwright_sip::command::Body::new("text/plain", "hello")),
         headers: vec![],
     };
