@@ -222,6 +222,7 @@ impl Channel {
         if self.config.symmetric
             && draft.routes.is_empty()
             && let Some(flow) = draft.flow
+            && is_elsewhere(&draft.uri, flow)
         {
             return Target::new(uri_of(flow))
                 .with_transport(Some(flow.transport))
@@ -442,6 +443,16 @@ impl Channel {
             body: None,
         };
         Some((draft, tag))
+    }
+}
+
+/// True when a peer names an address that it does not send from: another IP address, or a name that is none (RFC 2606 §2, as
+/// browsers write). One that sends from another port of the same host listens where it says.
+fn is_elsewhere(uri: &Uri, flow: Flow) -> bool {
+    match uri.host() {
+        Host::V4(ip) => IpAddr::V4(*ip) != flow.remote.ip(),
+        Host::V6(ip) => IpAddr::V6(*ip) != flow.remote.ip(),
+        Host::Name(name) => name.to_ascii_lowercase().ends_with(".invalid"),
     }
 }
 
