@@ -17,6 +17,7 @@
 //!   `handle_packet` that brought it.
 //! - A packet, sent or received, allocates nothing; a session does so for what it keeps, when it needs it first.
 
+mod agreement;
 mod command;
 mod event;
 mod lateness;

@@ -4,8 +4,7 @@ use std::net::SocketAddr;
 
 use bytes::Bytes;
 use callwright_media::codec::Codec;
-use callwright_media::plane::{Command, Remote, SendFormat, SessionId, SrtpKeys, Start};
-use callwright_media::srtp::MasterKey;
+use callwright_media::plane::{Command, SessionId, Start};
 use callwright_sdp::negotiation::{
     Capabilities, LocalMedia, Negotiated, NegotiationError, OfferAnswer, SrtpPolicy,
 };
@@ -207,7 +206,7 @@ impl UserAgent {
         call.hold_described = call.hold;
         if negotiation.negotiated().is_none() {
             call.offered = call.negotiation.clone();
-            if let (Some(session), Some(start)) = (call.open_session(), before_the_answer(&offer)) {
+            if let (Some(session), Some(start)) = (call.open_session(), Start::before_the_answer(&offer)) {
                 self.tell_plane(ctx, session, Command::Start(Box::new(start)));
             }
         }
@@ -267,11 +266,11 @@ impl UserAgent {
             call.direction = Direction::Inactive;
             return;
         };
-        call.direction = agreed_direction(&negotiated);
+        let start = Start::as_agreed(&negotiated);
+        call.direction = start.direction;
         let Some(session) = call.open_session() else {
             return;
         };
-        let start = as_agreed(&negotiated);
         let without_events = start.telephone_event_receive.is_none();
         self.tell_plane(ctx, session, Command::Start(Box::new(start)));
         if without_events {
@@ -327,77 +326,5 @@ fn capabilities(account: &Account) -> Capabilities {
         },
         rtcp_mux: false,
         ptime_ms: Some(20),
-    }
-}
-
-fn codec(format: &Format) -> Option<Codec> {
-    match format.encoding.to_ascii_uppercase().as_str() {
-        "PCMU" => Some(Codec::Pcmu),
-        "PCMA" => Some(Codec::Pcma),
-        _ => None,
-    }
-}
-
-/// What may arrive before our offer is answered (RFC 3264 §5.1).
-fn before_the_answer(offer: &Session) -> Option<Start> {
-    let media = offer.media.first()?;
-    let receive: Vec<_> = media
-        .codecs()
-        .filter_map(|format| Some((format.payload_type, codec(format)?)))
-        .collect();
-    let (payload_type, first) = *receive.first()?;
-    Some(Start {
-        send: None,
-        receive,
-        telephone_event_receive: media.telephone_event(8000).map(|format| format.payload_type),
-        // Without the peer's key nothing encrypted can be heard yet.
-        srtp: None,
-        ..Start::new(first, payload_type)
-    })
-}
-
-/// What is left of our wish when the peer has said what it wants: an offer to send and receive that is answered `sendonly`
-/// leaves this side to receive (RFC 3264 §6.1).
-fn agreed_direction(negotiated: &Negotiated) -> Direction {
-    let (local, remote) = (negotiated.local_direction, negotiated.remote_direction);
-    Direction::new(
-        local.sends() && remote.receives(),
-        local.receives() && remote.sends(),
-    )
-}
-
-fn as_agreed(negotiated: &Negotiated) -> Start {
-    let receive: Vec<_> = negotiated
-        .receive
-        .iter()
-        .filter_map(|format| Some((format.payload_type, codec(format)?)))
-        .collect();
-    let send = codec(&negotiated.send).map(|codec| SendFormat {
-        codec,
-        payload_type: negotiated.send.payload_type,
-    });
-    Start {
-        remote: negotiated.remote_rtp.map(|rtp| Remote {
-            rtp,
-            rtcp: negotiated
-                .remote_rtcp
-                .unwrap_or_else(|| SocketAddr::new(rtp.ip(), rtp.port().saturating_add(1))),
-        }),
-        direction: agreed_direction(negotiated),
-        send,
-        receive,
-        telephone_event_send: negotiated.telephone_event_send,
-        telephone_event_receive: negotiated.telephone_event_receive,
-        ptime_ms: negotiated.ptime_ms,
-        srtp: negotiated.local_crypto.as_ref().and_then(|local| {
-            Some(SrtpKeys {
-                send: MasterKey::from_crypto(local).ok()?,
-                receive: negotiated
-                    .remote_crypto
-                    .as_ref()
-                    .and_then(|remote| MasterKey::from_crypto(remote).ok()),
-            })
-        }),
-        rtcp_mux: negotiated.rtcp_mux,
     }
 }
