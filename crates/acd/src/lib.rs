@@ -5,8 +5,6 @@
 //!
 //! RTP never enters its decisions: it commands the media plane, which relays by itself.
 
-#![expect(dead_code, reason = "the legs of calls come next")]
-
 mod b2bua;
 mod challenger;
 mod config;

@@ -7,7 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use callwright_media::plane::{Plane, PlaneConfig};
 use callwright_sip::command::{Headers, Identity, Response};
 use callwright_sip::endpoint::{Endpoint, EndpointConfig, IdentityId, IncomingId};
-use callwright_sip_message::{HeaderName, Host, Message, Method, Uri};
+use callwright_sip_message::{HeaderName, Message, Method, Uri};
 use callwright_wire::{Entropy, Input, Node, Output, PacketNode, Residue, SocketId, Time, Timer, TimerQueue};
 
 use crate::b2bua::{LegKey, Switch};
@@ -16,7 +16,7 @@ use crate::config::{Config, ConfigError};
 use crate::fact::{Binding, CallKey, Command, Event, Fact};
 use crate::journal::{Due, Journal};
 use crate::limits::Counters;
-use crate::media_host::{FIRST_SOCKET, MediaHost, PortRequest};
+use crate::media_host::{MediaHost, PortRequest, is_media};
 use crate::registrar::{Registrar, UserKey};
 
 /// What can be due.
@@ -319,14 +319,6 @@ fn endpoint_config(config: &Config) -> EndpointConfig {
     endpoint
 }
 
-/// The host of a local address.
-pub(crate) fn host_of(ip: IpAddr) -> Host {
-    match ip {
-        IpAddr::V4(ip) => Host::V4(ip),
-        IpAddr::V6(ip) => Host::V6(ip),
-    }
-}
-
 impl Node for Machine {
     type Command = Command;
     type Event = Event;
@@ -344,8 +336,8 @@ impl Node for Machine {
                     self.on_stored(now, due, false);
                 }
             }
-            Input::Bound { socket, local } if socket.0 >= FIRST_SOCKET => self.on_ports(now, socket, local),
-            Input::BindFailed { socket, error } if socket.0 >= FIRST_SOCKET => {
+            Input::Bound { socket, local } if is_media(socket) => self.on_ports(now, socket, local),
+            Input::BindFailed { socket, error } if is_media(socket) => {
                 self.on_no_ports(now, socket, &error);
             }
             other => {

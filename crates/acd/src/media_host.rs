@@ -4,12 +4,15 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 
 use callwright_media::plane::{Plane, Ports, SessionId};
+use callwright_sip::core::Core;
 use callwright_wire::{Entropy, SocketId, SocketUse, Time};
 
 use crate::b2bua::LegKey;
 
-/// Numbers from here on are media sockets: they never meet those of signalling.
-pub(crate) const FIRST_SOCKET: u32 = 1 << 31;
+/// Whether a socket is one of media: the endpoint numbers its own above.
+pub(crate) const fn is_media(socket: SocketId) -> bool {
+    socket.0 < Core::FIRST_SOCKET.0
+}
 
 /// A socket that a session wants, or gives back.
 #[derive(Debug)]
@@ -46,7 +49,7 @@ impl MediaHost {
             wanted: BTreeMap::new(),
             sessions: BTreeMap::new(),
             free: Vec::new(),
-            next: FIRST_SOCKET,
+            next: 0,
             requests: VecDeque::new(),
             leaving: Vec::new(),
         }

@@ -119,7 +119,7 @@ impl Machinery {
             })
         };
         own.or_else(rtcp)
-            .expect("what is sent leaves from a socket that is bound")
+            .unwrap_or_else(|| panic!("{socket:?} sends, and only {:?} are bound", self.sockets))
     }
 
     fn media_sockets(&self) -> usize {
