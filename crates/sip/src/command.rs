@@ -195,7 +195,8 @@ pub struct Addressing {
     /// Routes that go before those of the identity: the Path of a binding, its first value first (RFC 3327 §5.3).
     pub routes: Vec<Uri>,
     /// How the target was last heard from. Where there are no routes, an endpoint that is
-    /// [symmetric](crate::EndpointConfig::symmetric) sends the request back that way when the target names another host.
+    /// [symmetric](crate::EndpointConfig::symmetric) sends the request back that way when the target names a host behind
+    /// a NAT.
     pub flow: Option<Flow>,
 }
 

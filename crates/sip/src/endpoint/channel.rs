@@ -446,12 +446,22 @@ impl Channel {
     }
 }
 
-/// True when a peer names an address that it does not send from: another IP address, or a name that is none (RFC 2606 §2, as
-/// browsers write). One that sends from another port of the same host listens where it says.
+/// True when a peer names an address that is good within its own network alone, and sends from another: a private one
+/// (RFC 1918, RFC 6598, RFC 4193), or a name that is none (RFC 2606 §2, as browsers write). One that sends from another port of
+/// the same host listens where it says.
 fn is_elsewhere(uri: &Uri, flow: Flow) -> bool {
     match uri.host() {
-        Host::V4(ip) => IpAddr::V4(*ip) != flow.remote.ip(),
-        Host::V6(ip) => IpAddr::V6(*ip) != flow.remote.ip(),
+        Host::V4(ip) => {
+            let [first, second, ..] = ip.octets();
+            let shared = first == 100 && second & 0xc0 == 64;
+            let local = ip.is_private() || ip.is_link_local() || ip.is_loopback() || ip.is_unspecified();
+            (local || shared) && IpAddr::V4(*ip) != flow.remote.ip()
+        }
+        Host::V6(ip) => {
+            let local = ip.is_unique_local() || ip.is_unicast_link_local();
+            let local = local || ip.is_loopback() || ip.is_unspecified();
+            local && IpAddr::V6(*ip) != flow.remote.ip()
+        }
         Host::Name(name) => name.to_ascii_lowercase().ends_with(".invalid"),
     }
 }

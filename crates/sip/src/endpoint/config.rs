@@ -21,8 +21,9 @@ pub struct EndpointConfig {
     /// Option tags that may be required in requests beyond those that the endpoint itself knows: whoever is above has to
     /// understand them. Others are answered 420.
     pub extensions: Vec<String>,
-    /// Where there is no route set, requests go to where the peer's last message came from when its Contact names another
-    /// host: so a server reaches user agents behind a NAT, which name addresses that nobody else can reach. Default false.
+    /// Where there is no route set, requests go to where the peer's last message came from when its Contact names a
+    /// private address that it does not send from, or a name under `.invalid`: so a server reaches user agents behind a NAT,
+    /// which name addresses that nobody else can reach. Default false.
     pub symmetric: bool,
     /// The least session interval that is accepted (RFC 4028 §5).
     pub min_session: Duration,
