@@ -41,7 +41,7 @@ pub enum Fact {
         /// When.
         at: Time,
     },
-    /// A call is over. Told once for each call that rang somebody or was answered.
+    /// A call is over. Told once for each call that was let in.
     CallEnded {
         /// The call.
         call: CallKey,

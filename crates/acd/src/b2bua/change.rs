@@ -285,6 +285,24 @@ impl Machine {
         self.align_call(now, call);
     }
 
+    /// A leg takes no part any more in the change that is under way. Who waits for its answer gets the one that was given last;
+    /// who was offered something on its behalf answers to nobody.
+    pub(super) fn leave_exchange(&mut self, now: Time, call: CallKey, gone: LegKey) {
+        let Some(call) = self.switch.call_mut(call) else {
+            return;
+        };
+        let concerned = |exchange: &mut Exchange| exchange.with == gone || exchange.by == Some(gone);
+        let Some(exchange) = call.exchange.take_if(concerned) else {
+            return;
+        };
+        if let Some(waiting) = exchange.by.filter(|by| *by != gone)
+            && let Some(leg) = self.switch.leg(waiting)
+        {
+            let said = leg.talk.said;
+            self.answer_offer(now, waiting, said);
+        }
+    }
+
     fn end_exchange(&mut self, call: CallKey, with: LegKey) -> Option<Exchange> {
         let call = self.switch.call_mut(call)?;
         call.exchange.take_if(|exchange| exchange.with == with)

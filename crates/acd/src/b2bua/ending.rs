@@ -62,11 +62,7 @@ impl Machine {
         let hunt = call.hunt.as_ref();
         if hunt.is_some_and(|hunt| hunt.on_behalf == partner) {
             // RFC 5589 §6.1: who transfers may leave at once; the other one waits for the new party.
-            if let Some(exchange) = call.exchange
-                && (exchange.with == leg || exchange.by == Some(leg))
-            {
-                call.exchange = None;
-            }
+            self.leave_exchange(now, key, leg);
             return;
         }
         self.abandon_hunt(now, key, reason_of(end));
@@ -200,14 +196,20 @@ fn refusal_by(message: &Message) -> Refusal {
             hand_on(HeaderName::Contact);
             status
         }
+        // RFC 3261 §16.7, 6: the callee is overloaded, not this machine.
+        503 => 500,
         _ => status,
     };
-    for name in [HeaderName::Reason, HeaderName::RetryAfter, HeaderName::Warning] {
+    for name in [HeaderName::Reason, HeaderName::Warning] {
         hand_on(name);
     }
+    let same = message.status() == Some(status);
     Refusal {
         status,
-        reason: message.reason_phrase().map(|reason| reason.into_owned()),
+        reason: message
+            .reason_phrase()
+            .filter(|_| same)
+            .map(|reason| reason.into_owned()),
         headers,
     }
 }

@@ -24,6 +24,7 @@ impl Machine {
         for binding in contacts {
             self.ring_contact(call, &name, &binding);
         }
+        self.end_hunt_if_vain(now, call);
     }
 
     fn ring_contact(&mut self, key: CallKey, name: &str, binding: &Binding) {
@@ -50,7 +51,8 @@ impl Machine {
                 to: Some(invitation.to),
                 // RFC 3327 §5.3: the way that the REGISTER came.
                 routes: binding.path.clone(),
-                flow: Some(binding.flow),
+                // A contact that is this machine itself is behind no NAT, wherever its REGISTER came from.
+                flow: Some(binding.flow).filter(|_| !self.is_ours(&binding.contact)),
             },
             ..Invite::new(self.identity, binding.contact.clone())
         };
@@ -292,6 +294,10 @@ impl Machine {
         };
         let description = description.map_err(|error| super::arrival::refusal_of(&error))?;
         let sip = leg.sip.ok_or(Reject::new(480))?;
+        if leg.session().is_none() {
+            // Its ports were asked for before those of the callee, and are not there.
+            return Err(self.unavailable());
+        }
         self.tell_plane(now, caller);
         let answer = Answer {
             description: Some(description),

@@ -55,6 +55,12 @@ impl Machine {
     fn on_options(&mut self, now: Time, request: IncomingId, call: Option<CallId>, message: &Message) {
         let uri = message.request_uri().ok();
         let named = uri.as_ref().filter(|uri| call.is_none() && uri.user().is_some());
+        // RFC 3261 §11: who may not call a user may not ask after one either.
+        if named.is_some()
+            && let Err(reject) = self.admit_sender(now, message)
+        {
+            return self.respond(now, request, reject.status, reject.headers);
+        }
         let status = match named.map(|uri| self.user_at(uri)) {
             None => 200,
             Some(None) => 404,

@@ -99,8 +99,9 @@ impl Talk {
     /// Looks at the offer of an INVITE, so that a call that cannot be taken rings nobody.
     pub(crate) fn invite(&mut self, offer: Bytes) -> Result<(), TalkError> {
         self.take_offer(&offer)?;
-        // Only looked at: it is answered when somebody answers the call.
-        self.negotiation.rollback();
+        // Only looked at: it is answered when somebody answers the call. What it wishes counts from now on.
+        self.wished = self.wish;
+        self.rollback();
         self.invited = Some(offer);
         Ok(())
     }

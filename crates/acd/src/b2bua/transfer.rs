@@ -136,9 +136,7 @@ impl Machine {
                 *end = new;
             }
         }
-        let concerned =
-            |exchange: &mut super::call::Exchange| exchange.with == old || exchange.by == Some(old);
-        call.exchange.take_if(concerned);
+        self.leave_exchange(now, key, old);
         let fact = Fact::CallTransferred {
             call: key,
             to,
@@ -193,6 +191,7 @@ impl Machine {
         if hunts {
             return self.notify(now, refer, 491);
         }
+        self.leave_exchange(now, second, other);
         self.move_leg(target, second, key);
         self.replace_end(now, key, by, target);
         self.finish(now, second, EndCause::Transferred);
