@@ -260,3 +260,17 @@ fn calls_beyond_the_limit_are_refused_and_counted() {
     assert_eq!(lab.ended(carol).0, Some(503));
     assert_eq!(lab.machine.counters().over_limit, 1);
 }
+
+#[test]
+fn without_ports_for_either_leg_there_is_no_call() {
+    for ports in [0, 1] {
+        let mut lab = Lab::new();
+        let (alice, bob) = (lab.phone("alice"), lab.registered("bob"));
+        lab.ports_left = ports;
+        lab.dial(alice, "bob");
+        lab.until(|lab| lab.phase(alice) == Some(Phase::Ended));
+        assert_eq!(lab.ended(alice).0, Some(503), "{ports} pairs");
+        assert_eq!(lab.phase(bob), None);
+        lab.assert_nothing_left();
+    }
+}

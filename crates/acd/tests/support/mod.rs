@@ -12,14 +12,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use callwright_acd::{Config, Event, Fact, Machine, User};
-use callwright_sip_message::Host;
+use callwright_sip_message::{Host, Message};
 use callwright_ua::{
     Account, Audio, Call, Change, Fleet, FleetConfig, ListenFor, ListenerId, Phase, TraceLimits, UserAgent,
     UserAgentId,
 };
 use callwright_wire::{
-    DnsQuery, DnsRecord, Epoch, Flow, Input, Node, Output, PacketNode, Residue, Seed, SocketId, SocketUse,
-    Time, Transport,
+    BindError, BindErrorKind, DnsQuery, DnsRecord, Epoch, Flow, Input, Node, Output, PacketNode, Residue,
+    Seed, SocketId, SocketUse, Time, Transport,
 };
 
 use script::Received;
@@ -66,6 +66,10 @@ pub(crate) struct Lab {
     sent: u64,
     pub(crate) filter: Option<Filter>,
     scripts: BTreeMap<SocketAddr, VecDeque<Received>>,
+    /// Nothing passes to or from this host.
+    pub(crate) partition: Option<IpAddr>,
+    /// So many more ports for RTP can be leased by the machine.
+    pub(crate) ports_left: usize,
     pub(crate) store: Store,
     /// Every fact that was told.
     pub(crate) facts: Vec<Fact>,
@@ -150,6 +154,12 @@ pub(crate) fn password(name: &str) -> String {
     name.chars().rev().collect()
 }
 
+impl Phone {
+    pub(crate) fn address(self) -> IpAddr {
+        Ipv4Addr::new(10, 0, 0, self.0 as u8 + 1).into()
+    }
+}
+
 impl Lab {
     pub(crate) fn new() -> Lab {
         Lab::with(|_| {})
@@ -168,6 +178,8 @@ impl Lab {
             sent: 0,
             filter: None,
             scripts: BTreeMap::new(),
+            partition: None,
+            ports_left: usize::MAX,
             store: Store::default(),
             facts: Vec::new(),
             relayed: Vec::new(),
@@ -191,7 +203,7 @@ impl Lab {
 
     pub(crate) fn phone_with(&mut self, name: &str, adjust: impl FnOnce(&mut Account)) -> Phone {
         let index = self.phones.len();
-        let ip = Ipv4Addr::new(10, 0, 0, index as u8 + 1);
+        let ip = Phone(index).address();
         let mut account = Account::new(name, Host::V4(SERVER));
         account.password = Some(password(name));
         adjust(&mut account);
@@ -204,7 +216,7 @@ impl Lab {
         let mut fleet = Fleet::new(self.now, config);
         let id = fleet.start(self.now, name, account);
         self.phones.push(Handset {
-            host: host(ip.into()),
+            host: host(ip),
             fleet,
             id,
             changes: Vec::new(),
@@ -315,6 +327,18 @@ impl Lab {
 
     pub(crate) fn calls(&self, phone: Phone) -> &[Call] {
         self.user_agent(phone).calls()
+    }
+
+    /// The last message that a phone received and that begins so.
+    #[track_caller]
+    pub(crate) fn last_received(&self, phone: Phone, beginning: &str) -> Message {
+        let trace = self.user_agent(phone).trace();
+        let last = trace
+            .messages()
+            .filter(|message| message.direction == callwright_ua::Direction::Received)
+            .rfind(|message| message.bytes.starts_with(beginning.as_bytes()));
+        let last = last.expect("it received such a message");
+        Message::from_raw(last.bytes.clone())
     }
 
     pub(crate) fn phase(&self, phone: Phone) -> Option<Phase> {
@@ -486,6 +510,10 @@ impl Lab {
     }
 
     fn send(&mut self, parcel: Parcel) {
+        let ends = [parcel.from.ip(), parcel.to.ip()];
+        if self.partition.is_some_and(|cut| ends.contains(&cut)) {
+            return;
+        }
         let first = parcel.bytes.split(|b| *b == b'\r').next().unwrap_or_default();
         let first = String::from_utf8_lossy(first).into_owned();
         if !parcel.media && self.filter.as_mut().is_some_and(|filter| !filter(&first)) {
@@ -502,7 +530,18 @@ impl Lab {
             while let Some(output) = self.machine.poll_output() {
                 moved = true;
                 match output {
+                    Output::Bind { socket, local, usage }
+                        if self.ports_left == 0 && matches!(usage, SocketUse::Media { .. }) =>
+                    {
+                        let kind = BindErrorKind::NoMediaPorts;
+                        let error = BindError { local, kind };
+                        self.machine
+                            .handle_input(self.now, Input::BindFailed { socket, error });
+                    }
                     Output::Bind { socket, local, usage } => {
+                        if matches!(usage, SocketUse::Media { .. }) {
+                            self.ports_left -= 1;
+                        }
                         let local = self.server.bind(socket, local, usage);
                         self.machine
                             .handle_input(self.now, Input::Bound { socket, local });
