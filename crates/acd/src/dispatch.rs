@@ -24,11 +24,8 @@ impl Machine {
                 ..
             } => self.on_progress(now, call, status, description.as_ref()),
             Sip::Answered {
-                call,
-                description,
-                message,
-                ..
-            } => self.on_answered(now, call, description.as_ref(), &message),
+                call, description, ..
+            } => self.on_answered(now, call, description.as_ref()),
             Sip::Confirmed { call, description } => self.on_confirmed(now, call, description.as_ref()),
             Sip::Offer { call, offer, .. } => self.on_offer(now, call, offer.as_ref()),
             Sip::OfferWithdrawn { call } => self.on_offer_withdrawn(now, call),

@@ -27,7 +27,7 @@ pub enum Fact {
         call: CallKey,
         /// The address in the caller's From.
         caller: String,
-        /// The user who was called.
+        /// The address-of-record of the user who answered.
         callee: String,
         /// When the callee answered.
         at: Time,
@@ -36,7 +36,7 @@ pub enum Fact {
     CallTransferred {
         /// The call.
         call: CallKey,
-        /// The user, or address, that took the place.
+        /// The address of who took the place.
         to: String,
         /// When.
         at: Time,

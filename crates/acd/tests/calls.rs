@@ -232,6 +232,11 @@ fn the_caller_hears_of_an_answer_when_it_is_stored_and_not_before() {
     assert_eq!(lab.phase(alice), Some(Phase::Ringing));
     lab.pass(Duration::from_millis(20));
     assert_eq!(lab.phase(alice), Some(Phase::Established));
+    let answered = lab.facts.iter().find_map(|fact| match fact {
+        Fact::CallAnswered { caller, callee, .. } => Some((caller.as_str(), callee.as_str())),
+        Fact::Bindings { .. } | Fact::CallEnded { .. } | Fact::CallTransferred { .. } => None,
+    });
+    assert_eq!(answered, Some(("sip:alice@10.0.0.250", "sip:bob@10.0.0.250")));
 }
 
 #[test]

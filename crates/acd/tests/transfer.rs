@@ -186,3 +186,27 @@ fn an_attended_transfer_joins_the_partners_of_both_calls() {
         assert_eq!(ends.len(), 2);
     }
 }
+
+#[test]
+fn a_party_that_is_transferred_again_keeps_its_name() {
+    let (mut lab, alice, bob, carol) = three();
+    let dave = lab.registered("dave");
+    for (by, target) in [(bob, carol), (carol, dave)] {
+        let name = lab.user_agent(target).account().username.clone();
+        transfer(&mut lab, by, &name);
+        lab.until(|lab| newest_is(lab, target, Phase::Ringing));
+        assert_eq!(lab.calls(target)[0].peer().uri, "sip:alice@10.0.0.250");
+        lab.accept(target);
+        lab.until(|lab| newest_is(lab, by, Phase::Ended) && newest_is(lab, target, Phase::Established));
+    }
+    lab.assert_they_talk(alice, dave);
+    let moved: Vec<_> = lab
+        .facts
+        .iter()
+        .filter_map(|fact| match fact {
+            Fact::CallTransferred { to, .. } => Some(to.as_str()),
+            Fact::Bindings { .. } | Fact::CallAnswered { .. } | Fact::CallEnded { .. } => None,
+        })
+        .collect();
+    assert_eq!(moved, ["sip:carol@10.0.0.250", "sip:dave@10.0.0.250"]);
+}

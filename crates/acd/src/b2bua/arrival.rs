@@ -105,7 +105,7 @@ impl Machine {
         {
             return self.reject(now, incoming.call, refusal_of(&error));
         }
-        let name = invitation.from.uri.to_string();
+        let address = invitation.from.clone();
         let call = self.switch.next_call();
         let caller = self.switch.next_leg();
         self.switch.calls.insert(
@@ -129,7 +129,7 @@ impl Machine {
             media: Media::Closed,
             talk,
             ip,
-            name,
+            address,
             leaving: false,
         });
         self.alarms

@@ -32,7 +32,7 @@ impl Machine {
         let Some((key, call)) = self.switch.find(sip) else {
             return;
         };
-        if self.give_way(now, call, key, sip) {
+        if self.give_way(call, key, sip) {
             self.take_over(now, call, key, sip, offer);
             return;
         }
@@ -143,7 +143,7 @@ impl Machine {
     }
 
     /// A peer offers while an offer to it waits to be sent again after a collision (RFC 3261 §14.1): ours is taken back.
-    fn give_way(&mut self, _now: Time, call: CallKey, key: LegKey, sip: CallId) -> bool {
+    fn give_way(&mut self, call: CallKey, key: LegKey, sip: CallId) -> bool {
         let waits = self
             .switch
             .call(call)

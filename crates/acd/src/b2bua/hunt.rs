@@ -3,7 +3,7 @@
 use callwright_sip::command::{Addressing, Answer, Hangup, Headers, Invite, Progress, Reason, Reject};
 use callwright_sip::endpoint::CallId;
 use callwright_sip::event::Description;
-use callwright_sip_message::{HeaderName, Message};
+use callwright_sip_message::{HeaderName, NameAddr, Uri};
 use callwright_wire::Time;
 
 use super::{Leg, LegKey, Media, Refusal, Stage};
@@ -16,18 +16,20 @@ impl Machine {
     /// Rings the contacts of a user for the hunt of a call.
     pub(super) fn ring(&mut self, now: Time, call: CallKey, user: UserKey) {
         let account = self.registrar.account(user);
-        let name = account.user.name.clone();
+        let address: NameAddr = Uri::sip(self.config.domain.clone())
+            .with_user(&account.user.name)
+            .into();
         let mut contacts: Vec<Binding> = account.bound(now).cloned().collect();
         let limit = self.config.limits.forks;
         self.counters.contacts_not_rung += contacts.len().saturating_sub(limit) as u64;
         contacts.truncate(limit);
         for binding in contacts {
-            self.ring_contact(call, &name, &binding);
+            self.ring_contact(call, &address, &binding);
         }
         self.end_hunt_if_vain(now, call);
     }
 
-    fn ring_contact(&mut self, key: CallKey, name: &str, binding: &Binding) {
+    fn ring_contact(&mut self, key: CallKey, address: &NameAddr, binding: &Binding) {
         let Some((on_behalf, invitation)) = self
             .switch
             .call(key)
@@ -70,7 +72,7 @@ impl Machine {
             media: Media::Closed,
             talk,
             ip,
-            name: name.to_owned(),
+            address: address.clone(),
             leaving: false,
         });
     }
@@ -184,13 +186,7 @@ impl Machine {
     }
 
     /// A contact answered.
-    pub(crate) fn on_answered(
-        &mut self,
-        now: Time,
-        sip: CallId,
-        description: Option<&Description>,
-        message: &Message,
-    ) {
+    pub(crate) fn on_answered(&mut self, now: Time, sip: CallId, description: Option<&Description>) {
         let Some((key, call)) = self.switch.find(sip) else {
             return;
         };
@@ -219,7 +215,7 @@ impl Machine {
             .and_then(|call| call.hunt.as_ref())
             .and_then(|hunt| hunt.referred);
         match referred {
-            Some(referred) => self.on_target_answered(now, call, key, referred, message),
+            Some(referred) => self.on_target_answered(now, call, key, referred),
             None => self.store_answer(now, call, key),
         }
     }
@@ -237,7 +233,7 @@ impl Machine {
 
     fn store_answer(&mut self, now: Time, key: CallKey, callee: LegKey) {
         self.alarms.clear(Alarm::NoAnswer(key));
-        let name = self.switch.leg(callee).map(|leg| leg.name.clone());
+        let address = self.switch.leg(callee).map(|leg| leg.address.uri.to_string());
         let Some(call) = self.switch.call_mut(key) else {
             return;
         };
@@ -246,7 +242,7 @@ impl Machine {
         let fact = Fact::CallAnswered {
             call: key,
             caller: call.invitation.from.uri.to_string(),
-            callee: name.unwrap_or_default(),
+            callee: address.unwrap_or_default(),
             at: now,
         };
         self.persist(now, Due::Answer(key), fact);

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use callwright_media::plane::SessionId;
 use callwright_sip::command::Invite;
 use callwright_sip::endpoint::CallId;
+use callwright_sip_message::NameAddr;
 use callwright_wire::SocketId;
 
 use super::talk::Talk;
@@ -43,8 +44,8 @@ pub(crate) struct Leg {
     pub(crate) talk: Talk,
     /// The address at which this machine meets the peer.
     pub(crate) ip: IpAddr,
-    /// Who it is, for facts: the user, or an address.
-    pub(crate) name: String,
+    /// Who it is: the caller's From, or the address-of-record of a user.
+    pub(crate) address: NameAddr,
     /// It was told to end, or is transferred away: what it says is of no interest any more.
     pub(crate) leaving: bool,
 }

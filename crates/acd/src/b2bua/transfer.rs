@@ -9,7 +9,6 @@
 use callwright_sip::command::Reject;
 use callwright_sip::endpoint::ReferId;
 use callwright_sip::event::Referred;
-use callwright_sip_message::Message;
 use callwright_wire::Time;
 
 use super::call::LEAVE_AFTER;
@@ -79,21 +78,17 @@ impl Machine {
         if self.registrar.account(target).bound(now).next().is_none() {
             return self.notify(now, refer, 480);
         }
+        let Some(from) = self.switch.leg(partner).map(|leg| leg.address.clone()) else {
+            return;
+        };
         let Some(call) = self.switch.call_mut(key) else {
             return;
         };
         call.hunt = Some(Hunt::new(partner, Some((by, refer))));
+        // To the target it is the one who is transferred who calls.
+        call.invitation.from = from;
         call.invitation.to = referred.target.into();
         call.invitation.referred_by = referred.referred_by;
-        // To the target it is the one who is transferred who calls.
-        if call.caller != partner
-            && let Some(name) = self.switch.leg(partner).map(|leg| leg.name.clone())
-        {
-            let from = callwright_sip_message::Uri::sip(self.config.domain.clone()).with_user(&name);
-            if let Some(call) = self.switch.call_mut(key) {
-                call.invitation.from = from.into();
-            }
-        }
         self.alarms
             .set(Alarm::TransferNoAnswer(key), now + self.config.ring_timeout);
         self.ring(now, key, target);
@@ -106,7 +101,6 @@ impl Machine {
         key: CallKey,
         target: LegKey,
         (by, refer): (LegKey, ReferId),
-        _message: &Message,
     ) {
         self.alarms.clear(Alarm::TransferNoAnswer(key));
         let Some(call) = self.switch.call_mut(key) else {
@@ -126,7 +120,7 @@ impl Machine {
         let to = self
             .switch
             .leg(new)
-            .map(|leg| leg.name.clone())
+            .map(|leg| leg.address.uri.to_string())
             .unwrap_or_default();
         let Some(call) = self.switch.call_mut(key) else {
             return;
