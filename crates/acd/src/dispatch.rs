@@ -19,13 +19,17 @@ impl Machine {
             Sip::IncomingCall(incoming) => self.on_incoming_call(now, *incoming),
             Sip::Progress {
                 call,
+                fork,
                 status,
                 description,
                 ..
-            } => self.on_progress(now, call, status, description.as_ref()),
+            } => self.on_progress(now, call, fork, status, description.as_ref()),
             Sip::Answered {
-                call, description, ..
-            } => self.on_answered(now, call, description.as_ref()),
+                call,
+                fork,
+                description,
+                ..
+            } => self.on_answered(now, call, fork, description.as_ref()),
             Sip::Confirmed { call, description } => self.on_confirmed(now, call, description.as_ref()),
             Sip::Offer { call, offer, .. } => self.on_offer(now, call, offer.as_ref()),
             Sip::OfferWithdrawn { call } => self.on_offer_withdrawn(now, call),

@@ -205,6 +205,47 @@ fn early_media_passes_with_its_status() {
 }
 
 #[test]
+fn the_branch_that_answers_is_heard_whichever_spoke_last() {
+    let mut script = Script::new();
+    let alice = script.lab.phone("alice");
+    script.lab.dial(alice, "bob");
+    let invite = script.lab.expect(script.bob, "INVITE");
+    // A proxy at bob's contact forks: two branches answer the offer reliably, the first one takes the call without a word more.
+    for (tag, port) in [("one", 7_000), ("two", 7_100)] {
+        let fields = ["Contact: <sip:bob@10.0.0.77>", "Require: 100rel", "RSeq: 1"];
+        let early = invite.reply(
+            "183 Session Progress",
+            tag,
+            &fields,
+            &sdp(1, "10.0.0.77", port, ""),
+        );
+        script.lab.say(script.bob, early);
+        let prack = script.lab.expect(script.bob, "PRACK");
+        script.lab.say(script.bob, prack.reply("200 OK", "", &[], ""));
+    }
+    script.lab.say(
+        script.bob,
+        invite.reply("200 OK", "one", &["Contact: <sip:bob@10.0.0.77>"], ""),
+    );
+    script
+        .lab
+        .until(|lab| lab.phase(alice) == Some(Phase::Established));
+    script.lab.pass(Duration::from_millis(100));
+    script.lab.relayed.clear();
+    script.lab.pass(Duration::from_millis(200));
+    let to = |port: u16| {
+        script
+            .lab
+            .relayed
+            .iter()
+            .filter(|(_, to, _)| to.port() == port)
+            .count()
+    };
+    assert!(to(7_000) >= 9, "{} packets", to(7_000));
+    assert_eq!(to(7_100), 0);
+}
+
+#[test]
 fn a_caller_that_makes_no_offer_is_made_one() {
     let mut script = Script::new();
     script.invite(&[], "");

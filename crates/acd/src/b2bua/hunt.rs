@@ -119,6 +119,7 @@ impl Machine {
         &mut self,
         now: Time,
         sip: CallId,
+        fork: u16,
         status: u16,
         description: Option<&Description>,
     ) {
@@ -143,7 +144,8 @@ impl Machine {
             let _gone = self.endpoint.notify_refer(now, refer, status, reason, None);
             return;
         }
-        let heard = description.is_some_and(|description| self.hear_early(now, call, key, description));
+        let heard =
+            description.is_some_and(|description| self.hear_early(now, (call, key, fork), description));
         let leg = self.switch.leg(caller).filter(|_| heard);
         let answer = leg.and_then(|leg| leg.talk.answered());
         let progress = Progress {
@@ -154,12 +156,17 @@ impl Machine {
     }
 
     /// Lets the caller hear a contact before it answers: the first one that has something to say.
-    fn hear_early(&mut self, now: Time, call: CallKey, key: LegKey, description: &Description) -> bool {
+    fn hear_early(
+        &mut self,
+        now: Time,
+        (call, key, fork): (CallKey, LegKey, u16),
+        description: &Description,
+    ) -> bool {
         let Some(leg) = self.switch.leg_mut(key) else {
             return false;
         };
         // What a provisional response gets wrong the final one may put right.
-        if leg.talk.take_answer(description.bytes()).is_err() {
+        if leg.talk.take_early_answer(fork, description.bytes()).is_err() {
             return false;
         }
         let (wish, codec) = (leg.talk.wish, leg.talk.codecs().first().copied());
@@ -186,7 +193,13 @@ impl Machine {
     }
 
     /// A contact answered.
-    pub(crate) fn on_answered(&mut self, now: Time, sip: CallId, description: Option<&Description>) {
+    pub(crate) fn on_answered(
+        &mut self,
+        now: Time,
+        sip: CallId,
+        fork: u16,
+        description: Option<&Description>,
+    ) {
         let Some((key, call)) = self.switch.find(sip) else {
             return;
         };
@@ -197,7 +210,7 @@ impl Machine {
         let agreed = match description {
             Some(Description::Answer(answer) | Description::Preview(answer)) => leg.talk.take_answer(answer),
             // All was agreed in provisional responses. Our INVITE had an offer, so an offer is none (RFC 3261 §13.2.1).
-            Some(Description::Offer(_)) | None => Ok(()),
+            Some(Description::Offer(_)) | None => leg.talk.choose(fork),
         };
         leg.talk.settle();
         if let (Err(error), _) | (Ok(()), Some(error)) = (agreed, leg.talk.lacks_agreement()) {

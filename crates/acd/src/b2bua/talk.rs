@@ -3,6 +3,7 @@
 //! Each leg negotiates for itself. What binds the two together is the direction: what is offered to one peer is what the
 //! other one wishes.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use bytes::Bytes;
@@ -59,6 +60,8 @@ pub(crate) struct Talk {
     local: LocalMedia,
     /// Our first offer, which each early dialog of a forked call answers for itself.
     offered: Option<Box<OfferAnswer>>,
+    /// What each of those dialogs answered before one was chosen.
+    early: BTreeMap<u16, Bytes>,
     /// The offer in the peer's INVITE, until it is answered.
     invited: Option<Bytes>,
     /// Our answer to it, once given: it stays the same in whatever response it stands (RFC 3261 §13.2.1).
@@ -85,6 +88,7 @@ impl Talk {
             session_id,
             local,
             offered: None,
+            early: BTreeMap::new(),
             invited: None,
             answered: None,
             wish: Direction::SendRecv,
@@ -246,9 +250,25 @@ impl Talk {
         Ok(())
     }
 
+    /// Takes the answer of one early dialog of a forked call.
+    pub(crate) fn take_early_answer(&mut self, fork: u16, answer: &Bytes) -> Result<(), TalkError> {
+        self.take_answer(answer)?;
+        self.early.insert(fork, answer.clone());
+        Ok(())
+    }
+
+    /// One dialog of a forked call was chosen, and all was agreed with it before: another's answer may have come last.
+    pub(crate) fn choose(&mut self, fork: u16) -> Result<(), TalkError> {
+        match self.early.remove(&fork) {
+            Some(answer) => self.take_answer(&answer),
+            None => Ok(()),
+        }
+    }
+
     /// The answer counts: no other fork's can come any more.
     pub(crate) fn settle(&mut self) {
         self.offered = None;
+        self.early = BTreeMap::new();
     }
 
     /// The open offer came to nothing: ours, or the peer's with what it wanted by it.
