@@ -128,3 +128,46 @@ fn keys_and_a_listener_take_less_than_six_more() {
     println!("{bytes} bytes for each session with SRTP and a listener");
     assert!(bytes < 36_000, "{bytes} bytes");
 }
+
+#[test]
+fn a_packet_that_crosses_a_bridge_allocates_nothing() {
+    let mut phone = plane(0, 1, false);
+    let mut server = plane(1, 0, false);
+    let mut entropy = Seed::from_number(9).stream();
+    let sessions = [0, 2].map(|socket| {
+        let ports = Ports {
+            rtp: SocketId(socket),
+            rtcp: SocketId(socket + 1),
+        };
+        let session = server.open(ports, &mut entropy);
+        let mut start = Start::new(Codec::Pcmu, 0);
+        start.remote = Some(Remote {
+            rtp: address(0, ports.rtp),
+            rtcp: address(0, ports.rtcp),
+        });
+        let done = server.command(Time::ZERO, session, Command::Start(Box::new(start)));
+        done.expect("it starts");
+        session
+    });
+    server.bridge(sessions[0], sessions[1]).expect("both are open");
+    let (mut crossed, mut allocations) = (0, 0);
+    let mut buffer = [0; 1_500];
+    while let Some((now, _)) = phone.poll_timeout().filter(|(at, _)| *at < Time::from_secs(5)) {
+        phone.handle_timeout(now);
+        while let Some((socket, _, length)) = phone.poll_transmit(now, &mut buffer) {
+            let packet = buffer;
+            let cost = measure(|| server.handle_packet(now, socket, address(0, socket), &packet[..length]));
+            let sent = measure(|| {
+                while let Some((socket, ..)) = server.poll_transmit(now, &mut buffer) {
+                    crossed += u64::from(socket == SocketId(2));
+                }
+            });
+            // The first second makes room for what is kept.
+            if now > Time::from_secs(1) && !is_rtcp(&packet[..length]) {
+                allocations += cost.count_total + sent.count_total;
+            }
+        }
+    }
+    assert!(crossed > 240, "{crossed}");
+    assert_eq!(allocations, 0);
+}

@@ -6,8 +6,8 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use callwright_sip_message::{HeaderName, Method, Uri};
-use callwright_wire::Transport;
+use callwright_sip_message::{HeaderName, Method, NameAddr, Uri};
+use callwright_wire::{Flow, Transport};
 
 use crate::endpoint::{CallId, IdentityId};
 
@@ -184,6 +184,22 @@ impl std::fmt::Display for Reason {
     }
 }
 
+/// What a request outside dialogs says of whom it is from and for, and which way it goes, where the identity and the target
+/// do not tell: a server speaks for many, and reaches users at contacts that are not their address.
+#[derive(Clone, Debug, Default)]
+pub struct Addressing {
+    /// From, instead of the identity's address and display name. A tag in it is replaced.
+    pub from: Option<NameAddr>,
+    /// To, instead of the target. A tag in it is left out.
+    pub to: Option<NameAddr>,
+    /// Routes that go before those of the identity: the Path of a binding, its first value first (RFC 3327 §5.3).
+    pub routes: Vec<Uri>,
+    /// How the target was last heard from. Where there are no routes, an endpoint that is
+    /// [symmetric](crate::EndpointConfig::symmetric) sends the request back that way when the target names a host behind
+    /// a NAT.
+    pub flow: Option<Flow>,
+}
+
 /// A call to place: [`Endpoint::invite`](crate::Endpoint::invite).
 #[derive(Clone, Debug)]
 pub struct Invite {
@@ -205,6 +221,8 @@ pub struct Invite {
     pub follow_redirects: bool,
     /// CANCEL when there is no final response after this time; also written as `Expires` (RFC 3261 §13.2.1).
     pub expires: Option<Duration>,
+    /// Whom it is from and for, and its way, where the identity and the target do not tell.
+    pub addressing: Addressing,
     /// Further header fields.
     pub headers: Headers,
 }
@@ -222,6 +240,7 @@ impl Invite {
             referred_by: None,
             follow_redirects: false,
             expires: None,
+            addressing: Addressing::default(),
             headers: Headers::new(),
         }
     }
@@ -388,6 +407,8 @@ pub struct OutsideRequest {
     pub method: Method,
     /// Whom: the Request-URI and To.
     pub target: Uri,
+    /// Whom it is from and for, and its way, where the identity and the target do not tell.
+    pub addressing: Addressing,
     /// The body.
     pub body: Option<Body>,
     /// Further header fields.

@@ -163,6 +163,8 @@ pub enum Event {
         identity: Option<IdentityId>,
         /// The request.
         message: Message,
+        /// How it came.
+        flow: Flow,
     },
     /// A response to a request of `request` or `send_request`, provisional ones included. After a final one the handle
     /// is gone.

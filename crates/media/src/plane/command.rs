@@ -234,6 +234,9 @@ pub enum CommandError {
     /// A frequency that telephone audio does not carry.
     #[error(transparent)]
     Frequency(#[from] FrequencyError),
+    /// A session cannot send to itself what it receives.
+    #[error("a session cannot be joined to itself; name two")]
+    BridgeToItself,
     /// A source without samples.
     #[error("there is no audio to play: it has no samples")]
     NoSamples,

@@ -13,11 +13,15 @@
 //! - Sessions that are due in the same millisecond go out in one batch; their starts are spread over 20 ms.
 //! - A session that is woken more than 60 ms late skips the samples it missed and counts them. Up to 60 ms late, it catches
 //!   up. The lateness of each packet, sent or skipped, goes into [`Plane::lateness`].
+//! - What crosses a bridge ([`Plane::bridge`]) waits for no interval: it goes out in the `poll_transmit` after the
+//!   `handle_packet` that brought it.
 //! - A packet, sent or received, allocates nothing; a session does so for what it keeps, when it needs it first.
 
+mod agreement;
 mod command;
 mod event;
 mod lateness;
+mod relay;
 mod stats;
 mod wheel;
 
@@ -35,10 +39,12 @@ pub use self::lateness::Lateness;
 pub use self::stats::{Received, Refused, RemoteReport, Sent, Stats};
 pub use crate::session::LastHeard;
 
+pub(crate) use self::relay::{Cargo, Crossing, Relay};
+
 use self::wheel::Wheel;
 use crate::detect::{Strongest, strongest};
 use crate::level::level;
-use crate::session::{Clear, Session, Sink};
+use crate::session::{Clear, Room, Session, Sink};
 
 /// A media session, numbered by the plane. The generation tells it from one that had its place before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -67,6 +73,7 @@ pub struct Plane {
     events: VecDeque<(SessionId, Event)>,
     /// What closed sessions still have to say.
     goodbyes: VecDeque<Goodbye>,
+    relay: Relay,
     clear: Clear,
     lateness: Lateness,
     unknown_socket: u64,
@@ -116,6 +123,7 @@ impl Plane {
             ready: VecDeque::new(),
             events: VecDeque::new(),
             goodbyes: VecDeque::new(),
+            relay: Relay::default(),
             clear: Clear::new(),
             lateness: Lateness::default(),
             unknown_socket: 0,
@@ -211,6 +219,7 @@ impl Plane {
 
     /// The same, and hands over what was heard last, which [`Plane::recent_audio`] no longer knows then.
     pub fn close_with_audio(&mut self, now: Time, id: SessionId) -> Option<Closed> {
+        self.unbridge(id);
         let place = self.places.get_mut(id.index as usize)?;
         if place.generation != id.generation {
             return None;
@@ -246,6 +255,56 @@ impl Plane {
             stats: session.stats(),
             heard: session.into_heard(),
         })
+    }
+
+    /// Joins two sessions: what one receives the other sends, at once. Whatever they were joined to before is left alone.
+    ///
+    /// Only packets of agreed formats cross, from where the session listens to, while it receives. Audio goes on byte for
+    /// byte where the other side sends that codec, and is transcoded where it does not; telephone-events get the payload type
+    /// of the other side. SSRC is the sending session's own; sequence numbers and timestamps follow those that came in. What
+    /// a joined session plays, and digits that it shall send, wait until it is joined no more; muting does not hold up what
+    /// crosses, and a recording has it only from the side that received it.
+    ///
+    /// # Errors
+    /// When one of them is not open, or both are the same.
+    pub fn bridge(&mut self, one: SessionId, other: SessionId) -> Result<(), CommandError> {
+        if one == other {
+            return Err(CommandError::BridgeToItself);
+        }
+        if self.session(one).is_none() || self.session(other).is_none() {
+            return Err(CommandError::NoSuchSession);
+        }
+        for (id, peer) in [(one, other), (other, one)] {
+            if self.bridged_to(id) != Some(peer) {
+                self.unbridge(id);
+            }
+        }
+        for (id, peer) in [(one, other), (other, one)] {
+            if let Some(session) = self.session_mut(id) {
+                session.join(Some(peer));
+            }
+        }
+        Ok(())
+    }
+
+    /// Parts a session from the one that it is joined to; nothing happens when it is not.
+    pub fn unbridge(&mut self, id: SessionId) {
+        let Some(peer) = self.bridged_to(id) else { return };
+        for end in [id, peer] {
+            if let Some(session) = self.session_mut(end) {
+                session.join(None);
+            }
+        }
+    }
+
+    /// The session that this one is joined to.
+    pub fn bridged_to(&self, id: SessionId) -> Option<SessionId> {
+        self.session(id).and_then(Session::bridge)
+    }
+
+    /// Packets that did not cross a bridge because those before them were not taken out by `poll_transmit`.
+    pub fn relay_dropped(&self) -> u64 {
+        self.relay.dropped()
     }
 
     /// Asks something of a session.
@@ -285,7 +344,11 @@ impl Plane {
             events: &mut self.events,
         };
         if let Some(session) = &mut self.places[id.index as usize].session {
-            session.receive(now, from, is_rtcp, packet, &mut self.clear, &mut sink);
+            let mut room = Room {
+                clear: &mut self.clear,
+                relay: &mut self.relay,
+            };
+            session.receive(now, from, is_rtcp, packet, &mut room, &mut sink);
         }
     }
 
@@ -306,6 +369,13 @@ impl Plane {
                 self.clear.keep(clear);
             }
             return Some((goodbye.socket, goodbye.to, length));
+        }
+        while let Some(crossing) = self.relay.pop() {
+            let sent = self.send_on(&crossing, buffer);
+            self.relay.give_back(crossing.payload);
+            if sent.is_some() {
+                return sent;
+            }
         }
         while let Some(&id) = self.ready.front() {
             let place = &mut self.places[id.index as usize];
@@ -337,6 +407,26 @@ impl Plane {
     /// When to call [`Plane::handle_timeout`] next, and the name of the timer.
     pub fn poll_timeout(&self) -> Option<(Time, &'static str)> {
         self.wheel.next().map(|time| (time, "RTP packet interval"))
+    }
+
+    /// Writes a packet that crossed a bridge.
+    fn send_on(&mut self, crossing: &Crossing, buffer: &mut [u8]) -> Option<(SocketId, SocketAddr, usize)> {
+        let place = self.places.get_mut(crossing.to.index as usize)?;
+        // A session that was closed meanwhile leaves its place to another generation.
+        let session = place
+            .session
+            .as_mut()
+            .filter(|_| place.generation == crossing.to.generation)?;
+        let transmit = session.send_on(crossing, buffer, &mut self.clear)?;
+        Some((transmit.socket, transmit.to, transmit.length))
+    }
+
+    fn session_mut(&mut self, id: SessionId) -> Option<&mut Session> {
+        let place = self.places.get_mut(id.index as usize)?;
+        if place.generation != id.generation {
+            return None;
+        }
+        place.session.as_deref_mut()
     }
 
     fn session(&self, id: SessionId) -> Option<&Session> {

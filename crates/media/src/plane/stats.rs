@@ -38,6 +38,10 @@ pub struct Sent {
     pub skipped_packets: u64,
     /// The same in samples.
     pub skipped_samples: u64,
+    /// Packets of those above that came over a bridge.
+    pub relayed: u64,
+    /// Packets that came over a bridge and went nowhere: nothing may be sent, or not to this side in that format.
+    pub not_relayed: u64,
 }
 
 /// What a session received. Where nothing else is said: from the source that sends now, since it began.

@@ -8,7 +8,7 @@ use super::ears::Ears;
 use super::sink::Sink;
 use crate::codec::{Codec, SAMPLE_RATE};
 use crate::jitter::{Heard, Playout, Put};
-use crate::plane::{DtmfMode, Event, Received, Refused, Start};
+use crate::plane::{Cargo, DtmfMode, Event, Received, Refused, Start};
 use crate::reception::{Arrival, Reception};
 use crate::rtp::Packet;
 use crate::telephone_event::{Completed, EventPayload, EventReceiver};
@@ -85,8 +85,14 @@ impl Incoming {
         Some((source, ssrc))
     }
 
-    /// Takes a packet from where packets are expected.
-    pub(crate) fn packet(&mut self, now: Time, packet: &Packet<'_>, hearing: &mut Hearing<'_, '_>) {
+    /// Takes a packet from where packets are expected; gives what it carries when it belongs to the stream that is heard, in a
+    /// format that was agreed on.
+    pub(crate) fn packet(
+        &mut self,
+        now: Time,
+        packet: &Packet<'_>,
+        hearing: &mut Hearing<'_, '_>,
+    ) -> Option<Cargo> {
         let format = self.formats.of(packet.payload_type());
         let source = self
             .source
@@ -102,7 +108,7 @@ impl Incoming {
             Arrival::Restarted => self.restart(hearing),
             Arrival::Probation | Arrival::Jump => {
                 self.refused.other_ssrc += 1;
-                return;
+                return None;
             }
         }
         self.count(now, packet, format);
@@ -120,6 +126,10 @@ impl Incoming {
         let (formats, events) = (&self.formats, &mut self.events);
         self.playout
             .put(put, |heard| hear(formats, events, heard, hearing));
+        format.map(|format| match format {
+            Format::Audio(codec) => Cargo::Audio(codec),
+            Format::TelephoneEvent => Cargo::TelephoneEvent,
+        })
     }
 
     /// RFC 3550 §A.1, §8.2: another source takes over once two of its packets came in sequence and none of the first.

@@ -1,5 +1,6 @@
 //! One media session: everything between a pair of sockets and a call.
 
+mod carried;
 mod digits;
 mod ears;
 mod evidence;
@@ -25,7 +26,7 @@ use self::latch::Latch;
 use self::outgoing::Outgoing;
 use self::report::Reporting;
 use self::security::Security;
-use crate::plane::{Command, CommandError, Event, Ports, Start, Stats};
+use crate::plane::{Command, CommandError, Event, Ports, Relay, SessionId, Start, Stats};
 
 pub use self::evidence::LastHeard;
 pub(crate) use self::security::Clear;
@@ -46,6 +47,17 @@ pub(crate) struct Session {
     /// When the next interval ends.
     due: Time,
     told_first_packet: bool,
+    /// Who sends what this one receives, and receives what this one sends.
+    bridge: Option<SessionId>,
+}
+
+/// What a datagram may need beside the session.
+#[derive(Debug)]
+pub(crate) struct Room<'a> {
+    /// Where its clear text goes when it was encrypted.
+    pub(crate) clear: &'a mut Clear,
+    /// Where it goes when the session is joined to another.
+    pub(crate) relay: &'a mut Relay,
 }
 
 impl Session {
@@ -62,11 +74,24 @@ impl Session {
             security: None,
             due: Time::NEVER,
             told_first_packet: false,
+            bridge: None,
         }
     }
 
     pub(crate) fn ports(&self) -> Ports {
         self.ports
+    }
+
+    pub(crate) fn bridge(&self) -> Option<SessionId> {
+        self.bridge
+    }
+
+    /// Joins the session to another, or parts it.
+    pub(crate) fn join(&mut self, other: Option<SessionId>) {
+        if self.bridge != other {
+            self.bridge = other;
+            self.outgoing.part();
+        }
     }
 
     pub(crate) fn is_started(&self) -> bool {

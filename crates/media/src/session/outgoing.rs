@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use callwright_wire::Entropy;
 
+use super::carried::Carried;
 use super::digits::{Digits, Interval};
 use super::player::Player;
 use crate::codec::{Codec, SAMPLE_RATE};
-use crate::plane::{CommandError, Dtmf, DtmfMode, SendFormat, Sent, Source, Start};
+use crate::plane::{Cargo, CommandError, Crossing, Dtmf, DtmfMode, SendFormat, Sent, Source, Start};
 use crate::rtp;
 
 /// Samples of the longest packet interval.
@@ -38,6 +39,10 @@ pub(crate) struct Outgoing {
     player: Player,
     muted: bool,
     digits: Digits,
+    /// The stream that crosses a bridge to here.
+    carried: Option<Carried>,
+    /// After the last timestamp that was sent over a bridge.
+    carried_until: Option<u32>,
     pub(crate) counts: Sent,
 }
 
@@ -55,6 +60,8 @@ impl Outgoing {
             player: Player::Silence,
             muted: false,
             digits: Digits::default(),
+            carried: None,
+            carried_until: None,
             counts: Sent::default(),
         }
     }
@@ -162,6 +169,74 @@ impl Outgoing {
         sending
     }
 
+    /// The bridge leads elsewhere, or nowhere: what is sent next goes on where the stream is.
+    pub(crate) fn part(&mut self) {
+        self.carried = None;
+        self.timestamp = self.after_carried();
+        self.carried_until = None;
+    }
+
+    /// The timestamp that is next, in no case before what crossed a bridge.
+    fn after_carried(&self) -> u32 {
+        match self.carried_until {
+            Some(until) if until.wrapping_sub(self.timestamp).cast_signed() > 0 => until,
+            Some(_) | None => self.timestamp,
+        }
+    }
+
+    /// Writes a packet that crossed a bridge into `buffer`; `None` when it cannot be sent in a format that was agreed on.
+    pub(crate) fn send_on(&mut self, crossing: &Crossing, buffer: &mut [u8]) -> Option<usize> {
+        let format = self.format?;
+        let (payload_type, transcoded) = match crossing.cargo {
+            Cargo::Audio(codec) if codec == format.codec => (format.payload_type, None),
+            Cargo::Audio(codec) => (format.payload_type, Some(codec)),
+            Cargo::TelephoneEvent => (self.telephone_event?, None),
+        };
+        let length = rtp::FIXED_HEADER + crossing.payload.len();
+        buffer.get(..length)?;
+        let received = (crossing.ssrc, crossing.sequence, crossing.timestamp);
+        let timestamp = self.after_carried();
+        let place = Carried::place(&mut self.carried, received, self.sequence, timestamp);
+        let header = rtp::Header {
+            payload_type,
+            sequence: place.sequence,
+            timestamp: place.timestamp,
+            ssrc: self.ssrc,
+            marker: crossing.marker || place.first,
+            ..rtp::Header::default()
+        };
+        match transcoded {
+            None => header.write(&crossing.payload, buffer)?,
+            Some(codec) => {
+                transcode(
+                    codec,
+                    format.codec,
+                    &crossing.payload,
+                    &mut buffer[rtp::FIXED_HEADER..length],
+                );
+                header.write(&[], buffer)?
+            }
+        };
+        self.sequence = self
+            .carried
+            .map_or(self.sequence, |carried| carried.next_sequence());
+        let until = match crossing.cargo {
+            // One byte is one sample in G.711.
+            Cargo::Audio(_) => place.timestamp.wrapping_add(crossing.payload.len() as u32),
+            Cargo::TelephoneEvent => place.timestamp,
+        };
+        if self
+            .carried_until
+            .is_none_or(|before| until.wrapping_sub(before).cast_signed() > 0)
+        {
+            self.carried_until = Some(until);
+        }
+        self.counts.packets += 1;
+        self.counts.relayed += 1;
+        self.counts.octets += crossing.payload.len() as u64;
+        Some(length)
+    }
+
     /// One interval goes by in which nothing may be sent; what plays waits.
     pub(crate) fn pass(&mut self, frame: &mut [i16]) {
         frame.fill(0);
@@ -179,6 +254,15 @@ impl Outgoing {
         self.counts.skipped_samples += ticks;
         self.digits.skip(u32::try_from(ticks).unwrap_or(u32::MAX));
         self.player.skip(usize::try_from(ticks).unwrap_or(usize::MAX))
+    }
+}
+
+/// From one codec to another, a byte for a byte.
+fn transcode(from: Codec, to: Codec, payload: &[u8], out: &mut [u8]) {
+    let mut samples = [0; MAX_FRAME];
+    for (bytes, out) in payload.chunks(MAX_FRAME).zip(out.chunks_mut(MAX_FRAME)) {
+        let decoded = from.decode(bytes, &mut samples);
+        to.encode(&samples[..decoded], out);
     }
 }
 

@@ -6,22 +6,22 @@ use callwright_wire::Time;
 
 use super::incoming::Hearing;
 use super::latch::Verdict;
-use super::{Clear, Session, Sink};
-use crate::plane::Event;
+use super::{Clear, Room, Session, Sink};
+use crate::plane::{Crossing, Event};
 use crate::rtp::{self, Kind, Packet};
 
 /// Longer datagrams are no telephone audio: they are not looked at.
 const MAX_DATAGRAM: usize = 2_048;
 
 impl Session {
-    /// Takes a datagram; `clear` is where its clear text goes when it was encrypted.
+    /// Takes a datagram.
     pub(crate) fn receive(
         &mut self,
         now: Time,
         from: SocketAddr,
         on_rtcp_port: bool,
         datagram: &[u8],
-        clear: &mut Clear,
+        room: &mut Room<'_>,
         sink: &mut Sink<'_>,
     ) {
         if !self.is_started() {
@@ -34,8 +34,8 @@ impl Session {
         }
         match (rtp::classify(datagram), on_rtcp_port) {
             // RFC 5761 §5.1.1: who did not agree to share a port does not look for RTCP there; it is understood all the same.
-            (Kind::Rtcp, _) => self.receive_rtcp(now, from, datagram, clear, sink),
-            (Kind::Rtp, false) => self.receive_rtp(now, from, datagram, clear, sink),
+            (Kind::Rtcp, _) => self.receive_rtcp(now, from, datagram, room.clear, sink),
+            (Kind::Rtp, false) => self.receive_rtp(now, from, datagram, room, sink),
             (Kind::Rtp, true) | (Kind::Other, _) => self.incoming.refused.malformed += 1,
         }
     }
@@ -45,12 +45,12 @@ impl Session {
         now: Time,
         from: SocketAddr,
         datagram: &[u8],
-        clear: &mut Clear,
+        room: &mut Room<'_>,
         sink: &mut Sink<'_>,
     ) {
         let bytes = match &mut self.security {
             None => datagram,
-            Some(security) => match security.open_rtp(datagram, clear) {
+            Some(security) => match security.open_rtp(datagram, room.clear) {
                 Ok(bytes) => bytes,
                 Err(failure) => return failure.count(&mut self.incoming.refused),
             },
@@ -87,7 +87,20 @@ impl Session {
             self.told_first_packet = true;
             hearing.sink.tell(Event::FirstPacket { from });
         }
-        self.incoming.packet(now, &packet, &mut hearing);
+        let taken = self.incoming.packet(now, &packet, &mut hearing);
+        if let (Some(to), false, Some(cargo)) = (self.bridge, deaf, taken) {
+            let mut payload = room.relay.buffer();
+            payload.extend_from_slice(packet.payload());
+            room.relay.push(Crossing {
+                to,
+                cargo,
+                marker: packet.marker(),
+                ssrc: packet.ssrc(),
+                sequence: packet.sequence(),
+                timestamp: packet.timestamp(),
+                payload,
+            });
+        }
     }
 
     fn receive_rtcp(

@@ -9,7 +9,7 @@ use super::incoming::Hearing;
 use super::outgoing::MAX_FRAME;
 use super::report::OwnStream;
 use super::{Clear, Session, Sink};
-use crate::plane::{Event, Lateness};
+use crate::plane::{Crossing, Event, Lateness};
 
 /// Woken later than this, a session skips what it missed instead of sending it late.
 const TOO_LATE: Duration = Duration::from_millis(60);
@@ -38,7 +38,7 @@ impl Session {
             let late = now - self.due;
             let mut samples = [0; MAX_FRAME];
             let frame = &mut samples[..self.outgoing.ticks() as usize];
-            let to = self.latch.rtp().filter(|_| self.sends());
+            let to = self.latch.rtp().filter(|_| self.sends() && self.bridge.is_none());
             let mut length = None;
             if to.is_some() {
                 let sending = self.outgoing.send(frame, buffer);
@@ -72,6 +72,30 @@ impl Session {
         self.report_if_due(now, false, buffer, clear)
     }
 
+    /// Sends a packet that crossed a bridge.
+    pub(crate) fn send_on(
+        &mut self,
+        crossing: &Crossing,
+        buffer: &mut [u8],
+        clear: &mut Clear,
+    ) -> Option<Transmit> {
+        let to = self.latch.rtp().filter(|_| self.sends());
+        let length = to.and_then(|_| self.outgoing.send_on(crossing, buffer));
+        let (Some(to), Some(length)) = (to, length) else {
+            self.outgoing.counts.not_relayed += 1;
+            return None;
+        };
+        let length = match &mut self.security {
+            None => length,
+            Some(security) => security.seal_rtp(buffer, length, clear)?,
+        };
+        Some(Transmit {
+            socket: self.ports.rtp,
+            to,
+            length,
+        })
+    }
+
     fn skip_what_is_too_late(&mut self, now: Time, lateness: &mut Lateness, sink: &mut Sink<'_>) {
         let late = now - self.due;
         if late <= TOO_LATE {
@@ -79,7 +103,7 @@ impl Session {
         }
         let interval = self.outgoing.interval();
         let missed = u64::try_from(late.as_nanos() / interval.as_nanos()).unwrap_or(u64::MAX);
-        let sending = self.sends() && self.latch.rtp().is_some();
+        let sending = self.sends() && self.bridge.is_none() && self.latch.rtp().is_some();
         if sending {
             lateness.record_series(late, interval, missed);
         }

@@ -1,6 +1,7 @@
 //! Two planes wired in memory, on virtual time.
 
 mod audio;
+mod bridge;
 mod dtmf;
 mod pacing;
 mod pair;

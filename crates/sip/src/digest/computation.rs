@@ -158,6 +158,15 @@ impl Secret {
             Secret::Ha1 { algorithm: of, .. } => of.base() == algorithm.base(),
         }
     }
+
+    /// H(username:realm:password) for one algorithm: all that a server needs to keep (RFC 7616 §3.4.2).
+    pub fn ha1(algorithm: Algorithm, username: &str, realm: &str, password: &str) -> Secret {
+        let algorithm = algorithm.base();
+        Secret::Ha1 {
+            algorithm,
+            hash: algorithm.hash(&[username.as_bytes(), realm.as_bytes(), password.as_bytes()]),
+        }
+    }
 }
 
 impl fmt::Debug for Secret {

@@ -5,11 +5,11 @@ use callwright_wire::{Cause, Time};
 
 use super::channel::Owner;
 use super::{CallId, Endpoint, Misuse, RequestId};
-use crate::command::{Answer, DialogRequest, Hangup, Headers, Invite, Progress, Redirect, Reject};
+use crate::command::{Answer, DialogRequest, Hangup, Headers, Invite, Progress, Redirect, Reject, Replaces};
 use crate::event::EndCause;
 use crate::invite::{Call, Operation, Phase};
 
-use callwright_sip_message::Method;
+use callwright_sip_message::{Message, Method};
 
 impl Endpoint {
     /// Places a call. Its story is told by events, up to [`Event::Ended`](crate::Event::Ended).
@@ -37,6 +37,23 @@ impl Endpoint {
         }
         self.settle(now);
         Ok(id)
+    }
+
+    /// The call that a dialog of this endpoint belongs to: as a peer names it in `Replaces` (RFC 3891 §3).
+    pub fn call_of(&self, replaces: &Replaces) -> Option<CallId> {
+        let Owner::Call(id) = *self.channel.owners.get(replaces.to_tag.as_str())? else {
+            return None;
+        };
+        let call = self.calls.get(id).filter(|call| call.lives())?;
+        call.fork(&replaces.call_id, &replaces.from_tag)?;
+        Some(id)
+    }
+
+    /// True for a request that a call of this endpoint sent, and that found its way back: a loop.
+    pub fn is_own(&self, message: &Message) -> bool {
+        message
+            .from_tag()
+            .is_some_and(|tag| matches!(self.channel.owners.get(tag.as_str()), Some(Owner::Call(_))))
     }
 
     /// Sends a provisional response to an incoming call.

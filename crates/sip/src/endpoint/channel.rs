@@ -1,10 +1,11 @@
 //! What every usage sends through: the core, the timers, the events, the identities.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use callwright_sip_message::{Builder, HeaderName, Message, Method, Scheme, Uri};
+use callwright_sip_message::{Builder, HeaderName, Host, Message, Method, Scheme, Uri};
 use callwright_wire::{Cause, Entropy, Flow, Output, Time, TimerQueue, Transport};
 
 use super::config::EndpointConfig;
@@ -13,6 +14,7 @@ use super::identity::Local;
 use super::reply::Reply;
 use super::slab::Slab;
 use super::timer::UsageTimer;
+use crate::command::Addressing;
 use crate::core::{ClientId, Core, CoreEvent, LocalContact, Outgoing, RequestError, ServerId, Target};
 use crate::dialog::{Dialog, Draft};
 use crate::event::Event;
@@ -264,6 +266,15 @@ impl Channel {
 
     /// The next hop of a request (RFC 3261 §8.1.2): its first Route, else its Request-URI.
     pub(crate) fn target(&self, identity: IdentityId, draft: &Draft) -> Target {
+        if self.config.symmetric
+            && draft.routes.is_empty()
+            && let Some(flow) = draft.flow
+            && is_elsewhere(&draft.uri, flow)
+        {
+            return Target::new(uri_of(flow))
+                .with_transport(Some(flow.transport))
+                .with_flow(Some(flow));
+        }
         let hop = draft.routes.first().unwrap_or(&draft.uri).clone();
         let transport = self
             .identities
@@ -475,19 +486,38 @@ impl Channel {
         identity: IdentityId,
         method: Method,
         target: &Uri,
+        addressing: &Addressing,
     ) -> Option<(Draft, Arc<str>)> {
         let tag = self.tag();
         let call_id = self.call_id();
         let local = self.identities.get(identity)?;
+        let uri = target.clone().without_headers();
+        let from = match &addressing.from {
+            Some(from) => from.clone().with_tag(&tag).to_string(),
+            None => local.from(&tag),
+        };
+        let to = match addressing.to.clone() {
+            Some(mut to) => {
+                to.params.remove("tag");
+                to.to_string()
+            }
+            None => format!("<{uri}>"),
+        };
+        let routes = if addressing.routes.is_empty() {
+            local.routes()
+        } else {
+            let first = addressing.routes.iter();
+            first.chain(local.routes().iter()).cloned().collect()
+        };
         let draft = Draft {
             method,
-            uri: target.clone().without_headers(),
-            from: local.from(&tag).into(),
-            to: format!("<{}>", target.clone().without_headers()).into(),
+            uri,
+            from: from.into(),
+            to: to.into(),
             call_id,
             cseq: 1,
-            routes: local.routes(),
-            flow: None,
+            routes,
+            flow: addressing.flow,
             contact: false,
             headers: Vec::new(),
             extra: Vec::new(),
@@ -495,4 +525,33 @@ impl Channel {
         };
         Some((draft, tag))
     }
+}
+
+/// True when a peer names an address that is good within its own network alone, and sends from another: a private one
+/// (RFC 1918, RFC 6598, RFC 4193), or a name that is none (RFC 2606 §2, as browsers write). One that sends from another port of
+/// the same host listens where it says.
+fn is_elsewhere(uri: &Uri, flow: Flow) -> bool {
+    match uri.host() {
+        Host::V4(ip) => {
+            let [first, second, ..] = ip.octets();
+            let shared = first == 100 && second & 0xc0 == 64;
+            let local = ip.is_private() || ip.is_link_local() || ip.is_loopback() || ip.is_unspecified();
+            (local || shared) && IpAddr::V4(*ip) != flow.remote.ip()
+        }
+        Host::V6(ip) => {
+            let local = ip.is_unique_local() || ip.is_unicast_link_local();
+            let local = local || ip.is_loopback() || ip.is_unspecified();
+            local && IpAddr::V6(*ip) != flow.remote.ip()
+        }
+        Host::Name(name) => name.to_ascii_lowercase().ends_with(".invalid"),
+    }
+}
+
+/// The far end of a flow as a next hop.
+fn uri_of(flow: Flow) -> Uri {
+    let host = match flow.remote.ip() {
+        IpAddr::V4(ip) => Host::V4(ip),
+        IpAddr::V6(ip) => Host::V6(ip),
+    };
+    Uri::sip(host).with_port(Some(flow.remote.port()))
 }

@@ -18,6 +18,13 @@ pub struct EndpointConfig {
     /// Methods out of INFO, MESSAGE, OPTIONS, PUBLISH and extensions that are not answered 200 by the endpoint but by
     /// `respond`.
     pub answer_above: Vec<Method>,
+    /// Option tags that may be required in requests beyond those that the endpoint itself knows: whoever is above has to
+    /// understand them. Others are answered 420.
+    pub extensions: Vec<String>,
+    /// Where there is no route set, requests go to where the peer's last message came from when its Contact names a
+    /// private address that it does not send from, or a name under `.invalid`: so a server reaches user agents behind a NAT,
+    /// which name addresses that nobody else can reach. Default false.
+    pub symmetric: bool,
     /// The least session interval that is accepted (RFC 4028 §5).
     pub min_session: Duration,
     /// How many calls at once; an INVITE beyond is answered 503.
@@ -62,6 +69,8 @@ impl Default for EndpointConfig {
             .map(String::from)
             .to_vec(),
             answer_above: Vec::new(),
+            extensions: Vec::new(),
+            symmetric: false,
             min_session: crate::session_timer::LEAST_INTERVAL,
             max_calls: 20_000,
             max_forks: 16,

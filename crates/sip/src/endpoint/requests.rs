@@ -1,7 +1,7 @@
 //! Requests that are about no session: INFO, MESSAGE, OPTIONS and others, both ways.
 
 use callwright_sip_message::{Message, Method};
-use callwright_wire::{Cause, Time};
+use callwright_wire::{Cause, Flow, Time};
 
 use super::channel::Purpose;
 use super::{CallId, Endpoint, IncomingId, Misuse, Reply, RequestId};
@@ -34,9 +34,12 @@ impl Endpoint {
         if matches!(request.method, Method::Invite | Method::Ack | Method::Cancel) {
             return Err(Misuse::Method);
         }
-        let drafted = self
-            .channel
-            .outside(request.identity, request.method, &request.target);
+        let drafted = self.channel.outside(
+            request.identity,
+            request.method,
+            &request.target,
+            &request.addressing,
+        );
         let (draft, _) = drafted.ok_or(Misuse::Gone { what: "identity" })?;
         let draft = draft.with_extra(request.headers).with_body(request.body);
         let id = self.channel.requests.insert(None);
@@ -98,6 +101,7 @@ impl Endpoint {
         server: ServerId,
         message: Message,
         method: &Method,
+        flow: Flow,
     ) {
         let identity = if call.is_none() {
             self.identity_for(&message)
@@ -125,6 +129,7 @@ impl Endpoint {
             call,
             identity,
             message,
+            flow,
         });
     }
 

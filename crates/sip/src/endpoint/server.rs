@@ -89,7 +89,13 @@ impl Endpoint {
         }
         let unsupported: Vec<_> = message
             .values(HeaderName::Require)
-            .filter(|option| !EXTENSIONS.iter().any(|known| known.eq_ignore_ascii_case(option)))
+            .filter(|option| {
+                let further = config.extensions.iter().map(String::as_str);
+                !EXTENSIONS
+                    .into_iter()
+                    .chain(further)
+                    .any(|known| known.eq_ignore_ascii_case(option))
+            })
             .map(|option| option.into_owned())
             .collect();
         if !unsupported.is_empty() {
@@ -192,7 +198,7 @@ impl Endpoint {
             Method::Register | Method::Publish | Method::Subscribe if !self.above(&method) => {
                 self.refuse_request(now, Some(id), server, &message, &Reply::new(405));
             }
-            _ => self.take_request(now, Some(id), server, message, &method),
+            _ => self.take_request(now, Some(id), server, message, &method, flow),
         }
     }
 
@@ -239,7 +245,7 @@ impl Endpoint {
             // These live in dialogs only.
             Method::Bye | Method::Update | Method::Prack => self.refuse_outside(now, server, &message, 481),
             Method::Info if !self.above(&method) => self.refuse_outside(now, server, &message, 481),
-            _ => self.take_request(now, None, server, message, &method),
+            _ => self.take_request(now, None, server, message, &method, flow),
         }
     }
 

@@ -48,7 +48,12 @@ impl Call {
         invite: Invite,
         cause: Option<Cause>,
     ) -> Option<Call> {
-        let (mut draft, tag) = channel.outside(invite.identity, Method::Invite, &invite.target)?;
+        let (mut draft, tag) = channel.outside(
+            invite.identity,
+            Method::Invite,
+            &invite.target,
+            &invite.addressing,
+        )?;
         draft.contact = true;
         write_invite(channel, &mut draft, &invite);
         let session = Session {

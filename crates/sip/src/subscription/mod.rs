@@ -9,7 +9,7 @@ use callwright_sip_message::header::{MinExpires, SubscriptionState as Told};
 use callwright_sip_message::{HeaderName, Message, Method};
 use callwright_wire::{Cause, Flow, Time};
 
-use crate::command::Subscribe;
+use crate::command::{Addressing, Subscribe};
 use crate::core::ServerId;
 use crate::dialog::{Dialog, Draft};
 use crate::endpoint::{Endpoint, IdentityId, Misuse, Owner, Purpose, Reply, SubscriptionId, UsageTimer};
@@ -48,9 +48,12 @@ impl Endpoint {
         subscribe: Subscribe,
         cause: Option<Cause>,
     ) -> Result<SubscriptionId, Misuse> {
-        let drafted = self
-            .channel
-            .outside(subscribe.identity, Method::Subscribe, &subscribe.target);
+        let drafted = self.channel.outside(
+            subscribe.identity,
+            Method::Subscribe,
+            &subscribe.target,
+            &Addressing::default(),
+        );
         let (draft, local_tag) = drafted.ok_or(Misuse::Gone { what: "identity" })?;
         let id = self.subscriptions.insert(Subscribed {
             wanted: subscribe,
@@ -350,7 +353,10 @@ impl Endpoint {
             entry.wanted.target.clone(),
             entry.local_tag.clone(),
         );
-        let Some((draft, tag)) = self.channel.outside(identity, Method::Subscribe, &target) else {
+        let Some((draft, tag)) =
+            self.channel
+                .outside(identity, Method::Subscribe, &target, &Addressing::default())
+        else {
             self.subscription_over(id, reason, message);
             return;
         };

@@ -23,3 +23,4 @@ mod rfc5407_3_1_moratorium;
 mod rfc5407_3_2_mortal;
 mod rfc5407_3_3_other;
 mod rfc6665_subscription;
+mod server_addressing;

@@ -1,6 +1,6 @@
 //! RFC 3261 §22: every kind of request is sent again with credentials.
 
-use callwright_sip::command::{DialogRequest, Hangup, OutsideRequest, Refer};
+use callwright_sip::command::{Addressing, DialogRequest, Hangup, OutsideRequest, Refer};
 use callwright_sip::{EndpointConfig, Event};
 use callwright_sip_message::{Message, Method};
 
@@ -99,6 +99,7 @@ fn a_request_outside_dialogs_is_challenged() {
         identity: script.identity,
         method: Method::Message,
         target: uri("sip:bob@10.0.0.2"),
+        addressing: Default::default(),
         body: Some(callwright_sip::command::Body::new("text/plain", "hello")),
         headers: vec![],
     };
@@ -131,6 +132,7 @@ fn a_call_whose_credentials_are_refused_ends_with_the_407() {
 fn a_server_that_asks_for_ever_in_new_names_is_given_up() {
     let mut script = Script::new();
     let request = OutsideRequest {
+        addressing: Addressing::default(),
         identity: script.identity,
         method: Method::Options,
         target: uri("sip:bob@10.0.0.2"),

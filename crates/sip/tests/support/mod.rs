@@ -211,6 +211,11 @@ impl<N: Node<Command = Infallible>> Peer<N> {
         message
     }
 
+    /// Where the message that was expected last went.
+    pub fn last_exit(&self) -> Option<Exit> {
+        self.last.as_ref().map(|sent| sent.to.clone())
+    }
+
     /// The last message again, exactly `ms` after it was sent last.
     #[track_caller]
     pub fn expect_retransmit(&mut self, ms: u64) {

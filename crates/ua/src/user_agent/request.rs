@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use callwright_sip::command::{Body, DialogRequest, OutsideRequest};
+use callwright_sip::command::{Addressing, Body, DialogRequest, OutsideRequest};
 use callwright_sip::endpoint::{CallId, RequestId};
 use callwright_sip::event::Failure;
 use callwright_sip_message::{Message, Method, Uri};
@@ -100,6 +100,7 @@ impl UserAgent {
                     identity: self.identity_id(),
                     method,
                     target,
+                    addressing: Addressing::default(),
                     body,
                     headers,
                 };

@@ -4,8 +4,7 @@ use std::net::SocketAddr;
 
 use bytes::Bytes;
 use callwright_media::codec::Codec;
-use callwright_media::plane::{Command, Remote, SendFormat, SessionId, SrtpKeys, Start};
-use callwright_media::srtp::MasterKey;
+use callwright_media::plane::{Command, SessionId, Start};
 use callwright_sdp::negotiation::{
     Capabilities, LocalMedia, Negotiated, NegotiationError, OfferAnswer, RtcpMux, SrtpPolicy,
 };
@@ -215,7 +214,7 @@ impl UserAgent {
         call.hold_described = call.hold;
         if call.progress < Progress::Established && negotiation.negotiated().is_none() {
             call.offered = call.negotiation.clone();
-            let early = before_the_answer(&offer, &call.keys);
+            let early = Start::before_the_answer(&offer);
             if let (Some(session), Some(start)) = (call.open_session(), early) {
                 self.tell_plane(ctx, session, Command::Start(Box::new(start)));
             }
@@ -272,16 +271,18 @@ impl UserAgent {
         let Some(call) = self.call_mut(key) else { return };
         call.audio_agreed = negotiated.is_some();
         call.hold_agreed = call.hold_described;
-        call.direction = negotiated.as_ref().map_or(Direction::Inactive, agreed_direction);
+        let start = negotiated.as_ref().map(Start::as_agreed);
+        call.direction = start
+            .as_ref()
+            .map_or(Direction::Inactive, |start| start.direction);
         let Some(session) = call.open_session() else {
             return;
         };
-        let Some(negotiated) = negotiated else {
+        let Some(start) = start else {
             // RFC 3264 §8.2: neither side sends on a stream with port zero, or expects anything there.
             self.tell_plane(ctx, session, Command::Stop);
             return;
         };
-        let start = as_agreed(&negotiated);
         // A peer that takes no telephone events (RFC 4733) sends none: its digits come as tones.
         let as_tones = start.telephone_event_send.is_none();
         self.tell_plane(ctx, session, Command::Start(Box::new(start)));
@@ -335,80 +336,5 @@ fn capabilities(account: &Account) -> Capabilities {
         },
         rtcp_mux: RtcpMux::Accept,
         ptime_ms: Some(20),
-    }
-}
-
-fn codec(format: &Format) -> Option<Codec> {
-    match format.encoding.to_ascii_uppercase().as_str() {
-        "PCMU" => Some(Codec::Pcmu),
-        "PCMA" => Some(Codec::Pcma),
-        _ => None,
-    }
-}
-
-/// What may arrive before our offer is answered (RFC 3264 §5.1). With `keys` offered it may be encrypted: until the answer
-/// says with which of the peer's, or that it is not, it is counted and not heard.
-fn before_the_answer(offer: &Session, keys: &[Crypto]) -> Option<Start> {
-    let media = offer.media.first()?;
-    let receive: Vec<_> = media
-        .codecs()
-        .filter_map(|format| Some((format.payload_type, codec(format)?)))
-        .collect();
-    let (payload_type, first) = *receive.first()?;
-    Some(Start {
-        send: None,
-        receive,
-        telephone_event_receive: media.telephone_event(8000).map(|format| format.payload_type),
-        srtp: keys
-            .first()
-            .and_then(|own| MasterKey::from_crypto(own).ok())
-            .map(|send| SrtpKeys { send, receive: None }),
-        ..Start::new(first, payload_type)
-    })
-}
-
-/// What is left of our wish when the peer has said what it wants: an offer to send and receive that is answered `sendonly`
-/// leaves this side to receive (RFC 3264 §6.1).
-fn agreed_direction(negotiated: &Negotiated) -> Direction {
-    let (local, remote) = (negotiated.local_direction, negotiated.remote_direction);
-    Direction::new(
-        local.sends() && remote.receives(),
-        local.receives() && remote.sends(),
-    )
-}
-
-fn as_agreed(negotiated: &Negotiated) -> Start {
-    let receive: Vec<_> = negotiated
-        .receive
-        .iter()
-        .filter_map(|format| Some((format.payload_type, codec(format)?)))
-        .collect();
-    let send = codec(&negotiated.send).map(|codec| SendFormat {
-        codec,
-        payload_type: negotiated.send.payload_type,
-    });
-    Start {
-        remote: negotiated.remote_rtp.map(|rtp| Remote {
-            rtp,
-            rtcp: negotiated
-                .remote_rtcp
-                .unwrap_or_else(|| SocketAddr::new(rtp.ip(), rtp.port().saturating_add(1))),
-        }),
-        direction: agreed_direction(negotiated),
-        send,
-        receive,
-        telephone_event_send: negotiated.telephone_event_send,
-        telephone_event_receive: negotiated.telephone_event_receive,
-        ptime_ms: negotiated.ptime_ms,
-        srtp: negotiated.local_crypto.as_ref().and_then(|local| {
-            Some(SrtpKeys {
-                send: MasterKey::from_crypto(local).ok()?,
-                receive: negotiated
-                    .remote_crypto
-                    .as_ref()
-                    .and_then(|remote| MasterKey::from_crypto(remote).ok()),
-            })
-        }),
-        rtcp_mux: negotiated.rtcp_mux,
     }
 }

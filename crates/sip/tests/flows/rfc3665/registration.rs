@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use callwright_sip::Event;
-use callwright_sip::command::{OutsideRequest, Registration};
+use callwright_sip::command::{Addressing, OutsideRequest, Registration};
 use callwright_sip::event::RegistrationState;
 use callwright_sip_message::{Contact, HeaderName, Message, Method};
 
@@ -37,6 +37,7 @@ fn ask(script: &mut Script, more: Vec<(HeaderName, String)>) -> Message {
     let mut headers = vec![(HeaderName::To, "<sip:alice@10.0.0.2>".to_owned())];
     headers.extend(more);
     let request = OutsideRequest {
+        addressing: Addressing::default(),
         identity: script.identity,
         method: Method::Register,
         target: uri("sip:10.0.0.2"),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use callwright_sip::Event;
-use callwright_sip::command::{Answer, Invite, OutsideRequest, Subscribe};
+use callwright_sip::command::{Addressing, Answer, Invite, OutsideRequest, Subscribe};
 use callwright_sip::endpoint::CallId;
 use callwright_sip_message::header::ReferTo;
 use callwright_sip_message::{HeaderName, Message, Method, Uri};
@@ -53,6 +53,7 @@ fn refers(parking: &mut Parking, more: Vec<(HeaderName, String)>) -> Message {
     headers.extend(more);
     let world = &mut parking.world;
     let refer = OutsideRequest {
+        addressing: Addressing::default(),
         identity: world.parties[BOB].identity,
         method: Method::Refer,
         target: parking.server.uri(),

@@ -1,7 +1,7 @@
 //! §2.4 to §2.6: transfer.
 
 use callwright_sip::Event;
-use callwright_sip::command::{Body, Invite, OutsideRequest, Progress, Refer};
+use callwright_sip::command::{Addressing, Body, Invite, OutsideRequest, Progress, Refer};
 use callwright_sip::event::{ReferOutcome, Referred};
 use callwright_sip_message::header::Replaces;
 use callwright_sip_message::{Method, Uri};
@@ -195,6 +195,7 @@ fn a_call_is_handed_over_by_an_instant_message() {
     world.forget();
     let taking = world.uri_of(ALICE).with_header("Replaces", &replaces.to_string());
     let message = OutsideRequest {
+        addressing: Addressing::default(),
         identity: world.parties[BOB].identity,
         method: Method::Message,
         target: world.uri_of(CAROL),

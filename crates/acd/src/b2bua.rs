@@ -1,0 +1,122 @@
+//! The B2BUA (RFC 7092): calls of two legs, each a dialog of its own, with audio bridged between them.
+//!
+//! | what | where |
+//! | --- | --- |
+//! | an INVITE arrives | [`arrival`] |
+//! | contacts ring, and one answers | [`hunt`] |
+//! | ports, and what the plane is told | [`media`] |
+//! | hold, re-INVITE, UPDATE | [`change`] |
+//! | BYE, CANCEL, failures | [`ending`] |
+//! | REFER | [`transfer`] |
+//! | INFO, MESSAGE, OPTIONS | [`request`] |
+
+mod arrival;
+mod call;
+mod change;
+mod ending;
+mod hunt;
+mod leg;
+mod media;
+mod request;
+mod talk;
+mod transfer;
+
+use std::collections::BTreeMap;
+
+use callwright_sip::endpoint::{CallId, RequestId};
+
+use crate::fact::CallKey;
+
+pub(crate) use call::{Call, Hunt, Refusal, Stage};
+pub(crate) use leg::{Leg, LegKey, Media};
+use request::Relayed;
+
+/// All calls, and what they consist of.
+#[derive(Debug, Default)]
+pub(crate) struct Switch {
+    calls: BTreeMap<CallKey, Call>,
+    legs: BTreeMap<LegKey, Leg>,
+    by_sip: BTreeMap<CallId, LegKey>,
+    /// Requests that were sent on, and who waits for the answer.
+    relayed: BTreeMap<RequestId, Relayed>,
+    /// MESSAGEs that went to all contacts of a user.
+    pages: request::Pages,
+    calls_so_far: u64,
+    legs_so_far: u64,
+}
+
+impl Switch {
+    /// How many calls there are.
+    pub(crate) fn calls(&self) -> usize {
+        self.calls.len()
+    }
+
+    /// How many legs there are.
+    pub(crate) fn legs(&self) -> usize {
+        self.legs.len()
+    }
+
+    fn next_call(&mut self) -> CallKey {
+        self.calls_so_far += 1;
+        CallKey(self.calls_so_far)
+    }
+
+    fn next_leg(&mut self) -> LegKey {
+        self.legs_so_far += 1;
+        LegKey(self.legs_so_far)
+    }
+
+    fn call(&self, key: CallKey) -> Option<&Call> {
+        self.calls.get(&key)
+    }
+
+    fn call_mut(&mut self, key: CallKey) -> Option<&mut Call> {
+        self.calls.get_mut(&key)
+    }
+
+    fn leg(&self, key: LegKey) -> Option<&Leg> {
+        self.legs.get(&key)
+    }
+
+    fn leg_mut(&mut self, key: LegKey) -> Option<&mut Leg> {
+        self.legs.get_mut(&key)
+    }
+
+    /// The leg of a SIP call, and the call that it is part of.
+    fn find(&self, sip: CallId) -> Option<(LegKey, CallKey)> {
+        let leg = *self.by_sip.get(&sip)?;
+        Some((leg, self.legs.get(&leg)?.call))
+    }
+
+    fn sip_of(&self, leg: LegKey) -> Option<CallId> {
+        self.legs.get(&leg)?.sip
+    }
+
+    /// The leg at the other end of an answered call.
+    fn partner(&self, leg: LegKey) -> Option<LegKey> {
+        let call = self.calls.get(&self.legs.get(&leg)?.call)?;
+        call.partner(leg)
+    }
+
+    fn add_leg(&mut self, leg: Leg) {
+        if let Some(sip) = leg.sip {
+            self.by_sip.insert(sip, leg.key);
+        }
+        self.legs.insert(leg.key, leg);
+    }
+
+    /// Takes a leg away; the call goes with the last one.
+    fn remove_leg(&mut self, key: LegKey) -> Option<Leg> {
+        let leg = self.legs.remove(&key)?;
+        if let Some(sip) = leg.sip {
+            self.by_sip.remove(&sip);
+        }
+        if let Some(call) = self.calls.get_mut(&leg.call) {
+            call.legs -= 1;
+            if call.legs == 0 {
+                self.calls.remove(&leg.call);
+            }
+        }
+        Some(leg)
+    }
+}

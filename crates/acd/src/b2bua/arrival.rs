@@ -1,0 +1,214 @@
+//! An INVITE that begins a call: whether it may, whom it is for, and what is handed on of it.
+
+use callwright_media::codec::Codec;
+use callwright_sip::command::{Headers, Progress, Reject};
+use callwright_sip::endpoint::CallId;
+use callwright_sip::event::IncomingCall;
+use callwright_sip_message::{HeaderName, Message, NameAddr};
+use callwright_wire::{Flow, Time};
+use std::net::IpAddr;
+
+use super::call::Invitation;
+use super::talk::{Talk, TalkError};
+use super::{Call, Hunt, Leg, LegKey, Media, Stage};
+use crate::config::Auth;
+use crate::fact::CallKey;
+use crate::machine::{Alarm, Machine};
+use crate::registrar::UserKey;
+
+/// What is left of Max-Forwards when a request has none (RFC 3261 §16.6, 3).
+const USUAL_MAX_FORWARDS: u8 = 70;
+
+impl Machine {
+    /// Somebody calls.
+    pub(crate) fn on_incoming_call(&mut self, now: Time, incoming: IncomingCall) {
+        let sip = incoming.call;
+        match self.admit(now, &incoming) {
+            Ok((callee, invitation)) => self.begin_call(now, incoming, callee, invitation),
+            Err(reject) => self.reject(now, sip, reject),
+        }
+    }
+
+    /// Whether a call may be, and whom it is for.
+    fn admit(&mut self, now: Time, incoming: &IncomingCall) -> Result<(UserKey, Invitation), Reject> {
+        let message = &incoming.message;
+        if self.endpoint.is_own(message) {
+            // RFC 3261 §16.3, 4: it left here and came back.
+            self.counters.loops += 1;
+            return Err(Reject::new(482));
+        }
+        let max_forwards = match message.max_forwards() {
+            Ok(left) => left.unwrap_or(USUAL_MAX_FORWARDS),
+            Err(_) => return Err(Reject::new(400)),
+        };
+        // RFC 3261 §16.3, 3; RFC 7332: a B2BUA counts hops as a proxy does.
+        if max_forwards == 0 {
+            return Err(Reject::new(483));
+        }
+        self.admit_sender(now, message)?;
+        if self.switch.calls() >= self.config.limits.calls {
+            self.counters.over_limit += 1;
+            return Err(self.unavailable());
+        }
+        if incoming.replaces.is_some() {
+            // RFC 3891 §3 leaves it to policy: transfers are carried out here, by REFER.
+            return Err(Reject {
+                reason: Some("Replaces Is Not Served".to_owned()),
+                ..Reject::new(403)
+            });
+        }
+        let Ok(uri) = message.request_uri() else {
+            return Err(Reject::new(400));
+        };
+        if !uri.is_sip() {
+            return Err(Reject::new(416));
+        }
+        let callee = self.user_at(&uri).ok_or(Reject::new(404))?;
+        if self.registrar.account(callee).bound(now).next().is_none() {
+            return Err(Reject::new(480));
+        }
+        let (Ok(from), Ok(to)) = (message.from(), message.to()) else {
+            return Err(Reject::new(400));
+        };
+        let invitation = Invitation {
+            from: plain(from),
+            to: plain(to),
+            max_forwards: max_forwards - 1,
+            headers: handed_on(message),
+            referred_by: None,
+        };
+        Ok((callee, invitation))
+    }
+
+    /// Whether a sender may ask for something outside a dialog (RFC 3261 §22.2).
+    pub(crate) fn admit_sender(&mut self, now: Time, message: &Message) -> Result<(), Reject> {
+        match self.config.auth {
+            Auth::None | Auth::Registrations => return Ok(()),
+            Auth::Everything => {}
+        }
+        let user = self.prove(now, message).map_err(|unproven| Reject {
+            headers: unproven.headers,
+            ..Reject::new(unproven.status)
+        })?;
+        // Nobody calls in the name of somebody else.
+        let own = message
+            .from()
+            .is_ok_and(|from| self.is_ours(&from.uri) && from.uri.user_unescaped().as_deref() == Some(&user));
+        if own { Ok(()) } else { Err(Reject::new(403)) }
+    }
+
+    fn begin_call(&mut self, now: Time, incoming: IncomingCall, callee: UserKey, invitation: Invitation) {
+        let ip = self.media_ip(incoming.flow);
+        let mut talk = self.new_talk(ip, &[]);
+        if let Some(offer) = incoming.offer
+            && let Err(error) = talk.invite(offer)
+        {
+            return self.reject(now, incoming.call, refusal_of(&error));
+        }
+        let address = invitation.from.clone();
+        let call = self.switch.next_call();
+        let caller = self.switch.next_leg();
+        self.switch.calls.insert(
+            call,
+            Call {
+                stage: Stage::Ringing,
+                caller,
+                invitation,
+                hunt: Some(Hunt::new(caller, None)),
+                early: None,
+                exchange: None,
+                legs: 0,
+                end: None,
+            },
+        );
+        self.add_leg(Leg {
+            key: caller,
+            call,
+            sip: Some(incoming.call),
+            invite: None,
+            media: Media::Closed,
+            talk,
+            ip,
+            address,
+            leaving: false,
+        });
+        self.alarms
+            .set(Alarm::NoAnswer(call), now + self.config.ring_timeout);
+        self.ring(now, call, callee);
+    }
+
+    /// Adds a leg to its call, and asks for its ports.
+    pub(super) fn add_leg(&mut self, mut leg: Leg) {
+        leg.media = Media::Opening(self.media.want(leg.key, leg.ip));
+        if let Some(call) = self.switch.call_mut(leg.call) {
+            call.legs += 1;
+        }
+        self.switch.add_leg(leg);
+    }
+
+    /// The descriptions of a new leg. RFC 8866 §5.2: unique for this host; 62 bits, since some stacks read a signed number.
+    pub(super) fn new_talk(&mut self, ip: IpAddr, first: &[Codec]) -> Talk {
+        Talk::new(ip, self.entropy.next_u64() >> 2, first)
+    }
+
+    /// Where RTP of a leg is received.
+    pub(super) fn media_ip(&self, flow: Flow) -> IpAddr {
+        self.config.media_address.unwrap_or(flow.local.ip())
+    }
+
+    pub(super) fn reject(&mut self, now: Time, sip: CallId, reject: Reject) {
+        // It may have been cancelled meanwhile: its end is told by an event.
+        let _gone = self.endpoint.reject(now, sip, reject, None);
+    }
+
+    /// 503 with Retry-After.
+    pub(super) fn unavailable(&self) -> Reject {
+        Reject {
+            headers: vec![self.retry_after()],
+            ..Reject::new(503)
+        }
+    }
+
+    /// Tells the caller that something goes on.
+    pub(super) fn tell_progress(&mut self, now: Time, caller: LegKey, progress: Progress) {
+        if let Some(sip) = self.switch.sip_of(caller) {
+            let _gone = self.endpoint.progress(now, sip, progress, None);
+        }
+    }
+
+    /// The call of a leg.
+    pub(super) fn call_of_leg(&self, leg: LegKey) -> Option<CallKey> {
+        self.switch.leg(leg).map(|leg| leg.call)
+    }
+}
+
+/// A refusal of an offer.
+pub(super) fn refusal_of(error: &TalkError) -> Reject {
+    let warning = error.warning();
+    Reject {
+        headers: warning
+            .map(|text| (HeaderName::Warning, text))
+            .into_iter()
+            .collect(),
+        ..Reject::new(error.status())
+    }
+}
+
+/// An address without the tag of its dialog.
+fn plain(mut address: NameAddr) -> NameAddr {
+    address.params.remove("tag");
+    address
+}
+
+/// Header fields that are about the call and not about a hop or a dialog: they pass (RFC 7092 §3.1).
+fn handed_on(message: &Message) -> Headers {
+    let passes = |name: &str| {
+        let name = name.to_ascii_lowercase();
+        name.starts_with("x-") || ["subject", "alert-info", "priority"].contains(&name.as_str())
+    };
+    message
+        .all_headers()
+        .filter(|(name, _)| passes(name))
+        .map(|(name, value)| (HeaderName::from(name.as_ref()), value.into_owned()))
+        .collect()
+}

@@ -1,0 +1,147 @@
+//! A call: who talks, who rings, and what is being changed.
+
+use std::time::Duration;
+
+use callwright_sip::command::Headers;
+use callwright_sip::endpoint::ReferId;
+use callwright_sip_message::NameAddr;
+
+use super::LegKey;
+use crate::fact::EndCause;
+
+/// How far a call is.
+///
+/// ```text
+///   INVITE ──▶ Ringing ──200 of a contact──▶ Storing ──stored: 200 to the caller──▶ Talking ──BYE──▶ Over
+///                 │                             │                                    ▲    │           ▲
+///                 │                             └──not stored: 503, BYE──────────────┼────┼───────────┤
+///                 │                                              REFER: another end  └────┘           │
+///                 └──refused by all, cancelled, not answered──────────────────────────────────────────┘
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// The caller waits, contacts are rung.
+    Ringing,
+    /// A contact answered; the caller hears of it when that is stored.
+    Storing {
+        /// The leg that answered.
+        callee: LegKey,
+    },
+    /// Two legs are joined. The first is that of the caller, as long as it takes part.
+    Talking {
+        /// The legs.
+        ends: [LegKey; 2],
+    },
+    /// It ended, and legs may still say goodbye.
+    Over,
+}
+
+/// What is known of the caller's INVITE and goes into those of the contacts.
+#[derive(Clone, Debug)]
+pub(crate) struct Invitation {
+    pub(crate) from: NameAddr,
+    pub(crate) to: NameAddr,
+    pub(crate) max_forwards: u8,
+    /// Header fields that are handed on as they are.
+    pub(crate) headers: Headers,
+    pub(crate) referred_by: Option<String>,
+}
+
+/// The search for somebody who answers: for the caller, or for a party whose partner is transferred away.
+#[derive(Debug)]
+pub(crate) struct Hunt {
+    /// For whom.
+    pub(crate) on_behalf: LegKey,
+    /// The contacts that ring.
+    pub(crate) legs: Vec<LegKey>,
+    /// The best of the refusals so far (RFC 3261 §16.7, 6).
+    pub(crate) best: Option<Refusal>,
+    /// The REFER that asked for it, and the leg that it came from.
+    pub(crate) referred: Option<(LegKey, ReferId)>,
+}
+
+/// Why nobody answers, as it can be handed on.
+#[derive(Clone, Debug)]
+pub(crate) struct Refusal {
+    pub(crate) status: u16,
+    pub(crate) reason: Option<String>,
+    pub(crate) headers: Headers,
+}
+
+/// A change of the session that waits for an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Exchange {
+    /// Whose offer waits for this one; `None` where the machine itself wants the change.
+    pub(crate) by: Option<LegKey>,
+    /// Who was offered, and has not answered.
+    pub(crate) with: LegKey,
+}
+
+/// A call.
+#[derive(Debug)]
+pub(crate) struct Call {
+    pub(crate) stage: Stage,
+    /// The leg of who called.
+    pub(crate) caller: LegKey,
+    pub(crate) invitation: Invitation,
+    pub(crate) hunt: Option<Hunt>,
+    /// The contact whose early media the caller hears.
+    pub(crate) early: Option<LegKey>,
+    pub(crate) exchange: Option<Exchange>,
+    /// How many legs there are, those that leave included.
+    pub(crate) legs: usize,
+    /// Why it ends, once that is known.
+    pub(crate) end: Option<EndCause>,
+}
+
+/// How long a party that was transferred away may take to hang up by itself: it is to see the last NOTIFY first.
+pub(crate) const LEAVE_AFTER: Duration = Duration::from_secs(2);
+
+impl Call {
+    /// The leg at the other end.
+    pub(crate) fn partner(&self, leg: LegKey) -> Option<LegKey> {
+        match self.stage {
+            Stage::Talking { ends: [one, other] } if one == leg => Some(other),
+            Stage::Talking { ends: [one, other] } if other == leg => Some(one),
+            Stage::Talking { .. } | Stage::Ringing | Stage::Storing { .. } | Stage::Over => None,
+        }
+    }
+
+    /// Whether this leg is being rung.
+    pub(crate) fn rings(&self, leg: LegKey) -> bool {
+        self.hunt.as_ref().is_some_and(|hunt| hunt.legs.contains(&leg))
+    }
+}
+
+impl Hunt {
+    pub(crate) fn new(on_behalf: LegKey, referred: Option<(LegKey, ReferId)>) -> Hunt {
+        Hunt {
+            on_behalf,
+            legs: Vec::new(),
+            best: None,
+            referred,
+        }
+    }
+
+    /// Keeps the better of two refusals (RFC 3261 §16.7, 6): 6xx before all, else the lowest class, and of one class the first.
+    pub(crate) fn note(&mut self, refusal: Refusal) {
+        let rank = |status: u16| if status >= 600 { 0 } else { status / 100 };
+        let better = self
+            .best
+            .as_ref()
+            .is_none_or(|best| rank(refusal.status) < rank(best.status));
+        if better {
+            self.best = Some(refusal);
+        }
+    }
+}
+
+impl Refusal {
+    pub(crate) fn new(status: u16) -> Refusal {
+        Refusal {
+            status,
+            reason: None,
+            headers: Headers::new(),
+        }
+    }
+}

@@ -1,0 +1,260 @@
+//! How legs end, and calls with them: each once, with one cause.
+
+use callwright_sip::command::{Reason, Reject};
+use callwright_sip::endpoint::CallId;
+use callwright_sip::event::EndCause as SipEnd;
+use callwright_sip_message::{HeaderName, Message};
+use callwright_wire::Time;
+
+use super::hunt::hangup;
+use super::{LegKey, Refusal, Stage};
+use crate::fact::{CallKey, EndCause, Fact};
+use crate::journal::Due;
+use crate::machine::{Alarm, Machine};
+
+impl Machine {
+    /// A leg is over.
+    pub(crate) fn on_ended(&mut self, now: Time, sip: CallId, end: SipEnd) {
+        let Some((key, call)) = self.switch.find(sip) else {
+            return;
+        };
+        self.close_media(now, key);
+        self.alarms.clear(Alarm::Leave(key));
+        let leaving = self.switch.leg(key).is_some_and(|leg| leg.leaving);
+        if !leaving {
+            self.on_leg_lost(now, call, key, end);
+        }
+        self.switch.remove_leg(key);
+    }
+
+    /// A leg that took part is over.
+    fn on_leg_lost(&mut self, now: Time, key: CallKey, leg: LegKey, end: SipEnd) {
+        let Some(call) = self.switch.call(key) else { return };
+        if call.rings(leg) {
+            self.on_refused(now, key, leg, refusal_of(end));
+            return;
+        }
+        match call.stage {
+            // The caller gave up, or was refused by somebody who has written down why.
+            Stage::Ringing => {
+                self.abandon_hunt(now, key, reason_of(&end));
+                self.finish(now, key, cause_before_answer(&end));
+            }
+            Stage::Storing { callee } if leg == callee => {
+                // It answered and hung up before the caller heard of it.
+                self.fail_call(now, key, Reject::new(480));
+            }
+            Stage::Storing { callee } => {
+                self.hang_up(now, callee, reason_of(&end));
+                self.finish(now, key, cause_before_answer(&end));
+            }
+            Stage::Talking { ends } => self.on_end_lost(now, key, leg, ends, &end),
+            Stage::Over => {}
+        }
+    }
+
+    /// One of two who talked is gone.
+    fn on_end_lost(&mut self, now: Time, key: CallKey, leg: LegKey, ends: [LegKey; 2], end: &SipEnd) {
+        let Some(call) = self.switch.call_mut(key) else {
+            return;
+        };
+        let partner = if ends[0] == leg { ends[1] } else { ends[0] };
+        let hunt = call.hunt.as_ref();
+        if hunt.is_some_and(|hunt| hunt.on_behalf == partner) {
+            // RFC 5589 §6.1: who transfers may leave at once; the other one waits for the new party.
+            self.leave_exchange(now, key, leg);
+            return;
+        }
+        self.abandon_hunt(now, key, reason_of(end));
+        self.hang_up(now, partner, reason_of(end));
+        self.finish(now, key, cause_after_answer(end, leg == ends[0]));
+    }
+
+    /// Those who ring are told that it is over. Who asked for them hears so.
+    pub(super) fn abandon_hunt(&mut self, now: Time, key: CallKey, reason: Option<Reason>) {
+        let Some(hunt) = self.switch.call_mut(key).and_then(|call| call.hunt.take()) else {
+            return;
+        };
+        for leg in hunt.legs {
+            self.hang_up(now, leg, reason.clone());
+        }
+        if let Some((by, refer)) = hunt.referred {
+            let phrase = callwright_sip::reason_phrase(487);
+            let _gone = self.endpoint.notify_refer(now, refer, 487, phrase, None);
+            if self.switch.partner(by).is_none() {
+                self.leave_soon(now, by);
+            }
+        }
+    }
+
+    /// Ends a leg by what its state asks for; it says nothing more that counts.
+    pub(super) fn hang_up(&mut self, now: Time, key: LegKey, reason: Option<Reason>) {
+        let Some(leg) = self.switch.leg_mut(key) else {
+            return;
+        };
+        if std::mem::replace(&mut leg.leaving, true) {
+            return;
+        }
+        match leg.sip {
+            Some(sip) => {
+                self.close_media(now, key);
+                // Its end, where it was told already, is on its way here.
+                let _gone = self.endpoint.hangup(now, sip, hangup(reason), None);
+            }
+            None => self.drop_leg(now, key),
+        }
+    }
+
+    /// Forgets a leg that nobody outside knows of.
+    pub(super) fn drop_leg(&mut self, now: Time, key: LegKey) {
+        self.close_media(now, key);
+        self.switch.remove_leg(key);
+    }
+
+    /// Refuses the caller, and ends the call.
+    pub(super) fn fail_call(&mut self, now: Time, key: CallKey, reject: Reject) {
+        let Some(caller) = self.switch.call(key).map(|call| call.caller) else {
+            return;
+        };
+        self.finish(now, key, EndCause::Failed(reject.status));
+        if let Some(leg) = self.switch.leg_mut(caller) {
+            leg.leaving = true;
+            if let Some(sip) = leg.sip {
+                if (300..400).contains(&reject.status) {
+                    self.redirect(now, sip, reject);
+                } else {
+                    self.reject(now, sip, reject);
+                }
+            }
+        }
+        self.close_media(now, caller);
+    }
+
+    /// RFC 3261 §8.1.3.4: where a callee sends the caller elsewhere, the caller decides whether to go.
+    fn redirect(&mut self, now: Time, sip: CallId, reject: Reject) {
+        let redirect = callwright_sip::command::Redirect {
+            status: reject.status,
+            reason: reject.reason,
+            contacts: Vec::new(),
+            diversion: None,
+            headers: reject.headers,
+        };
+        let _gone = self.endpoint.redirect(now, sip, redirect, None);
+    }
+
+    /// A call is over: once, with one cause, the first that was found.
+    pub(super) fn finish(&mut self, now: Time, key: CallKey, cause: EndCause) {
+        self.alarms.clear(Alarm::NoAnswer(key));
+        self.alarms.clear(Alarm::TransferNoAnswer(key));
+        let Some(call) = self.switch.call_mut(key) else {
+            return;
+        };
+        if std::mem::replace(&mut call.stage, Stage::Over) == Stage::Over {
+            return;
+        }
+        call.exchange = None;
+        let cause = *call.end.get_or_insert(cause);
+        let fact = Fact::CallEnded {
+            call: key,
+            cause,
+            at: now,
+        };
+        self.persist(now, Due::Nothing, fact);
+    }
+}
+
+/// Why somebody does not take a call, from how its leg ended.
+fn refusal_of(end: SipEnd) -> Refusal {
+    match end {
+        SipEnd::Response(message) => refusal_by(&message),
+        // RFC 3261 §8.1.3.1: no response counts as 408, and one that cannot be sent as 503; to the caller the callee is not there.
+        SipEnd::Timeout { .. } => Refusal::new(408),
+        SipEnd::Transport { .. } => Refusal::new(480),
+        SipEnd::Rejected { .. }
+        | SipEnd::RemoteBye { .. }
+        | SipEnd::LocalBye
+        | SipEnd::Cancelled { .. }
+        | SipEnd::DialogGone(_)
+        | SipEnd::SessionExpired
+        | SipEnd::Replaced { .. }
+        | SipEnd::Protocol { .. } => Refusal::new(480),
+    }
+}
+
+/// A final response as it is handed on.
+fn refusal_by(message: &Message) -> Refusal {
+    let status = message.status().unwrap_or(500);
+    let mut headers = Vec::new();
+    let mut hand_on = |name: HeaderName| {
+        let values = message.headers(name.clone());
+        headers.extend(values.map(|value| (name.clone(), value.into_owned())));
+    };
+    let status = match status {
+        // A challenge to somebody else: nobody here can meet it, and the caller could not either.
+        401 | 407 => 480,
+        300..=399 => {
+            hand_on(HeaderName::Contact);
+            status
+        }
+        // RFC 3261 §16.7, 6: the callee is overloaded, not this machine.
+        503 => 500,
+        _ => status,
+    };
+    for name in [HeaderName::Reason, HeaderName::Warning] {
+        hand_on(name);
+    }
+    let same = message.status() == Some(status);
+    Refusal {
+        status,
+        reason: message
+            .reason_phrase()
+            .filter(|_| same)
+            .map(|reason| reason.into_owned()),
+        headers,
+    }
+}
+
+/// What the other side is told (RFC 3326).
+fn reason_of(end: &SipEnd) -> Option<Reason> {
+    match end {
+        SipEnd::RemoteBye { reason, .. } | SipEnd::Cancelled { reason, .. } => reason.clone(),
+        SipEnd::Timeout { .. } | SipEnd::SessionExpired => {
+            Some(super::hunt::sip_reason(408, "Request Timeout"))
+        }
+        SipEnd::Transport { .. } | SipEnd::DialogGone(_) | SipEnd::Protocol { .. } => {
+            Some(super::hunt::sip_reason(500, "Server Internal Error"))
+        }
+        SipEnd::Response(_) | SipEnd::Rejected { .. } | SipEnd::LocalBye | SipEnd::Replaced { .. } => None,
+    }
+}
+
+fn cause_before_answer(end: &SipEnd) -> EndCause {
+    match end {
+        SipEnd::Cancelled { .. } | SipEnd::RemoteBye { .. } => EndCause::Abandoned,
+        SipEnd::Rejected { status } => EndCause::Failed(*status),
+        SipEnd::Timeout { .. } => EndCause::TimedOut,
+        SipEnd::Response(_)
+        | SipEnd::LocalBye
+        | SipEnd::Transport { .. }
+        | SipEnd::DialogGone(_)
+        | SipEnd::SessionExpired
+        | SipEnd::Replaced { .. }
+        | SipEnd::Protocol { .. } => EndCause::Failed(500),
+    }
+}
+
+fn cause_after_answer(end: &SipEnd, by_caller: bool) -> EndCause {
+    match end {
+        SipEnd::RemoteBye { .. } if by_caller => EndCause::CompletedByCaller,
+        SipEnd::RemoteBye { .. } => EndCause::CompletedByCallee,
+        // No ACK, no answer to a re-INVITE, or no refresh: the peer is gone without a word.
+        SipEnd::Timeout { .. } | SipEnd::SessionExpired | SipEnd::DialogGone(_) => EndCause::Failed(408),
+        SipEnd::Response(_)
+        | SipEnd::Rejected { .. }
+        | SipEnd::LocalBye
+        | SipEnd::Cancelled { .. }
+        | SipEnd::Transport { .. }
+        | SipEnd::Replaced { .. }
+        | SipEnd::Protocol { .. } => EndCause::Failed(500),
+    }
+}

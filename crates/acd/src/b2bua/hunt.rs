@@ -1,0 +1,412 @@
+//! The contacts of a user ring: all at once, until one answers (RFC 3261 §16.7, as far as it goes for a B2BUA).
+
+use callwright_sip::command::{Addressing, Answer, Hangup, Headers, Invite, Progress, Reason, Reject};
+use callwright_sip::endpoint::CallId;
+use callwright_sip::event::Description;
+use callwright_sip_message::{HeaderName, NameAddr, Uri};
+use callwright_wire::Time;
+
+use super::{Leg, LegKey, Media, Refusal, Stage};
+use crate::fact::{Binding, CallKey, EndCause, Fact};
+use crate::journal::Due;
+use crate::machine::{Alarm, Machine};
+use crate::registrar::UserKey;
+
+impl Machine {
+    /// Rings the contacts of a user for the hunt of a call.
+    pub(super) fn ring(&mut self, now: Time, call: CallKey, user: UserKey) {
+        let account = self.registrar.account(user);
+        let address: NameAddr = Uri::sip(self.config.domain.clone())
+            .with_user(&account.user.name)
+            .into();
+        let mut contacts: Vec<Binding> = account.bound(now).cloned().collect();
+        let limit = self.config.limits.forks;
+        self.counters.contacts_not_rung += contacts.len().saturating_sub(limit) as u64;
+        contacts.truncate(limit);
+        for binding in contacts {
+            self.ring_contact(call, &address, &binding);
+        }
+        self.end_hunt_if_vain(now, call);
+    }
+
+    fn ring_contact(&mut self, key: CallKey, address: &NameAddr, binding: &Binding) {
+        let Some((on_behalf, invitation)) = self
+            .switch
+            .call(key)
+            .and_then(|call| Some((call.hunt.as_ref()?.on_behalf, call.invitation.clone())))
+        else {
+            return;
+        };
+        let codecs = self
+            .switch
+            .leg(on_behalf)
+            .map(|leg| leg.talk.codecs())
+            .unwrap_or_default();
+        let mut headers = invitation.headers;
+        headers.push((HeaderName::MaxForwards, invitation.max_forwards.to_string()));
+        let invite = Invite {
+            session_timer: self.config.session_timer,
+            referred_by: invitation.referred_by,
+            headers,
+            addressing: Addressing {
+                from: Some(invitation.from),
+                to: Some(invitation.to),
+                // RFC 3327 §5.3: the way that the REGISTER came.
+                routes: binding.path.clone(),
+                // A contact that is this machine itself is behind no NAT, wherever its REGISTER came from.
+                flow: Some(binding.flow).filter(|_| !self.is_ours(&binding.contact)),
+            },
+            ..Invite::new(self.identity, binding.contact.clone())
+        };
+        let ip = self.media_ip(binding.flow);
+        let talk = self.new_talk(ip, &codecs);
+        let leg = self.switch.next_leg();
+        if let Some(hunt) = self.switch.call_mut(key).and_then(|call| call.hunt.as_mut()) {
+            hunt.legs.push(leg);
+        }
+        self.add_leg(Leg {
+            key: leg,
+            call: key,
+            sip: None,
+            invite: Some(Box::new(invite)),
+            media: Media::Closed,
+            talk,
+            ip,
+            address: address.clone(),
+            leaving: false,
+        });
+    }
+
+    /// The ports of a contact's leg are there: its INVITE goes out, with the direction that the other side wishes.
+    pub(super) fn send_invite(&mut self, now: Time, key: LegKey) {
+        let Some(call) = self.call_of_leg(key) else { return };
+        let wish = self
+            .switch
+            .call(call)
+            .and_then(|call| self.switch.leg(call.hunt.as_ref()?.on_behalf))
+            .map(|leg| leg.talk.wish);
+        let (Some(wish), Some(leg)) = (wish, self.switch.leg_mut(key)) else {
+            return;
+        };
+        let Some(mut invite) = leg.invite.take() else {
+            return;
+        };
+        let placed = match leg.talk.offer(wish) {
+            Ok(offer) => {
+                invite.offer = Some(offer);
+                self.endpoint.invite(now, *invite, None).ok()
+            }
+            Err(_) => None,
+        };
+        match placed {
+            Some(sip) => {
+                if let Some(leg) = self.switch.leg_mut(key) {
+                    leg.sip = Some(sip);
+                    self.switch.by_sip.insert(sip, key);
+                }
+                self.tell_plane(now, key);
+            }
+            None => {
+                self.counters.over_limit += 1;
+                self.drop_leg(now, key);
+                self.on_refused(now, call, key, Refusal::new(503));
+            }
+        }
+    }
+
+    /// A provisional response of a contact.
+    pub(crate) fn on_progress(
+        &mut self,
+        now: Time,
+        sip: CallId,
+        fork: u16,
+        status: u16,
+        description: Option<&Description>,
+    ) {
+        let Some((key, call)) = self.switch.find(sip) else {
+            return;
+        };
+        let Some((caller, referred)) = self
+            .switch
+            .call(call)
+            .filter(|call| call.rings(key))
+            .and_then(|call| call.hunt.as_ref())
+            .map(|hunt| (hunt.on_behalf, hunt.referred))
+        else {
+            return;
+        };
+        // 100 is about the hop, 199 about one early dialog of several (RFC 6228): neither is about the call.
+        if !(180..199).contains(&status) {
+            return;
+        }
+        if let Some((_, refer)) = referred {
+            let reason = callwright_sip::reason_phrase(status);
+            let _gone = self.endpoint.notify_refer(now, refer, status, reason, None);
+            return;
+        }
+        let heard =
+            description.is_some_and(|description| self.hear_early(now, (call, key, fork), description));
+        let leg = self.switch.leg(caller).filter(|_| heard);
+        let answer = leg.and_then(|leg| leg.talk.answered());
+        let progress = Progress {
+            description: answer,
+            ..Progress::new(status)
+        };
+        self.tell_progress(now, caller, progress);
+    }
+
+    /// Lets the caller hear a contact before it answers: the first one that has something to say.
+    fn hear_early(
+        &mut self,
+        now: Time,
+        (call, key, fork): (CallKey, LegKey, u16),
+        description: &Description,
+    ) -> bool {
+        let Some(leg) = self.switch.leg_mut(key) else {
+            return false;
+        };
+        // What a provisional response gets wrong the final one may put right.
+        if leg.talk.take_early_answer(fork, description.bytes()).is_err() {
+            return false;
+        }
+        let (wish, codec) = (leg.talk.wish, leg.talk.codecs().first().copied());
+        self.tell_plane(now, key);
+        let Some((caller, early)) = self.switch.call(call).map(|call| (call.caller, call.early)) else {
+            return false;
+        };
+        if early.is_some_and(|early| early != key) {
+            return false;
+        }
+        let Some(leg) = self.switch.leg_mut(caller).filter(|leg| leg.talk.was_offered()) else {
+            return false;
+        };
+        // The offer was looked at when it came.
+        if leg.session().is_none() || leg.talk.answer_invite(wish, codec).is_err() {
+            return false;
+        }
+        if let Some(call) = self.switch.call_mut(call) {
+            call.early = Some(key);
+        }
+        self.tell_plane(now, caller);
+        self.bridge(caller, key);
+        true
+    }
+
+    /// A contact answered.
+    pub(crate) fn on_answered(
+        &mut self,
+        now: Time,
+        sip: CallId,
+        fork: u16,
+        description: Option<&Description>,
+    ) {
+        let Some((key, call)) = self.switch.find(sip) else {
+            return;
+        };
+        let rings = self.switch.call(call).is_some_and(|call| call.rings(key));
+        let Some(leg) = self.switch.leg_mut(key).filter(|leg| rings && !leg.leaving) else {
+            return;
+        };
+        let agreed = match description {
+            Some(Description::Answer(answer) | Description::Preview(answer)) => leg.talk.take_answer(answer),
+            // All was agreed in provisional responses. Our INVITE had an offer, so an offer is none (RFC 3261 §13.2.1).
+            Some(Description::Offer(_)) | None => leg.talk.choose(fork),
+        };
+        leg.talk.settle();
+        if let (Err(error), _) | (Ok(()), Some(error)) = (agreed, leg.talk.lacks_agreement()) {
+            // RFC 3261 §13.2.2.4: it was answered, so it is ended by BYE.
+            let refusal = Refusal::new(error.status());
+            self.hang_up(now, key, Some(sip_reason(488, "Not Acceptable Here")));
+            self.on_refused(now, call, key, refusal);
+            return;
+        }
+        self.tell_plane(now, key);
+        self.cancel_others(now, call, key);
+        let referred = self
+            .switch
+            .call(call)
+            .and_then(|call| call.hunt.as_ref())
+            .and_then(|hunt| hunt.referred);
+        match referred {
+            Some(referred) => self.on_target_answered(now, call, key, referred),
+            None => self.store_answer(now, call, key),
+        }
+    }
+
+    /// RFC 3261 §16.7, 10; RFC 3326: those who rang in vain are told that somebody else answered, so that they show no missed call.
+    fn cancel_others(&mut self, now: Time, call: CallKey, winner: LegKey) {
+        let others = match self.switch.call_mut(call).and_then(|call| call.hunt.as_mut()) {
+            Some(hunt) => std::mem::take(&mut hunt.legs),
+            None => return,
+        };
+        for leg in others.into_iter().filter(|leg| *leg != winner) {
+            self.hang_up(now, leg, Some(sip_reason(200, "Call completed elsewhere")));
+        }
+    }
+
+    fn store_answer(&mut self, now: Time, key: CallKey, callee: LegKey) {
+        self.alarms.clear(Alarm::NoAnswer(key));
+        let address = self.switch.leg(callee).map(|leg| leg.address.uri.to_string());
+        let Some(call) = self.switch.call_mut(key) else {
+            return;
+        };
+        call.stage = Stage::Storing { callee };
+        call.hunt = None;
+        let fact = Fact::CallAnswered {
+            call: key,
+            caller: call.invitation.from.uri.to_string(),
+            callee: address.unwrap_or_default(),
+            at: now,
+        };
+        self.persist(now, Due::Answer(key), fact);
+    }
+
+    /// The store has spoken about an answer.
+    pub(crate) fn on_answer_stored(&mut self, now: Time, key: CallKey, stored: bool) {
+        let Some(call) = self.switch.call(key) else { return };
+        // The caller may have given up meanwhile.
+        let Stage::Storing { callee } = call.stage else {
+            return;
+        };
+        let caller = call.caller;
+        if !stored {
+            let reject = self.unavailable();
+            self.fail_call(now, key, reject);
+            self.hang_up(now, callee, Some(sip_reason(503, "Service Unavailable")));
+            return;
+        }
+        match self.answer_caller(now, caller, callee) {
+            Ok(()) => {
+                if let Some(call) = self.switch.call_mut(key) {
+                    call.stage = Stage::Talking {
+                        ends: [caller, callee],
+                    };
+                }
+                self.bridge(caller, callee);
+            }
+            Err(reject) => {
+                self.fail_call(now, key, reject);
+                self.hang_up(now, callee, Some(sip_reason(488, "Not Acceptable Here")));
+            }
+        }
+    }
+
+    fn answer_caller(&mut self, now: Time, caller: LegKey, callee: LegKey) -> Result<(), Reject> {
+        let callee = self.switch.leg(callee).ok_or(Reject::new(480))?;
+        let (wish, codec) = (callee.talk.wish, callee.talk.codecs().first().copied());
+        let leg = self.switch.leg_mut(caller).ok_or(Reject::new(480))?;
+        let description = if leg.talk.was_offered() {
+            leg.talk.answer_invite(wish, codec)
+        } else {
+            // RFC 3261 §13.3.1: without an offer in the INVITE the 200 has it.
+            leg.talk.offer(wish)
+        };
+        let description = description.map_err(|error| super::arrival::refusal_of(&error))?;
+        let sip = leg.sip.ok_or(Reject::new(480))?;
+        if leg.session().is_none() {
+            // Its ports were asked for before those of the callee, and are not there.
+            return Err(self.unavailable());
+        }
+        self.tell_plane(now, caller);
+        let answer = Answer {
+            description: Some(description),
+            session_timer: self.config.session_timer,
+            headers: Headers::new(),
+        };
+        self.endpoint
+            .answer(now, sip, answer, None)
+            .map_err(|_| Reject::new(500))
+    }
+
+    /// The caller acknowledged.
+    pub(crate) fn on_confirmed(&mut self, now: Time, sip: CallId, description: Option<&Description>) {
+        let Some((key, _)) = self.switch.find(sip) else {
+            return;
+        };
+        let Some(leg) = self.switch.leg_mut(key) else {
+            return;
+        };
+        if let Some(description) = description {
+            let taken = leg.talk.take_answer(description.bytes());
+            leg.talk.settle();
+            if taken.is_err() {
+                self.hang_up(now, key, Some(sip_reason(488, "Not Acceptable Here")));
+                return;
+            }
+            self.tell_plane(now, key);
+        }
+        self.align_call_of(now, key);
+    }
+
+    /// A contact refused, or cannot be reached.
+    pub(super) fn on_refused(&mut self, now: Time, key: CallKey, leg: LegKey, refusal: Refusal) {
+        let Some(call) = self.switch.call_mut(key) else {
+            return;
+        };
+        if call.early == Some(leg) {
+            call.early = None;
+        }
+        let Some(hunt) = &mut call.hunt else { return };
+        hunt.legs.retain(|other| *other != leg);
+        let everywhere = refusal.status >= 600;
+        hunt.note(refusal);
+        if everywhere {
+            // RFC 3261 §16.7, 5: nobody else needs to be asked.
+            for other in std::mem::take(&mut hunt.legs) {
+                self.hang_up(now, other, None);
+            }
+        }
+        self.end_hunt_if_vain(now, key);
+    }
+
+    /// Nobody is left who could answer.
+    pub(super) fn end_hunt_if_vain(&mut self, now: Time, key: CallKey) {
+        let Some(call) = self.switch.call_mut(key) else {
+            return;
+        };
+        let Some(hunt) = call.hunt.take_if(|hunt| hunt.legs.is_empty()) else {
+            return;
+        };
+        let best = hunt.best.unwrap_or(Refusal::new(480));
+        if let Some((_, refer)) = hunt.referred {
+            self.on_transfer_failed(now, key, refer, best.status);
+            return;
+        }
+        let reject = Reject {
+            status: best.status,
+            reason: best.reason,
+            headers: best.headers,
+        };
+        self.fail_call(now, key, reject);
+    }
+
+    /// Nobody answered in time.
+    pub(crate) fn on_no_answer(&mut self, now: Time, key: CallKey) {
+        let Some(call) = self.switch.call_mut(key) else {
+            return;
+        };
+        let Some(hunt) = call.hunt.take() else { return };
+        call.end = Some(EndCause::TimedOut);
+        for leg in hunt.legs {
+            self.hang_up(now, leg, Some(sip_reason(480, "No Answer")));
+        }
+        self.fail_call(now, key, Reject::new(480));
+    }
+}
+
+/// A reason by status (RFC 3326).
+pub(super) fn sip_reason(status: u16, text: &str) -> Reason {
+    Reason {
+        protocol: "SIP".to_owned(),
+        cause: Some(status),
+        text: Some(text.to_owned()),
+    }
+}
+
+/// How to hang up with a reason.
+pub(super) fn hangup(reason: Option<Reason>) -> Hangup {
+    Hangup {
+        reason,
+        ..Hangup::default()
+    }
+}

@@ -1,0 +1,229 @@
+//! REFER, carried out here (RFC 3515, RFC 5589): whoever of a call asks for it, the other one gets a new partner without a
+//! signal of its own, or with a re-INVITE where it was on hold.
+//!
+//! ```text
+//!   blind:     A ═ B     B: REFER to C         A ═ B, C rings     C answers      A ═ C, B leaves
+//!   attended:  A ═ B, B' ═ C                   B: REFER to C, Replaces B'        A ═ C, B and B' leave
+//! ```
+
+use callwright_sip::command::Reject;
+use callwright_sip::endpoint::ReferId;
+use callwright_sip::event::Referred;
+use callwright_wire::Time;
+
+use super::call::LEAVE_AFTER;
+use super::hunt::sip_reason;
+use super::{Hunt, LegKey, Stage};
+use crate::fact::{CallKey, EndCause, Fact};
+use crate::journal::Due;
+use crate::machine::{Alarm, Machine};
+
+impl Machine {
+    /// Somebody asks for a transfer.
+    pub(crate) fn on_referred(&mut self, now: Time, referred: Referred) {
+        let refer = referred.refer;
+        let found = referred.call.and_then(|sip| self.switch.find(sip));
+        let Some((by, call)) = found else {
+            // Outside a call there is nobody to be transferred.
+            return self.reject_refer(now, refer, 403);
+        };
+        let partner = self.switch.partner(by);
+        let busy = self.switch.call(call).is_none_or(|call| call.hunt.is_some());
+        let Some(partner) = partner else {
+            return self.reject_refer(now, refer, 480);
+        };
+        if busy {
+            // RFC 3261 §21.4.27: another transfer is under way.
+            return self.reject_refer(now, refer, 491);
+        }
+        if !referred.target.is_sip() {
+            return self.reject_refer(now, refer, 416);
+        }
+        if self.endpoint.accept_refer(now, refer, None).is_err() {
+            return;
+        }
+        match &referred.replaces {
+            Some(replaces) => {
+                let other = self
+                    .endpoint
+                    .call_of(replaces)
+                    .and_then(|sip| self.switch.find(sip));
+                match other {
+                    Some((other, _)) => self.join(now, by, partner, other, refer),
+                    // RFC 3891 §3: no such dialog.
+                    None => self.notify(now, refer, 481),
+                }
+            }
+            None => self.transfer_to(now, call, by, partner, referred),
+        }
+    }
+
+    fn reject_refer(&mut self, now: Time, refer: ReferId, status: u16) {
+        let _gone = self.endpoint.reject_refer(now, refer, Reject::new(status), None);
+    }
+
+    /// Tells who asked how far it is; the last word from 200 on.
+    fn notify(&mut self, now: Time, refer: ReferId, status: u16) {
+        let reason = callwright_sip::reason_phrase(status);
+        // It may have left.
+        let _gone = self.endpoint.notify_refer(now, refer, status, reason, None);
+    }
+
+    /// Blind: the contacts of the target ring for the partner.
+    fn transfer_to(&mut self, now: Time, key: CallKey, by: LegKey, partner: LegKey, referred: Referred) {
+        let refer = referred.refer;
+        let Some(target) = self.user_at(&referred.target) else {
+            return self.notify(now, refer, 404);
+        };
+        if self.registrar.account(target).bound(now).next().is_none() {
+            return self.notify(now, refer, 480);
+        }
+        let Some(from) = self.switch.leg(partner).map(|leg| leg.address.clone()) else {
+            return;
+        };
+        let Some(call) = self.switch.call_mut(key) else {
+            return;
+        };
+        call.hunt = Some(Hunt::new(partner, Some((by, refer))));
+        // To the target it is the one who is transferred who calls.
+        call.invitation.from = from;
+        call.invitation.to = referred.target.into();
+        call.invitation.referred_by = referred.referred_by;
+        self.alarms
+            .set(Alarm::TransferNoAnswer(key), now + self.config.ring_timeout);
+        self.ring(now, key, target);
+    }
+
+    /// The target of a blind transfer answered: it takes the place of who asked.
+    pub(super) fn on_target_answered(
+        &mut self,
+        now: Time,
+        key: CallKey,
+        target: LegKey,
+        (by, refer): (LegKey, ReferId),
+    ) {
+        self.alarms.clear(Alarm::TransferNoAnswer(key));
+        let Some(call) = self.switch.call_mut(key) else {
+            return;
+        };
+        let Some(hunt) = call.hunt.take() else { return };
+        let partner = hunt.on_behalf;
+        self.replace_end(now, key, by, target);
+        self.bridge(partner, target);
+        self.notify(now, refer, 200);
+        self.leave_soon(now, by);
+        self.align_call(now, key);
+    }
+
+    /// Puts another leg in the place of one that leaves.
+    fn replace_end(&mut self, now: Time, key: CallKey, old: LegKey, new: LegKey) {
+        let to = self
+            .switch
+            .leg(new)
+            .map(|leg| leg.address.uri.to_string())
+            .unwrap_or_default();
+        let Some(call) = self.switch.call_mut(key) else {
+            return;
+        };
+        if let Stage::Talking { ends } = &mut call.stage {
+            for end in ends.iter_mut().filter(|end| **end == old) {
+                *end = new;
+            }
+        }
+        self.leave_exchange(now, key, old);
+        let fact = Fact::CallTransferred {
+            call: key,
+            to,
+            at: now,
+        };
+        self.persist(now, Due::Nothing, fact);
+    }
+
+    /// Nobody took the transferred call: it goes on as it was, or ends where who asked for it has left.
+    pub(super) fn on_transfer_failed(&mut self, now: Time, key: CallKey, refer: ReferId, status: u16) {
+        self.alarms.clear(Alarm::TransferNoAnswer(key));
+        // A report is the last one from 200 on, whatever the class.
+        self.notify(now, refer, status.max(300));
+        let Some(call) = self.switch.call(key) else { return };
+        let Stage::Talking { ends } = call.stage else {
+            return;
+        };
+        let gone = |leg: &LegKey| self.switch.leg(*leg).is_none_or(|leg| leg.leaving);
+        if ends.iter().any(gone) {
+            for leg in ends {
+                self.hang_up(now, leg, Some(sip_reason(status, "Transfer Failed")));
+            }
+            self.finish(now, key, EndCause::Failed(status));
+        }
+    }
+
+    /// Nobody answered a blind transfer in time.
+    pub(crate) fn on_transfer_unanswered(&mut self, now: Time, key: CallKey) {
+        let Some(hunt) = self.switch.call_mut(key).and_then(|call| call.hunt.take()) else {
+            return;
+        };
+        for leg in hunt.legs {
+            self.hang_up(now, leg, Some(sip_reason(480, "No Answer")));
+        }
+        if let Some((_, refer)) = hunt.referred {
+            self.on_transfer_failed(now, key, refer, 480);
+        }
+    }
+
+    /// Attended: the partners of both calls are joined, and who had both leaves.
+    fn join(&mut self, now: Time, by: LegKey, partner: LegKey, other: LegKey, refer: ReferId) {
+        let (Some(key), Some(second)) = (self.call_of_leg(by), self.call_of_leg(other)) else {
+            return;
+        };
+        let Some(target) = self.switch.partner(other).filter(|_| key != second) else {
+            // Not answered yet, or the same call: RFC 5589 §7 has the transferor wait for the consultation.
+            return self.notify(now, refer, 480);
+        };
+        let hunts = [key, second]
+            .iter()
+            .any(|key| self.switch.call(*key).is_some_and(|call| call.hunt.is_some()));
+        if hunts {
+            return self.notify(now, refer, 491);
+        }
+        self.leave_exchange(now, second, other);
+        self.move_leg(target, second, key);
+        self.replace_end(now, key, by, target);
+        self.finish(now, second, EndCause::Transferred);
+        self.bridge(partner, target);
+        self.notify(now, refer, 200);
+        self.leave_soon(now, by);
+        self.hang_up(now, other, Some(sip_reason(200, "Transferred")));
+        self.align_call(now, key);
+    }
+
+    /// A leg goes over to another call.
+    fn move_leg(&mut self, leg: LegKey, from: CallKey, to: CallKey) {
+        if let Some(leg) = self.switch.leg_mut(leg) {
+            leg.call = to;
+        }
+        if let Some(call) = self.switch.call_mut(from) {
+            call.legs -= 1;
+        }
+        if let Some(call) = self.switch.call_mut(to) {
+            call.legs += 1;
+        }
+    }
+
+    /// A party that was transferred away: it hangs up by itself when it has seen the last NOTIFY, or is hung up.
+    pub(super) fn leave_soon(&mut self, now: Time, key: LegKey) {
+        let Some(leg) = self.switch.leg_mut(key) else {
+            return;
+        };
+        leg.leaving = true;
+        self.close_media(now, key);
+        self.alarms.set(Alarm::Leave(key), now + LEAVE_AFTER);
+    }
+
+    /// It did not.
+    pub(crate) fn leave_now(&mut self, now: Time, key: LegKey) {
+        if let Some(leg) = self.switch.leg_mut(key) {
+            leg.leaving = false;
+        }
+        self.hang_up(now, key, Some(sip_reason(200, "Transferred")));
+    }
+}

@@ -1,0 +1,186 @@
+//! What a machine is told at its start.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use callwright_sip::command::SessionTimer;
+use callwright_sip::core::CoreConfig;
+use callwright_sip::digest::{Algorithm, Secret};
+use callwright_sip_message::Host;
+use callwright_wire::{Epoch, Seed, Transport};
+
+use crate::limits::Limits;
+
+/// Settings of a [`Machine`](crate::Machine). They do not change while it lives.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The domain of its users, and the realm of its challenges.
+    pub domain: Host,
+    /// Further names of the domain. The addresses that it listens at count too.
+    pub aliases: Vec<Host>,
+    /// Where to listen for SIP: addresses of an interface, since they are written into Contact and descriptions.
+    pub listen: Vec<(Transport, SocketAddr)>,
+    /// The address of RTP; `None`: that at which the signalling of the leg arrives.
+    pub media_address: Option<IpAddr>,
+    /// The users.
+    pub users: Vec<User>,
+    /// Who has to prove who it is.
+    pub auth: Auth,
+    /// How long a nonce serves. Default 5 minutes.
+    pub nonce_lifetime: Duration,
+    /// The shortest binding; shorter ones are answered 423 (RFC 3261 §10.3). Default 60 s.
+    pub min_expires: Duration,
+    /// The longest binding; longer ones are shortened. Default 1 hour.
+    pub max_expires: Duration,
+    /// The binding of a REGISTER that asks for no time. Default 1 hour.
+    pub default_expires: Duration,
+    /// How long a callee may ring. Default 60 s.
+    pub ring_timeout: Duration,
+    /// The session timer of each leg (RFC 4028); `None` asks for none, and agrees to one that is asked for. Default 30 minutes.
+    pub session_timer: Option<SessionTimer>,
+    /// `Retry-After` of a 503. Default 5 s.
+    pub retry_after: Duration,
+    /// Transport and transactions, with the sizes of messages.
+    pub core: CoreConfig,
+    /// What bounds memory.
+    pub limits: Limits,
+    /// When the world started: RTCP carries calendar time.
+    pub epoch: Epoch,
+    /// The seed of tags, branches, Call-IDs and SSRCs.
+    pub seed: Seed,
+    /// The seed of nonces: in the real world from the operating system, whatever the seed of a run.
+    pub nonce_seed: Seed,
+}
+
+/// Who has to prove who it is, by digest (RFC 3261 §22).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Auth {
+    /// Nobody: for closed tests.
+    None,
+    /// Who registers. Anybody may call.
+    #[default]
+    Registrations,
+    /// Who registers, and who calls or sends a MESSAGE: only users may, each under its own address.
+    Everything,
+}
+
+/// A user of the domain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct User {
+    /// The user part of the address-of-record, and the name in credentials.
+    pub name: String,
+    /// H(name:domain:password) for each algorithm that the user can be asked for.
+    pub secrets: Vec<Secret>,
+}
+
+impl User {
+    /// A user without a secret: for [`Auth::None`].
+    pub fn open(name: impl Into<String>) -> User {
+        User {
+            name: name.into(),
+            secrets: Vec::new(),
+        }
+    }
+
+    /// A user with this password in `domain`: only its hashes are kept.
+    pub fn with_password(name: impl Into<String>, domain: &Host, password: &str) -> User {
+        let name = name.into();
+        let realm = domain.to_string();
+        let secrets = ALGORITHMS
+            .map(|algorithm| Secret::ha1(algorithm, &name, &realm, password))
+            .to_vec();
+        User { name, secrets }
+    }
+}
+
+/// What is offered, the most wanted first (RFC 8760 §2.4).
+pub(crate) const ALGORITHMS: [Algorithm; 2] = [Algorithm::Sha256, Algorithm::Md5];
+
+impl Config {
+    /// Every default, for a domain; it listens nowhere and has no users.
+    pub fn new(domain: Host, epoch: Epoch, seed: Seed, nonce_seed: Seed) -> Config {
+        Config {
+            domain,
+            aliases: Vec::new(),
+            listen: Vec::new(),
+            media_address: None,
+            users: Vec::new(),
+            auth: Auth::default(),
+            nonce_lifetime: Duration::from_secs(300),
+            min_expires: Duration::from_secs(60),
+            max_expires: Duration::from_secs(3_600),
+            default_expires: Duration::from_secs(3_600),
+            ring_timeout: Duration::from_secs(60),
+            session_timer: Some(SessionTimer::new(Duration::from_secs(1_800))),
+            retry_after: Duration::from_secs(5),
+            core: CoreConfig::default(),
+            limits: Limits::default(),
+            epoch,
+            seed,
+            nonce_seed,
+        }
+    }
+
+    /// Checks what cannot be right.
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
+        let limit = self.limits.users;
+        if self.users.len() > limit {
+            let users = self.users.len();
+            return Err(ConfigError::TooManyUsers { users, limit });
+        }
+        if self.min_expires > self.max_expires || self.default_expires < self.min_expires {
+            return Err(ConfigError::Expires);
+        }
+        let mut names: Vec<_> = self.users.iter().map(|user| user.name.as_str()).collect();
+        names.sort_unstable();
+        if let Some(pair) = names.windows(2).find(|pair| pair[0] == pair[1]) {
+            return Err(ConfigError::SameUser {
+                name: pair[0].to_owned(),
+            });
+        }
+        let wanting = |user: &&User| self.auth != Auth::None && user.secrets.is_empty();
+        if let Some(user) = self.users.iter().find(wanting) {
+            return Err(ConfigError::NoSecret {
+                name: user.name.clone(),
+            });
+        }
+        if let Some((_, at)) = self.listen.iter().find(|(_, at)| at.ip().is_unspecified()) {
+            return Err(ConfigError::AnyAddress { at: *at });
+        }
+        Ok(())
+    }
+}
+
+/// What is wrong with a [`Config`].
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    /// More users than the limit.
+    #[error("there are {users} users, and `Limits::users` is {limit}: raise it")]
+    TooManyUsers {
+        /// How many there are.
+        users: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// The same name twice.
+    #[error("there are two users called {name}: give one of them another name")]
+    SameUser {
+        /// The name.
+        name: String,
+    },
+    /// A user that could never register.
+    #[error("{name} has no password or hash, and `auth` asks for one")]
+    NoSecret {
+        /// The name.
+        name: String,
+    },
+    /// The times of bindings contradict each other.
+    #[error("min_expires must not be above max_expires or default_expires")]
+    Expires,
+    /// An address that is none.
+    #[error("{at} is no address that a phone could send to: name the address of an interface")]
+    AnyAddress {
+        /// The address.
+        at: SocketAddr,
+    },
+}

@@ -1,0 +1,23 @@
+//! The call center as one deterministic machine without IO: registrar and B2BUA.
+//!
+//! A [`Machine`] is a [`Node`](callwright_wire::Node): a world gives it bytes and the time, and whoever is above it stores
+//! the [`Fact`]s that it tells. Nothing that depends on a fact leaves before the fact is stored.
+//!
+//! RTP never enters its decisions: it commands the media plane, which relays by itself.
+
+mod b2bua;
+mod challenger;
+mod config;
+mod dispatch;
+mod fact;
+mod journal;
+mod limits;
+mod machine;
+mod media_host;
+mod register;
+mod registrar;
+
+pub use config::{Auth, Config, ConfigError, User};
+pub use fact::{Binding, CallKey, Command, EndCause, Event, Fact, Token};
+pub use limits::{Counters, Limits};
+pub use machine::{Load, Machine};

@@ -1,0 +1,457 @@
+//! The machine: registrar and B2BUA around one SIP endpoint and one media plane, as one node.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::net::{IpAddr, SocketAddr};
+
+use callwright_media::plane::{Plane, PlaneConfig};
+use callwright_sip::command::{Headers, Identity, Response};
+use callwright_sip::endpoint::{Endpoint, EndpointConfig, IdentityId, IncomingId};
+use callwright_sip_message::{HeaderName, Message, Method, Uri};
+use callwright_wire::{Entropy, Input, Node, Output, PacketNode, Residue, SocketId, Time, Timer, TimerQueue};
+
+use crate::b2bua::{LegKey, Switch};
+use crate::challenger::{Challenger, Unproven};
+use crate::config::{Config, ConfigError};
+use crate::fact::{Binding, CallKey, Command, Event, Fact};
+use crate::journal::{Due, Journal};
+use crate::limits::Counters;
+use crate::media_host::{MediaHost, PortRequest, is_media};
+use crate::registrar::{Registrar, UserKey};
+
+/// What can be due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Alarm {
+    /// A binding has run out (RFC 3261 §10.3).
+    BindingExpires(UserKey),
+    /// Nobody answered a call.
+    NoAnswer(CallKey),
+    /// Nobody answered who was to take the place of a party.
+    TransferNoAnswer(CallKey),
+    /// A party that was transferred away did not hang up by itself.
+    Leave(LegKey),
+}
+
+impl Timer for Alarm {
+    fn name(&self) -> &'static str {
+        match self {
+            Alarm::BindingExpires(_) => "expiration of a binding",
+            Alarm::NoAnswer(_) => "no answer",
+            Alarm::TransferNoAnswer(_) => "no answer of a transfer target",
+            Alarm::Leave(_) => "BYE of a party that was transferred away",
+        }
+    }
+}
+
+/// Registrar and B2BUA as one deterministic value.
+///
+/// It keeps the contract of [`Node`] and [`PacketNode`]. What it wants stored it tells as [`Event::Persist`], and what
+/// depends on that it holds back until it hears [`Command::Persisted`] or [`Command::PersistFailed`].
+#[derive(Debug)]
+pub struct Machine {
+    pub(crate) config: Config,
+    pub(crate) endpoint: Endpoint,
+    /// The server itself: it speaks for others, each request says for whom.
+    pub(crate) identity: IdentityId,
+    pub(crate) entropy: Entropy,
+    pub(crate) challenger: Challenger,
+    pub(crate) registrar: Registrar,
+    pub(crate) switch: Switch,
+    pub(crate) media: MediaHost,
+    pub(crate) alarms: TimerQueue<Alarm>,
+    pub(crate) counters: Counters,
+    journal: Journal,
+    listening: Vec<SocketAddr>,
+    outputs: VecDeque<Output<Event>>,
+    /// The time of the last mutation.
+    now: Time,
+}
+
+impl Machine {
+    /// A machine that listens where the configuration says, as soon as the world binds.
+    ///
+    /// # Errors
+    ///
+    /// When the configuration contradicts itself.
+    pub fn new(now: Time, config: Config) -> Result<Machine, ConfigError> {
+        config.check()?;
+        let mut endpoint = Endpoint::new(
+            endpoint_config(&config),
+            config.seed.derive("signalling").stream(),
+        );
+        let identity = endpoint.add_identity(Identity::new(Uri::sip(config.domain.clone())));
+        let plane = Plane::new(now, PlaneConfig { epoch: config.epoch });
+        let mut machine = Machine {
+            endpoint,
+            identity,
+            entropy: config.seed.derive("own").stream(),
+            challenger: Challenger::new(&config),
+            registrar: Registrar::new(&config.users),
+            switch: Switch::default(),
+            media: MediaHost::new(plane),
+            alarms: TimerQueue::default(),
+            counters: Counters::default(),
+            journal: Journal::default(),
+            listening: Vec::new(),
+            outputs: VecDeque::new(),
+            now,
+            config,
+        };
+        for (transport, local) in machine.config.listen.clone() {
+            machine.endpoint.listen(now, transport, local);
+        }
+        machine.settle(now);
+        Ok(machine)
+    }
+
+    /// Puts bindings in force that were stored before a restart: those that have run out are left out. Nothing happens when
+    /// there is no such user.
+    pub fn restore(&mut self, now: Time, user: &str, bindings: Vec<Binding>) {
+        if let Some(key) = self.registrar.find(user) {
+            let alive = bindings.into_iter().filter(|binding| binding.expires > now);
+            self.registrar.account_mut(key).bind(alive.collect());
+            self.watch_bindings(key);
+        }
+    }
+
+    /// The bindings of a user that are in force; empty also where there is no such user.
+    pub fn bindings(&self, now: Time, user: &str) -> Vec<Binding> {
+        let key = self.registrar.find(user);
+        key.map(|key| self.registrar.account(key).bound(now).cloned().collect())
+            .unwrap_or_default()
+    }
+
+    /// What was counted.
+    pub fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    /// How many bindings, calls and legs there are, and facts on their way to the store.
+    pub fn load(&self) -> Load {
+        Load {
+            bindings: self.registrar.bindings(),
+            calls: self.switch.calls(),
+            legs: self.switch.legs(),
+            facts_in_flight: self.journal.len(),
+        }
+    }
+
+    /// Tells a fact, and remembers what waits for it; what waits for one that finds no room fails.
+    pub(crate) fn persist(&mut self, now: Time, due: Due, fact: Fact) {
+        match self.journal.enter(due, self.config.limits.facts_in_flight) {
+            Some(token) => self.tell(Event::Persist { token, fact }),
+            None => {
+                self.counters.over_limit += 1;
+                self.on_stored(now, due, false);
+            }
+        }
+    }
+
+    fn on_stored(&mut self, now: Time, due: Due, stored: bool) {
+        if !stored {
+            self.counters.facts_lost += 1;
+        }
+        match due {
+            Due::Register(user) => self.on_bindings_stored(now, user, stored),
+            Due::Answer(call) => self.on_answer_stored(now, call, stored),
+            Due::Nothing => {}
+        }
+    }
+
+    pub(crate) fn tell(&mut self, event: Event) {
+        self.outputs.push_back(Output::Event(event));
+    }
+
+    /// Whether a URI names this domain: by name, or by an address that is listened at.
+    pub(crate) fn is_ours(&self, uri: &Uri) -> bool {
+        let host = uri.host();
+        let named = *host == self.config.domain || self.config.aliases.contains(host);
+        let listens = |ip: IpAddr| self.listening.iter().any(|at| at.ip() == ip);
+        named || host.ip().is_some_and(listens)
+    }
+
+    /// The user that a URI of this domain names.
+    pub(crate) fn user_at(&self, uri: &Uri) -> Option<UserKey> {
+        if !self.is_ours(uri) {
+            return None;
+        }
+        self.registrar.find(&uri.user_unescaped()?)
+    }
+
+    /// Asks who a request is from.
+    pub(crate) fn prove(&mut self, now: Time, message: &Message) -> Result<String, Unproven> {
+        let registrar = &self.registrar;
+        let proved = self
+            .challenger
+            .user_of(now, message, |name| registrar.secrets_of(name));
+        if let Err(unproven) = &proved {
+            use callwright_sip::digest::Refusal;
+            match unproven.refusal {
+                Some(Refusal::Wrong) => self.counters.wrong_credentials += 1,
+                Some(Refusal::Replayed) => self.counters.replays += 1,
+                Some(Refusal::Stale | Refusal::OtherUri | Refusal::NotOurs) | None => {}
+            }
+        }
+        proved
+    }
+
+    /// `Retry-After` in whole seconds.
+    pub(crate) fn retry_after(&self) -> (HeaderName, String) {
+        let seconds = self.config.retry_after.as_secs().max(1);
+        (HeaderName::RetryAfter, seconds.to_string())
+    }
+
+    /// Answers a request outside the session of a call.
+    pub(crate) fn respond(&mut self, now: Time, request: IncomingId, status: u16, headers: Headers) {
+        let response = Response {
+            headers,
+            ..Response::new(status)
+        };
+        self.respond_with(now, request, response);
+    }
+
+    pub(crate) fn respond_with(&mut self, now: Time, request: IncomingId, response: Response) {
+        // A request whose call ended was answered by the endpoint.
+        let _answered = self.endpoint.respond(now, request, response, None);
+    }
+
+    /// A request is turned away by a limit.
+    pub(crate) fn respond_over_limit(&mut self, now: Time, request: IncomingId) {
+        self.counters.over_limit += 1;
+        let headers = vec![self.retry_after()];
+        self.respond(now, request, 503, headers);
+    }
+
+    /// Takes what endpoint and plane say until they have nothing more to say.
+    fn settle(&mut self, now: Time) {
+        loop {
+            while let Some(output) = self.endpoint.poll_output() {
+                match output {
+                    Output::Event(event) => self.on_sip_event(now, event),
+                    Output::Bind { socket, local, usage } => {
+                        self.outputs.push_back(Output::Bind { socket, local, usage });
+                    }
+                    Output::Unbind { socket } => self.outputs.push_back(Output::Unbind { socket }),
+                    Output::Datagram {
+                        socket,
+                        to,
+                        bytes,
+                        cause,
+                    } => self.outputs.push_back(Output::Datagram {
+                        socket,
+                        to,
+                        bytes,
+                        cause,
+                    }),
+                    Output::Connect {
+                        socket,
+                        local,
+                        remote,
+                        tls,
+                    } => self.outputs.push_back(Output::Connect {
+                        socket,
+                        local,
+                        remote,
+                        tls,
+                    }),
+                    Output::Stream {
+                        connection,
+                        bytes,
+                        cause,
+                    } => self.outputs.push_back(Output::Stream {
+                        connection,
+                        bytes,
+                        cause,
+                    }),
+                    Output::Close { connection } => self.outputs.push_back(Output::Close { connection }),
+                    Output::Resolve { query, question } => {
+                        self.outputs.push_back(Output::Resolve { query, question });
+                    }
+                }
+            }
+            match self.media.plane_mut().poll_event() {
+                Some((session, event)) => self.on_media_event(now, session, event),
+                None => break,
+            }
+        }
+        while let Some(request) = self.media.poll_request() {
+            self.outputs.push_back(match request {
+                PortRequest::Bind { rtp, local, usage } => Output::Bind {
+                    socket: rtp,
+                    local,
+                    usage,
+                },
+                PortRequest::Unbind { rtp } => Output::Unbind { socket: rtp },
+            });
+        }
+    }
+
+    pub(crate) fn on_listening(&mut self, local: SocketAddr) {
+        self.listening.push(local);
+    }
+}
+
+/// How much a [`Machine`] holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Load {
+    /// Bindings in force.
+    pub bindings: usize,
+    /// Calls.
+    pub calls: usize,
+    /// Legs of calls, ringing ones included.
+    pub legs: usize,
+    /// Facts that were told and neither stored nor refused.
+    pub facts_in_flight: usize,
+}
+
+fn endpoint_config(config: &Config) -> EndpointConfig {
+    let mut endpoint = EndpointConfig {
+        core: config.core.clone(),
+        // RFC 3327, RFC 5626: understood by the registrar.
+        extensions: vec!["path".to_owned(), "outbound".to_owned()],
+        symmetric: true,
+        // Each call has a leg for the caller and one for each contact that rings; the limit that counts is that of calls.
+        max_calls: config.limits.calls.saturating_mul(config.limits.forks + 2),
+        ..EndpointConfig::default()
+    };
+    endpoint.allow.push(Method::Register);
+    endpoint.answer_above = vec![Method::Register, Method::Options, Method::Message, Method::Info];
+    endpoint
+}
+
+impl Node for Machine {
+    type Command = Command;
+    type Event = Event;
+
+    fn handle_input(&mut self, now: Time, input: Input<Command>) {
+        self.now = now;
+        match input {
+            Input::Command(Command::Persisted { token }) => {
+                if let Some(due) = self.journal.take(token) {
+                    self.on_stored(now, due, true);
+                }
+            }
+            Input::Command(Command::PersistFailed { token }) => {
+                if let Some(due) = self.journal.take(token) {
+                    self.on_stored(now, due, false);
+                }
+            }
+            Input::Bound { socket, local } if is_media(socket) => self.on_ports(now, socket, local),
+            Input::BindFailed { socket, error } if is_media(socket) => {
+                self.on_no_ports(now, socket, &error);
+            }
+            other => {
+                if let Some(input) = for_endpoint(other) {
+                    self.endpoint.handle_input(now, input);
+                }
+            }
+        }
+        self.settle(now);
+    }
+
+    fn handle_timeout(&mut self, now: Time) {
+        self.now = now;
+        self.endpoint.handle_timeout(now);
+        // Before the alarms: what it tells may take one back.
+        self.settle(now);
+        while let Some(alarm) = self.alarms.pop(now) {
+            match alarm {
+                Alarm::BindingExpires(user) => self.expire_bindings(now, user),
+                Alarm::NoAnswer(call) => self.on_no_answer(now, call),
+                Alarm::TransferNoAnswer(call) => self.on_transfer_unanswered(now, call),
+                Alarm::Leave(leg) => self.leave_now(now, leg),
+            }
+            self.settle(now);
+        }
+        self.media.plane_mut().handle_timeout(now);
+        self.settle(now);
+    }
+
+    fn poll_output(&mut self) -> Option<Output<Event>> {
+        if self.outputs.is_empty() {
+            self.settle(self.now);
+        }
+        self.outputs.pop_front()
+    }
+
+    fn poll_timeout(&self) -> Option<(Time, &'static str)> {
+        if self.media.has_requests() {
+            return Some((Time::ZERO, "ports to give back"));
+        }
+        [
+            self.endpoint.poll_timeout(),
+            self.alarms.next(),
+            self.media.plane().poll_timeout(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    fn residue(&self) -> Residue {
+        let mut residue = self.endpoint.residue();
+        residue.timers += self.alarms.len();
+        residue.media_sessions += self.media.sessions();
+        residue
+    }
+}
+
+impl PacketNode for Machine {
+    fn handle_packet(&mut self, now: Time, socket: SocketId, from: SocketAddr, packet: &[u8]) {
+        self.now = now;
+        self.media.plane_mut().handle_packet(now, socket, from, packet);
+    }
+
+    fn poll_transmit(&mut self, now: Time, buffer: &mut [u8]) -> Option<(SocketId, SocketAddr, usize)> {
+        let packet = self.media.plane_mut().poll_transmit(now, buffer);
+        if packet.is_none() {
+            self.media.let_go();
+        }
+        packet
+    }
+
+    fn clear_text(&self) -> Option<&[u8]> {
+        self.media.plane().clear_text()
+    }
+}
+
+/// The inputs that the endpoint takes.
+fn for_endpoint(input: Input<Command>) -> Option<Input<Infallible>> {
+    Some(match input {
+        Input::Bound { socket, local } => Input::Bound { socket, local },
+        Input::BindFailed { socket, error } => Input::BindFailed { socket, error },
+        Input::Datagram { socket, flow, bytes } => Input::Datagram { socket, flow, bytes },
+        Input::Unreachable { socket, remote } => Input::Unreachable { socket, remote },
+        Input::Connected {
+            socket,
+            connection,
+            flow,
+        } => Input::Connected {
+            socket,
+            connection,
+            flow,
+        },
+        Input::ConnectFailed {
+            socket,
+            remote,
+            error,
+        } => Input::ConnectFailed {
+            socket,
+            remote,
+            error,
+        },
+        Input::Accepted {
+            listener,
+            connection,
+            flow,
+        } => Input::Accepted {
+            listener,
+            connection,
+            flow,
+        },
+        Input::Stream { connection, bytes } => Input::Stream { connection, bytes },
+        Input::Closed { connection, error } => Input::Closed { connection, error },
+        Input::Resolved { query, answer } => Input::Resolved { query, answer },
+        Input::Command(_) => return None,
+    })
+}
