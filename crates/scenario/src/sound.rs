@@ -77,7 +77,7 @@ impl Agent {
         context::asserts();
         let listening = Listening {
             phone: self.phone(),
-            id: self.phone().listen(what),
+            id: self.phone().listen(None, what),
         };
         let began = scene.world().now();
         let heard = self.listen_until(scene, listening.id, began + within)?;

@@ -103,10 +103,10 @@ impl Agent {
             .collect()
     }
 
-    /// True while the tone is in the audio that arrives.
-    pub fn hears(&self, hz: f64) -> bool {
+    /// True while the tone is in the audio that arrives, on the call given or on the newest that carries any.
+    pub fn hears(&self, call: Option<CallRef>, hz: f64) -> bool {
         context::reads_without_event();
-        self.phone().hears(hz)
+        self.phone().hears(call, hz)
     }
 
     /// A header field of the newest INVITE received.

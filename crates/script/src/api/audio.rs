@@ -108,7 +108,7 @@ fn listening(api: &mut Api) {
             let since = here.scene.world().now();
             Ok(here.read_of_audio(
                 &format!("{} heard {hz} Hz", agent.name()),
-                Value::Bool(agent.hears(hz)),
+                Value::Bool(agent.hears(None, hz)),
                 since,
             ))
         },

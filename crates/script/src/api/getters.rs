@@ -290,13 +290,13 @@ fn mwi(api: &mut Api) {
         |mwi: &mut MessagesWaiting| mwi.waiting,
     );
     api.add(
-        "get new(mwi: MessagesWaiting) -> int",
-        "New messages.",
-        |mwi: &mut MessagesWaiting| i64::from(mwi.new),
+        "get new(mwi: MessagesWaiting) -> ?",
+        "New messages; `()` when the NOTIFY gave no numbers.",
+        |mwi: &mut MessagesWaiting| optional(mwi.new.map(i64::from)),
     );
     api.add(
-        "get old(mwi: MessagesWaiting) -> int",
-        "Old messages.",
-        |mwi: &mut MessagesWaiting| i64::from(mwi.old),
+        "get old(mwi: MessagesWaiting) -> ?",
+        "Old messages; `()` when the NOTIFY gave no numbers.",
+        |mwi: &mut MessagesWaiting| optional(mwi.old.map(i64::from)),
     );
 }
