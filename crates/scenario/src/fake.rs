@@ -14,7 +14,7 @@ use callwright_events::{Health, Record, RunEvent};
 use callwright_wire::{Epoch, Time};
 
 use crate::phone::{Phone, PhoneSpec};
-use crate::world::{StartError, Task, Topic, Version, Wake, World};
+use crate::world::{StartError, Task, Topic, Version, Wake, World, touched};
 use crate::{Sink, http};
 
 use exchange::Exchange;
@@ -257,6 +257,7 @@ impl State {
 
     fn touch(&mut self, topic: Topic) {
         self.versions[topic.0 as usize] += 1;
+        touched(topic);
         self.release();
     }
 

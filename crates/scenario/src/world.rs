@@ -16,7 +16,10 @@ use crate::http;
 use crate::phone::{Phone, PhoneSpec};
 
 pub use callwright_wire::Time;
+pub(crate) use topics::OwnTouches;
 pub use topics::Topics;
+#[cfg(any(test, feature = "fake"))]
+pub(crate) use topics::touched;
 
 /// Something whose change can end a wait: a phone's calls, its registration, the requests of a mock server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -11,15 +11,8 @@ use callwright_events::RunEvent;
 use super::config::headers;
 use super::{Agent, Target};
 use crate::phone::{Aspect, Audio, CallRef, Performed, RequestId, SipRecord, Verb};
+use crate::world::OwnTouches;
 use crate::{Fault, Position, Scene, Value, context, nearest};
-
-/// The aspects that a verb may change at once.
-const TOUCHED: [Aspect; 4] = [
-    Aspect::Registration,
-    Aspect::Calls,
-    Aspect::Messages,
-    Aspect::Audio,
-];
 
 /// A handle on a request of [`Agent::send`].
 #[derive(Clone)]
@@ -61,12 +54,9 @@ impl Agent {
             }
             _ => {}
         }
-        let topics = TOUCHED.map(|aspect| self.phone().topic(aspect));
-        let before = topics.map(|topic| self.world().version(topic));
+        let touches = OwnTouches::begin();
         let outcome = self.phone().perform(call, verb, Some(cause));
-        for (topic, before) in topics.into_iter().zip(before) {
-            context::changed_itself(self.world(), topic, before);
-        }
+        context::changed_itself(&touches.end());
         let performed = outcome.map_err(|error| {
             Fault::verb(format!("{}: {}: {error}", self.name(), kind.replace('-', "_"))).at(at)
         })?;
