@@ -17,6 +17,7 @@ use crate::phone::{Aspect, Audio, Phone, PhoneSpec};
 use crate::world::{StartError, Wake, World};
 use crate::{Fault, Position, Scene, Value, context};
 
+pub(crate) use config::headers;
 pub use config::{KEYS, Key};
 pub use getters::{Call, PeerView};
 pub use targets::Target;

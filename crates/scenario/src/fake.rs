@@ -224,7 +224,11 @@ impl World for FakeWorld {
         self.servers.listen(port, service)
     }
 
-    fn http(&self, request: &http::Request) -> Result<http::Response, http::RequestError> {
+    fn http(
+        &self,
+        request: &http::Request,
+        _end: &[(Topic, Version)],
+    ) -> Result<http::Response, http::RequestError> {
         self.client.send(request)
     }
 

@@ -55,7 +55,7 @@ pub(crate) struct Shared {
     routes: Arc<Routes>,
     recorder: Recorder,
     servers: http::Servers,
-    client: http::Client,
+    requests: http::Requests,
 }
 
 impl Shared {
@@ -96,7 +96,7 @@ impl RealWorld {
             routes,
             recorder: Recorder::default(),
             servers: http::Servers::default(),
-            client: http::Client::default(),
+            requests: http::Requests::default(),
         };
         Ok(Arc::new(RealWorld {
             shared: Arc::new(shared),
@@ -213,8 +213,12 @@ impl World for RealWorld {
         self.shared.servers.listen(port, service)
     }
 
-    fn http(&self, request: &http::Request) -> Result<http::Response, http::RequestError> {
-        self.shared.client.send(request)
+    fn http(
+        &self,
+        request: &http::Request,
+        end: &[(Topic, Version)],
+    ) -> Result<http::Response, http::RequestError> {
+        self.shared.requests.send(request, end, &self.shared.topics)
     }
 
     fn lateness_p99_ms(&self, since: Time) -> Option<f64> {

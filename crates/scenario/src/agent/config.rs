@@ -346,6 +346,9 @@ pub(crate) fn headers(value: &Value) -> Result<Vec<(String, String)>, String> {
             value => std::slice::from_ref(value),
         };
         for value in values {
+            if *value == Value::Absent {
+                return Err(format!("the value of {name} is (): nothing is there to send"));
+            }
             let text = value.text();
             if text.contains(['\r', '\n', '\0']) {
                 return Err(format!(

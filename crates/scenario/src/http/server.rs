@@ -2,8 +2,9 @@
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::State;
@@ -16,6 +17,9 @@ use super::{Incoming, ListenError, Listener, Response, Service, percent_decoded}
 
 /// What a request body may have at most.
 const BODY_LIMIT: usize = 16 * 1024 * 1024;
+
+/// How long the end of a server waits for its socket, at most: only a process that is starved needs it.
+const CLOSE_WITHIN: Duration = Duration::from_secs(2);
 
 /// The HTTP servers of the real world.
 #[derive(Default)]
@@ -46,17 +50,22 @@ impl Servers {
         let port = socket.local_addr().map_err(explain)?.port();
         let handle = self.runtime().map_err(explain)?;
         let (stop, stopped) = oneshot::channel::<()>();
+        let (open, closed) = mpsc::channel();
         let _entered = handle.enter();
         let socket = tokio::net::TcpListener::from_std(socket).map_err(explain)?;
         let app = axum::Router::new().fallback(answer).with_state(service);
-        handle.spawn(async move {
-            let serving = axum::serve(socket, app).into_future();
-            tokio::select! {
-                _ = serving => {}
-                _ = stopped => {}
-            }
+        let socket = Listening { socket, _open: open };
+        // It stops at once; a connection, when its request is answered: a client that keeps one must not be answered by
+        // a server that is gone.
+        let serving = axum::serve(socket, app).with_graceful_shutdown(async {
+            let _ = stopped.await;
         });
-        Ok(Box::new(Running { port, _stop: stop }))
+        handle.spawn(serving.into_future());
+        Ok(Box::new(Running {
+            port,
+            stop: Some(stop),
+            closed: Mutex::new(closed),
+        }))
     }
 
     fn runtime(&self) -> io::Result<Handle> {
@@ -77,8 +86,38 @@ impl Servers {
 
 struct Running {
     port: u16,
-    /// Dropped with the listener, which ends the server.
-    _stop: oneshot::Sender<()>,
+    stop: Option<oneshot::Sender<()>>,
+    /// Ends with the socket.
+    closed: Mutex<mpsc::Receiver<()>>,
+}
+
+impl Drop for Running {
+    /// The port is free when this returns.
+    fn drop(&mut self) {
+        self.stop = None;
+        let closed = self.closed.get_mut().unwrap_or_else(PoisonError::into_inner);
+        // Nothing is ever sent: the wait is for the end of the sender.
+        let _ = closed.recv_timeout(CLOSE_WITHIN);
+    }
+}
+
+/// The socket of a server, and who waits for it to be closed. Fields are dropped in this order.
+struct Listening {
+    socket: tokio::net::TcpListener,
+    _open: mpsc::Sender<()>,
+}
+
+impl axum::serve::Listener for Listening {
+    type Io = tokio::net::TcpStream;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
+        axum::serve::Listener::accept(&mut self.socket).await
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.socket.local_addr()
+    }
 }
 
 impl Listener for Running {
