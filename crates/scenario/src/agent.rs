@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use callwright_events::RunEvent;
 
-use crate::phone::{Aspect, Audio, Phone, PhoneSpec};
+use crate::phone::{Aspect, Phone, PhoneSpec};
 use crate::world::{StartError, Wake, World};
 use crate::{Fault, Position, Scene, Value, context};
 
@@ -39,7 +39,6 @@ pub(crate) struct AgentParts {
     metadata: Value,
     world: Arc<dyn World>,
     phone: Arc<dyn Phone>,
-    sending: Mutex<Audio>,
     asked_to_register: AtomicBool,
     dialed: Mutex<Vec<String>>,
     recordings: Mutex<Vec<PathBuf>>,
@@ -83,7 +82,6 @@ impl Agent {
             metadata,
             world: Arc::clone(scene.run().world()),
             phone,
-            sending: Mutex::new(Audio::Silence),
             asked_to_register: AtomicBool::new(false),
             dialed: Mutex::default(),
             recordings: Mutex::default(),
@@ -147,15 +145,6 @@ impl Agent {
     /// Notes that the current try looks at an aspect of this agent.
     pub(crate) fn reads(&self, aspect: Aspect) {
         context::reads(self.world(), self.0.phone.topic(aspect));
-    }
-
-    /// What it was last told to send.
-    pub(crate) fn sending(&self) -> Audio {
-        self.0
-            .sending
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
     }
 
     pub(crate) fn was_asked_to_register(&self) -> bool {
@@ -233,6 +222,7 @@ pub(crate) fn end_all(scene: &Scene, agents: &[Arc<AgentParts>]) {
         });
     }
     for agent in agents {
+        scene.run().checks().forget(&agent.aor);
         scene.run().give_account(&agent.aor);
     }
 }

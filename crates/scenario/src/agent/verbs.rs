@@ -47,11 +47,6 @@ impl Agent {
                     dialed.push(target.clone());
                 }
             }
-            Verb::SendAudio(audio) => {
-                if let Ok(mut sending) = self.0.sending.lock() {
-                    *sending = audio.clone();
-                }
-            }
             _ => {}
         }
         let touches = OwnTouches::begin();

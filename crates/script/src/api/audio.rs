@@ -1,7 +1,7 @@
 //! What agents send and hear.
 
 use callwright_scenario::agent::Call;
-use callwright_scenario::phone::{Audio, Verb};
+use callwright_scenario::phone::Audio;
 use callwright_scenario::{Agent, Value, sound};
 use rhai::{Array, Dynamic, NativeCallContext};
 
@@ -53,7 +53,7 @@ fn sending(api: &mut Api) {
         "Sends this from now on; before a call: in the next one. Agents send silence until told.",
         |context: NativeCallContext<'_>, agent: &mut Agent, audio: Audio| -> Outcome<()> {
             let here = Here::of(&context)?;
-            here.check(agent.send_audio(&here.scene, audio, &here.at))
+            here.check(agent.send_audio(&here.scene, None, audio, &here.at))
         },
     );
     api.add(
@@ -61,10 +61,10 @@ fn sending(api: &mut Api) {
         "Sends this in one call from now on; the other calls of the agent go on as they are.",
         |context: NativeCallContext<'_>, call: &mut Call, audio: Audio| -> Outcome<()> {
             let here = Here::of(&context)?;
-            let sent = call
-                .agent()
-                .perform(&here.scene, Some(call.id()), Verb::SendAudio(audio), &here.at);
-            here.check(sent.map(|_| ()))
+            here.check(
+                call.agent()
+                    .send_audio(&here.scene, Some(call.id()), audio, &here.at),
+            )
         },
     );
     api.add(
@@ -87,7 +87,7 @@ fn listening(api: &mut Api) {
             let here = Here::of(&context)?;
             let hz = here.check(to_hz(&hz))?;
             let within = here.check(to_span(within))?;
-            here.check(agent.verify_audio(&here.scene, hz, within, &here.at))
+            here.check(agent.verify_audio(&here.scene, None, hz, within, &here.at))
         },
     );
     api.add(
@@ -96,7 +96,7 @@ fn listening(api: &mut Api) {
         |context: NativeCallContext<'_>, agent: &mut Agent, within: &str| -> Outcome<()> {
             let here = Here::of(&context)?;
             let within = here.check(to_span(within))?;
-            here.check(agent.verify_silence(&here.scene, within, &here.at))
+            here.check(agent.verify_silence(&here.scene, None, within, &here.at))
         },
     );
     api.add(
@@ -115,7 +115,8 @@ fn listening(api: &mut Api) {
     );
     api.add(
         "verify_audio_connection(a: Agent, b: Agent)",
-        "Passes when each hears the other: both send a tone of their own for that, and afterwards what they sent before.",
+        "Passes when each hears the other: both send a tone of their own for that, which nobody else in the run sends \
+         meanwhile, and afterwards what they sent before. Checks that share an agent wait for each other.",
         |context: NativeCallContext<'_>, a: Agent, b: Agent| -> Outcome<()> {
             let here = Here::of(&context)?;
             let within = here.scene.default_timeout();
