@@ -5,10 +5,11 @@ mod getters;
 mod targets;
 mod verbs;
 
+use std::any::Any;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use callwright_events::RunEvent;
@@ -31,12 +32,15 @@ const END_WITHIN: Duration = Duration::from_secs(2);
 #[derive(Clone)]
 pub struct Agent(Arc<AgentParts>);
 
+/// Something of the front end that is kept with an agent.
+pub type Kept = Arc<dyn Any + Send + Sync>;
+
 /// What an agent consists of.
 pub(crate) struct AgentParts {
     name: String,
     aor: String,
     domain: String,
-    metadata: Value,
+    kept: OnceLock<Kept>,
     world: Arc<dyn World>,
     phone: Arc<dyn Phone>,
     asked_to_register: AtomicBool,
@@ -51,7 +55,7 @@ impl Agent {
     /// A key that is unknown, missing or wrong; an account that another agent has; a phone that cannot start.
     pub fn start(scene: &Scene, name: &str, config: &Value, at: &Position) -> Result<Agent, Fault> {
         scene.check()?;
-        let (spec, metadata) = config::read(name, config).map_err(|fault| fault.at(at))?;
+        let spec = config::read(name, config).map_err(|fault| fault.at(at))?;
         if !spec.tls_verify {
             scene.warn(
                 format!("agent {name:?} accepts any certificate (tls_verify: false)"),
@@ -79,7 +83,7 @@ impl Agent {
             name: name.to_owned(),
             aor: aor.clone(),
             domain,
-            metadata,
+            kept: OnceLock::new(),
             world: Arc::clone(scene.run().world()),
             phone,
             asked_to_register: AtomicBool::new(false),
@@ -119,9 +123,14 @@ impl Agent {
         &self.0.aor
     }
 
-    /// What the scenario keeps with it.
-    pub fn metadata(&self) -> &Value {
-        &self.0.metadata
+    /// Keeps something of the front end with the agent, once.
+    pub fn keep(&self, kept: Kept) {
+        let _ = self.0.kept.set(kept);
+    }
+
+    /// What is kept with it.
+    pub fn kept(&self) -> Option<&Kept> {
+        self.0.kept.get()
     }
 
     /// Its phone.
@@ -245,6 +254,6 @@ impl PhoneSpec {
     /// # Errors
     /// A key that is unknown, missing or wrong.
     pub fn read(name: &str, config: &Value) -> Result<PhoneSpec, Fault> {
-        config::read(name, config).map(|(spec, _)| spec)
+        config::read(name, config)
     }
 }

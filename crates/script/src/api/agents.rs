@@ -1,19 +1,17 @@
 //! Agents and their verbs. Verbs about a call exist on agents and on single calls alike.
 
+use std::sync::Arc;
+
 use callwright_scenario::agent::{Agent, Call, Target};
 use callwright_scenario::phone::{CallRef, Verb};
 use rhai::{Map, NativeCallContext, Variant};
 
-use crate::convert::{map_value, to_span};
+use crate::convert::{map_value, register as register_type, to_span};
 use crate::entry::{Api, Section};
 use crate::here::{Here, Outcome};
 
 pub(super) fn register(api: &mut Api) {
-    api.engine.register_type_with_name::<Agent>("Agent");
-    api.engine
-        .register_fn("to_string", |agent: &mut Agent| agent.to_string());
-    api.engine
-        .register_fn("to_debug", |agent: &mut Agent| agent.to_string());
+    register_type::<Agent>(&mut api.engine, "Agent");
     api.engine.register_fn("==", |a: Agent, b: Agent| a.is(&b));
     api.engine.register_fn("!=", |a: Agent, b: Agent| !a.is(&b));
     api.section(Section::Agents);
@@ -25,7 +23,11 @@ pub(super) fn register(api: &mut Api) {
         ),
         |context: NativeCallContext<'_>, name: &str, config: Map| -> Outcome<Agent> {
             let here = Here::of(&context)?;
-            here.check(Agent::start(&here.scene, name, &map_value(&config), &here.at))
+            let agent = here.check(Agent::start(&here.scene, name, &map_value(&config), &here.at))?;
+            if let Some(metadata) = config.get("metadata") {
+                agent.keep(Arc::new(metadata.clone()));
+            }
+            Ok(agent)
         },
     );
     plain(api, "register", "Registers, or registers again.", || {

@@ -6,7 +6,7 @@ use callwright_scenario::http::{Request, Response, header, headers, json};
 use callwright_scenario::{Assertion, Fault, Matcher, Value, nearest};
 use rhai::{Dynamic, Map, NativeCallContext};
 
-use crate::convert::{map_value, to_dynamic, to_span};
+use crate::convert::{map_value, register as register_type, to_dynamic, to_span};
 use crate::entry::{Api, Section};
 use crate::here::{Here, Outcome};
 
@@ -16,7 +16,7 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 pub(crate) const OPTIONS: [&str; 3] = ["headers", "body", "timeout"];
 
 pub(super) fn register(api: &mut Api) {
-    api.engine.register_type_with_name::<Response>("HttpResponse");
+    register_type::<Response>(&mut api.engine, "HttpResponse");
     api.section(Section::Http);
     api.add(
         "http(method: string, url: string) -> HttpResponse",

@@ -8,13 +8,13 @@ use callwright_scenario::{Fault, Value, context, nearest};
 use rhai::{Array, Dynamic, Map, NativeCallContext};
 
 use super::agents::OnCall;
-use crate::convert::{map_value, optional, to_dynamic};
+use crate::convert::{map_value, optional, register as register_type, to_dynamic};
 use crate::entry::{Api, Section};
 use crate::here::{Here, Outcome};
 
 /// A SIP message.
 #[derive(Clone)]
-struct Message {
+pub(crate) struct Message {
     record: Arc<SipRecord>,
     parsed: callwright_scenario::phone::SipMessage,
 }
@@ -24,10 +24,15 @@ impl Message {
         let parsed = record.message();
         Message { record, parsed }
     }
+
+    /// All of it, as on the wire.
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.record.bytes).into_owned()
+    }
 }
 
 pub(super) fn register(api: &mut Api) {
-    api.engine.register_type_with_name::<Message>("SipMessage");
+    register_type::<Message>(&mut api.engine, "SipMessage");
     api.engine.register_type_with_name::<Response>("SipResponse");
     api.section(Section::Messages);
     requests::<Agent>(api);
@@ -235,7 +240,7 @@ fn parts(api: &mut Api) {
     api.add(
         "get raw(message: SipMessage) -> string",
         "All of it, as on the wire.",
-        |message: &mut Message| String::from_utf8_lossy(&message.record.bytes).into_owned(),
+        |message: &mut Message| message.text(),
     );
     api.add(
         "get direction(message: SipMessage) -> string",

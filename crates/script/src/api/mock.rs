@@ -8,7 +8,7 @@ use callwright_scenario::{Fault, Value, context};
 use rhai::{Array, Dynamic, FnPtr, Map, NativeCallContext};
 
 use crate::closure::{Closure, Copier};
-use crate::convert::{map_value, optional, to_dynamic, to_value};
+use crate::convert::{map_value, optional, register as register_type, to_dynamic, to_value};
 use crate::entry::{Api, Section};
 use crate::fault::from_error;
 use crate::here::{Here, Outcome};
@@ -17,9 +17,9 @@ use crate::language;
 type Request = Arc<Incoming>;
 
 pub(super) fn register(api: &mut Api) {
-    api.engine.register_type_with_name::<MockServer>("HttpMock");
-    api.engine.register_type_with_name::<Request>("MockRequest");
-    api.engine.register_type_with_name::<PathPattern>("PathPattern");
+    register_type::<MockServer>(&mut api.engine, "HttpMock");
+    register_type::<Request>(&mut api.engine, "MockRequest");
+    register_type::<PathPattern>(&mut api.engine, "PathPattern");
     api.section(Section::MockServers);
     servers(api);
     routes(api);
