@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use callwright_scenario::agent::{Agent, Call, Target};
-use callwright_scenario::phone::{CallRef, Verb};
+use callwright_scenario::phone::{CallRef, MessageFilter, Messages, Verb};
 use rhai::{Map, NativeCallContext, Variant};
 
 use crate::convert::{map_value, register as register_type, to_span};
@@ -38,18 +38,6 @@ pub(super) fn register(api: &mut Api) {
     });
     dial(api);
     about_calls::<Agent>(api);
-    plain(
-        api,
-        "complete_transfer",
-        "Completes the attended transfer: REFER with Replaces.",
-        || Verb::CompleteTransfer,
-    );
-    plain(
-        api,
-        "abort_transfer",
-        "Aborts the attended transfer and resumes the first call.",
-        || Verb::AbortTransfer,
-    );
     target(
         api,
         "deflect",
@@ -73,6 +61,7 @@ pub(super) trait OnCall: Variant + Clone {
     const VARIABLE: &'static str;
     fn agent(&self) -> &Agent;
     fn call(&self) -> Option<CallRef>;
+    fn messages(&self, filter: &MessageFilter) -> Messages;
 }
 
 impl OnCall for Agent {
@@ -86,6 +75,10 @@ impl OnCall for Agent {
     fn call(&self) -> Option<CallRef> {
         None
     }
+
+    fn messages(&self, filter: &MessageFilter) -> Messages {
+        Agent::messages(self, filter)
+    }
 }
 
 impl OnCall for Call {
@@ -98,6 +91,10 @@ impl OnCall for Call {
 
     fn call(&self) -> Option<CallRef> {
         Some(self.id())
+    }
+
+    fn messages(&self, filter: &MessageFilter) -> Messages {
+        Call::messages(self, filter)
     }
 }
 
@@ -223,6 +220,22 @@ pub(super) fn about_calls<T: OnCall>(api: &mut Api) {
         "attended_transfer",
         "Holds the call and places a consultation call; `complete_transfer` connects the two.",
         |target| Verb::AttendedTransfer { target },
+    );
+    let whose = match T::VARIABLE {
+        "call" => " An agent has one at a time: it is that one, on whichever of its calls this is called.",
+        _ => "",
+    };
+    plain_on::<T>(
+        api,
+        "complete_transfer",
+        &format!("Completes the attended transfer: REFER with Replaces.{whose}"),
+        || Verb::CompleteTransfer,
+    );
+    plain_on::<T>(
+        api,
+        "abort_transfer",
+        &format!("Aborts the attended transfer and resumes the first call.{whose}"),
+        || Verb::AbortTransfer,
     );
     reject::<T>(api);
     dtmf::<T>(api);

@@ -5,6 +5,7 @@ use callwright_scenario::phone::Audio;
 use callwright_scenario::{Agent, Value, sound};
 use rhai::{Array, Dynamic, NativeCallContext};
 
+use super::agents::OnCall;
 use crate::convert::{to_hz, to_span};
 use crate::entry::{Api, Section};
 use crate::here::{Here, Outcome};
@@ -67,52 +68,10 @@ fn sending(api: &mut Api) {
             )
         },
     );
-    api.add(
-        "record(agent: Agent, path: string)",
-        "Records to a WAV file in stereo: left what is sent, right what is heard. An existing file is an error.",
-        |context: NativeCallContext<'_>, agent: &mut Agent, path: &str| -> Outcome<()> {
-            let here = Here::of(&context)?;
-            here.check(agent.record(&here.scene, path, &here.at))
-        },
-    );
 }
 
 fn listening(api: &mut Api) {
-    api.add(
-        "verify_audio(agent: Agent, hz: int|float, within: string)",
-        "Passes as soon as the tone is heard in audio that arrives from now on: within ±10 Hz, at least −40 dBm0, at \
-         least a fifth of the energy, over at least 100 ms. The failure names the strongest frequency, and says whether \
-         RTP arrived at all.",
-        |context: NativeCallContext<'_>, agent: &mut Agent, hz: Dynamic, within: &str| -> Outcome<()> {
-            let here = Here::of(&context)?;
-            let hz = here.check(to_hz(&hz))?;
-            let within = here.check(to_span(within))?;
-            here.check(agent.verify_audio(&here.scene, None, hz, within, &here.at))
-        },
-    );
-    api.add(
-        "verify_silence(agent: Agent, within: string)",
-        "Passes as soon as RTP that carries silence arrives; fails when the time is up, or when no RTP arrives at all.",
-        |context: NativeCallContext<'_>, agent: &mut Agent, within: &str| -> Outcome<()> {
-            let here = Here::of(&context)?;
-            let within = here.check(to_span(within))?;
-            here.check(agent.verify_silence(&here.scene, None, within, &here.at))
-        },
-    );
-    api.add(
-        "heard(agent: Agent, hz: int|float) -> bool",
-        "The tone is in the audio that arrives now.",
-        |context: NativeCallContext<'_>, agent: &mut Agent, hz: Dynamic| -> Outcome<Dynamic> {
-            let here = Here::of(&context)?;
-            let hz = here.check(to_hz(&hz))?;
-            let since = here.scene.world().now();
-            Ok(here.read_of_audio(
-                &format!("{} heard {hz} Hz", agent.name()),
-                Value::Bool(agent.hears(None, hz)),
-                since,
-            ))
-        },
-    );
+    listening_on::<Agent>(api);
     api.add(
         "verify_audio_connection(a: Agent, b: Agent)",
         "Passes when each hears the other: both send a tone of their own for that, which nobody else in the run sends \
@@ -121,6 +80,59 @@ fn listening(api: &mut Api) {
             let here = Here::of(&context)?;
             let within = here.scene.default_timeout();
             here.check(sound::verify_connection(&here.scene, &a, &b, within, &here.at))
+        },
+    );
+}
+
+/// What an agent, or one of its calls, hears.
+pub(super) fn listening_on<T: OnCall>(api: &mut Api) {
+    let on = format!("{}: {}", T::VARIABLE, T::NAME);
+    api.add(
+        &format!("verify_audio({on}, hz: int|float, within: string)"),
+        "Passes as soon as the tone is heard in audio that arrives from now on: within ±10 Hz, at least −40 dBm0, at \
+         least a fifth of the energy, over at least 100 ms. The failure names the strongest frequency, and says whether \
+         RTP arrived at all.",
+        |context: NativeCallContext<'_>, on: &mut T, hz: Dynamic, within: &str| -> Outcome<()> {
+            let here = Here::of(&context)?;
+            let hz = here.check(to_hz(&hz))?;
+            let within = here.check(to_span(within))?;
+            let heard = on.agent().verify_audio(&here.scene, on.call(), hz, within, &here.at);
+            here.check(heard)
+        },
+    );
+    api.add(
+        &format!("verify_silence({on}, within: string)"),
+        "Passes as soon as RTP that carries silence arrives; fails when the time is up, or when no RTP arrives at all.",
+        |context: NativeCallContext<'_>, on: &mut T, within: &str| -> Outcome<()> {
+            let here = Here::of(&context)?;
+            let within = here.check(to_span(within))?;
+            here.check(on.agent().verify_silence(&here.scene, on.call(), within, &here.at))
+        },
+    );
+    api.add(
+        &format!("heard({on}, hz: int|float) -> bool"),
+        "The tone is in the audio that arrives now.",
+        |context: NativeCallContext<'_>, on: &mut T, hz: Dynamic| -> Outcome<Dynamic> {
+            let here = Here::of(&context)?;
+            let hz = here.check(to_hz(&hz))?;
+            let since = here.scene.world().now();
+            let name = on.agent().name();
+            let label = match on.call() {
+                None => format!("{name} heard {hz} Hz"),
+                Some(_) => format!("{name} call heard {hz} Hz"),
+            };
+            let heard = on.agent().hears(on.call(), hz);
+            Ok(here.read_of_audio(&label, Value::Bool(heard), since))
+        },
+    );
+    api.add(
+        &format!("record({on}, path: string)"),
+        "Records to a WAV file in stereo: left what is sent, right what is heard. Calls at the same time are mixed; one \
+         that begins later, when there is no other, follows without a pause. A recording of a call has that call alone. \
+         An existing file is an error.",
+        |context: NativeCallContext<'_>, on: &mut T, path: &str| -> Outcome<()> {
+            let here = Here::of(&context)?;
+            here.check(on.agent().record(&here.scene, on.call(), path, &here.at))
         },
     );
 }
