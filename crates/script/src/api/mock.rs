@@ -193,13 +193,14 @@ fn dynamic(
     path: PathPattern,
     body: &FnPtr,
 ) -> Outcome<()> {
+    let at = Here::of(context)?.at;
     let closure = Closure::keep(context, body).copy(&mut Copier::default());
     let responder: Responder = Arc::new(move |request| {
         let scene = context::scene().ok_or_else(|| Fault::script("the scenario has ended"))?;
         let answer = closure
             .call(language::engine(), &[Dynamic::from(request)])
             .map_err(|error| from_error(&error, &scene))?;
-        response(&to_value(&answer))
+        response(&to_value(&answer)).map_err(|fault| fault.at(&at))
     });
     mock.route(method, path, responder);
     Ok(())
@@ -230,6 +231,14 @@ fn recorded<P: Path>(api: &mut Api, kind: &str) {
         |context: NativeCallContext<'_>, mock: &mut MockServer, path: P| -> Outcome<Dynamic> {
             let here = Here::of(&context)?;
             let pattern = path.pattern();
+            let dropped = mock.dropped();
+            if dropped > 0 {
+                let note = format!(
+                    "request_count: {dropped} requests to {} were dropped, the oldest; only so many are kept and counted",
+                    mock.url()
+                );
+                here.scene.note(note, &here.at);
+            }
             let count = i64::try_from(mock.requests(&pattern).len()).unwrap_or(i64::MAX);
             Ok(here.read(&format!("requests on {pattern}"), count))
         },
