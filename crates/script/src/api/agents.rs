@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use callwright_scenario::Fault;
 use callwright_scenario::agent::{Agent, Call, Target};
 use callwright_scenario::phone::{CallRef, MessageFilter, Messages, Verb};
 use rhai::{Map, NativeCallContext, Variant};
 
+use super::Collector;
 use crate::convert::{map_value, register as register_type, to_span};
 use crate::entry::{Api, Section};
 use crate::here::{Here, Outcome};
@@ -23,6 +25,13 @@ pub(super) fn register(api: &mut Api) {
         ),
         |context: NativeCallContext<'_>, name: &str, config: Map| -> Outcome<Agent> {
             let here = Here::of(&context)?;
+            if Collector::is_open() {
+                let fault = Fault::script(format!(
+                    "agent({name:?}, …) at the top level of a suite would be shared by all its scenarios, and each has \
+                     agents of its own"
+                ));
+                return Err(here.raise(fault.hint("make it in setup(|| …), or in the scenario")));
+            }
             let agent = here.check(Agent::start(&here.scene, name, &map_value(&config), &here.at))?;
             if let Some(metadata) = config.get("metadata") {
                 agent.keep(Arc::new(metadata.clone()));
