@@ -18,6 +18,10 @@ const APART: u32 = 40;
 /// What every codec and trunk carries well.
 const LOWEST: u32 = 400;
 const HIGHEST: u32 = 3_360;
+/// The first tone of the first check, in Hz.
+const FIRST: f64 = 1_000.0;
+/// How far the tones of one check are from each other in the list of all: about 400 Hz.
+const STRIDE: usize = 8;
 /// Tones with a meaning: digits (Q.23), dialling and ringing (E.182), faxes (T.30).
 const MEANT: [u32; 15] = [
     440, 480, 620, 697, 770, 852, 941, 1_100, 1_209, 1_336, 1_477, 1_633, 1_800, 2_100, 2_600,
@@ -43,8 +47,12 @@ struct State {
 
 impl Checks {
     pub(crate) fn new(world: &dyn World) -> Self {
+        let state = State {
+            next: tones().position(|hz| hz >= FIRST).unwrap_or(0),
+            ..State::default()
+        };
         Checks {
-            state: Mutex::default(),
+            state: Mutex::new(state),
             topic: world.new_topic(),
         }
     }
@@ -86,11 +94,14 @@ impl Checks {
             .copied()
             .collect();
         let is_free = |hz: &f64| used.iter().all(|used| (used - hz).abs() >= f64::from(APART));
-        let start = state.next % all.len();
-        let mut free = (0..all.len())
-            .map(|number| (start + number) % all.len())
-            .filter(|number| is_free(&all[*number]));
-        let (Some(first), Some(second)) = (free.next(), free.next()) else {
+        let free_from = |start: usize| {
+            (0..all.len())
+                .map(|number| (start + number) % all.len())
+                .find(|number| is_free(&all[*number]))
+        };
+        let first = free_from(state.next);
+        let second = first.and_then(|first| free_from(first + STRIDE).filter(|second| *second != first));
+        let (Some(first), Some(second)) = (first, second) else {
             return if state.under_way.is_empty() {
                 Err(Fault::script(
                     "verify_audio_connection: the agents of the run send so many tones that none is left to check with",
@@ -100,7 +111,7 @@ impl Checks {
             };
         };
         let chosen = [all[first], all[second]];
-        state.next = second + 1;
+        state.next = first + 1;
         for (agent, hz) in agents.into_iter().zip(chosen) {
             state.under_way.insert(agent.aor().to_owned(), hz);
         }
