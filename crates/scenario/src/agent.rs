@@ -5,18 +5,20 @@ mod getters;
 mod targets;
 mod verbs;
 
+use std::any::Any;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use callwright_events::RunEvent;
 
-use crate::phone::{Aspect, Audio, Phone, PhoneSpec};
+use crate::phone::{Aspect, Phone, PhoneSpec};
 use crate::world::{StartError, Wake, World};
 use crate::{Fault, Position, Scene, Value, context};
 
+pub(crate) use config::headers;
 pub use config::{KEYS, Key};
 pub use getters::{Call, PeerView};
 pub use targets::Target;
@@ -30,15 +32,17 @@ const END_WITHIN: Duration = Duration::from_secs(2);
 #[derive(Clone)]
 pub struct Agent(Arc<AgentParts>);
 
+/// Something of the front end that is kept with an agent.
+pub type Kept = Arc<dyn Any + Send + Sync>;
+
 /// What an agent consists of.
 pub(crate) struct AgentParts {
     name: String,
     aor: String,
     domain: String,
-    metadata: Value,
+    kept: OnceLock<Kept>,
     world: Arc<dyn World>,
     phone: Arc<dyn Phone>,
-    sending: Mutex<Audio>,
     asked_to_register: AtomicBool,
     dialed: Mutex<Vec<String>>,
     recordings: Mutex<Vec<PathBuf>>,
@@ -57,7 +61,7 @@ impl Agent {
     /// A key that is unknown, missing or wrong; an account that another agent has; a phone that cannot start.
     pub fn start(scene: &Scene, name: &str, config: &Value, at: &Position) -> Result<Agent, Fault> {
         scene.check()?;
-        let (spec, metadata) = config::read(name, config).map_err(|fault| fault.at(at))?;
+        let spec = config::read(name, config).map_err(|fault| fault.at(at))?;
         if !spec.tls_verify {
             scene.warn(
                 format!("agent {name:?} accepts any certificate (tls_verify: false)"),
@@ -85,10 +89,9 @@ impl Agent {
             name: name.to_owned(),
             aor: aor.clone(),
             domain,
-            metadata,
+            kept: OnceLock::new(),
             world: Arc::clone(scene.run().world()),
             phone,
-            sending: Mutex::new(Audio::Silence),
             asked_to_register: AtomicBool::new(false),
             dialed: Mutex::default(),
             recordings: Mutex::default(),
@@ -126,9 +129,14 @@ impl Agent {
         &self.0.aor
     }
 
-    /// What the scenario keeps with it.
-    pub fn metadata(&self) -> &Value {
-        &self.0.metadata
+    /// Keeps something of the front end with the agent, once.
+    pub fn keep(&self, kept: Kept) {
+        let _ = self.0.kept.set(kept);
+    }
+
+    /// What is kept with it.
+    pub fn kept(&self) -> Option<&Kept> {
+        self.0.kept.get()
     }
 
     /// Its phone.
@@ -152,15 +160,6 @@ impl Agent {
     /// Notes that the current try looks at an aspect of this agent.
     pub(crate) fn reads(&self, aspect: Aspect) {
         context::reads(self.world(), self.0.phone.topic(aspect));
-    }
-
-    /// What it was last told to send.
-    pub(crate) fn sending(&self) -> Audio {
-        self.0
-            .sending
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
     }
 
     pub(crate) fn was_asked_to_register(&self) -> bool {
@@ -238,6 +237,7 @@ pub(crate) fn end_all(scene: &Scene, agents: &[Arc<AgentParts>]) {
         });
     }
     for agent in agents {
+        scene.run().checks().forget(&agent.aor);
         scene.run().give_account(&agent.aor);
     }
 }
@@ -260,6 +260,6 @@ impl PhoneSpec {
     /// # Errors
     /// A key that is unknown, missing or wrong.
     pub fn read(name: &str, config: &Value) -> Result<PhoneSpec, Fault> {
-        config::read(name, config).map(|(spec, _)| spec)
+        config::read(name, config)
     }
 }

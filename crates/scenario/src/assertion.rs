@@ -1,5 +1,7 @@
 //! Assertions: a value, what is expected of it, and what the reader sees when it is otherwise.
 
+use std::cmp::Ordering;
+
 use callwright_events::{FailureKind, RunEvent};
 
 use crate::label::About;
@@ -51,6 +53,9 @@ pub enum Matcher {
     Between(Value, Value),
 }
 
+const AT_LEAST: &[Ordering] = &[Ordering::Greater, Ordering::Equal];
+const AT_MOST: &[Ordering] = &[Ordering::Less, Ordering::Equal];
+
 enum Outcome {
     Holds,
     Fails,
@@ -83,6 +88,8 @@ impl Assertion {
     /// A mismatch, to be tried again by `await_until`; or a value that cannot be asked that, which is final.
     pub fn check(&self, scene: &Scene, matcher: &Matcher, at: &Position) -> Result<(), Fault> {
         context::asserts();
+        // What was read for the expected value is no label of the next one.
+        label::forget();
         let expected = matcher.to_string();
         let outcome = matcher.judge(&self.value).map_err(|fault| fault.at(at))?;
         let actual = self.value.to_string();
@@ -174,6 +181,18 @@ impl Matcher {
     }
 
     fn judge(&self, value: &Value) -> Result<Outcome, Fault> {
+        let looks_inside = !matches!(self, Matcher::IsPresent | Matcher::IsAbsent);
+        let other = match self {
+            Matcher::Equals(other) | Matcher::NotEquals(other) => other.opaque(),
+            Matcher::OneOf(others) => others.iter().find_map(Value::opaque),
+            _ => None,
+        };
+        if let Some(kind) = value.opaque().or(other).filter(|_| looks_inside) {
+            return Err(Fault::script(format!(
+                "`{}`: a {kind} has no content that could be looked at; assert on one of its properties",
+                self.name()
+            )));
+        }
         Ok(match self {
             Matcher::Equals(wanted) => Outcome::of(value.same(wanted)),
             Matcher::NotEquals(unwanted) => Outcome::of(!value.same(unwanted)),
@@ -192,15 +211,11 @@ impl Matcher {
                 Outcome::of_text(value, |text| regex.is_match(text))
             }
             Matcher::OneOf(wanted) => Outcome::of(wanted.iter().any(|wanted| value.same(wanted))),
-            Matcher::GreaterThan(limit) => {
-                Outcome::of_numbers(value, [limit], |value, [limit]| value > limit)
-            }
-            Matcher::LessThan(limit) => Outcome::of_numbers(value, [limit], |value, [limit]| value < limit),
-            Matcher::AtLeast(limit) => Outcome::of_numbers(value, [limit], |value, [limit]| value >= limit),
-            Matcher::AtMost(limit) => Outcome::of_numbers(value, [limit], |value, [limit]| value <= limit),
-            Matcher::Between(low, high) => Outcome::of_numbers(value, [low, high], |value, [low, high]| {
-                (low..=high).contains(&value)
-            }),
+            Matcher::GreaterThan(limit) => Outcome::of_numbers(value, &[(limit, &[Ordering::Greater])]),
+            Matcher::LessThan(limit) => Outcome::of_numbers(value, &[(limit, &[Ordering::Less])]),
+            Matcher::AtLeast(limit) => Outcome::of_numbers(value, &[(limit, AT_LEAST)]),
+            Matcher::AtMost(limit) => Outcome::of_numbers(value, &[(limit, AT_MOST)]),
+            Matcher::Between(low, high) => Outcome::of_numbers(value, &[(low, AT_LEAST), (high, AT_MOST)]),
         })
     }
 }
@@ -227,21 +242,19 @@ impl Outcome {
         }
     }
 
-    fn of_numbers<const N: usize>(
-        value: &Value,
-        limits: [&Value; N],
-        holds: impl Fn(f64, [f64; N]) -> bool,
-    ) -> Outcome {
-        let limits = limits.map(Value::number);
-        if limits.iter().any(Option::is_none) {
+    /// Whether the value stands to each limit in one of the ways given.
+    fn of_numbers(value: &Value, limits: &[(&Value, &[Ordering])]) -> Outcome {
+        if limits.iter().any(|(limit, _)| limit.number().is_none()) {
             return Outcome::WrongType("a number to compare with");
         }
-        let limits = limits.map(Option::unwrap_or_default);
         match value {
             Value::Absent => Outcome::Fails,
-            value => value.number().map_or(Outcome::WrongType("a number"), |value| {
-                Outcome::of(holds(value, limits))
-            }),
+            value if value.number().is_none() => Outcome::WrongType("a number"),
+            value => Outcome::of(
+                limits
+                    .iter()
+                    .all(|(limit, ways)| value.compare(limit).is_some_and(|way| ways.contains(&way))),
+            ),
         }
     }
 }

@@ -112,14 +112,17 @@ pub(crate) fn reads(world: &dyn World, topic: Topic) {
     });
 }
 
-/// Notes that the current task changed `topic` itself, from version `before`: a try is not woken by that.
-pub(crate) fn changed_itself(world: &dyn World, topic: Topic, before: Version) {
+/// Notes which topics the current task touched itself, as often as they stand here: a try is not woken by that, but by
+/// every touch of somebody else, before or after. What the try had read before may be otherwise by its own doing, so it
+/// is looked at again, though not at once: its next try may do the same.
+pub(crate) fn changed_itself(touched: &[Topic]) {
     for_tries(|attempt| {
         let mut reads = attempt.reads.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(version) = reads.get_mut(&topic)
-            && *version == before
-        {
-            *version = world.version(topic);
+        for topic in touched {
+            if let Some(version) = reads.get_mut(topic) {
+                version.0 += 1;
+                attempt.polls.store(true, Ordering::Relaxed);
+            }
         }
     });
 }

@@ -14,7 +14,7 @@ use callwright_events::{Health, Record, RunEvent};
 use callwright_wire::{Epoch, Time};
 
 use crate::phone::{Phone, PhoneSpec};
-use crate::world::{StartError, Task, Topic, Version, Wake, World};
+use crate::world::{StartError, Task, Topic, Version, Wake, World, touched};
 use crate::{Sink, http};
 
 use exchange::Exchange;
@@ -224,7 +224,11 @@ impl World for FakeWorld {
         self.servers.listen(port, service)
     }
 
-    fn http(&self, request: &http::Request) -> Result<http::Response, http::RequestError> {
+    fn http(
+        &self,
+        request: &http::Request,
+        _end: &[(Topic, Version)],
+    ) -> Result<http::Response, http::RequestError> {
         self.client.send(request)
     }
 
@@ -257,6 +261,7 @@ impl State {
 
     fn touch(&mut self, topic: Topic) {
         self.versions[topic.0 as usize] += 1;
+        touched(topic);
         self.release();
     }
 

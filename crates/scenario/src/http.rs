@@ -1,17 +1,20 @@
 //! HTTP as scenarios use it: requests, responses, and a server to be asked by the system under test.
 
 mod client;
+mod in_flight;
 pub mod json;
 mod server;
 
 use std::time::Duration;
 
 use bytes::Bytes;
+use callwright_events::RunEvent;
 
 pub use client::Client;
+pub(crate) use in_flight::Requests;
 pub use server::Servers;
 
-use crate::span;
+use crate::{Fault, Position, Scene, Value, context, span};
 
 /// A request to send.
 #[derive(Clone, Debug)]
@@ -70,6 +73,9 @@ pub enum RequestError {
         /// What is wrong.
         detail: String,
     },
+    /// The wait for the response was ended.
+    #[error("the request was given up")]
+    GivenUp,
     /// Anything else.
     #[error("{detail}")]
     Other {
@@ -122,6 +128,61 @@ pub enum ListenError {
         /// What the system said.
         detail: String,
     },
+}
+
+impl Scene {
+    /// Sends a request and waits for its response, for as long as the scenario may go on.
+    ///
+    /// # Errors
+    /// When there is no response; or the scenario has to end.
+    pub fn http(&self, request: &Request, at: &Position) -> Result<Response, Fault> {
+        self.check().map_err(|fault| fault.at(at))?;
+        context::reads_without_event();
+        let mut request = request.clone();
+        let mut end = Vec::new();
+        let mut deadline = None;
+        if !self.is_ending() {
+            end.push(self.run().interrupt().watch());
+            let left = self.deadline().since(self.world().now());
+            if left < request.timeout {
+                request.timeout = left;
+                deadline = Some(self.deadline());
+            }
+        }
+        let outcome = self.world().http(&request, &end);
+        if let (Err(RequestError::Timeout { .. }), Some(deadline)) = (&outcome, deadline) {
+            // It is the scenario's own time that is up.
+            self.wait_for(&[], deadline).map_err(|fault| fault.at(at))?;
+        }
+        self.check().map_err(|fault| fault.at(at))?;
+        let response = outcome.map_err(|error| {
+            let text = format!("http {} {}: {error}", request.method, request.url);
+            match error {
+                RequestError::Connect { .. } => Fault::environment(text).retriable(),
+                RequestError::BadRequest { .. } => Fault::script(text),
+                RequestError::Timeout { .. }
+                | RequestError::Tls { .. }
+                | RequestError::GivenUp
+                | RequestError::Other { .. } => Fault::environment(text),
+            }
+            .at(at)
+        })?;
+        self.emit(RunEvent::Http {
+            method: request.method,
+            url: request.url,
+            status: response.status,
+            location: at.location(),
+        });
+        Ok(response)
+    }
+}
+
+/// Header fields from a map; an array repeats one.
+///
+/// # Errors
+/// A name or a value that no header field can have.
+pub fn headers(value: &Value) -> Result<Vec<(String, String)>, String> {
+    crate::agent::headers(value)
 }
 
 /// The value of the first header field of that name.

@@ -1,5 +1,6 @@
 //! Mock servers: real HTTP servers that the system under test calls.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
@@ -50,7 +51,9 @@ struct Shared {
     world: Arc<dyn World>,
     topic: Topic,
     routes: Mutex<Vec<Route>>,
-    requests: Mutex<Vec<Arc<Incoming>>>,
+    requests: Mutex<VecDeque<Arc<Incoming>>>,
+    /// How many were dropped because there were too many.
+    dropped: AtomicU64,
     ages: AtomicU64,
 }
 
@@ -77,6 +80,7 @@ impl MockServer {
             topic,
             routes: Mutex::default(),
             requests: Mutex::default(),
+            dropped: AtomicU64::new(0),
             ages: AtomicU64::new(0),
         });
         let service: Arc<dyn Service> = Arc::clone(&shared) as _;
@@ -127,6 +131,11 @@ impl MockServer {
             .filter(|request| path.matches(&request.path))
             .cloned()
             .collect()
+    }
+
+    /// How many requests, on whatever path, are no longer among [`MockServer::requests`].
+    pub fn dropped(&self) -> u64 {
+        self.0.shared.dropped.load(Ordering::Relaxed)
     }
 
     /// The newest request on these paths.
@@ -183,9 +192,10 @@ impl Service for Shared {
         {
             let mut requests = lock(&self.requests);
             if requests.len() == REQUESTS_KEPT {
-                requests.remove(0);
+                requests.pop_front();
+                self.dropped.fetch_add(1, Ordering::Relaxed);
             }
-            requests.push(Arc::clone(&request));
+            requests.push_back(Arc::clone(&request));
         }
         let scene = self.scene.upgrade();
         let report = |event: RunEvent| {
@@ -311,10 +321,10 @@ pub fn response(value: &Value) -> Result<Response, Fault> {
                 )));
             }
             ("content_type", Value::Text(text)) => content_type = Some(text.clone()),
-            ("headers", Value::Map(headers)) => {
-                response
-                    .headers
-                    .extend(headers.iter().map(|(name, value)| (name.clone(), value.text())));
+            ("headers", headers @ Value::Map(_)) => {
+                let fields = http::headers(headers)
+                    .map_err(|error| Fault::script(format!("a response's `headers`: {error}")))?;
+                response.headers.extend(fields);
             }
             ("body", Value::Absent) => {}
             ("body", Value::Text(text)) => {

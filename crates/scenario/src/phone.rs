@@ -119,9 +119,9 @@ pub trait Phone: Send + Sync {
     /// How a request made with [`Verb::Send`] stands.
     fn request(&self, request: RequestId) -> RequestState;
 
-    /// Starts to listen, from now on: audio that arrived before does not count. Works on whatever call carries audio,
-    /// also one that begins later.
-    fn listen(&self, what: ListenFor) -> ListenerId;
+    /// Starts to listen, from now on: audio that arrived before does not count. Works on the call given, or on whatever
+    /// call carries audio, also one that begins later.
+    fn listen(&self, call: Option<CallRef>, what: ListenFor) -> ListenerId;
 
     /// What a listener heard so far; nothing for one that is not there any more.
     fn heard(&self, listener: ListenerId) -> Heard;
@@ -129,8 +129,9 @@ pub trait Phone: Send + Sync {
     /// Ends a listener.
     fn unlisten(&self, listener: ListenerId);
 
-    /// True while the tone is in the audio that arrives (the last 200 ms).
-    fn hears(&self, hz: f64) -> bool;
+    /// True while the tone is in the audio that arrives (the last 200 ms), on the call given or on the newest that
+    /// carries any.
+    fn hears(&self, call: Option<CallRef>, hz: f64) -> bool;
 
     /// The last audio heard, if any.
     fn recent_audio(&self) -> Option<RecentAudio>;

@@ -55,7 +55,7 @@ pub(crate) struct Shared {
     routes: Arc<Routes>,
     recorder: Recorder,
     servers: http::Servers,
-    client: http::Client,
+    requests: http::Requests,
 }
 
 impl Shared {
@@ -78,7 +78,7 @@ impl RealWorld {
         let topics = Arc::new(Topics::default());
         let routes = Arc::new(Routes::new(topics.clone()));
         let sink = routes.clone();
-        let net = net::World::start(config.net, move |_party, _now, event| sink.take(event))?;
+        let net = net::World::start(config.net, move |_party, now, event| sink.take(now, event))?;
         let fleet = ua::Fleet::new(
             net.now(),
             ua::FleetConfig {
@@ -94,9 +94,9 @@ impl RealWorld {
             party,
             topics,
             routes,
-            recorder: Recorder,
+            recorder: Recorder::default(),
             servers: http::Servers::default(),
-            client: http::Client::default(),
+            requests: http::Requests::default(),
         };
         Ok(Arc::new(RealWorld {
             shared: Arc::new(shared),
@@ -176,6 +176,7 @@ impl World for RealWorld {
         let name = spec.name.clone();
         let account = account(spec)?;
         let domain = account.domain.to_string();
+        let proxied = account.outbound.is_some();
         let id = self.shared.fleet(|fleet, now| {
             let id = fleet.start(now, &name, account);
             self.shared.routes.addresses().name(id, name);
@@ -183,7 +184,7 @@ impl World for RealWorld {
         });
         let topics = self.shared.routes.topics_of(id);
         // From here on the phone gives back what it holds, however this ends.
-        let phone = Arc::new(EmbeddedPhone::new(self.shared.clone(), id, topics));
+        let phone = Arc::new(EmbeddedPhone::new(self.shared.clone(), id, topics, proxied));
         let deadline = self.now() + START;
         loop {
             let seen = self.version(topics.started);
@@ -212,8 +213,12 @@ impl World for RealWorld {
         self.shared.servers.listen(port, service)
     }
 
-    fn http(&self, request: &http::Request) -> Result<http::Response, http::RequestError> {
-        self.shared.client.send(request)
+    fn http(
+        &self,
+        request: &http::Request,
+        end: &[(Topic, Version)],
+    ) -> Result<http::Response, http::RequestError> {
+        self.shared.requests.send(request, end, &self.shared.topics)
     }
 
     fn lateness_p99_ms(&self, since: Time) -> Option<f64> {

@@ -9,6 +9,7 @@ use callwright_events::{Record, RunEvent, ScenarioStamp};
 use callwright_wire::Time;
 
 use crate::environment::EnvFile;
+use crate::sound::Checks;
 use crate::world::{Topic, Version, World};
 use crate::{Causes, Fault};
 
@@ -44,6 +45,7 @@ pub struct Run {
     causes: Arc<Causes>,
     accounts: Mutex<BTreeMap<String, Holder>>,
     interrupt: Arc<Interrupt>,
+    checks: Checks,
 }
 
 #[derive(Clone, Debug)]
@@ -61,6 +63,7 @@ impl Run {
             world: Arc::clone(&world),
         });
         Arc::new(Run {
+            checks: Checks::new(&*world),
             world,
             settings,
             causes,
@@ -89,6 +92,11 @@ impl Run {
         &self.interrupt
     }
 
+    /// The audio connections that are being checked, and the tones of the run.
+    pub(crate) fn checks(&self) -> &Checks {
+        &self.checks
+    }
+
     /// An event with its time.
     pub(crate) fn record(&self, event: RunEvent, stamp: Option<ScenarioStamp>) -> Record {
         self.record_of(self.world.now(), event, stamp)
@@ -110,7 +118,7 @@ impl Run {
     /// When another agent has it; the text names it.
     pub(crate) fn take_account(&self, aor: &str, agent: &str, scenario: &str) -> Result<(), Fault> {
         let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(holder) = accounts.get(&aor.to_lowercase()) {
+        if let Some(holder) = accounts.get(&account(aor)) {
             let whose = if holder.scenario == scenario {
                 format!("by agent {:?}", holder.agent)
             } else {
@@ -129,13 +137,21 @@ impl Run {
             agent: agent.to_owned(),
             scenario: scenario.to_owned(),
         };
-        accounts.insert(aor.to_lowercase(), holder);
+        accounts.insert(account(aor), holder);
         Ok(())
     }
 
     pub(crate) fn give_account(&self, aor: &str) {
         let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
-        accounts.remove(&aor.to_lowercase());
+        accounts.remove(&account(aor));
+    }
+}
+
+/// RFC 3261 §19.1.4: the user part is compared with regard to case, the rest without.
+fn account(aor: &str) -> String {
+    match aor.rsplit_once('@') {
+        Some((user, host)) => format!("{user}@{}", host.to_lowercase()),
+        None => aor.to_lowercase(),
     }
 }
 

@@ -1,5 +1,7 @@
 //! What agents send and hear.
 
+mod connection;
+
 use std::fs::File;
 use std::io::BufReader;
 use std::path::Path;
@@ -10,12 +12,12 @@ use callwright_events::{FailureKind, RunEvent};
 use callwright_media::wav::{self, ReadError};
 use callwright_wire::Time;
 
-use crate::phone::{Aspect, Audio, CallState, Heard, ListenFor, ListenerId, Phone, Verb};
+use crate::phone::{Aspect, Audio, CallRef, CallState, Heard, ListenFor, ListenerId, Phase, Phone, Verb};
 use crate::world::Wake;
 use crate::{Agent, Fault, Position, Scene, context, span};
 
-/// The tones that [`verify_connection`] sends, one for each direction, so that an echo is no answer.
-const CONNECTION_TONES: [f64; 2] = [1000.0, 1400.0];
+pub(crate) use connection::Checks;
+pub use connection::verify_connection;
 
 /// A sine wave.
 ///
@@ -47,37 +49,65 @@ fn check_frequency(hz: f64) -> Result<(), Fault> {
 }
 
 impl Agent {
-    /// Changes what the agent sends.
+    /// Changes what the agent sends, on the call given or on the newest one; before a call: on the next.
     ///
     /// # Errors
     /// As [`Agent::perform`].
-    pub fn send_audio(&self, scene: &Scene, audio: Audio, at: &Position) -> Result<(), Fault> {
-        self.perform(scene, None, Verb::SendAudio(audio), at).map(|_| ())
+    pub fn send_audio(
+        &self,
+        scene: &Scene,
+        call: Option<CallRef>,
+        audio: Audio,
+        at: &Position,
+    ) -> Result<(), Fault> {
+        let alone = self.phone().snapshot().live_calls() <= 1;
+        scene.run().checks().sends(self.aor(), &audio, alone);
+        self.perform(scene, call, Verb::SendAudio(audio), at).map(|_| ())
     }
 
-    /// Passes as soon as the tone is heard in audio that arrives from now on.
+    /// Passes as soon as the tone is heard in audio that arrives from now on, on the call given or on any.
     ///
     /// # Errors
     /// When the time is up: with the strongest frequency heard, and whether RTP arrived at all.
-    pub fn verify_audio(&self, scene: &Scene, hz: f64, within: Duration, at: &Position) -> Result<(), Fault> {
+    pub fn verify_audio(
+        &self,
+        scene: &Scene,
+        call: Option<CallRef>,
+        hz: f64,
+        within: Duration,
+        at: &Position,
+    ) -> Result<(), Fault> {
         check_frequency(hz).map_err(|fault| fault.at(at))?;
-        self.verify(scene, ListenFor::Tone { hz }, within, at)
+        self.verify(scene, call, ListenFor::Tone { hz }, within, at)
     }
 
-    /// Passes as soon as RTP that carries silence arrives.
+    /// Passes as soon as RTP that carries silence arrives, on the call given or on any.
     ///
     /// # Errors
     /// When the time is up; also when no RTP arrived, since nothing is no silence.
-    pub fn verify_silence(&self, scene: &Scene, within: Duration, at: &Position) -> Result<(), Fault> {
-        self.verify(scene, ListenFor::Silence, within, at)
+    pub fn verify_silence(
+        &self,
+        scene: &Scene,
+        call: Option<CallRef>,
+        within: Duration,
+        at: &Position,
+    ) -> Result<(), Fault> {
+        self.verify(scene, call, ListenFor::Silence, within, at)
     }
 
-    fn verify(&self, scene: &Scene, what: ListenFor, within: Duration, at: &Position) -> Result<(), Fault> {
+    fn verify(
+        &self,
+        scene: &Scene,
+        call: Option<CallRef>,
+        what: ListenFor,
+        within: Duration,
+        at: &Position,
+    ) -> Result<(), Fault> {
         scene.check().map_err(|fault| fault.at(at))?;
         context::asserts();
         let listening = Listening {
             phone: self.phone(),
-            id: self.phone().listen(what),
+            id: self.phone().listen(call, what),
         };
         let began = scene.world().now();
         let heard = self.listen_until(scene, listening.id, began + within)?;
@@ -85,11 +115,14 @@ impl Agent {
             ListenFor::Tone { hz } => format!("hears {hz} Hz"),
             ListenFor::Silence => "hears silence".to_owned(),
         };
-        let label = format!("{} audio", self.name());
+        let label = match call {
+            None => format!("{} audio", self.name()),
+            Some(_) => format!("{} call audio", self.name()),
+        };
         let actual = if heard.done {
             what_text(what)
         } else {
-            self.instead(what, &heard)
+            self.instead(call, what, &heard)
         };
         scene.emit(RunEvent::Assertion {
             label: Some(label.clone()),
@@ -132,12 +165,14 @@ impl Agent {
     }
 
     /// What was there instead, in words.
-    fn instead(&self, what: ListenFor, heard: &Heard) -> String {
-        let state = self.phone().snapshot().state();
-        let no_call = match state {
-            CallState::Established => "",
-            CallState::Ringing => " (its call is not established)",
-            CallState::Idle => " (it has no call)",
+    fn instead(&self, call: Option<CallRef>, what: ListenFor, heard: &Heard) -> String {
+        let snapshot = self.phone().snapshot();
+        let phase = call.map(|call| snapshot.call(call).map_or(Phase::Ended, |call| call.phase));
+        let no_call = match (phase, snapshot.state()) {
+            (Some(Phase::Ended), _) => " (that call has ended)",
+            (Some(Phase::Established | Phase::Held), _) | (None, CallState::Established) => "",
+            (Some(_), _) | (None, CallState::Ringing) => " (its call is not established)",
+            (None, CallState::Idle) => " (it has no call)",
         };
         match heard.strongest {
             _ if heard.packets == 0 => format!("no RTP arrived{no_call}"),
@@ -164,44 +199,6 @@ fn what_text(what: ListenFor) -> String {
         ListenFor::Tone { hz } => format!("{hz} Hz"),
         ListenFor::Silence => "silence".to_owned(),
     }
-}
-
-/// Passes when each of two agents hears the other. What they sent before, they send again afterwards.
-///
-/// # Errors
-/// When one does not within `within`: the text says which, and what it heard.
-pub fn verify_connection(
-    scene: &Scene,
-    a: &Agent,
-    b: &Agent,
-    within: Duration,
-    at: &Position,
-) -> Result<(), Fault> {
-    if a.is(b) {
-        return Err(Fault::script("verify_audio_connection needs two agents").at(at));
-    }
-    let before = [a.sending(), b.sending()];
-    let mut outcome = Ok(());
-    for (agent, hz) in [a, b].into_iter().zip(CONNECTION_TONES) {
-        outcome = outcome.and_then(|()| agent.send_audio(scene, Audio::Tones { hz: vec![hz] }, at));
-    }
-    let outcome = outcome.and_then(|()| {
-        let listeners = [(b, CONNECTION_TONES[0]), (a, CONNECTION_TONES[1])];
-        let tasks = listeners.map(|(agent, hz)| {
-            let task: Box<dyn FnOnce() -> Result<(), Fault> + Send + '_> =
-                Box::new(move || agent.verify_audio(scene, hz, within, at));
-            task
-        });
-        let heard = scene.together(Vec::from(tasks));
-        heard.map(|_| ()).map_err(|(_, fault)| fault)
-    });
-    for (agent, audio) in [a, b].into_iter().zip(before) {
-        if !scene.is_ending() && scene.check().is_ok() {
-            // The call may have ended meanwhile; what is sent next time is set all the same.
-            let _ = agent.send_audio(scene, audio, at);
-        }
-    }
-    outcome
 }
 
 /// Reads a WAV file for [`Agent::send_audio`]: any rate, 8 to 32 bits or float, mono or stereo.

@@ -1,5 +1,6 @@
 //! Values, as scenarios hand them to agents and assertions.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -24,12 +25,14 @@ pub enum Value {
     Array(Vec<Value>),
     /// Values by name.
     Map(BTreeMap<String, Value>),
-    /// Anything else, by its type and its text.
+    /// Anything else, by its type and its content.
     Other {
         /// The name of the type, as scripts know it.
         kind: String,
-        /// What it prints.
-        text: String,
+        /// What it is to people, in short.
+        shown: String,
+        /// Everything that it says: equal where that is. `None` where it says nothing that could be compared.
+        text: Option<String>,
     },
 }
 
@@ -49,12 +52,23 @@ impl Value {
         }
     }
 
-    /// The value as a number, if it is one.
+    /// The value as a number, if it is one; a whole one beyond 2^53 is rounded.
     pub fn number(&self) -> Option<f64> {
         match self {
-            #[expect(clippy::cast_precision_loss, reason = "compared with figures far below 2^53")]
+            #[expect(clippy::cast_precision_loss, reason = "said above")]
             Value::Int(number) => Some(*number as f64),
             Value::Float(number) => Some(*number),
+            _ => None,
+        }
+    }
+
+    /// How two numbers of either type compare, exactly; `None` when one is no number, or not a number.
+    pub fn compare(&self, other: &Value) -> Option<Ordering> {
+        match (self, other) {
+            (Value::Int(a), Value::Int(b)) => Some(a.cmp(b)),
+            (Value::Int(a), Value::Float(b)) => compare_mixed(*a, *b),
+            (Value::Float(a), Value::Int(b)) => compare_mixed(*b, *a).map(Ordering::reverse),
+            (Value::Float(a), Value::Float(b)) => a.partial_cmp(b),
             _ => None,
         }
     }
@@ -62,24 +76,33 @@ impl Value {
     /// Equality as `equals` means it: numbers by their amount, everything else only within one type.
     pub fn same(&self, other: &Value) -> bool {
         match (self, other) {
-            (Value::Int(a), Value::Int(b)) => a == b,
+            (Value::Int(_) | Value::Float(_), Value::Int(_) | Value::Float(_)) => {
+                self.compare(other) == Some(Ordering::Equal)
+            }
             (Value::Array(a), Value::Array(b)) => {
                 a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.same(b))
             }
             (Value::Map(a), Value::Map(b)) => {
                 a.len() == b.len() && a.iter().all(|(key, a)| b.get(key).is_some_and(|b| a.same(b)))
             }
-            (a, b) => match (a.number(), b.number()) {
-                (Some(a), Some(b)) => a == b,
-                _ => a == b,
-            },
+            (a, b) => a == b,
+        }
+    }
+
+    /// The type of a value, of this one or of one inside it, that has no content to look at.
+    pub fn opaque(&self) -> Option<&str> {
+        match self {
+            Value::Other { kind, text: None, .. } => Some(kind),
+            Value::Array(items) => items.iter().find_map(Value::opaque),
+            Value::Map(map) => map.values().find_map(Value::opaque),
+            _ => None,
         }
     }
 
     /// What the value prints: text without quotes.
     pub fn text(&self) -> String {
         match self {
-            Value::Text(text) => text.clone(),
+            Value::Text(text) | Value::Other { text: Some(text), .. } => text.clone(),
             other => other.to_string(),
         }
     }
@@ -99,7 +122,7 @@ impl Value {
                     .map(|(key, value)| (key.clone(), value.to_json()))
                     .collect(),
             ),
-            Value::Other { text, .. } => text.as_str().into(),
+            Value::Other { shown, text, .. } => text.as_ref().unwrap_or(shown).as_str().into(),
         }
     }
 
@@ -120,6 +143,31 @@ impl Value {
             ),
         }
     }
+}
+
+/// A whole number beside another, without rounding the first.
+fn compare_mixed(whole: i64, other: f64) -> Option<Ordering> {
+    if other.is_nan() {
+        return None;
+    }
+    // 2^63, which a float has exactly.
+    const LIMIT: f64 = 9_223_372_036_854_775_808.0;
+    if other >= LIMIT {
+        return Some(Ordering::Less);
+    }
+    if other < -LIMIT {
+        return Some(Ordering::Greater);
+    }
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "it is within the range, and the rest is looked at below"
+    )]
+    let floor = other.floor() as i64;
+    Some(whole.cmp(&floor).then(if other.fract() == 0.0 {
+        Ordering::Equal
+    } else {
+        Ordering::Less
+    }))
 }
 
 impl fmt::Display for Value {
@@ -146,7 +194,7 @@ impl fmt::Display for Value {
                 }
                 f.write_str("}")
             }
-            Value::Other { text, .. } => f.write_str(text),
+            Value::Other { shown, .. } => f.write_str(shown),
         }
     }
 }
@@ -190,5 +238,34 @@ impl From<CallState> for Value {
 impl<T: Into<Value>> From<Option<T>> for Value {
     fn from(value: Option<T>) -> Self {
         value.map_or(Value::Absent, Into::into)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_compared_exactly() {
+        let large = 9_007_199_254_740_993_i64;
+        let (a, b) = (Value::Int(large), Value::Int(large - 1));
+        assert!(!a.same(&b));
+        assert_eq!(a.compare(&b), Some(Ordering::Greater));
+        assert_eq!(
+            a.compare(&Value::Float(9_007_199_254_740_992.0)),
+            Some(Ordering::Greater)
+        );
+        assert!(!Value::Float(9_007_199_254_740_992.0).same(&a));
+        assert!(Value::Int(2).same(&Value::Float(2.0)));
+        assert_eq!(Value::Int(-2).compare(&Value::Float(-1.5)), Some(Ordering::Less));
+        assert_eq!(
+            Value::Int(-1).compare(&Value::Float(-1.5)),
+            Some(Ordering::Greater)
+        );
+        assert_eq!(
+            Value::Int(i64::MAX).compare(&Value::Float(1e300)),
+            Some(Ordering::Less)
+        );
+        assert_eq!(Value::Int(1).compare(&Value::Float(f64::NAN)), None);
     }
 }

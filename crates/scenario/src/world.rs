@@ -16,7 +16,10 @@ use crate::http;
 use crate::phone::{Phone, PhoneSpec};
 
 pub use callwright_wire::Time;
+pub(crate) use topics::OwnTouches;
 pub use topics::Topics;
+#[cfg(any(test, feature = "fake"))]
+pub(crate) use topics::touched;
 
 /// Something whose change can end a wait: a phone's calls, its registration, the requests of a mock server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -129,11 +132,16 @@ pub trait World: Send + Sync {
         service: Arc<dyn http::Service>,
     ) -> Result<Box<dyn http::Listener>, http::ListenError>;
 
-    /// Sends an HTTP request and blocks until its response is complete.
+    /// Sends an HTTP request and blocks until its response is complete, or one of the topics has a version other than the
+    /// one given with it.
     ///
     /// # Errors
     /// [`http::RequestError`]; a response with an error status is none.
-    fn http(&self, request: &http::Request) -> Result<http::Response, http::RequestError>;
+    fn http(
+        &self,
+        request: &http::Request,
+        end: &[(Topic, Version)],
+    ) -> Result<http::Response, http::RequestError>;
 
     /// How well the generator itself did since the world began.
     fn health(&self) -> Health;

@@ -15,7 +15,9 @@ mod top_level;
 use crate::entry::Api;
 
 pub(crate) use assertions::refuse_unmatched;
+pub(crate) use getters::{Figures, Peer, Registered, Waiting};
 pub(crate) use http::OPTIONS as HTTP_OPTIONS;
+pub(crate) use messages::Message;
 pub(crate) use scenarios::{Collected, Collector, OPTIONS as SCENARIO_OPTIONS, registration};
 
 /// Registers everything.

@@ -6,7 +6,7 @@ use callwright_scenario::world::Time;
 use callwright_scenario::{Fault, Position, Scene, Value, context, label};
 use rhai::{Dynamic, EvalAltResult, NativeCallContext};
 
-use crate::convert::to_dynamic;
+use crate::convert::{to_dynamic, to_value};
 
 /// What native functions of the language return.
 pub(crate) type Outcome<T> = Result<T, Box<EvalAltResult>>;
@@ -34,6 +34,12 @@ impl Here {
         let value = value.into();
         label::read(label, &value, &self.at);
         to_dynamic(&value)
+    }
+
+    /// The same of a value that is more than a plain one: its length and its elements are labelled by it as well.
+    pub(crate) fn read_whole(&self, label: &str, value: Dynamic) -> Dynamic {
+        label::read_whole(label, &to_value(&value), &self.at);
+        value
     }
 
     /// The same for what says something of audio sent and heard since then: a generator that was late since then makes

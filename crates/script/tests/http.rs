@@ -140,3 +140,40 @@ fn a_port_in_use_is_named() {
         ran.error()
     );
 }
+
+#[test]
+fn a_responder_that_gives_no_response_is_shown_with_its_line() {
+    let ran = run(r#"
+        let hooks = mock_server();
+        hooks.on("/x", |req| "just text");
+        assert(http("GET", hooks.url + "/x").status).equals(500);
+    "#);
+    let shown = ran.passed().events.iter().any(|event| {
+        matches!(event, RunEvent::MockError { error, .. } if error.contains("test.rhai:3:") && error.contains("a response is a map"))
+    });
+    assert!(shown, "{:#?}", ran.events);
+}
+
+#[test]
+fn headers_repeat_by_an_array() {
+    run(r#"
+        let hooks = mock_server();
+        hooks.respond("/x", #{ headers: #{ "X-Id": ["a", "b"] } });
+        let response = http("GET", hooks.url + "/x", #{ headers: #{ "X-Sent": [1, 2] } });
+        assert(response).contains("x-id: a\nx-id: b");
+        assert(hooks.last_request("/x")).contains("x-sent: 1\nx-sent: 2");
+    "#)
+    .passed();
+}
+
+#[test]
+fn a_name_that_does_not_resolve_is_worth_another_try() {
+    let ran = run("await_until(|| http(\"GET\", \"http://no-such-host.invalid/x\"), \"300ms\");");
+    assert!(
+        ran.error()
+            .contains("cannot connect to http://no-such-host.invalid: ")
+            && ran.error().contains("(waited "),
+        "{}",
+        ran.error()
+    );
+}

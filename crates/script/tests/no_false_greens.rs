@@ -75,7 +75,7 @@ fn both_directions_are_verified() {
     runner.world.cut_media();
     let ran = runner.run_text(&in_call("verify_audio_connection(a, b);"));
     assert!(
-        ran.error().contains(" B audio: expected to hear 1000 Hz"),
+        ran.error().contains(" B audio: expected to hear "),
         "{}",
         ran.error()
     );
@@ -294,4 +294,130 @@ fn an_unknown_key_is_an_error_with_the_nearest_one() {
         "1:57: unknown key `pasword`; did you mean `password`?"
     );
     assert_eq!(ran.world.phones_started(), 0);
+}
+
+#[test]
+fn an_audio_connection_without_any_call() {
+    let ran = run(&format!("{TWO}verify_audio_connection(a, b);"));
+    assert_eq!(
+        ran.error(),
+        "7:1: verify_audio_connection: neither A nor B has a call"
+    );
+    assert!(ran.milliseconds() < 100.0, "it fails at once");
+}
+
+#[test]
+fn a_constant_tone_of_somebody_else_is_no_audio_connection() {
+    // The other ends send every tone that a check of before may have had.
+    let ran = run(&in_call(
+        r#"
+        let c = agent("C", #{ username: "carol", domain: "example.com", auto_answer: true });
+        c.register();
+        await_until(|| assert(c.registered).is_true());
+        c.send_audio(tones([400, 520, 560, 660, 1000, 1400]));
+        b.send_audio(tone(1000));
+        verify_audio_connection(a, c);
+        "#,
+    ));
+    assert!(
+        ran.error().contains("C audio: expected to hear"),
+        "{}",
+        ran.error()
+    );
+}
+
+#[test]
+fn a_verb_inside_await_until_hides_nothing() {
+    let ran = run(&in_call(
+        r#"
+        await_until(|| {
+            let state = a.state;
+            if state == State::Established { a.hangup(); }
+            state == State::Idle
+        }, "5s");
+        "#,
+    ));
+    ran.passed();
+    assert!(ran.milliseconds() < 1000.0, "{}", ran.milliseconds());
+    // What the peer does is seen at once, whatever verb came before.
+    let ran = run(&format!(
+        r#"{TWO}
+        await_until(|| {{
+            if a.state == State::Idle {{ a.dial(b); }}
+            assert(b.state).equals(State::Ringing);
+        }}, "5s");
+        "#
+    ));
+    ran.passed();
+    assert!(ran.milliseconds() < 200.0, "{}", ran.milliseconds());
+}
+
+#[test]
+fn agents_of_a_suites_top_level() {
+    let ran = run(
+        "let a = agent(\"A\", #{ username: \"a\", domain: \"example.com\" });\nscenario(\"x\", || a.register());",
+    );
+    assert!(
+        ran.error()
+            .starts_with("1:9: agent(\"A\", …) at the top level of a suite would be shared"),
+        "{}",
+        ran.error()
+    );
+    assert_eq!(
+        ran.failure().hints[0].0,
+        "make it in setup(|| …), or in the scenario"
+    );
+    let file = "setup_file(|| agent(\"A\", #{ username: \"a\", domain: \"example.com\" }));";
+    run(&format!("{file} scenario(\"x\", || {{}});")).passed();
+}
+
+#[test]
+fn a_table_without_rows_says_so() {
+    let ran = run("scenario_each(\"{} works\", [], |ctx, row| {}); scenario(\"x\", || {});");
+    let warned = ran.passed().events.iter().any(|event| {
+        matches!(event, callwright_events::RunEvent::Warning { message, .. } if message.contains("there are no rows"))
+    });
+    assert!(warned, "{:#?}", ran.events);
+}
+
+#[test]
+fn requests_that_belong_to_verbs() {
+    for (method, verb) in [
+        ("BYE", "hangup()"),
+        ("INVITE", "dial(target)"),
+        ("UPDATE", "hold() and resume()"),
+    ] {
+        let ran = run(&in_call(&format!("a.send(\"{method}\");")));
+        let error = ran.error();
+        assert!(
+            error.contains(&format!("A: send: {method} is sent by")) && error.contains(verb),
+            "{error}"
+        );
+    }
+    run(&in_call("a.send(\"INFO\"); a.send(\"OPTIONS\");")).passed();
+}
+
+#[test]
+fn accounts_that_differ_by_case_are_two() {
+    run(r#"
+        agent("A", #{ username: "alice", domain: "example.com" });
+        agent("B", #{ username: "Alice", domain: "example.com" });
+    "#)
+    .passed();
+    let ran = run(
+        "agent(\"A\", #{ username: \"a\", domain: \"example.com\" });\nagent(\"B\", #{ username: \"a\", domain: \"EXAMPLE.com\" });",
+    );
+    assert!(ran.error().contains("is in use"), "{}", ran.error());
+}
+
+#[test]
+fn a_header_of_nothing() {
+    for script in [
+        "agent(\"A\", #{ username: \"a\", domain: \"x\", headers: #{ \"X-Id\": () } });",
+        "http(\"GET\", \"http://127.0.0.1:9/\", #{ headers: #{ \"X-Id\": () } });",
+        "mock_server().respond(\"/\", #{ headers: #{ \"X-Id\": () } });",
+    ] {
+        let error = run(script).error();
+        assert!(error.contains("the value of X-Id is ()"), "{error}");
+    }
 }

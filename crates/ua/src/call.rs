@@ -12,6 +12,8 @@ use callwright_sip::endpoint::{CallId, ReferId, RequestId};
 use callwright_sip_message::Message;
 use callwright_wire::{Cause, SocketId, Time};
 
+use crate::verb::Audio;
+
 /// The number of a call: unique within its user agent, never used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CallKey(pub u32);
@@ -147,6 +149,8 @@ pub struct Call {
     /// What the agreement says from this side's view.
     pub(crate) direction: Direction,
     pub(crate) muted: bool,
+    /// What it sends; `None` for the silence that it began with.
+    pub(crate) playing: Option<Box<Audio>>,
     pub(crate) digits: String,
     pub(crate) info: Option<Box<InfoDigits>>,
     /// The REFER that made this side place the call.
@@ -181,6 +185,7 @@ impl Call {
             hold_agreed: false,
             direction: Direction::SendRecv,
             muted: false,
+            playing: None,
             digits: String::new(),
             info: None,
             referred: None,
@@ -230,6 +235,11 @@ impl Call {
     /// True while own audio is muted.
     pub fn is_muted(&self) -> bool {
         self.muted
+    }
+
+    /// What it was last told to send.
+    pub fn playing(&self) -> &Audio {
+        self.playing.as_deref().unwrap_or(&Audio::Silence)
     }
 
     /// Digits received.

@@ -161,6 +161,10 @@ impl MediaHost {
         self.plane.recent_audio(session, span)
     }
 
+    pub(crate) fn heard_at(&self, session: SessionId) -> Option<Time> {
+        self.plane.heard_at(session)
+    }
+
     pub(crate) fn poll_request(&mut self) -> Option<PortRequest> {
         self.requests.pop_front()
     }

@@ -67,7 +67,12 @@ pub enum Change {
     /// A listener heard what it listens for.
     Audio,
     /// A piece of a recording: stereo samples at 8,000 Hz, interleaved, left sent, right heard.
-    Recorded(Box<[i16]>),
+    Recorded {
+        /// Of which call: those of two calls at a time overlap in time.
+        call: CallKey,
+        /// The samples.
+        samples: Box<[i16]>,
+    },
     /// Everything was ended: it can be removed.
     Closed,
 }
@@ -77,10 +82,10 @@ pub enum Change {
 pub struct MessagesWaiting {
     /// Something waits.
     pub waiting: bool,
-    /// New messages.
-    pub new: u32,
-    /// Old messages.
-    pub old: u32,
+    /// New messages, if it said so.
+    pub new: Option<u32>,
+    /// Old messages, if it said so.
+    pub old: Option<u32>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -210,6 +215,11 @@ impl UserAgent {
         &self.calls
     }
 
+    /// How many calls that ended are no longer among [`UserAgent::calls`].
+    pub fn forgotten_calls(&self) -> usize {
+        (self.calls_so_far as usize).saturating_sub(self.calls.len())
+    }
+
     /// A call by its number.
     pub fn call(&self, key: CallKey) -> Option<&Call> {
         self.calls.iter().find(|call| call.key == key)
@@ -276,7 +286,13 @@ impl UserAgent {
         residue
     }
 
-    pub(crate) fn local_ip(&self) -> IpAddr {
+    /// What its next call will send.
+    pub fn next_audio(&self) -> &Audio {
+        self.next_audio.as_ref().unwrap_or(&Audio::Silence)
+    }
+
+    /// The address that it sends from.
+    pub fn local_ip(&self) -> IpAddr {
         self.start
             .local()
             .map_or(IpAddr::from([127, 0, 0, 1]), |local: SocketAddr| local.ip())

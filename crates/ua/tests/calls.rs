@@ -4,7 +4,7 @@ mod support;
 
 use std::time::Duration;
 
-use callwright_ua::{Audio, Done, Ended, ListenFor, Phase, VerbError};
+use callwright_ua::{ArmedResponse, Audio, Call, Change, Done, Ended, ListenFor, Phase, VerbError};
 use callwright_wire::Residue;
 use support::Lab;
 
@@ -74,6 +74,101 @@ fn a_call_that_is_rejected_ends_with_the_status() {
 }
 
 #[test]
+fn a_call_that_is_rejected_in_own_words_ends_with_them_on_both_sides() {
+    let mut lab = Lab::new();
+    let (a, b) = (lab.phone("alice"), lab.phone("bob"));
+    lab.dial(a, b);
+    lab.until(|lab| lab.phase(b) == Some(Phase::Ringing));
+    lab.fleet(b, |fleet, now, id| {
+        fleet.reject(now, id, None, 480, Some("Out To Lunch".into()), None)
+    })
+    .unwrap();
+    lab.until(|lab| lab.phase(a) == Some(Phase::Ended));
+    assert_eq!(lab.reason(a), "480 Out To Lunch");
+    assert_eq!(lab.reason(b), "480 Out To Lunch");
+    let armed = ArmedResponse {
+        status: 486,
+        reason: "Go Away".into(),
+        headers: Vec::new(),
+    };
+    lab.fleet(b, |fleet, now, id| fleet.respond_incoming(now, id, armed))
+        .unwrap();
+    lab.dial(a, b);
+    lab.until(|lab| lab.reason(a) == "486 Go Away");
+    assert_eq!(lab.reason(b), "486 Go Away");
+    assert_eq!(lab.user_agent(b).last_end().unwrap().status, Some(486));
+}
+
+#[test]
+fn a_listener_of_one_call_hears_nothing_of_another() {
+    let mut lab = Lab::new();
+    let (a, b, c) = (lab.phone("alice"), lab.phone("bob"), lab.phone("carol"));
+    lab.establish(a, b);
+    lab.establish(c, b);
+    let keys: Vec<_> = lab.user_agent(b).calls().iter().map(Call::key).collect();
+    lab.fleet(c, |fleet, now, id| fleet.send_audio(now, id, None, tone(880.0)))
+        .unwrap();
+    let what = ListenFor::Tone { hz: 880.0 };
+    let mut listen = |call| {
+        lab.fleet(b, |fleet, now, id| fleet.listen(now, id, call, what))
+            .unwrap()
+    };
+    let (first, second, any) = (listen(Some(keys[0])), listen(Some(keys[1])), listen(None));
+    lab.pass(Duration::from_millis(500));
+    let heard = |listener| lab.peek(b, |fleet, id| fleet.heard(id, listener)).unwrap();
+    assert!(!heard(first).done);
+    assert!(heard(second).done && heard(any).done);
+    assert_eq!(
+        heard(first).packets + heard(second).packets,
+        heard(any).packets,
+        "each counts its own"
+    );
+    let playing: Vec<_> = lab.user_agent(c).calls().iter().map(Call::playing).collect();
+    assert_eq!(playing, [&tone(880.0)]);
+}
+
+#[test]
+fn what_was_heard_before_the_packets_stopped_is_not_heard_now() {
+    let mut lab = Lab::new();
+    let (a, b) = (lab.phone("alice"), lab.phone("bob"));
+    lab.establish(a, b);
+    lab.pass(Duration::from_millis(500));
+    let span = Duration::from_millis(200);
+    let now = |lab: &mut Lab| {
+        lab.fleet(b, |fleet, now, id| fleet.audio_now(now, id, None, span))
+            .len()
+    };
+    assert_eq!(now(&mut lab), 1_600);
+    lab.fleet(a, |fleet, now, id| fleet.remove(now, id));
+    lab.pass(Duration::from_millis(500));
+    assert_eq!(now(&mut lab), 0);
+    let recent = lab.peek(b, |fleet, id| fleet.recent_audio(id, None, span));
+    assert_eq!(recent.len(), 1_600);
+}
+
+#[test]
+fn recordings_of_two_calls_are_told_apart() {
+    let mut lab = Lab::new();
+    let (a, b, c) = (lab.phone("alice"), lab.phone("bob"), lab.phone("carol"));
+    lab.fleet(b, |fleet, now, id| fleet.record(now, id)).unwrap();
+    lab.establish(a, b);
+    lab.establish(c, b);
+    lab.pass(Duration::from_secs(2));
+    let keys: Vec<_> = lab.user_agent(b).calls().iter().map(Call::key).collect();
+    let changes = lab.changes(b);
+    for key in keys {
+        let samples: usize = changes
+            .iter()
+            .map(|change| match change {
+                Change::Recorded { call, samples } if *call == key => samples.len() / 2,
+                _ => 0,
+            })
+            .sum();
+        assert!((12_000..=18_000).contains(&samples), "{samples}");
+    }
+}
+
+#[test]
 fn a_call_that_is_cancelled_stops_ringing() {
     let mut lab = Lab::new();
     let (a, b) = (lab.phone("alice"), lab.phone("bob"));
@@ -111,12 +206,12 @@ fn each_side_hears_the_tone_of_the_other_and_not_its_own() {
     lab.establish(a, b);
     let other = lab
         .fleet(a, |fleet, now, id| {
-            fleet.listen(now, id, ListenFor::Tone { hz: 880.0 })
+            fleet.listen(now, id, None, ListenFor::Tone { hz: 880.0 })
         })
         .unwrap();
     let own = lab
         .fleet(a, |fleet, now, id| {
-            fleet.listen(now, id, ListenFor::Tone { hz: 440.0 })
+            fleet.listen(now, id, None, ListenFor::Tone { hz: 440.0 })
         })
         .unwrap();
     lab.pass(Duration::from_millis(500));

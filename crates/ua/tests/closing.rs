@@ -137,7 +137,7 @@ fn the_end_of_a_recording_comes_before_the_end_of_its_user_agent() {
             .changes(a)
             .iter()
             .map(|change| match change {
-                Change::Recorded(samples) => samples.len() / 2,
+                Change::Recorded { samples, .. } => samples.len() / 2,
                 _ => 0,
             })
             .sum();

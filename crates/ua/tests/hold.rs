@@ -57,6 +57,25 @@ fn two_that_hold_each_other_at_once_both_hold() {
 }
 
 #[test]
+fn digits_for_a_peer_that_holds_wait_and_say_so() {
+    let mut lab = Lab::new();
+    let (a, b) = (lab.phone("alice"), lab.phone("bob"));
+    lab.establish(a, b);
+    hold(&mut lab, b);
+    lab.pass(Duration::from_secs(1));
+    let mut dial = |phone| {
+        lab.fleet(phone, |fleet, now, id| fleet.dtmf(now, id, None, "1", None, None))
+            .unwrap()
+            .note
+    };
+    assert_eq!(
+        dial(a),
+        Some("the peer holds the call: the digits go out when it resumes")
+    );
+    assert_eq!(dial(b), None, "who holds may send");
+}
+
+#[test]
 fn a_peer_that_offers_first_after_a_collision_is_answered_and_then_gets_our_offer() {
     let mut lab = Lab::new();
     let peer = lab.domain();

@@ -44,8 +44,8 @@ fn a_registered_user_agent_subscribes_and_learns_what_waits() {
     lab.expect(server, "SIP/2.0 200");
     let waiting = MessagesWaiting {
         waiting: true,
-        new: 2,
-        old: 8,
+        new: Some(2),
+        old: Some(8),
     };
     assert_eq!(lab.user_agent(a).messages_waiting(), Some(waiting));
     let summary = "Messages-Waiting: no\r\n";
@@ -57,8 +57,8 @@ fn a_registered_user_agent_subscribes_and_learns_what_waits() {
     lab.expect(server, "SIP/2.0 200");
     let none = MessagesWaiting {
         waiting: false,
-        new: 0,
-        old: 0,
+        new: None,
+        old: None,
     };
     assert_eq!(lab.user_agent(a).messages_waiting(), Some(none));
 }

@@ -23,7 +23,7 @@ fn hears(lab: &mut Lab, a: Phone, b: Phone) -> bool {
         .unwrap();
     let what = ListenFor::Tone { hz: 440.0 };
     let listener = lab
-        .fleet(b, |fleet, now, id| fleet.listen(now, id, what))
+        .fleet(b, |fleet, now, id| fleet.listen(now, id, None, what))
         .unwrap();
     lab.pass(Duration::from_millis(500));
     lab.peek(b, |fleet, id| fleet.heard(id, listener)).unwrap().done

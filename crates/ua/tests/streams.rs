@@ -66,9 +66,13 @@ fn a_stream_that_the_peer_takes_back_falls_silent_and_can_come_again() {
     assert_eq!(packets_in_a_second(&mut lab), 0);
     lab.play(audio(), invite.audio_at(), &tone(1));
     assert!(
-        lab.peek(a, |fleet, id| fleet.recent_audio(id, Duration::from_millis(500)))
-            .iter()
-            .all(|sample| sample.abs() < 100),
+        lab.peek(a, |fleet, id| fleet.recent_audio(
+            id,
+            None,
+            Duration::from_millis(500)
+        ))
+        .iter()
+        .all(|sample| sample.abs() < 100),
         "nothing is heard on it either"
     );
     let back = sdp(3, "10.0.0.250", 4000, "");
@@ -127,7 +131,9 @@ fn what_comes_before_the_answer_to_keys_is_counted_and_not_heard() {
         let invite = lab.expect(peer, "INVITE");
         // It may be clear or encrypted: nobody can tell.
         lab.play(audio(), invite.audio_at(), &tone(1));
-        let heard = lab.peek(a, |fleet, id| fleet.recent_audio(id, Duration::from_secs(3)));
+        let heard = lab.peek(a, |fleet, id| {
+            fleet.recent_audio(id, None, Duration::from_secs(3))
+        });
         assert!(heard.iter().all(|sample| *sample == 0), "{encryption:?}");
         let key = lab.newest(a);
         let stats = lab.peek(a, |fleet, id| fleet.stats(id, key)).unwrap();
@@ -166,7 +172,10 @@ fn what_was_heard_last_outlives_the_call_as_evidence_only() {
     lab.say(peer, invite.from, bye);
     lab.until(|lab| lab.phase(a) == Some(Phase::Ended));
     let span = Duration::from_secs(3);
-    assert!(lab.peek(a, |fleet, id| fleet.recent_audio(id, span)).is_empty());
+    assert!(
+        lab.peek(a, |fleet, id| fleet.recent_audio(id, None, span))
+            .is_empty()
+    );
     let evidence = lab.peek(a, |fleet, id| fleet.last_audio(id, span));
     assert!(evidence.len() >= 6_400, "{}", evidence.len());
 }

@@ -369,7 +369,7 @@ impl Lab {
 
     pub(crate) fn listen(&mut self, phone: Phone, hz: f64) -> ListenerId {
         let done = self.fleet(phone, |fleet, now, id| {
-            fleet.listen(now, id, ListenFor::Tone { hz })
+            fleet.listen(now, id, None, ListenFor::Tone { hz })
         });
         done.expect("it can listen")
     }

@@ -148,6 +148,11 @@ impl Plane {
             .unwrap_or_default()
     }
 
+    /// When the newest of the audio heard arrived: what is recent may be long ago.
+    pub fn heard_at(&self, id: SessionId) -> Option<Time> {
+        self.session(id)?.ears().last()
+    }
+
     /// The strongest frequency in the last `span` heard (3 s at most), and its level; `None` when nothing was heard.
     pub fn strongest(&self, id: SessionId, span: Duration) -> Option<Strongest> {
         strongest(&self.recent_audio(id, span))

@@ -24,6 +24,8 @@ pub(crate) struct Ears {
     recorder: Option<Box<Recorder>>,
     /// Samples in the last packet: as many are missing where one was lost.
     packet_samples: usize,
+    /// When the newest of it arrived.
+    last: Option<Time>,
 }
 
 impl Ears {
@@ -50,6 +52,7 @@ impl Ears {
     pub(crate) fn audio(&mut self, arrived: Time, codec: Codec, payload: &[u8], sink: &mut Sink<'_>) {
         self.evidence.add(codec, payload);
         self.packet_samples = payload.len();
+        self.last = Some(arrived);
         if self.listeners.is_empty() && self.recorder.is_none() {
             return;
         }
@@ -89,6 +92,11 @@ impl Ears {
             }
             sink.tell(Event::RecordingEnded);
         }
+    }
+
+    /// When the newest audio heard arrived.
+    pub(crate) fn last(&self) -> Option<Time> {
+        self.last
     }
 
     /// The last audio heard, at most three seconds, oldest first.

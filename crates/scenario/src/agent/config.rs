@@ -71,8 +71,8 @@ pub const KEYS: &[Key] = &[
     ),
 ];
 
-/// Reads a configuration: the phone, and the metadata.
-pub(super) fn read(name: &str, config: &Value) -> Result<(PhoneSpec, Value), Fault> {
+/// Reads a configuration: the phone. The metadata is the front end's to keep.
+pub(super) fn read(name: &str, config: &Value) -> Result<PhoneSpec, Fault> {
     let Value::Map(map) = config else {
         return Err(Fault::script(format!(
             "agent {name:?}: the configuration is a map, #{{ … }}, not {config}"
@@ -105,12 +105,10 @@ pub(super) fn read(name: &str, config: &Value) -> Result<(PhoneSpec, Value), Fau
     spec.local = reader.local()?;
     spec.tls_verify = reader.flag("tls_verify")?.unwrap_or(true);
     reader.refuse_what_does_not_exist_yet()?;
-    let metadata = match map.get("metadata") {
-        None | Some(Value::Absent) => Value::Map(BTreeMap::new()),
-        Some(metadata @ Value::Map(_)) => metadata.clone(),
-        Some(other) => return Err(reader.wrong("metadata", "a map", other)),
-    };
-    Ok((spec, metadata))
+    match reader.given("metadata") {
+        None | Some(Value::Map(_)) => Ok(spec),
+        Some(other) => Err(reader.wrong("metadata", "a map", other)),
+    }
 }
 
 struct Reader<'a> {
@@ -346,6 +344,9 @@ pub(crate) fn headers(value: &Value) -> Result<Vec<(String, String)>, String> {
             value => std::slice::from_ref(value),
         };
         for value in values {
+            if *value == Value::Absent {
+                return Err(format!("the value of {name} is (): nothing is there to send"));
+            }
             let text = value.text();
             if text.contains(['\r', '\n', '\0']) {
                 return Err(format!(

@@ -8,8 +8,8 @@ use super::Agent;
 use crate::Value;
 use crate::context;
 use crate::phone::{
-    Aspect, CallRef, CallSnapshot, CallState, MessageFilter, Messages, MessagesWaiting, Peer, Phase, Quality,
-    Registration,
+    Aspect, CallRef, CallSnapshot, CallState, MessageFilter, Messages, MessagesWaiting, Origin, Peer, Phase,
+    Quality, Registration,
 };
 
 /// The other side of a call; everything is missing when there is none.
@@ -90,6 +90,11 @@ impl Agent {
         self.phone().snapshot().mwi
     }
 
+    /// How many calls that ended are no longer among [`Agent::calls`].
+    pub fn forgotten_calls(&self) -> usize {
+        self.phone().snapshot().forgotten_calls
+    }
+
     /// All calls, oldest first, ended ones included.
     pub fn calls(&self) -> Vec<Call> {
         self.reads(Aspect::Calls);
@@ -103,10 +108,10 @@ impl Agent {
             .collect()
     }
 
-    /// True while the tone is in the audio that arrives.
-    pub fn hears(&self, hz: f64) -> bool {
+    /// True while the tone is in the audio that arrives, on the call given or on the newest that carries any.
+    pub fn hears(&self, call: Option<CallRef>, hz: f64) -> bool {
         context::reads_without_event();
-        self.phone().hears(hz)
+        self.phone().hears(call, hz)
     }
 
     /// A header field of the newest INVITE received.
@@ -172,7 +177,8 @@ impl PeerView {
         }
     }
 
-    fn to_value(&self) -> Value {
+    /// As a map.
+    pub fn to_value(&self) -> Value {
         let fields = [("uri", &self.uri), ("number", &self.number), ("name", &self.name)];
         Value::Map(
             fields
@@ -237,6 +243,47 @@ impl Call {
     pub fn quality(&self) -> Quality {
         context::reads_without_event();
         self.snapshot().map(|call| call.quality).unwrap_or_default()
+    }
+
+    /// The SIP messages of its dialog that pass a filter; none before its INVITE is out, or when the phone no longer
+    /// knows it.
+    pub fn messages(&self, filter: &MessageFilter) -> Messages {
+        let call_id = self.snapshot().map(|call| call.call_id).unwrap_or_default();
+        if call_id.is_empty() {
+            self.agent.reads(Aspect::Messages);
+            return Messages::default();
+        }
+        self.agent.messages(&MessageFilter {
+            call_id: Some(call_id),
+            ..filter.clone()
+        })
+    }
+
+    /// Everything in short, to be printed.
+    pub fn info(&self) -> Value {
+        let snapshot = self.snapshot();
+        let of = |read: fn(&CallSnapshot) -> Value| snapshot.as_ref().map_or(Value::Absent, read);
+        let origin = |call: &CallSnapshot| match call.origin {
+            Origin::Incoming => "incoming".into(),
+            Origin::Outgoing => "outgoing".into(),
+        };
+        let fields: [(&str, Value); 9] = [
+            ("agent", self.agent.name().into()),
+            ("origin", of(origin)),
+            ("phase", self.phase().name().into()),
+            ("state", self.state().name().into()),
+            ("peer", of(|call| PeerView::of(&call.peer).to_value())),
+            ("reason", of(|call| call.reason.clone().into())),
+            ("status_code", of(|call| call.status_code.map(i64::from).into())),
+            ("received_dtmf", of(|call| call.received_dtmf.clone().into())),
+            ("call_id", of(|call| call.call_id.clone().into())),
+        ];
+        Value::Map(
+            fields
+                .into_iter()
+                .map(|(key, value)| (key.to_owned(), value))
+                .collect(),
+        )
     }
 
     /// A header field of its INVITE, when it was received.

@@ -23,6 +23,12 @@ impl Target {
             Target::Agent(agent) => return Ok(agent.aor().to_owned()),
             Target::Text(text) => text.trim(),
         };
+        if let Some(scheme) = foreign_scheme(text) {
+            return Err(Fault::verb(format!(
+                "{text:?} is no target: {scheme}: cannot be called; a target is a sip:, sips: or tel: URI, user@host, or a \
+                 name or number in the own domain"
+            )));
+        }
         let uri = if has_scheme(text) {
             text.to_owned()
         } else if text.contains('@') {
@@ -65,6 +71,20 @@ fn has_scheme(text: &str) -> bool {
     })
 }
 
+/// The scheme of a URI that no telephone calls. With an `@`, what stands before a colon may be a user with a password; a
+/// port may follow a name.
+fn foreign_scheme(text: &str) -> Option<&str> {
+    const ADDRESSES: [&str; 8] = ["mailto", "xmpp", "im", "pres", "h323", "callto", "skype", "sms"];
+    let (scheme, rest) = text.split_once(':').filter(|_| !has_scheme(text))?;
+    let is_scheme = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+        && scheme
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c));
+    let is_port = !rest.is_empty() && rest.chars().all(|c| c.is_ascii_digit());
+    let known = ADDRESSES.iter().any(|known| scheme.eq_ignore_ascii_case(known));
+    (is_scheme && (rest.starts_with("//") || known || !(is_port || text.contains('@')))).then_some(scheme)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -79,6 +99,20 @@ mod tests {
         assert_eq!(uri("bob@example.org").unwrap(), "sip:bob@example.org");
         assert_eq!(uri("SIPS:bob@example.org").unwrap(), "SIPS:bob@example.org");
         assert_eq!(uri("tel:+4930").unwrap(), "tel:+4930");
+        assert_eq!(
+            uri("bob:secret@example.org").unwrap(),
+            "sip:bob:secret@example.org"
+        );
+        for foreign in [
+            "http://x",
+            "https://a@b/c",
+            "mailto:bob@example.org",
+            "urn:service:sos",
+            "XMPP:a@b",
+        ] {
+            let error = uri(foreign).unwrap_err().to_string();
+            assert!(error.contains("cannot be called"), "{foreign}: {error}");
+        }
         assert!(uri("").is_err());
         assert!(uri("bob smith").is_err());
     }

@@ -10,16 +10,9 @@ use callwright_events::RunEvent;
 
 use super::config::headers;
 use super::{Agent, Target};
-use crate::phone::{Aspect, Audio, CallRef, Performed, RequestId, SipRecord, Verb};
+use crate::phone::{Aspect, Audio, CallRef, CallState, Performed, RequestId, SipRecord, Verb};
+use crate::world::OwnTouches;
 use crate::{Fault, Position, Scene, Value, context, nearest};
-
-/// The aspects that a verb may change at once.
-const TOUCHED: [Aspect; 4] = [
-    Aspect::Registration,
-    Aspect::Calls,
-    Aspect::Messages,
-    Aspect::Audio,
-];
 
 /// A handle on a request of [`Agent::send`].
 #[derive(Clone)]
@@ -54,19 +47,11 @@ impl Agent {
                     dialed.push(target.clone());
                 }
             }
-            Verb::SendAudio(audio) => {
-                if let Ok(mut sending) = self.0.sending.lock() {
-                    *sending = audio.clone();
-                }
-            }
             _ => {}
         }
-        let topics = TOUCHED.map(|aspect| self.phone().topic(aspect));
-        let before = topics.map(|topic| self.world().version(topic));
+        let touches = OwnTouches::begin();
         let outcome = self.phone().perform(call, verb, Some(cause));
-        for (topic, before) in topics.into_iter().zip(before) {
-            context::changed_itself(self.world(), topic, before);
-        }
+        context::changed_itself(&touches.end());
         let performed = outcome.map_err(|error| {
             Fault::verb(format!("{}: {}: {error}", self.name(), kind.replace('-', "_"))).at(at)
         })?;
@@ -208,6 +193,10 @@ impl Agent {
         if method.is_empty() || !method.chars().all(token) {
             return Err(fault(format!("{method:?} is no method")));
         }
+        let in_call = call.is_some() || self.phone().snapshot().state() == CallState::Established;
+        if let Some(instead) = instead_of(method, in_call) {
+            return Err(fault(format!("{method} {instead}")));
+        }
         let mut verb = (Vec::new(), String::new(), None);
         if let Some(options) = options {
             let Value::Map(map) = options else {
@@ -251,7 +240,13 @@ impl Agent {
     ///
     /// # Errors
     /// As [`Agent::perform`]; or the file exists.
-    pub fn record(&self, scene: &Scene, path: &str, at: &Position) -> Result<(), Fault> {
+    pub fn record(
+        &self,
+        scene: &Scene,
+        call: Option<CallRef>,
+        path: &str,
+        at: &Position,
+    ) -> Result<(), Fault> {
         let path = PathBuf::from(path);
         if path.exists() {
             let text = format!(
@@ -261,7 +256,7 @@ impl Agent {
             );
             return Err(Fault::environment(text).at(at));
         }
-        self.perform(scene, None, Verb::Record { path: path.clone() }, at)
+        self.perform(scene, call, Verb::Record { path: path.clone() }, at)
             .map(|_| self.records_to(path))
     }
 
@@ -342,6 +337,20 @@ impl Response {
     /// Whose request it is.
     pub fn agent(&self) -> &Agent {
         &self.agent
+    }
+}
+
+/// What to do instead of sending a request that changes the state of a call: that state is the agent's own, and a request
+/// beside it would be one that it knows nothing of.
+fn instead_of(method: &str, in_call: bool) -> Option<&'static str> {
+    match method.to_ascii_uppercase().as_str() {
+        "INVITE" => Some("is sent by dial(target), and inside a call by hold() and resume()"),
+        "CANCEL" => Some("is sent by hangup() before the call is answered"),
+        "BYE" if in_call => Some("is sent by hangup()"),
+        "UPDATE" if in_call => Some("is sent by the agent itself; hold() and resume() change a session"),
+        "PRACK" if in_call => Some("is sent by the agent itself"),
+        "ACK" => Some("is sent by the agent itself"),
+        _ => None,
     }
 }
 

@@ -285,8 +285,9 @@ impl State {
     }
 
     /// What a phone hears now: what the peer of its established call sends.
-    pub(super) fn heard_by(&self, phone: usize) -> Option<&Audio> {
-        let leg = self.exchange.phones[phone].newest(|leg| leg.phase == Phase::Established)?;
+    pub(super) fn heard_by(&self, phone: usize, call: Option<CallRef>) -> Option<&Audio> {
+        let leg = self.exchange.phones[phone]
+            .newest(|leg| leg.phase == Phase::Established && call.is_none_or(|call| call == leg.call))?;
         let peer = self.exchange.phones.get(leg.peer)?;
         let up = peer
             .calls
@@ -296,9 +297,9 @@ impl State {
     }
 
     /// Looks at what a listener hears, every 20 ms from 120 ms after it began.
-    pub(super) fn listen(&mut self, phone: usize, listener: ListenerId, millis: u64) {
+    pub(super) fn listen(&mut self, phone: usize, call: Option<CallRef>, listener: ListenerId, millis: u64) {
         self.after(millis, move |state| {
-            let audio = state.heard_by(phone).cloned();
+            let audio = state.heard_by(phone, call).cloned();
             let Some((_, what, heard)) = state.exchange.phones[phone]
                 .listeners
                 .iter_mut()
@@ -323,7 +324,7 @@ impl State {
             if heard.done {
                 state.changed_phone(phone);
             } else {
-                state.listen(phone, listener, 20);
+                state.listen(phone, call, listener, 20);
             }
         });
     }
@@ -354,6 +355,7 @@ impl State {
             received_dtmf: self.exchange.phones[phone].received_dtmf.clone(),
             quality: self.quality(leg),
             muted: false,
+            sending: self.exchange.phones[phone].sending.clone(),
             call_id: format!("call-{}", leg.call.0),
             started: leg.started,
         }

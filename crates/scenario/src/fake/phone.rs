@@ -203,6 +203,8 @@ impl Phone for FakePhone {
                 .unwrap_or_default(),
             contact: contact(self.number, &line.spec),
             sending: String::new(),
+            forgotten_calls: 0,
+            next_audio: line.sending.clone(),
         }
     }
 
@@ -232,14 +234,14 @@ impl Phone for FakePhone {
         }
     }
 
-    fn listen(&self, what: ListenFor) -> ListenerId {
+    fn listen(&self, call: Option<CallRef>, what: ListenFor) -> ListenerId {
         let mut state = self.world.lock();
         state.sequence += 1;
         let listener = ListenerId(u32::try_from(state.sequence).unwrap_or(u32::MAX));
         state.exchange.phones[self.number]
             .listeners
             .push((listener, what, Heard::default()));
-        state.listen(self.number, listener, 120);
+        state.listen(self.number, call, listener, 120);
         listener
     }
 
@@ -258,9 +260,9 @@ impl Phone for FakePhone {
             .retain(|(id, ..)| *id != listener);
     }
 
-    fn hears(&self, hz: f64) -> bool {
+    fn hears(&self, call: Option<CallRef>, hz: f64) -> bool {
         let state = self.world.lock();
-        matches!(state.heard_by(self.number), Some(Audio::Tones { hz: sent }) if sent.contains(&hz))
+        matches!(state.heard_by(self.number, call), Some(Audio::Tones { hz: sent }) if sent.contains(&hz))
     }
 
     fn recent_audio(&self) -> Option<RecentAudio> {

@@ -156,24 +156,68 @@ fn redirect(request: &Request, response: &Response) -> Option<Request> {
     Some(next)
 }
 
-/// A reference resolved against an absolute URL (RFC 3986 §5.2, without dot segments).
+/// A reference resolved against an absolute URL (RFC 3986 §5.2.2).
 fn resolve(base: &str, reference: &str) -> String {
+    // RFC 9110 §10.2.2: a fragment of the request goes on to where it leads, but is never sent.
+    let reference = reference.split('#').next().unwrap_or(reference);
+    let base = base.split('#').next().unwrap_or(base);
     let scheme = base.split("//").next().unwrap_or("http:");
-    if reference.contains("://") {
-        reference.to_owned()
-    } else if reference.starts_with("//") {
-        format!("{scheme}{reference}")
-    } else if reference.starts_with('/') {
-        format!("{}{reference}", origin(base))
-    } else {
-        let path = base.split(['?', '#']).next().unwrap_or(base);
-        let folder = path.get(origin(base).len()..).and_then(|path| path.rfind('/'));
-        let folder = folder.map_or_else(
-            || format!("{}/", origin(base)),
-            |end| path[..=origin(base).len() + end].to_owned(),
-        );
-        format!("{folder}{reference}")
+    let has_scheme = reference.split_once(':').is_some_and(|(scheme, _)| {
+        scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+            && scheme
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c))
+    });
+    if has_scheme {
+        return reference.to_owned();
     }
+    if reference.starts_with("//") {
+        return format!("{scheme}{reference}");
+    }
+    let origin = origin(base);
+    let (path, query) = split_query(base.get(origin.len()..).unwrap_or_default());
+    let (new_path, new_query) = split_query(reference);
+    let query = match (new_path.is_empty(), new_query.is_empty()) {
+        (true, true) => query,
+        _ => new_query,
+    };
+    let path = if new_path.is_empty() {
+        path.to_owned()
+    } else if new_path.starts_with('/') {
+        without_dots(new_path)
+    } else {
+        // RFC 3986 §5.2.3: the reference takes the place of the last segment.
+        let folder = path.rfind('/').map_or("/", |end| &path[..=end]);
+        without_dots(&format!("{folder}{new_path}"))
+    };
+    let path = if path.is_empty() { "/" } else { &path };
+    format!("{origin}{path}{query}")
+}
+
+/// A path, and the query with its question mark.
+fn split_query(text: &str) -> (&str, &str) {
+    text.split_at(text.find('?').unwrap_or(text.len()))
+}
+
+/// RFC 3986 §5.2.4.
+fn without_dots(path: &str) -> String {
+    let mut kept: Vec<&str> = Vec::new();
+    let mut segments = path.split('/').skip(1).peekable();
+    while let Some(segment) = segments.next() {
+        let is_last = segments.peek().is_none();
+        match segment {
+            "." | ".." => {
+                if segment == ".." {
+                    kept.pop();
+                }
+                if is_last {
+                    kept.push("");
+                }
+            }
+            segment => kept.push(segment),
+        }
+    }
+    format!("/{}", kept.join("/"))
 }
 
 /// Scheme, host and port.
@@ -191,7 +235,7 @@ fn explain(error: &ureq::Error, request: &Request) -> RequestError {
         detail,
     };
     match error {
-        ureq::Error::Io(error) if is_refusal(error) => connect(error.to_string()),
+        ureq::Error::Io(error) if is_refusal(error) || is_lookup(error) => connect(error.to_string()),
         ureq::Error::Io(error) if error.kind() == io::ErrorKind::InvalidData => RequestError::Tls {
             detail: error.to_string(),
         },
@@ -226,6 +270,11 @@ fn is_refusal(error: &io::Error) -> bool {
     )
 }
 
+/// A name that does not resolve, not yet: the standard library has no kind for that.
+fn is_lookup(error: &io::Error) -> bool {
+    error.to_string().contains("failed to lookup address information")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -237,6 +286,15 @@ mod tests {
         assert_eq!(resolve(base, "/c"), "http://127.0.0.1:8080/c");
         assert_eq!(resolve(base, "c"), "http://127.0.0.1:8080/a/c");
         assert_eq!(resolve("http://127.0.0.1:8080", "c"), "http://127.0.0.1:8080/c");
+        assert_eq!(resolve(base, "?y=9"), "http://127.0.0.1:8080/a/b?y=9");
+        assert_eq!(resolve(base, ""), base);
+        assert_eq!(resolve(base, "../c?x=a/b"), "http://127.0.0.1:8080/c?x=a/b");
+        assert_eq!(resolve(base, "./d/../e/."), "http://127.0.0.1:8080/a/e/");
+        assert_eq!(resolve(base, "/c/./../../d#top"), "http://127.0.0.1:8080/d");
+        assert_eq!(
+            resolve(base, "c?to=http://x/"),
+            "http://127.0.0.1:8080/a/c?to=http://x/"
+        );
         assert_eq!(resolve(base, "//x.example/c"), "http://x.example/c");
     }
 }

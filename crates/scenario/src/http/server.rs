@@ -18,8 +18,8 @@ use super::{Incoming, ListenError, Listener, Response, Service, percent_decoded}
 /// What a request body may have at most.
 const BODY_LIMIT: usize = 16 * 1024 * 1024;
 
-/// How long the end of a server is waited for: its thread never blocks, so this is not reached.
-const STOP_WITHIN: Duration = Duration::from_secs(1);
+/// How long the end of a server waits for its socket, at most: only a process that is starved needs it.
+const CLOSE_WITHIN: Duration = Duration::from_secs(2);
 
 /// The HTTP servers of the real world.
 #[derive(Default)]
@@ -50,23 +50,21 @@ impl Servers {
         let port = socket.local_addr().map_err(explain)?.port();
         let handle = self.runtime().map_err(explain)?;
         let (stop, stopped) = oneshot::channel::<()>();
-        let (ended, end) = mpsc::channel::<()>();
+        let (open, closed) = mpsc::channel();
         let _entered = handle.enter();
         let socket = tokio::net::TcpListener::from_std(socket).map_err(explain)?;
         let app = axum::Router::new().fallback(answer).with_state(service);
-        handle.spawn(async move {
-            let serving = axum::serve(socket, app).into_future();
-            tokio::select! {
-                _ = serving => {}
-                _ = stopped => {}
-            }
-            // The port is free again.
-            drop(ended);
+        let socket = Listening { socket, _open: open };
+        // It stops at once; a connection, when its request is answered: a client that keeps one must not be answered by
+        // a server that is gone.
+        let serving = axum::serve(socket, app).with_graceful_shutdown(async {
+            let _ = stopped.await;
         });
+        handle.spawn(serving.into_future());
         Ok(Box::new(Running {
             port,
             stop: Some(stop),
-            end: Mutex::new(end),
+            closed: Mutex::new(closed),
         }))
     }
 
@@ -88,18 +86,37 @@ impl Servers {
 
 struct Running {
     port: u16,
-    /// Dropped with the listener, which ends the server.
     stop: Option<oneshot::Sender<()>>,
-    /// Closed when the server has ended.
-    end: Mutex<mpsc::Receiver<()>>,
+    /// Ends with the socket.
+    closed: Mutex<mpsc::Receiver<()>>,
 }
 
 impl Drop for Running {
-    /// Returns when the port is free: whoever comes next may want the same one.
+    /// The port is free when this returns.
     fn drop(&mut self) {
-        drop(self.stop.take());
-        let end = self.end.get_mut().unwrap_or_else(PoisonError::into_inner);
-        let _ = end.recv_timeout(STOP_WITHIN);
+        self.stop = None;
+        let closed = self.closed.get_mut().unwrap_or_else(PoisonError::into_inner);
+        // Nothing is ever sent: the wait is for the end of the sender.
+        let _ = closed.recv_timeout(CLOSE_WITHIN);
+    }
+}
+
+/// The socket of a server, and who waits for it to be closed. Fields are dropped in this order.
+struct Listening {
+    socket: tokio::net::TcpListener,
+    _open: mpsc::Sender<()>,
+}
+
+impl axum::serve::Listener for Listening {
+    type Io = tokio::net::TcpStream;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
+        axum::serve::Listener::accept(&mut self.socket).await
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.socket.local_addr()
     }
 }
 

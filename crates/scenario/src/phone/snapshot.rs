@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use callwright_wire::Time;
 
+use super::Audio;
+
 /// Everything that getters need.
 #[derive(Clone, Debug, Default)]
 pub struct PhoneSnapshot {
@@ -12,6 +14,10 @@ pub struct PhoneSnapshot {
     pub registration: Registration,
     /// All calls, oldest first, ended ones included (as far as the phone still knows them).
     pub calls: Vec<CallSnapshot>,
+    /// How many calls that ended the phone no longer knows.
+    pub forgotten_calls: usize,
+    /// What the next call will send.
+    pub next_audio: Audio,
     /// How the last call that ended did so: `"486 Busy Here"`, code first, or a text.
     pub reason: Option<String>,
     /// The status of the response that ended it, if one did.
@@ -131,6 +137,8 @@ pub struct CallSnapshot {
     pub quality: Quality,
     /// Own audio is muted.
     pub muted: bool,
+    /// What it sends.
+    pub sending: Audio,
     /// Its Call-ID (RFC 3261 §8.1.1.4).
     pub call_id: String,
     /// When it began.
@@ -229,10 +237,10 @@ pub struct Quality {
 pub struct MessagesWaiting {
     /// Something waits.
     pub waiting: bool,
-    /// New messages.
-    pub new: u32,
-    /// Old messages.
-    pub old: u32,
+    /// New messages, if it said so.
+    pub new: Option<u32>,
+    /// Old messages, if it said so.
+    pub old: Option<u32>,
 }
 
 #[cfg(test)]

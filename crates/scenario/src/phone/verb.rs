@@ -87,7 +87,7 @@ pub enum Verb {
         /// The type of the body.
         content_type: Option<String>,
     },
-    /// Record to this WAV file (left: sent, right: heard), which must not exist yet.
+    /// Record to this WAV file (left: sent, right: heard), which must not exist yet; calls at the same time are mixed.
     Record {
         /// The file.
         path: PathBuf,
@@ -123,9 +123,10 @@ impl Verb {
 }
 
 /// What a phone sends.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub enum Audio {
     /// Silence.
+    #[default]
     Silence,
     /// Sine waves, mixed.
     Tones {

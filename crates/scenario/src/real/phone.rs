@@ -1,11 +1,12 @@
 //! A phone of our own engine: a user agent in the fleet of the real world.
 
+use std::net::{IpAddr, UdpSocket};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use callwright_media::detect::{ToneDetector, strongest};
 use callwright_media::plane::Stats;
-use callwright_sip_message::Message;
+use callwright_sip_message::{Message, Uri};
 use callwright_ua as ua;
 use callwright_wire::{Cause, Time};
 
@@ -32,18 +33,21 @@ pub(super) struct EmbeddedPhone {
     shared: Arc<Shared>,
     id: ua::UserAgentId,
     topics: PhoneTopics,
+    /// Its requests go to an outbound proxy, whatever they name.
+    proxied: bool,
     /// What is sent, in words.
     sending: Mutex<String>,
     recordings: Mutex<Vec<Recording>>,
 }
 
 impl EmbeddedPhone {
-    pub(super) fn new(shared: Arc<Shared>, id: ua::UserAgentId, topics: PhoneTopics) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, id: ua::UserAgentId, topics: PhoneTopics, proxied: bool) -> Self {
         let sending = Mutex::new("silence".to_owned());
         EmbeddedPhone {
             shared,
             id,
             topics,
+            proxied,
             sending,
             recordings: Mutex::default(),
         }
@@ -65,7 +69,7 @@ impl EmbeddedPhone {
         };
     }
 
-    fn record(&self, path: &std::path::Path) -> Result<ua::Done, VerbError> {
+    fn record(&self, call: Option<ua::CallKey>, path: &std::path::Path) -> Result<ua::Done, VerbError> {
         let new = self
             .shared
             .recorder
@@ -73,7 +77,7 @@ impl EmbeddedPhone {
             .map_err(|error| VerbError::NotNow {
                 detail: error.to_string(),
             })?;
-        self.shared.routes.record(self.id, new.sender());
+        self.shared.routes.record(self.id, call, new.tape());
         let mut recordings = self.recordings.lock().unwrap_or_else(PoisonError::into_inner);
         recordings.push(new);
         drop(recordings);
@@ -104,17 +108,13 @@ impl Phone for EmbeddedPhone {
         verb: Verb,
         cause: Option<Cause>,
     ) -> Result<Performed, VerbError> {
-        let call = match call {
-            Some(CallRef(number)) => Some(ua::CallKey(
-                u32::try_from(number).map_err(|_| VerbError::CallEnded)?,
-            )),
-            None => None,
-        };
+        let call = call.map(key);
         let id = self.id;
         let done = match verb {
             Verb::Register => self.fleet(|fleet, now| fleet.register(now, id, cause)),
             Verb::Unregister => self.fleet(|fleet, now| fleet.unregister(now, id, cause)),
             Verb::Dial { target, headers } => {
+                self.check_route(&target)?;
                 self.fleet(|fleet, now| fleet.dial(now, id, &target, &headers, cause))
             }
             Verb::Accept => self.fleet(|fleet, now| fleet.accept(now, id, call, cause)),
@@ -129,6 +129,7 @@ impl Phone for EmbeddedPhone {
                 self.fleet(|fleet, now| fleet.transfer(now, id, call, &target, cause))
             }
             Verb::AttendedTransfer { target } => {
+                self.check_route(&target)?;
                 self.fleet(|fleet, now| fleet.attended_transfer(now, id, call, &target, cause))
             }
             Verb::CompleteTransfer => self.fleet(|fleet, now| fleet.complete_transfer(now, id, cause)),
@@ -171,7 +172,7 @@ impl Phone for EmbeddedPhone {
                 };
                 return self.send(call, &request, cause);
             }
-            Verb::Record { path } => return self.record(&path).map(performed),
+            Verb::Record { path } => return self.record(call, &path).map(performed),
         };
         done.map(performed).map_err(|error| self.explained(error))
     }
@@ -206,6 +207,8 @@ impl Phone for EmbeddedPhone {
                     new: mwi.new,
                     old: mwi.old,
                 }),
+                forgotten_calls: user_agent.forgotten_calls(),
+                next_audio: audio(user_agent.next_audio()),
                 received_dtmf: newest.map(|call| call.received_dtmf.clone()).unwrap_or_default(),
                 quality: newest.map(|call| call.quality.clone()).unwrap_or_default(),
                 contact: user_agent
@@ -243,10 +246,7 @@ impl Phone for EmbeddedPhone {
         let invite = self.fleet(|fleet, _| {
             let user_agent = fleet.user_agent(self.id)?;
             match call {
-                Some(CallRef(number)) => user_agent
-                    .call(ua::CallKey(u32::try_from(number).ok()?))?
-                    .invite()
-                    .cloned(),
+                Some(call) => user_agent.call(key(call))?.invite().cloned(),
                 None => user_agent.newest_invite().cloned(),
             }
         })?;
@@ -281,13 +281,13 @@ impl Phone for EmbeddedPhone {
         })
     }
 
-    fn listen(&self, what: ListenFor) -> ListenerId {
+    fn listen(&self, call: Option<CallRef>, what: ListenFor) -> ListenerId {
         let what = match what {
             ListenFor::Tone { hz } => ua::ListenFor::Tone { hz },
             ListenFor::Silence => ua::ListenFor::Silence,
         };
         // A frequency that no call carries is never heard; a phone that is gone hears nothing.
-        self.fleet(|fleet, now| fleet.listen(now, self.id, what))
+        self.fleet(|fleet, now| fleet.listen(now, self.id, call.map(key), what))
             .map_or(ListenerId(u32::MAX), |id| ListenerId(id.0))
     }
 
@@ -296,7 +296,7 @@ impl Phone for EmbeddedPhone {
             let heard = fleet.heard(self.id, ua::ListenerId(listener.0))?;
             // What sounded before the listening began explains nothing.
             let span = now.since(heard.since).min(STRONGEST_WITHIN);
-            Some((heard, fleet.recent_audio(self.id, span)))
+            Some((heard, fleet.recent_audio(self.id, heard.call, span)))
         });
         let Some((heard, audio)) = found else {
             return Heard::default();
@@ -317,8 +317,9 @@ impl Phone for EmbeddedPhone {
         self.fleet(|fleet, now| fleet.unlisten(now, self.id, ua::ListenerId(listener.0)));
     }
 
-    fn hears(&self, hz: f64) -> bool {
-        let audio = self.fleet(|fleet, _| fleet.recent_audio(self.id, HEARS_WITHIN));
+    fn hears(&self, call: Option<CallRef>, hz: f64) -> bool {
+        let call = call.map(key);
+        let audio = self.fleet(|fleet, now| fleet.audio_now(now, self.id, call, HEARS_WITHIN));
         ToneDetector::new(hz).is_ok_and(|mut detector| detector.push(&audio).is_some())
     }
 
@@ -346,6 +347,11 @@ impl Drop for EmbeddedPhone {
     }
 }
 
+/// The number of a call in the fleet; one that no call has for a number that it cannot have.
+fn key(call: CallRef) -> ua::CallKey {
+    ua::CallKey(u32::try_from(call.0).unwrap_or(u32::MAX))
+}
+
 fn performed(done: ua::Done) -> Performed {
     Performed {
         notes: done.note.map(str::to_owned).into_iter().collect(),
@@ -354,6 +360,36 @@ fn performed(done: ua::Done) -> Performed {
 }
 
 impl EmbeddedPhone {
+    /// A target that is an address tells at once whether there is a way to it; one that is a name only when it is
+    /// looked up.
+    fn check_route(&self, target: &str) -> Result<(), VerbError> {
+        let Ok(uri) = target.parse::<Uri>() else {
+            return Ok(());
+        };
+        let Some(to) = uri.host().ip().filter(|_| !self.proxied) else {
+            return Ok(());
+        };
+        let Some(from) = self.fleet(|fleet, _| Some(fleet.user_agent(self.id)?.local_ip())) else {
+            return Ok(());
+        };
+        let refused = |detail: String| VerbError::NoRoute {
+            target: target.to_owned(),
+            detail,
+        };
+        if from.is_ipv4() != to.is_ipv4() {
+            let version = |ip: IpAddr| if ip.is_ipv4() { "IPv4" } else { "IPv6" };
+            return Err(refused(format!(
+                "{to} is an {} address, and the agent sends from {from}; give it another with the key `local`",
+                version(to)
+            )));
+        }
+        // udp(7): connecting looks up the route and sends nothing.
+        match UdpSocket::bind((from, 0)).and_then(|socket| socket.connect((to, 5060))) {
+            Ok(()) => Ok(()),
+            Err(error) => Err(refused(format!("from {from}: {error}"))),
+        }
+    }
+
     /// Why a verb cannot be carried out, with the state of the phone where that explains it.
     fn explained(&self, error: ua::VerbError) -> VerbError {
         match error {
@@ -397,6 +433,18 @@ fn source(audio: &Audio) -> ua::Audio {
     }
 }
 
+fn audio(audio: &ua::Audio) -> Audio {
+    match audio {
+        ua::Audio::Silence => Audio::Silence,
+        ua::Audio::Noise => Audio::Noise,
+        ua::Audio::Tones { hz } => Audio::Tones { hz: hz.clone() },
+        ua::Audio::Samples { samples } => Audio::Samples {
+            name: "the same file".to_owned(),
+            samples: samples.clone(),
+        },
+    }
+}
+
 fn registration(registration: &ua::Registration) -> Registration {
     Registration {
         registered: registration.registered,
@@ -430,6 +478,7 @@ fn call_snapshot(call: &ua::Call, stats: Option<Stats>) -> CallSnapshot {
         received_dtmf: call.received_dtmf().to_owned(),
         quality: stats.map(|stats| quality(&stats)).unwrap_or_default(),
         muted: call.is_muted(),
+        sending: audio(call.playing()),
         call_id: call.call_id().to_owned(),
         started: call.started(),
     }

@@ -1,12 +1,24 @@
-//! Recordings: a thread of their own, so that no disk delays a packet.
+//! Recordings: one thread writes them all, so that no disk delays a packet.
 
-use std::fs::OpenOptions;
+mod mix;
+
+use std::collections::BTreeMap;
+use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{self, Sender};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{self, Receiver, SyncSender};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use callwright_media::wav;
+use callwright_ua::CallKey;
+use callwright_wire::Time;
+
+use mix::Mix;
+
+/// How many pieces may wait for the disk: a second of two thousand calls.
+const WAITING: usize = 10_000;
 
 /// Why a recording cannot begin.
 #[derive(Debug, thiserror::Error)]
@@ -24,83 +36,203 @@ pub(crate) enum RecordError {
     },
 }
 
-/// What is to be written.
+/// The number of a recording.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct RecordingId(u64);
+
+/// What the writer is told.
+enum Order {
+    Begin(RecordingId, Box<Writing>),
+    Piece {
+        to: RecordingId,
+        call: CallKey,
+        at: Time,
+        samples: Arc<[i16]>,
+    },
+    /// The file is complete when the sender is dropped.
+    End(RecordingId, SyncSender<()>),
+}
+
+/// A file under way.
+struct Writing {
+    shown: String,
+    wav: wav::Recorder<BufWriter<File>>,
+    mix: Mix,
+}
+
+/// Begins recordings.
+#[derive(Debug, Default)]
+pub(super) struct Recorder {
+    writer: Mutex<Option<Writer>>,
+    so_far: AtomicU64,
+}
+
 #[derive(Debug)]
-pub(super) enum Piece {
-    /// Stereo samples at 8,000 Hz, interleaved.
-    Samples(Box<[i16]>),
+struct Writer {
+    orders: Option<SyncSender<Order>>,
+    thread: Option<JoinHandle<()>>,
 }
 
 /// A recording under way; the file is complete when this is dropped.
 #[derive(Debug)]
 pub(super) struct Recording {
-    sender: Option<Sender<Piece>>,
-    writer: Option<JoinHandle<()>>,
+    tape: Tape,
+    shown: String,
 }
 
-/// Begins recordings.
-#[derive(Debug, Default)]
-pub(super) struct Recorder;
+/// Where the audio of a recording goes.
+#[derive(Clone, Debug)]
+pub(super) struct Tape {
+    id: RecordingId,
+    orders: SyncSender<Order>,
+    lost: Arc<AtomicU64>,
+}
 
 impl Recorder {
-    /// Creates the file and a writer for it.
+    /// Creates the file.
     pub(super) fn begin(&self, path: &Path) -> Result<Recording, RecordError> {
+        let create = |error| RecordError::Create {
+            path: path.to_owned(),
+            error,
+        };
         let file = OpenOptions::new()
             .write(true)
             .create_new(true)
             .open(path)
             .map_err(|error| match error.kind() {
                 io::ErrorKind::AlreadyExists => RecordError::Exists(path.to_owned()),
-                _ => RecordError::Create {
-                    path: path.to_owned(),
-                    error,
-                },
+                _ => create(error),
             })?;
-        let create = |error| RecordError::Create {
-            path: path.to_owned(),
-            error,
-        };
-        let mut wav = wav::Recorder::new(BufWriter::new(file)).map_err(create)?;
-        let (sender, pieces) = mpsc::channel();
+        let orders = self.orders().map_err(create)?;
+        let id = RecordingId(self.so_far.fetch_add(1, Ordering::Relaxed));
         let shown = path.display().to_string();
-        let writer = std::thread::Builder::new()
+        let writing = Writing {
+            shown: shown.clone(),
+            wav: wav::Recorder::new(BufWriter::new(file)).map_err(create)?,
+            mix: Mix::default(),
+        };
+        orders
+            .send(Order::Begin(id, Box::new(writing)))
+            .map_err(|_| create(io::Error::other("the writer of recordings has ended")))?;
+        let lost = Arc::default();
+        Ok(Recording {
+            tape: Tape { id, orders, lost },
+            shown,
+        })
+    }
+
+    fn orders(&self) -> io::Result<SyncSender<Order>> {
+        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(orders) = writer.as_ref().and_then(|writer| writer.orders.clone()) {
+            return Ok(orders);
+        }
+        let (orders, given) = mpsc::sync_channel(WAITING);
+        let thread = std::thread::Builder::new()
             .name("callwright-rec".into())
-            .spawn(move || {
-                for piece in pieces {
-                    let Piece::Samples(samples) = piece;
-                    let (sent, heard): (Vec<_>, Vec<_>) =
-                        samples.chunks_exact(2).map(|pair| (pair[0], pair[1])).unzip();
-                    if let Err(error) = wav.push(&sent, &heard) {
-                        tracing::error!("the recording {shown} ends early: {error}");
-                        return;
+            .spawn(move || write(&given))?;
+        *writer = Some(Writer {
+            orders: Some(orders.clone()),
+            thread: Some(thread),
+        });
+        Ok(orders)
+    }
+}
+
+fn write(orders: &Receiver<Order>) {
+    let mut files: BTreeMap<RecordingId, Box<Writing>> = BTreeMap::new();
+    for order in orders {
+        match order {
+            Order::Begin(id, writing) => {
+                files.insert(id, writing);
+            }
+            Order::Piece {
+                to,
+                call,
+                at,
+                samples,
+            } => {
+                // One that ended early takes no more.
+                if let Some(writing) = files.get_mut(&to) {
+                    writing.mix.add(call, at, &samples);
+                    let ready = writing.mix.take_ready();
+                    if !writing.push(&ready) {
+                        files.remove(&to);
                     }
                 }
-                if let Err(error) = wav.finish() {
-                    tracing::error!("the recording {shown} is not complete: {error}");
+            }
+            Order::End(id, done) => {
+                if let Some(mut writing) = files.remove(&id) {
+                    let rest = writing.mix.take_all();
+                    if writing.push(&rest)
+                        && let Err(error) = writing.wav.finish()
+                    {
+                        tracing::error!("the recording {} is not complete: {error}", writing.shown);
+                    }
                 }
-            })
-            .map_err(create)?;
-        Ok(Recording {
-            sender: Some(sender),
-            writer: Some(writer),
-        })
+                drop(done);
+            }
+        }
+    }
+}
+
+impl Writing {
+    fn push(&mut self, frames: &[[i16; 2]]) -> bool {
+        let (sent, heard): (Vec<_>, Vec<_>) = frames.iter().map(|[sent, heard]| (*sent, *heard)).unzip();
+        match self.wav.push(&sent, &heard) {
+            Ok(()) => true,
+            Err(error) => {
+                tracing::error!("the recording {} ends early: {error}", self.shown);
+                false
+            }
+        }
     }
 }
 
 impl Recording {
-    pub(super) fn sender(&self) -> Sender<Piece> {
-        // Taken only by `drop`.
-        self.sender.clone().unwrap_or_else(|| mpsc::channel().0)
+    pub(super) fn tape(&self) -> Tape {
+        self.tape.clone()
+    }
+}
+
+impl Tape {
+    /// Takes a piece of a call: stereo samples at 8,000 Hz, interleaved. Never blocks.
+    pub(super) fn take(&self, call: CallKey, at: Time, samples: &Arc<[i16]>) {
+        let piece = Order::Piece {
+            to: self.id,
+            call,
+            at,
+            samples: samples.clone(),
+        };
+        if self.orders.try_send(piece).is_err() {
+            self.lost.fetch_add(1, Ordering::Relaxed);
+        }
     }
 }
 
 impl Drop for Recording {
     fn drop(&mut self) {
-        self.sender = None;
-        if let Some(writer) = self.writer.take()
-            && writer.join().is_err()
+        let (done, ended) = mpsc::sync_channel(0);
+        if self.tape.orders.send(Order::End(self.tape.id, done)).is_ok() {
+            // Nothing is ever sent: the wait is for the end of the sender.
+            let _ = ended.recv();
+        }
+        let lost = self.tape.lost.load(Ordering::Relaxed);
+        if lost > 0 {
+            tracing::error!(
+                "the recording {} lacks {lost} pieces: they came faster than they could be written",
+                self.shown
+            );
+        }
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.orders = None;
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
         {
-            tracing::error!("the writer of a recording ended by a panic");
+            tracing::error!("the writer of recordings ended by a panic");
         }
     }
 }

@@ -1,16 +1,16 @@
 //! From changes of user agents to topics that tasks wait for.
 
 use std::collections::BTreeMap;
-use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use callwright_ua::{Change, FleetEvent, StartError, UserAgentId};
+use callwright_ua::{CallKey, Change, FleetEvent, StartError, UserAgentId};
+use callwright_wire::Time;
 
 use crate::phone::Aspect;
 use crate::world::{Topic, Topics};
 
 use super::capture::Addresses;
-use super::recorder::Piece;
+use super::recorder::Tape;
 
 /// One topic for each aspect of a phone.
 #[derive(Clone, Copy, Debug)]
@@ -57,7 +57,8 @@ impl PhoneTopics {
 struct Entry {
     topics: PhoneTopics,
     started: Option<Result<(), StartError>>,
-    recordings: Vec<Sender<Piece>>,
+    /// And of which call, unless of all.
+    recordings: Vec<(Option<CallKey>, Tape)>,
 }
 
 /// Where the changes of each user agent go. An entry is there from the first change on, which comes while the user
@@ -79,7 +80,7 @@ impl Routes {
     }
 
     /// Takes a change; called under the world's lock, so it only touches topics.
-    pub(super) fn take(&self, event: FleetEvent) {
+    pub(super) fn take(&self, now: Time, event: FleetEvent) {
         let mut entries = self.lock();
         let entry = entries.entry(event.user_agent).or_insert_with(|| Entry {
             topics: PhoneTopics::open(&self.topics),
@@ -105,10 +106,14 @@ impl Routes {
             Change::Dtmf => entry.topics.dtmf,
             Change::MessageWaiting => entry.topics.message_waiting,
             Change::Audio => entry.topics.audio,
-            Change::Recorded(samples) => {
-                for recording in &entry.recordings {
-                    // The recorder ended before its user agent: there is nobody left to keep it for.
-                    let _ = recording.send(Piece::Samples(samples.clone()));
+            Change::Recorded { call, samples } => {
+                let samples = Arc::from(samples);
+                for (_, tape) in entry
+                    .recordings
+                    .iter()
+                    .filter(|(of, _)| of.is_none_or(|of| of == call))
+                {
+                    tape.take(call, now, &samples);
                 }
                 return;
             }
@@ -137,9 +142,9 @@ impl Routes {
         self.lock().get(&id)?.started.clone()
     }
 
-    pub(super) fn record(&self, id: UserAgentId, recording: Sender<Piece>) {
+    pub(super) fn record(&self, id: UserAgentId, call: Option<CallKey>, tape: Tape) {
         if let Some(entry) = self.lock().get_mut(&id) {
-            entry.recordings.push(recording);
+            entry.recordings.push((call, tape));
         }
     }
 

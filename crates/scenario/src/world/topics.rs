@@ -1,11 +1,46 @@
 //! Topics and blocking waits for a world whose tasks are threads.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
 use super::{Topic, Version, Wake};
+
+thread_local! {
+    static OWN: RefCell<Option<Vec<Topic>>> = const { RefCell::new(None) };
+}
+
+/// Notes what the calling task touches until it is asked for: by its own doing, and never by what others do meanwhile.
+pub(crate) struct OwnTouches;
+
+impl OwnTouches {
+    pub(crate) fn begin() -> Self {
+        OWN.set(Some(Vec::new()));
+        OwnTouches
+    }
+
+    /// The topics, each as often as it was touched.
+    pub(crate) fn end(self) -> Vec<Topic> {
+        OWN.take().unwrap_or_default()
+    }
+}
+
+impl Drop for OwnTouches {
+    fn drop(&mut self) {
+        OWN.set(None);
+    }
+}
+
+/// Says that the calling task touched a topic, for a world that keeps its topics by itself.
+pub(crate) fn touched(topic: Topic) {
+    OWN.with_borrow_mut(|own| {
+        if let Some(own) = own {
+            own.push(topic);
+        }
+    });
+}
 
 /// The versions of all topics, and the threads that wait for them. A change wakes only those that wait for it, so a
 /// thousand tasks do not wake each other.
@@ -40,6 +75,7 @@ impl Topics {
         let mut state = self.lock();
         if let Some(version) = state.versions.get_mut(topic.0 as usize) {
             *version += 1;
+            touched(topic);
         }
         for (_, thread) in state.waiting.range((topic, 0)..=(topic, u64::MAX)) {
             thread.unpark();

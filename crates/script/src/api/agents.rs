@@ -1,19 +1,19 @@
 //! Agents and their verbs. Verbs about a call exist on agents and on single calls alike.
 
+use std::sync::Arc;
+
+use callwright_scenario::Fault;
 use callwright_scenario::agent::{Agent, Call, Target};
-use callwright_scenario::phone::{CallRef, Verb};
+use callwright_scenario::phone::{CallRef, MessageFilter, Messages, Verb};
 use rhai::{Map, NativeCallContext, Variant};
 
-use crate::convert::{map_value, to_span};
+use super::Collector;
+use crate::convert::{map_value, register as register_type, to_span};
 use crate::entry::{Api, Section};
 use crate::here::{Here, Outcome};
 
 pub(super) fn register(api: &mut Api) {
-    api.engine.register_type_with_name::<Agent>("Agent");
-    api.engine
-        .register_fn("to_string", |agent: &mut Agent| agent.to_string());
-    api.engine
-        .register_fn("to_debug", |agent: &mut Agent| agent.to_string());
+    register_type::<Agent>(&mut api.engine, "Agent");
     api.engine.register_fn("==", |a: Agent, b: Agent| a.is(&b));
     api.engine.register_fn("!=", |a: Agent, b: Agent| !a.is(&b));
     api.section(Section::Agents);
@@ -25,7 +25,18 @@ pub(super) fn register(api: &mut Api) {
         ),
         |context: NativeCallContext<'_>, name: &str, config: Map| -> Outcome<Agent> {
             let here = Here::of(&context)?;
-            here.check(Agent::start(&here.scene, name, &map_value(&config), &here.at))
+            if Collector::is_open() {
+                let fault = Fault::script(format!(
+                    "agent({name:?}, …) at the top level of a suite would be shared by all its scenarios, and each has \
+                     agents of its own"
+                ));
+                return Err(here.raise(fault.hint("make it in setup(|| …), or in the scenario")));
+            }
+            let agent = here.check(Agent::start(&here.scene, name, &map_value(&config), &here.at))?;
+            if let Some(metadata) = config.get("metadata") {
+                agent.keep(Arc::new(metadata.clone()));
+            }
+            Ok(agent)
         },
     );
     plain(api, "register", "Registers, or registers again.", || {
@@ -36,18 +47,6 @@ pub(super) fn register(api: &mut Api) {
     });
     dial(api);
     about_calls::<Agent>(api);
-    plain(
-        api,
-        "complete_transfer",
-        "Completes the attended transfer: REFER with Replaces.",
-        || Verb::CompleteTransfer,
-    );
-    plain(
-        api,
-        "abort_transfer",
-        "Aborts the attended transfer and resumes the first call.",
-        || Verb::AbortTransfer,
-    );
     target(
         api,
         "deflect",
@@ -71,6 +70,7 @@ pub(super) trait OnCall: Variant + Clone {
     const VARIABLE: &'static str;
     fn agent(&self) -> &Agent;
     fn call(&self) -> Option<CallRef>;
+    fn messages(&self, filter: &MessageFilter) -> Messages;
 }
 
 impl OnCall for Agent {
@@ -84,6 +84,10 @@ impl OnCall for Agent {
     fn call(&self) -> Option<CallRef> {
         None
     }
+
+    fn messages(&self, filter: &MessageFilter) -> Messages {
+        Agent::messages(self, filter)
+    }
 }
 
 impl OnCall for Call {
@@ -96,6 +100,10 @@ impl OnCall for Call {
 
     fn call(&self) -> Option<CallRef> {
         Some(self.id())
+    }
+
+    fn messages(&self, filter: &MessageFilter) -> Messages {
+        Call::messages(self, filter)
     }
 }
 
@@ -221,6 +229,22 @@ pub(super) fn about_calls<T: OnCall>(api: &mut Api) {
         "attended_transfer",
         "Holds the call and places a consultation call; `complete_transfer` connects the two.",
         |target| Verb::AttendedTransfer { target },
+    );
+    let whose = match T::VARIABLE {
+        "call" => " An agent has one at a time: it is that one, on whichever of its calls this is called.",
+        _ => "",
+    };
+    plain_on::<T>(
+        api,
+        "complete_transfer",
+        &format!("Completes the attended transfer: REFER with Replaces.{whose}"),
+        || Verb::CompleteTransfer,
+    );
+    plain_on::<T>(
+        api,
+        "abort_transfer",
+        &format!("Aborts the attended transfer and resumes the first call.{whose}"),
+        || Verb::AbortTransfer,
     );
     reject::<T>(api);
     dtmf::<T>(api);

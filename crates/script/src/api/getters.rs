@@ -5,7 +5,7 @@ use callwright_scenario::agent::{Agent, PeerView};
 use callwright_scenario::phone::{MessagesWaiting, Quality, Registration};
 use rhai::{Dynamic, Map, NativeCallContext};
 
-use crate::convert::{optional, to_dynamic};
+use crate::convert::{register as register_type, to_dynamic};
 use crate::entry::{Api, Section};
 use crate::here::{Here, Outcome};
 
@@ -83,8 +83,14 @@ fn state(api: &mut Api) {
     );
     api.add(
         "get metadata(agent: Agent) -> map",
-        "What the scenario keeps with the agent.",
-        |agent: &mut Agent| to_dynamic(agent.metadata()),
+        "What the scenario keeps with the agent, as it was given: agents and closures, too.",
+        |context: NativeCallContext<'_>, agent: &mut Agent| -> Outcome<Dynamic> {
+            let here = Here::of(&context)?;
+            let kept = agent.kept().and_then(|kept| kept.downcast_ref::<Dynamic>());
+            let metadata = kept.filter(|kept| !kept.is_unit()).cloned();
+            let metadata = metadata.unwrap_or_else(|| Map::new().into());
+            Ok(here.read_whole(&format!("{} metadata", agent.name()), metadata))
+        },
     );
     api.add(
         "info(agent: Agent) -> map",
@@ -123,24 +129,22 @@ fn headers(api: &mut Api) {
 
 /// A peer, and whose.
 #[derive(Clone)]
-pub(super) struct Peer {
+pub(crate) struct Peer {
     pub(super) whose: String,
-    pub(super) view: PeerView,
+    pub(crate) view: PeerView,
 }
 
 fn peer(api: &mut Api) {
-    api.engine.register_type_with_name::<Peer>("Peer");
-    api.engine.register_fn("to_string", |peer: &mut Peer| {
-        peer.view.uri.clone().unwrap_or_default()
-    });
-    api.engine
-        .register_fn("to_debug", |peer: &mut Peer| peer.view.to_string());
+    register_type::<Peer>(&mut api.engine, "Peer");
     api.add(
         "get peer(agent: Agent) -> Peer",
         "The other side of the newest call.",
-        |agent: &mut Agent| Peer {
-            whose: agent.name().to_owned(),
-            view: agent.peer(),
+        |context: NativeCallContext<'_>, agent: &mut Agent| -> Outcome<Dynamic> {
+            let here = Here::of(&context)?;
+            let whose = agent.name().to_owned();
+            let label = format!("{whose} peer");
+            let view = agent.peer();
+            Ok(here.read_whole(&label, Dynamic::from(Peer { whose, view })))
         },
     );
     let mut part = |signature: &str, doc: &str, read: fn(&PeerView) -> &Option<String>| {
@@ -169,50 +173,116 @@ fn peer(api: &mut Api) {
     );
 }
 
+/// A registration, and whose.
+#[derive(Clone)]
+pub(crate) struct Registered {
+    whose: String,
+    registration: Registration,
+}
+
+type Field<T> = (&'static str, fn(&T) -> Value);
+
+const REGISTRATION: [Field<Registration>; 4] = [
+    ("registered", |registration| registration.registered.into()),
+    ("status_code", |registration| {
+        registration.status_code.map(i64::from).into()
+    }),
+    ("reason", |registration| registration.reason.clone().into()),
+    ("expires", |registration| {
+        let expires = registration.expires;
+        expires.and_then(|span| i64::try_from(span.as_secs()).ok()).into()
+    }),
+];
+
+impl Registered {
+    pub(crate) fn to_value(&self) -> Value {
+        as_map(&REGISTRATION, &self.registration)
+    }
+}
+
+fn as_map<T>(fields: &[Field<T>], of: &T) -> Value {
+    Value::Map(
+        fields
+            .iter()
+            .map(|(name, read)| ((*name).to_owned(), read(of)))
+            .collect(),
+    )
+}
+
+fn field<T>(fields: &[Field<T>], name: &str) -> fn(&T) -> Value {
+    let found = fields.iter().find(|(field, _)| *field == name);
+    found.map_or(|_| Value::Absent, |(_, read)| *read)
+}
+
 fn registration(api: &mut Api) {
-    api.engine.register_type_with_name::<Registration>("Registration");
+    register_type::<Registered>(&mut api.engine, "Registration");
     api.add(
         "get registration(agent: Agent) -> Registration",
         "The registration in detail.",
-        |agent: &mut Agent| agent.registration(),
-    );
-    api.add(
-        "get status_code(registration: Registration) -> ?",
-        "The status of the last final response to REGISTER, or `()`.",
-        |registration: &mut Registration| optional(registration.status_code.map(i64::from)),
-    );
-    api.add(
-        "get reason(registration: Registration) -> ?",
-        "Its text, code first, or what happened instead; or `()`.",
-        |registration: &mut Registration| optional(registration.reason.clone()),
-    );
-    api.add(
-        "get expires(registration: Registration) -> ?",
-        "For how many seconds the binding was granted, or `()`.",
-        |registration: &mut Registration| {
-            optional(
-                registration
-                    .expires
-                    .and_then(|span| i64::try_from(span.as_secs()).ok()),
-            )
+        |agent: &mut Agent| Registered {
+            whose: agent.name().to_owned(),
+            registration: agent.registration(),
         },
     );
-    api.add(
-        "get registered(registration: Registration) -> bool",
-        "A binding is in force now.",
-        |registration: &mut Registration| registration.registered,
+    let mut part = |name: &'static str, kind: &str, doc: &str| {
+        let read = field(&REGISTRATION, name);
+        api.add(
+            &format!("get {name}(registration: Registration) -> {kind}"),
+            doc,
+            move |context: NativeCallContext<'_>, of: &mut Registered| -> Outcome<Dynamic> {
+                let here = Here::of(&context)?;
+                let label = format!("{} registration {name}", of.whose);
+                Ok(here.read(&label, read(&of.registration)))
+            },
+        );
+    };
+    part(
+        "status_code",
+        "?",
+        "The status of the last final response to REGISTER, or `()`.",
     );
+    part(
+        "reason",
+        "?",
+        "Its text, code first, or what happened instead; or `()`.",
+    );
+    part(
+        "expires",
+        "?",
+        "For how many seconds the binding was granted, or `()`.",
+    );
+    part("registered", "bool", "A binding is in force now.");
 }
 
 /// Figures, and whose.
 #[derive(Clone)]
-pub(super) struct Figures {
+pub(crate) struct Figures {
     pub(super) whose: String,
     pub(super) quality: Quality,
 }
 
+const FIGURES: [Field<Quality>; 7] = [
+    ("mos", |quality| quality.mos.into()),
+    ("rtt", |quality| quality.rtt_ms.into()),
+    ("jitter", |quality| quality.jitter_ms.into()),
+    ("packet_loss", |quality| quality.packet_loss_pct.into()),
+    ("codec", |quality| quality.codec.clone().into()),
+    ("packets_sent", |quality| {
+        i64::try_from(quality.packets_sent).unwrap_or(i64::MAX).into()
+    }),
+    ("packets_received", |quality| {
+        i64::try_from(quality.packets_received).unwrap_or(i64::MAX).into()
+    }),
+];
+
+impl Figures {
+    pub(crate) fn to_value(&self) -> Value {
+        as_map(&FIGURES, &self.quality)
+    }
+}
+
 fn quality(api: &mut Api) {
-    api.engine.register_type_with_name::<Figures>("Quality");
+    register_type::<Figures>(&mut api.engine, "Quality");
     api.add(
         "get quality(agent: Agent) -> Quality",
         "Figures of the current or last call. A figure that was not measured is `()`.",
@@ -221,10 +291,10 @@ fn quality(api: &mut Api) {
             quality: agent.quality(),
         },
     );
-    let mut figure = |signature: &str, doc: &str, read: fn(&Quality) -> Value| {
-        let name = signature.split([' ', '(']).nth(1).unwrap_or_default().to_owned();
+    let mut figure = |name: &'static str, kind: &str, doc: &str| {
+        let read = field(&FIGURES, name);
         api.add(
-            signature,
+            &format!("get {name}(quality: Quality) -> {kind}"),
             doc,
             move |context: NativeCallContext<'_>, figures: &mut Figures| -> Outcome<Dynamic> {
                 let here = Here::of(&context)?;
@@ -239,64 +309,60 @@ fn quality(api: &mut Api) {
             },
         );
     };
-    figure(
-        "get mos(quality: Quality) -> ?",
-        "Mean opinion score, 1 to 4.5; after 1 s of RTP.",
-        |quality| quality.mos.into(),
-    );
-    figure(
-        "get rtt(quality: Quality) -> ?",
-        "Round trip in ms; after an RTCP round trip.",
-        |quality| quality.rtt_ms.into(),
-    );
-    figure(
-        "get jitter(quality: Quality) -> ?",
-        "Interarrival jitter in ms; after 1 s of RTP.",
-        |quality| quality.jitter_ms.into(),
-    );
-    figure(
-        "get packet_loss(quality: Quality) -> ?",
-        "Loss in percent; after 1 s of RTP.",
-        |quality| quality.packet_loss_pct.into(),
-    );
-    figure(
-        "get codec(quality: Quality) -> ?",
-        "The codec, or `()`.",
-        |quality| quality.codec.clone().into(),
-    );
-    figure(
-        "get packets_sent(quality: Quality) -> int",
-        "RTP packets sent.",
-        |quality| i64::try_from(quality.packets_sent).unwrap_or(i64::MAX).into(),
-    );
-    figure(
-        "get packets_received(quality: Quality) -> int",
-        "RTP packets received.",
-        |quality| i64::try_from(quality.packets_received).unwrap_or(i64::MAX).into(),
-    );
+    figure("mos", "?", "Mean opinion score, 1 to 4.5; after 1 s of RTP.");
+    figure("rtt", "?", "Round trip in ms; after an RTCP round trip.");
+    figure("jitter", "?", "Interarrival jitter in ms; after 1 s of RTP.");
+    figure("packet_loss", "?", "Loss in percent; after 1 s of RTP.");
+    figure("codec", "?", "The codec, or `()`.");
+    figure("packets_sent", "int", "RTP packets sent.");
+    figure("packets_received", "int", "RTP packets received.");
+}
+
+/// Message waiting, and whose.
+#[derive(Clone)]
+pub(crate) struct Waiting {
+    whose: String,
+    mwi: MessagesWaiting,
+}
+
+const MWI: [Field<MessagesWaiting>; 3] = [
+    ("waiting", |mwi| mwi.waiting.into()),
+    ("new", |mwi| mwi.new.map(i64::from).into()),
+    ("old", |mwi| mwi.old.map(i64::from).into()),
+];
+
+impl Waiting {
+    pub(crate) fn to_value(&self) -> Value {
+        as_map(&MWI, &self.mwi)
+    }
 }
 
 fn mwi(api: &mut Api) {
-    api.engine
-        .register_type_with_name::<MessagesWaiting>("MessagesWaiting");
+    register_type::<Waiting>(&mut api.engine, "MessagesWaiting");
     api.add(
         "get mwi(agent: Agent) -> ?",
         "Message waiting, from the last NOTIFY; `()` before one.",
-        |agent: &mut Agent| agent.mwi().map_or(Dynamic::UNIT, Dynamic::from),
+        |context: NativeCallContext<'_>, agent: &mut Agent| -> Outcome<Dynamic> {
+            let here = Here::of(&context)?;
+            let whose = agent.name().to_owned();
+            let label = format!("{whose} mwi");
+            let mwi = agent.mwi();
+            let value = mwi.map_or(Dynamic::UNIT, |mwi| Dynamic::from(Waiting { whose, mwi }));
+            Ok(here.read_whole(&label, value))
+        },
     );
-    api.add(
-        "get waiting(mwi: MessagesWaiting) -> bool",
-        "Something waits.",
-        |mwi: &mut MessagesWaiting| mwi.waiting,
-    );
-    api.add(
-        "get new(mwi: MessagesWaiting) -> int",
-        "New messages.",
-        |mwi: &mut MessagesWaiting| i64::from(mwi.new),
-    );
-    api.add(
-        "get old(mwi: MessagesWaiting) -> int",
-        "Old messages.",
-        |mwi: &mut MessagesWaiting| i64::from(mwi.old),
-    );
+    let mut part = |name: &'static str, kind: &str, doc: &str| {
+        let read = field(&MWI, name);
+        api.add(
+            &format!("get {name}(mwi: MessagesWaiting) -> {kind}"),
+            doc,
+            move |context: NativeCallContext<'_>, of: &mut Waiting| -> Outcome<Dynamic> {
+                let here = Here::of(&context)?;
+                Ok(here.read(&format!("{} mwi {name}", of.whose), read(&of.mwi)))
+            },
+        );
+    };
+    part("waiting", "bool", "Something waits.");
+    part("new", "?", "New messages; `()` when the NOTIFY gave no numbers.");
+    part("old", "?", "Old messages; `()` when the NOTIFY gave no numbers.");
 }

@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
-use callwright_events::RunEvent;
-use callwright_scenario::http::{Request, RequestError, Response, header, json};
-use callwright_scenario::{Assertion, Fault, Matcher, Value, context, nearest};
+use callwright_scenario::http::{Request, Response, header, headers, json};
+use callwright_scenario::{Assertion, Fault, Matcher, Value, nearest};
 use rhai::{Dynamic, Map, NativeCallContext};
 
-use crate::convert::{map_value, to_dynamic, to_span};
+use crate::convert::{map_value, register as register_type, to_dynamic, to_span};
 use crate::entry::{Api, Section};
 use crate::here::{Here, Outcome};
 
@@ -17,7 +16,7 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 pub(crate) const OPTIONS: [&str; 3] = ["headers", "body", "timeout"];
 
 pub(super) fn register(api: &mut Api) {
-    api.engine.register_type_with_name::<Response>("HttpResponse");
+    register_type::<Response>(&mut api.engine, "HttpResponse");
     api.section(Section::Http);
     api.add(
         "http(method: string, url: string) -> HttpResponse",
@@ -103,8 +102,6 @@ fn send(
     options: Option<&Map>,
 ) -> Outcome<Response> {
     let here = Here::of(context)?;
-    here.check(here.scene.check())?;
-    context::reads_without_event();
     let verify = !here.scene.run().settings().insecure_http;
     if !verify && url.starts_with("https") {
         here.scene.warn(
@@ -123,23 +120,7 @@ fn send(
     if let Some(options) = options {
         here.check(apply(&mut request, &map_value(options)))?;
     }
-    let response = here.scene.world().http(&request).map_err(|error| {
-        let text = format!("http {} {url}: {error}", request.method);
-        here.raise(match error {
-            RequestError::Connect { .. } => Fault::environment(text).retriable(),
-            RequestError::BadRequest { .. } => Fault::script(text),
-            RequestError::Timeout { .. } | RequestError::Tls { .. } | RequestError::Other { .. } => {
-                Fault::environment(text)
-            }
-        })
-    })?;
-    here.scene.emit(RunEvent::Http {
-        method: request.method,
-        url: url.to_owned(),
-        status: response.status,
-        location: here.at.location(),
-    });
-    Ok(response)
+    here.check(here.scene.http(&request, &here.at))
 }
 
 fn apply(request: &mut Request, options: &Value) -> Result<(), Fault> {
@@ -149,11 +130,9 @@ fn apply(request: &mut Request, options: &Value) -> Result<(), Fault> {
     let mut json = false;
     for (key, value) in options {
         match (key.as_str(), value) {
-            ("headers", Value::Map(headers)) => {
-                request.headers = headers
-                    .iter()
-                    .map(|(name, value)| (name.clone(), value.text()))
-                    .collect();
+            ("headers", Value::Map(_)) => {
+                request.headers =
+                    headers(value).map_err(|error| Fault::script(format!("http: `headers`: {error}")))?;
             }
             ("body", Value::Absent) => {}
             ("body", Value::Text(text)) => request.body = text.clone().into(),

@@ -2,19 +2,19 @@
 
 use std::sync::Arc;
 
-use callwright_scenario::agent::{Agent, Call, Response};
+use callwright_scenario::agent::{Agent, Response};
 use callwright_scenario::phone::{Direction, MessageFilter, SipRecord};
 use callwright_scenario::{Fault, Value, context, nearest};
 use rhai::{Array, Dynamic, Map, NativeCallContext};
 
 use super::agents::OnCall;
-use crate::convert::{map_value, optional, to_dynamic};
+use crate::convert::{map_value, optional, register as register_type, to_dynamic};
 use crate::entry::{Api, Section};
 use crate::here::{Here, Outcome};
 
 /// A SIP message.
 #[derive(Clone)]
-struct Message {
+pub(crate) struct Message {
     record: Arc<SipRecord>,
     parsed: callwright_scenario::phone::SipMessage,
 }
@@ -24,16 +24,25 @@ impl Message {
         let parsed = record.message();
         Message { record, parsed }
     }
+
+    /// All of it, as on the wire.
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.record.bytes).into_owned()
+    }
 }
 
 pub(super) fn register(api: &mut Api) {
-    api.engine.register_type_with_name::<Message>("SipMessage");
+    register_type::<Message>(&mut api.engine, "SipMessage");
     api.engine.register_type_with_name::<Response>("SipResponse");
     api.section(Section::Messages);
-    requests::<Agent>(api);
-    requests::<Call>(api);
-    lists(api);
+    about_messages::<Agent>(api);
     parts(api);
+}
+
+/// Requests that are sent, and messages that were: of an agent, or of one call.
+pub(super) fn about_messages<T: OnCall>(api: &mut Api) {
+    requests::<T>(api);
+    lists::<T>(api);
 }
 
 fn requests<T: OnCall>(api: &mut Api) {
@@ -57,8 +66,10 @@ fn requests<T: OnCall>(api: &mut Api) {
     );
     api.add(
         &signature,
-        "Sends a request of any method inside the call, or outside of any when idle. `.status` of what it returns is \
-         `()` until the final response is there.",
+        "Sends a request of a method that has no verb of its own, as INFO, MESSAGE, OPTIONS or one of your own, inside the \
+         call, or outside of any when idle. `.status` of what it returns is `()` until the final response is there. \
+         INVITE, ACK and CANCEL are sent by verbs alone (`dial`, `hangup`, `hold`, `resume`), and inside a call so are \
+         BYE, UPDATE and PRACK.",
         |context: NativeCallContext<'_>, on: &mut T, method: &str| run(&context, on, method, None),
     );
     let signature = format!(
@@ -75,30 +86,34 @@ fn requests<T: OnCall>(api: &mut Api) {
     );
 }
 
-fn lists(api: &mut Api) {
+fn lists<T: OnCall>(api: &mut Api) {
+    let on = format!("{}: {}", T::VARIABLE, T::NAME);
+    let whose = match T::VARIABLE {
+        "call" => "The SIP messages with the Call-ID of the call, oldest first.",
+        _ => "The SIP messages that the agent sent and received, oldest first.",
+    };
     api.add(
-        "messages(agent: Agent) -> array",
-        "The SIP messages that the agent sent and received, oldest first. Only so many are kept; a note says when some \
-         were dropped.",
-        |context: NativeCallContext<'_>, agent: &mut Agent| list(&context, agent, &MessageFilter::default()),
+        &format!("messages({on}) -> array"),
+        &format!("{whose} Only so many are kept; a note says when some were dropped."),
+        |context: NativeCallContext<'_>, on: &mut T| list(&context, on, &MessageFilter::default()),
     );
     api.add(
-        "messages(agent: Agent, filter: map) -> array",
+        &format!("messages({on}, filter: map) -> array"),
         "Those that pass a filter: `method`, `status`, `direction` (`\"sent\"` or `\"received\"`), `requests` (`true`: \
          requests only, `false`: responses only), `retransmissions` (`true`: those too).",
-        |context: NativeCallContext<'_>, agent: &mut Agent, wanted: Map| -> Outcome<Array> {
+        |context: NativeCallContext<'_>, on: &mut T, wanted: Map| -> Outcome<Array> {
             let here = Here::of(&context)?;
             let filter = here.check(filter(&map_value(&wanted)))?;
-            list(&context, agent, &filter)
+            list(&context, on, &filter)
         },
     );
     api.add(
-        "messages(agent: Agent, method: string) -> array",
+        &format!("messages({on}, method: string) -> array"),
         "Those of a method, responses included.",
-        |context: NativeCallContext<'_>, agent: &mut Agent, method: &str| {
+        |context: NativeCallContext<'_>, on: &mut T, method: &str| {
             list(
                 &context,
-                agent,
+                on,
                 &MessageFilter {
                     method: Some(method.to_owned()),
                     ..MessageFilter::default()
@@ -107,26 +122,24 @@ fn lists(api: &mut Api) {
         },
     );
     api.add(
-        "last_request(agent: Agent, method: string) -> SipMessage",
+        &format!("last_request({on}, method: string) -> SipMessage"),
         "The newest request of a method, sent or received; an error when there is none yet.",
-        |context: NativeCallContext<'_>, agent: &mut Agent, method: &str| last(&context, agent, method, true),
+        |context: NativeCallContext<'_>, on: &mut T, method: &str| last(&context, on, method, true),
     );
     api.add(
-        "last_response(agent: Agent, method: string) -> SipMessage",
+        &format!("last_response({on}, method: string) -> SipMessage"),
         "The newest response to a method, sent or received; an error when there is none yet.",
-        |context: NativeCallContext<'_>, agent: &mut Agent, method: &str| {
-            last(&context, agent, method, false)
-        },
+        |context: NativeCallContext<'_>, on: &mut T, method: &str| last(&context, on, method, false),
     );
 }
 
-fn list(context: &NativeCallContext<'_>, agent: &Agent, filter: &MessageFilter) -> Outcome<Array> {
+fn list(context: &NativeCallContext<'_>, on: &impl OnCall, filter: &MessageFilter) -> Outcome<Array> {
     let here = Here::of(context)?;
-    let messages = agent.messages(filter);
+    let messages = on.messages(filter);
     if messages.dropped > 0 {
         let note = format!(
             "{}: {} of its SIP messages were dropped, the oldest",
-            agent.name(),
+            on.agent().name(),
             messages.dropped
         );
         here.scene.note(note, &here.at);
@@ -138,17 +151,21 @@ fn list(context: &NativeCallContext<'_>, agent: &Agent, filter: &MessageFilter) 
         .collect())
 }
 
-fn last(context: &NativeCallContext<'_>, agent: &Agent, method: &str, requests: bool) -> Outcome<Message> {
+fn last(context: &NativeCallContext<'_>, on: &impl OnCall, method: &str, requests: bool) -> Outcome<Message> {
     let here = Here::of(context)?;
     let filter = MessageFilter {
         method: Some(method.to_owned()),
         requests: Some(requests),
         ..MessageFilter::default()
     };
-    let newest = agent.messages(&filter).list.pop().map(Message::of);
+    let newest = on.messages(&filter).list.pop().map(Message::of);
     here.check(newest.ok_or_else(|| {
         let what = if requests { "request" } else { "response" };
-        Fault::not_yet(format!("{} has no {method} {what} yet", agent.name()))
+        let whose = match on.call() {
+            Some(_) => format!("that call of {}", on.agent().name()),
+            None => on.agent().name().to_owned(),
+        };
+        Fault::not_yet(format!("{whose} has no {method} {what} yet"))
     }))
 }
 
@@ -235,7 +252,7 @@ fn parts(api: &mut Api) {
     api.add(
         "get raw(message: SipMessage) -> string",
         "All of it, as on the wire.",
-        |message: &mut Message| String::from_utf8_lossy(&message.record.bytes).into_owned(),
+        |message: &mut Message| message.text(),
     );
     api.add(
         "get direction(message: SipMessage) -> string",

@@ -8,7 +8,7 @@ use callwright_scenario::{Fault, Value, context};
 use rhai::{Array, Dynamic, FnPtr, Map, NativeCallContext};
 
 use crate::closure::{Closure, Copier};
-use crate::convert::{map_value, optional, to_dynamic, to_value};
+use crate::convert::{map_value, optional, register as register_type, to_dynamic, to_value};
 use crate::entry::{Api, Section};
 use crate::fault::from_error;
 use crate::here::{Here, Outcome};
@@ -17,9 +17,9 @@ use crate::language;
 type Request = Arc<Incoming>;
 
 pub(super) fn register(api: &mut Api) {
-    api.engine.register_type_with_name::<MockServer>("HttpMock");
-    api.engine.register_type_with_name::<Request>("MockRequest");
-    api.engine.register_type_with_name::<PathPattern>("PathPattern");
+    register_type::<MockServer>(&mut api.engine, "HttpMock");
+    register_type::<Request>(&mut api.engine, "MockRequest");
+    register_type::<PathPattern>(&mut api.engine, "PathPattern");
     api.section(Section::MockServers);
     servers(api);
     routes(api);
@@ -193,13 +193,14 @@ fn dynamic(
     path: PathPattern,
     body: &FnPtr,
 ) -> Outcome<()> {
+    let at = Here::of(context)?.at;
     let closure = Closure::keep(context, body).copy(&mut Copier::default());
     let responder: Responder = Arc::new(move |request| {
         let scene = context::scene().ok_or_else(|| Fault::script("the scenario has ended"))?;
         let answer = closure
             .call(language::engine(), &[Dynamic::from(request)])
             .map_err(|error| from_error(&error, &scene))?;
-        response(&to_value(&answer))
+        response(&to_value(&answer)).map_err(|fault| fault.at(&at))
     });
     mock.route(method, path, responder);
     Ok(())
@@ -230,6 +231,14 @@ fn recorded<P: Path>(api: &mut Api, kind: &str) {
         |context: NativeCallContext<'_>, mock: &mut MockServer, path: P| -> Outcome<Dynamic> {
             let here = Here::of(&context)?;
             let pattern = path.pattern();
+            let dropped = mock.dropped();
+            if dropped > 0 {
+                let note = format!(
+                    "request_count: {dropped} requests to {} were dropped, the oldest; only so many are kept and counted",
+                    mock.url()
+                );
+                here.scene.note(note, &here.at);
+            }
             let count = i64::try_from(mock.requests(&pattern).len()).unwrap_or(i64::MAX);
             Ok(here.read(&format!("requests on {pattern}"), count))
         },

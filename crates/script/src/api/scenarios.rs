@@ -36,6 +36,11 @@ impl Collector {
         Collector
     }
 
+    /// Whether the calling task evaluates the top level of a suite.
+    pub(crate) fn is_open() -> bool {
+        COLLECTED.with_borrow(Option::is_some)
+    }
+
     pub(crate) fn close(self) -> Collected {
         COLLECTED.take().unwrap_or_default()
     }
@@ -158,6 +163,10 @@ fn scenario_each(
 ) -> Outcome<()> {
     let here = Here::of(context)?;
     let closure = Closure::keep(context, body);
+    if rows.is_empty() {
+        let text = format!("scenario_each({name:?}, …): there are no rows, so nothing of it is run");
+        here.scene.warn(text, &here.at);
+    }
     for row in rows {
         let name = here.check(filled(name, &to_value(row)))?;
         let registration = here.check(registration(&here.at, name, options))?;

@@ -7,7 +7,7 @@ use rhai::{Array, Dynamic, FnPtr, NativeCallContext};
 
 use super::refuse_unmatched;
 use crate::closure::{Closure, Copier};
-use crate::convert::{to_span, to_value};
+use crate::convert::{to_span, to_text, to_value};
 use crate::entry::{Api, Section};
 use crate::fault::from_error;
 use crate::here::{Here, Outcome};
@@ -187,7 +187,7 @@ fn notes(api: &mut Api) {
         "A timestamped note in every report; `print` writes a bare line.",
         |context: NativeCallContext<'_>, message: Dynamic| -> Outcome<()> {
             let here = Here::of(&context)?;
-            here.scene.log(&to_value(&message).text(), &here.at);
+            here.scene.log(&here.check(to_text(&message))?, &here.at);
             Ok(())
         },
     );

@@ -238,7 +238,7 @@ impl Town {
     fn hear(&mut self, phone: Phone, hz: f64) {
         let what = ListenFor::Tone { hz };
         let listener = self
-            .fleet(phone, |fleet, now, id| fleet.listen(now, id, what))
+            .fleet(phone, |fleet, now, id| fleet.listen(now, id, None, what))
             .unwrap();
         self.until(|town| match town.world.node(phone.party) {
             Some(Someone::Phone(fleet)) => fleet.heard(phone.id, listener).is_some_and(|heard| heard.done),

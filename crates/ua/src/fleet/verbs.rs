@@ -6,7 +6,7 @@ use callwright_media::plane::Stats;
 use callwright_wire::{Cause, Time};
 
 use super::Fleet;
-use crate::call::CallKey;
+use crate::call::{Call, CallKey};
 use crate::user_agent::{Heard, ListenFor, ListenerId, RequestKey, UserAgentId};
 use crate::verb::{ArmedResponse, Audio, Done, FreeRequest, VerbError};
 
@@ -237,10 +237,18 @@ impl Fleet {
         .unwrap_or(Err(VerbError::Closing))
     }
 
-    /// Starts to listen.
-    pub fn listen(&mut self, now: Time, id: UserAgentId, what: ListenFor) -> Result<ListenerId, VerbError> {
-        self.with(now, id, None, |user_agent, ctx| user_agent.listen(ctx, what))
-            .unwrap_or(Err(VerbError::Closing))
+    /// Starts to listen, on one call or on all.
+    pub fn listen(
+        &mut self,
+        now: Time,
+        id: UserAgentId,
+        call: Option<CallKey>,
+        what: ListenFor,
+    ) -> Result<ListenerId, VerbError> {
+        self.with(now, id, None, |user_agent, ctx| {
+            user_agent.listen(ctx, call, what)
+        })
+        .unwrap_or(Err(VerbError::Closing))
     }
 
     /// What a listener heard so far.
@@ -260,14 +268,33 @@ impl Fleet {
         self.user_agent(id)?.stats(&self.media, call)
     }
 
-    /// The last audio heard on the newest call that has any: `span` of it and at most 3 s, mono samples at 8,000 Hz,
-    /// oldest first. Empty when nothing was heard.
-    pub fn recent_audio(&self, id: UserAgentId, span: Duration) -> Vec<i16> {
-        let sessions = self
+    /// The last audio heard on a call, or on the newest one that has any: `span` of it and at most 3 s, mono samples at
+    /// 8,000 Hz, oldest first. Empty when nothing was heard. It may be long ago that it arrived.
+    pub fn recent_audio(&self, id: UserAgentId, call: Option<CallKey>, span: Duration) -> Vec<i16> {
+        self.audio_of(id, call, span, None)
+    }
+
+    /// The same of what arrives now: nothing of a call on which no audio arrived in the last `span`.
+    pub fn audio_now(&self, now: Time, id: UserAgentId, call: Option<CallKey>, span: Duration) -> Vec<i16> {
+        self.audio_of(id, call, span, Some(now))
+    }
+
+    fn audio_of(
+        &self,
+        id: UserAgentId,
+        call: Option<CallKey>,
+        span: Duration,
+        fresh: Option<Time>,
+    ) -> Vec<i16> {
+        let is_fresh = |at: Time| fresh.is_none_or(|now| now.since(at) <= span);
+        let calls = self
             .user_agent(id)
             .into_iter()
-            .flat_map(|user_agent| user_agent.sessions().rev());
-        sessions
+            .flat_map(|user_agent| user_agent.calls().iter().rev());
+        calls
+            .filter(|one| call.is_none_or(|call| call == one.key()))
+            .filter_map(Call::open_session)
+            .filter(|session| self.media.heard_at(*session).is_some_and(is_fresh))
             .map(|session| self.media.recent_audio(session, span))
             .find(|audio| !audio.is_empty())
             .unwrap_or_default()
@@ -275,7 +302,7 @@ impl Fleet {
 
     /// The same for evidence: of the last call that ended, when none is up that heard anything.
     pub fn last_audio(&self, id: UserAgentId, span: Duration) -> Vec<i16> {
-        let present = self.recent_audio(id, span);
+        let present = self.recent_audio(id, None, span);
         if !present.is_empty() {
             return present;
         }

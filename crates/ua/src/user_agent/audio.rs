@@ -44,14 +44,18 @@ pub struct Heard {
     pub packets: u64,
     /// When it was started.
     pub since: Time,
+    /// On which call it listens; `None` for every one.
+    pub call: Option<CallKey>,
 }
 
 #[derive(Debug)]
 struct Listener {
     id: ListenerId,
+    /// `None` for every call.
+    call: Option<CallKey>,
     what: ListenFor,
     done: bool,
-    /// Packets that had arrived on all calls when it was started.
+    /// Packets that had arrived when it was started.
     packets_before: u64,
     since: Time,
 }
@@ -63,20 +67,26 @@ pub(super) struct Listeners {
 }
 
 impl UserAgent {
-    /// Starts to listen, from now on, on every call that carries audio, now or later.
+    /// Starts to listen, from now on, on a call, or on every call that carries audio, now or later.
     ///
     /// # Errors
     ///
     /// For a frequency that telephone audio does not carry.
-    pub(crate) fn listen(&mut self, ctx: &mut Context<'_>, what: ListenFor) -> Result<ListenerId, VerbError> {
+    pub(crate) fn listen(
+        &mut self,
+        ctx: &mut Context<'_>,
+        call: Option<CallKey>,
+        what: ListenFor,
+    ) -> Result<ListenerId, VerbError> {
         if let ListenFor::Tone { hz } = what {
             check_frequency(hz)?;
         }
         self.listeners.so_far += 1;
         let id = ListenerId(self.listeners.so_far);
-        let packets_before = self.packets_received(ctx.media);
+        let packets_before = self.packets_received(ctx.media, call);
         self.listeners.active.push(Listener {
             id,
+            call,
             what,
             done: false,
             packets_before,
@@ -95,8 +105,9 @@ impl UserAgent {
         Some(Heard {
             done: listener.done,
             since: listener.since,
+            call: listener.call,
             packets: self
-                .packets_received(media)
+                .packets_received(media, listener.call)
                 .saturating_sub(listener.packets_before),
         })
     }
@@ -140,9 +151,10 @@ impl UserAgent {
         }
     }
 
-    fn packets_received(&self, media: &MediaHost) -> u64 {
+    fn packets_received(&self, media: &MediaHost, on: Option<CallKey>) -> u64 {
         self.calls
             .iter()
+            .filter(|call| on.is_none_or(|on| on == call.key))
             .filter_map(|call| match call.open_session() {
                 Some(session) => media.stats(session).map(|stats| stats.received.packets),
                 None => call.stats.as_ref().map(|stats| stats.received.packets),
@@ -183,6 +195,13 @@ impl UserAgent {
             },
         };
         self.tell_plane(ctx, session, Command::Play(source));
+        let mut calls = self.calls.iter_mut();
+        if let Some(call) = calls.find(|call| call.open_session() == Some(session)) {
+            call.playing = match audio {
+                Audio::Silence => None,
+                audio => Some(Box::new(audio.clone())),
+            };
+        }
     }
 
     /// Tells the plane something whose arguments were checked before: only a session that was closed can refuse it,
@@ -193,10 +212,10 @@ impl UserAgent {
 
     pub(crate) fn handle_media_event(&mut self, key: CallKey, event: Event) {
         match event {
-            Event::ToneHeard { hz, .. } => self.mark_heard(ListenFor::Tone { hz }),
-            Event::SilenceHeard => self.mark_heard(ListenFor::Silence),
+            Event::ToneHeard { hz, .. } => self.mark_heard(key, ListenFor::Tone { hz }),
+            Event::SilenceHeard => self.mark_heard(key, ListenFor::Silence),
             Event::Digit { digit, .. } => self.receive_digit(key, digit),
-            Event::Recorded { samples } => self.change(Change::Recorded(samples)),
+            Event::Recorded { samples } => self.change(Change::Recorded { call: key, samples }),
             Event::FirstPacket { .. }
             | Event::Latched { .. }
             | Event::SsrcChanged { .. }
@@ -207,12 +226,12 @@ impl UserAgent {
         }
     }
 
-    fn mark_heard(&mut self, what: ListenFor) {
+    fn mark_heard(&mut self, on: CallKey, what: ListenFor) {
         for listener in self
             .listeners
             .active
             .iter_mut()
-            .filter(|listener| listener.what == what)
+            .filter(|listener| listener.what == what && listener.call.is_none_or(|call| call == on))
         {
             listener.done = true;
         }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use callwright_media::plane::{Command, Dtmf};
+use callwright_sdp::Direction;
 use callwright_sip::command::{Body, DialogRequest};
 use callwright_sip_message::Method;
 
@@ -38,6 +39,7 @@ impl UserAgent {
             .and_then(|n| n.negotiated())
             .is_some_and(|n| n.telephone_event_send.is_some());
         let session = call.open_session();
+        let held_by_peer = matches!(call.direction, Direction::RecvOnly | Direction::Inactive);
         let mode = match self.account.dtmf {
             DtmfMode::RtpEvent => callwright_media::plane::DtmfMode::Rfc4733,
             DtmfMode::Auto if by_events => callwright_media::plane::DtmfMode::Rfc4733,
@@ -52,7 +54,10 @@ impl UserAgent {
             dtmf.gap = gap;
         }
         ctx.media.command(ctx.now, session, Command::Dtmf(dtmf))?;
-        Ok(Done::QUIETLY)
+        Ok(match held_by_peer {
+            true => Done::with_note("the peer holds the call: the digits go out when it resumes"),
+            false => Done::QUIETLY,
+        })
     }
 
     fn dtmf_by_info(

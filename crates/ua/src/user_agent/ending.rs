@@ -53,6 +53,16 @@ impl UserAgent {
         self.change(Change::Calls);
     }
 
+    /// This side refuses the call in words of its own: they are what the call ended with.
+    pub(super) fn set_own_phrase(&mut self, key: CallKey, status: u16, phrase: Option<String>) {
+        if let (Some(call), Some(phrase)) = (self.call_mut(key), phrase) {
+            call.ended = Some(Ended {
+                status: Some(status),
+                reason: format!("{status} {phrase}").trim_end().to_owned(),
+            });
+        }
+    }
+
     pub(super) fn set_end_reason(&mut self, key: CallKey, reason: String) {
         if let Some(call) = self.call_mut(key) {
             call.ended = Some(Ended { status: None, reason });

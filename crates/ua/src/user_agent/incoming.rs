@@ -121,6 +121,7 @@ impl UserAgent {
         }
         if let Some(response) = self.armed.take_if(|response| response.status >= 300) {
             let headers = super::verbs::named(response.headers.iter()).unwrap_or_default();
+            self.set_own_phrase(key, response.status, Some(response.reason.clone()));
             if response.status < 400 {
                 let redirect = Redirect {
                     status: response.status,

@@ -144,8 +144,8 @@ impl UserAgent {
     pub(super) fn handle_message_waiting(&mut self, summary: &MessageSummary) {
         self.waiting_messages = Some(MessagesWaiting {
             waiting: summary.waiting,
-            new: summary.new.unwrap_or(0),
-            old: summary.old.unwrap_or(0),
+            new: summary.new,
+            old: summary.old,
         });
         self.change(Change::MessageWaiting);
     }

@@ -176,16 +176,13 @@ impl UserAgent {
     ) -> Result<Done, VerbError> {
         let key = self.pick(meant, "incoming call that rings", Call::rings_here)?;
         let sip = self.sip_of(key)?;
-        self.endpoint.reject(
-            ctx.now,
-            sip,
-            Reject {
-                status,
-                reason,
-                headers: Headers::new(),
-            },
-            ctx.cause,
-        )?;
+        let rejected = Reject {
+            status,
+            reason: reason.clone(),
+            headers: Headers::new(),
+        };
+        self.endpoint.reject(ctx.now, sip, rejected, ctx.cause)?;
+        self.set_own_phrase(key, status, reason);
         Ok(Done::QUIETLY)
     }
 
