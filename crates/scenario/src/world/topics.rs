@@ -164,4 +164,20 @@ mod tests {
         topics.touch(topic);
         assert_eq!(topics.wait(&[(topic, seen)], LONG), Wake::Changed);
     }
+
+    #[test]
+    fn own_touches_are_those_of_the_task_alone() {
+        let topics = Topics::default();
+        let (mine, other) = (topics.open(), topics.open());
+        let touches = OwnTouches::begin();
+        topics.touch(mine);
+        thread::scope(|scope| {
+            scope.spawn(|| topics.touch(mine));
+            scope.spawn(|| topics.touch(other));
+        });
+        topics.touch(mine);
+        assert_eq!(touches.end(), [mine, mine]);
+        topics.touch(mine);
+        assert_eq!(OwnTouches::begin().end(), []);
+    }
 }
