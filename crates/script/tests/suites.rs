@@ -543,14 +543,14 @@ fn an_interrupt_while_a_file_is_set_up_is_no_failure_of_the_file() {
     assert_eq!(ran.code, ExitCode::Interrupted);
 }
 
-/// A file whose top level takes an account and a port, and says how often it was evaluated.
+/// A file whose top level takes a port, and says how often it was evaluated; its scenario takes an account.
 fn greedy(port: u16, name: &str) -> String {
     format!(
         r#"
         let hooks = mock_server(#{{ port: {port} }});
-        let a = agent("A", #{{ username: "alice", domain: "example.com" }});
         print("{name} is open");
         scenario("{name}", || {{
+            let a = agent("A", #{{ username: "alice", domain: "example.com" }});
             assert(http("GET", hooks.url + "/x").status).equals(404);
             a.register();
             await_until(|| assert(a.registered).is_true());
@@ -591,8 +591,7 @@ fn a_top_level_that_registers_other_scenarios_the_second_time_is_a_mistake() {
     let first = runner.folder.file(
         "a.rhai",
         r#"
-        let a = agent("A", #{ username: "alice", domain: "example.com" });
-        scenario(a.contact, || {});
+        scenario(mock_server().url, || {});
         "#,
     );
     let second = runner.folder.file("b.rhai", "scenario(\"b\", || {});");
