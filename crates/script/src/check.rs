@@ -12,7 +12,7 @@ mod walk;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use callwright_scenario::environment::{EnvFile, Environment};
+use callwright_scenario::environment::{EnvFile, EnvFileError, Environment};
 use callwright_scenario::{Position, Settings};
 use rhai::AST;
 
@@ -32,6 +32,19 @@ pub fn check(path: &Path, settings: &Settings) -> Vec<Diagnostic> {
         files: Vec::new(),
         found: Vec::new(),
     };
+    if let Some(error) = checker.environment.error() {
+        checker.found.push(match error {
+            EnvFileError::BadLine { path, line } => {
+                let line = u32::try_from(*line).unwrap_or(0);
+                let at = Position::new(path.display().to_string(), line, 1);
+                Diagnostic::error(at, 0, "not KEY=VALUE".to_owned())
+            }
+            EnvFileError::Unreadable { path, .. } => {
+                let at = Position::file(path.display().to_string());
+                Diagnostic::error(at, 0, error.to_string())
+            }
+        });
+    }
     checker.load(path);
     checker.check();
     let mut found = checker.found;

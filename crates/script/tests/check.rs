@@ -481,3 +481,17 @@ fn the_text_of_a_file_may_be_unreadable() {
         (2, 3, "the byte 0xff is not UTF-8; save the file as UTF-8")
     );
 }
+
+#[test]
+fn variables_beside_a_script_that_cannot_be_read_are_an_error_in_their_file() {
+    let folder = Folder::new();
+    let script = folder.file("call.rhai", "assert(env(\"A\", \"\")).equals(\"\");");
+    folder.file("call.env", "A=1\nnonsense\n");
+    let found = check(&script, &Settings::default());
+    let [broken] = found.as_slice() else {
+        panic!("{found:?}");
+    };
+    assert_eq!(broken.severity, Severity::Error);
+    assert!(broken.at.file.ends_with("call.env"), "{}", broken.at.file);
+    assert_eq!((broken.at.line, &*broken.message), (2, "not KEY=VALUE"));
+}

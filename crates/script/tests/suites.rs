@@ -714,7 +714,7 @@ fn a_bad_line_in_the_variables_beside_a_file_is_named_before_anything_runs() {
         runner.folder.file("test.env", "A=1\nnonsense\n");
         let ran = runner.run_text(text);
         assert_eq!(ran.code, ExitCode::Failed);
-        assert_eq!(ran.error(), "test.env:2: not KEY=VALUE");
+        assert_eq!(ran.error(), "test.env:2:1: not KEY=VALUE");
         assert_eq!(ran.printed(), Vec::<String>::new());
     }
 }

@@ -10,6 +10,7 @@ use crate::files;
 use crate::project::Project;
 
 use super::run::surroundings;
+use super::write;
 
 /// Says everything about scripts that can be known without a call. Warnings alone pass.
 pub(super) fn check(paths: &[PathBuf], environment: &Environment) -> anyhow::Result<ExitCode> {
@@ -24,22 +25,22 @@ pub(super) fn check(paths: &[PathBuf], environment: &Environment) -> anyhow::Res
         }
         // What is wrong in a module is shown in the module.
         let source = callwright_script::source(Path::new(&*diagnostic.at.file)).ok();
-        anstream::println!("{}", diagnostic.render(source.as_deref(), true));
+        write::line(&format!("{}\n", diagnostic.render(source.as_deref(), true)))?;
     }
     let count = |number: usize, what: &str| match number {
         1 => format!("1 {what}"),
         _ => format!("{number} {what}s"),
     };
     if files.is_empty() {
-        anstream::println!("no scripts were found");
+        write::line("no scripts were found\n")?;
         return Ok(ExitCode::Failed);
     }
-    anstream::println!(
-        "{}: {}, {}",
+    write::line(&format!(
+        "{}: {}, {}\n",
         count(files.len(), "script"),
         count(errors, "error"),
         count(warnings, "warning")
-    );
+    ))?;
     Ok(if errors > 0 {
         ExitCode::Failed
     } else {

@@ -384,7 +384,9 @@ fn source_line(at: &Position, file: &Path) -> Option<String> {
     let text = std::fs::read_to_string(&*at.file)
         .or_else(|_| std::fs::read_to_string(file))
         .ok()?;
-    text.lines()
+    // A mark of the byte order is no part of the first line.
+    text.trim_start_matches('\u{feff}')
+        .lines()
         .nth(usize::try_from(at.line).ok()?.checked_sub(1)?)
         .map(str::to_owned)
 }
