@@ -1,7 +1,6 @@
 //! The machine: registrar and B2BUA around one SIP endpoint and one media plane, as one node.
 
 use std::collections::VecDeque;
-use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
 
 use callwright_media::plane::{Plane, PlaneConfig};
@@ -341,7 +340,7 @@ impl Node for Machine {
                 self.on_no_ports(now, socket, &error);
             }
             other => {
-                if let Some(input) = for_endpoint(other) {
+                if let Ok(input) = other.of_world() {
                     self.endpoint.handle_input(now, input);
                 }
             }
@@ -413,45 +412,4 @@ impl PacketNode for Machine {
     fn clear_text(&self) -> Option<&[u8]> {
         self.media.plane().clear_text()
     }
-}
-
-/// The inputs that the endpoint takes.
-fn for_endpoint(input: Input<Command>) -> Option<Input<Infallible>> {
-    Some(match input {
-        Input::Bound { socket, local } => Input::Bound { socket, local },
-        Input::BindFailed { socket, error } => Input::BindFailed { socket, error },
-        Input::Datagram { socket, flow, bytes } => Input::Datagram { socket, flow, bytes },
-        Input::Unreachable { socket, remote } => Input::Unreachable { socket, remote },
-        Input::Connected {
-            socket,
-            connection,
-            flow,
-        } => Input::Connected {
-            socket,
-            connection,
-            flow,
-        },
-        Input::ConnectFailed {
-            socket,
-            remote,
-            error,
-        } => Input::ConnectFailed {
-            socket,
-            remote,
-            error,
-        },
-        Input::Accepted {
-            listener,
-            connection,
-            flow,
-        } => Input::Accepted {
-            listener,
-            connection,
-            flow,
-        },
-        Input::Stream { connection, bytes } => Input::Stream { connection, bytes },
-        Input::Closed { connection, error } => Input::Closed { connection, error },
-        Input::Resolved { query, answer } => Input::Resolved { query, answer },
-        Input::Command(_) => return None,
-    })
 }

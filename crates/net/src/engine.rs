@@ -1,7 +1,6 @@
 //! The nodes of a world, and the loop body that drives them.
 
 use std::collections::{BTreeSet, VecDeque};
-use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -371,7 +370,7 @@ impl<N: PacketNode> Engine<N> {
         }
         while let Some((party, input)) = self.sockets.inbox.pop_front() {
             if let Some(Some(entry)) = self.parties.get_mut(party.0 as usize) {
-                entry.node.handle_input(now, for_node(input));
+                entry.node.handle_input(now, input.for_any());
                 self.drain(party.0, now);
             }
         }
@@ -405,46 +404,5 @@ impl<N: PacketNode> Engine<N> {
                 self.deadlines.insert((at, index));
             }
         }
-    }
-}
-
-/// What the world says is the same for every node, whatever commands it takes.
-fn for_node<C>(input: Input<Infallible>) -> Input<C> {
-    match input {
-        Input::Bound { socket, local } => Input::Bound { socket, local },
-        Input::BindFailed { socket, error } => Input::BindFailed { socket, error },
-        Input::Datagram { socket, flow, bytes } => Input::Datagram { socket, flow, bytes },
-        Input::Unreachable { socket, remote } => Input::Unreachable { socket, remote },
-        Input::Connected {
-            socket,
-            connection,
-            flow,
-        } => Input::Connected {
-            socket,
-            connection,
-            flow,
-        },
-        Input::ConnectFailed {
-            socket,
-            remote,
-            error,
-        } => Input::ConnectFailed {
-            socket,
-            remote,
-            error,
-        },
-        Input::Accepted {
-            listener,
-            connection,
-            flow,
-        } => Input::Accepted {
-            listener,
-            connection,
-            flow,
-        },
-        Input::Stream { connection, bytes } => Input::Stream { connection, bytes },
-        Input::Closed { connection, error } => Input::Closed { connection, error },
-        Input::Resolved { query, answer } => Input::Resolved { query, answer },
-        Input::Command(never) => match never {},
     }
 }

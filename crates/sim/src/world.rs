@@ -1,11 +1,10 @@
 //! A world: its nodes, its clock, and what its owner can do to it.
 
 use std::collections::VecDeque;
-use std::convert::Infallible;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use callwright_wire::{Epoch, Input, PacketNode, Residue, Tap, Time};
+use callwright_wire::{Epoch, PacketNode, Residue, Tap, Time};
 
 use crate::agenda::Next;
 use crate::config::{LimitExceeded, WorldConfig};
@@ -343,7 +342,7 @@ impl<N: PacketNode> World<N> {
         {
             if let Some(Some(node)) = self.nodes.get_mut(party.0 as usize) {
                 self.pace.spend(&self.network, party);
-                node.handle_input(self.network.now, for_node(input));
+                node.handle_input(self.network.now, input.for_any());
                 self.drain(party);
             }
         }
@@ -371,46 +370,5 @@ impl<N: PacketNode> World<N> {
         }
         let deadline = node.poll_timeout().map(|(at, _)| at.max(now));
         self.network.agenda.set_wake(party, deadline);
-    }
-}
-
-/// What the world says is the same for every node, whatever commands it takes.
-fn for_node<C>(input: Input<Infallible>) -> Input<C> {
-    match input {
-        Input::Bound { socket, local } => Input::Bound { socket, local },
-        Input::BindFailed { socket, error } => Input::BindFailed { socket, error },
-        Input::Datagram { socket, flow, bytes } => Input::Datagram { socket, flow, bytes },
-        Input::Unreachable { socket, remote } => Input::Unreachable { socket, remote },
-        Input::Connected {
-            socket,
-            connection,
-            flow,
-        } => Input::Connected {
-            socket,
-            connection,
-            flow,
-        },
-        Input::ConnectFailed {
-            socket,
-            remote,
-            error,
-        } => Input::ConnectFailed {
-            socket,
-            remote,
-            error,
-        },
-        Input::Accepted {
-            listener,
-            connection,
-            flow,
-        } => Input::Accepted {
-            listener,
-            connection,
-            flow,
-        },
-        Input::Stream { connection, bytes } => Input::Stream { connection, bytes },
-        Input::Closed { connection, error } => Input::Closed { connection, error },
-        Input::Resolved { query, answer } => Input::Resolved { query, answer },
-        Input::Command(never) => match never {},
     }
 }

@@ -1,5 +1,6 @@
 //! The contract of every engine.
 
+use std::convert::Infallible;
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -131,6 +132,62 @@ pub enum Input<C> {
     },
     /// Somebody above wants something.
     Command(C),
+}
+
+impl<C> Input<C> {
+    /// What the world says, for a node of any commands.
+    ///
+    /// # Errors
+    /// The command, where it is one.
+    pub fn of_world<D>(self) -> Result<Input<D>, C> {
+        Ok(match self {
+            Input::Bound { socket, local } => Input::Bound { socket, local },
+            Input::BindFailed { socket, error } => Input::BindFailed { socket, error },
+            Input::Datagram { socket, flow, bytes } => Input::Datagram { socket, flow, bytes },
+            Input::Unreachable { socket, remote } => Input::Unreachable { socket, remote },
+            Input::Connected {
+                socket,
+                connection,
+                flow,
+            } => Input::Connected {
+                socket,
+                connection,
+                flow,
+            },
+            Input::ConnectFailed {
+                socket,
+                remote,
+                error,
+            } => Input::ConnectFailed {
+                socket,
+                remote,
+                error,
+            },
+            Input::Accepted {
+                listener,
+                connection,
+                flow,
+            } => Input::Accepted {
+                listener,
+                connection,
+                flow,
+            },
+            Input::Stream { connection, bytes } => Input::Stream { connection, bytes },
+            Input::Closed { connection, error } => Input::Closed { connection, error },
+            Input::Resolved { query, answer } => Input::Resolved { query, answer },
+            Input::Command(command) => return Err(command),
+        })
+    }
+}
+
+impl Input<Infallible> {
+    /// The same for a node of any commands.
+    pub fn for_any<D>(self) -> Input<D> {
+        match self.of_world() {
+            Ok(input) => input,
+            Err(never) => match never {},
+        }
+    }
 }
 
 /// What comes out of a node.
