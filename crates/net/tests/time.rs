@@ -25,6 +25,8 @@ fn a_deadline_set_from_outside_wakes_the_sleeping_loop() {
     let (now, fired) = stage.wait(a, due);
     assert_eq!(fired, at);
     assert!(now >= at);
+    // The report came out in the middle of the loop's turn: what it counts at the end is there when the turn is over.
+    stage.with(a, |_| ());
     assert_eq!(stage.world.health().lateness.count(), 1);
 }
 
