@@ -196,3 +196,56 @@ fn one_port_for_rtp_and_rtcp_is_used_where_the_peer_offers_it() {
     let answer = lab.expect(peer, "SIP/2.0 200");
     assert!(answer.body().contains("a=rtcp-mux"), "{}", answer.text);
 }
+
+#[test]
+fn a_call_that_began_without_a_stream_gets_one_later() {
+    let mut lab = Lab::new();
+    let peer = lab.domain();
+    let a = lab.phone("alice");
+    let invite = answered_with(&mut lab, a, peer, &refused(&sdp(1, "10.0.0.250", 4000, "")));
+    assert_eq!(packets_in_a_second(&mut lab), 0);
+    let offer = sdp(2, "10.0.0.250", 4000, "");
+    lab.say(
+        peer,
+        invite.from,
+        invite.request_back("INVITE", 1, "p", &[CONTACT], &offer),
+    );
+    lab.expect(peer, "SIP/2.0 200");
+    assert!(packets_in_a_second(&mut lab) >= 50);
+}
+
+#[test]
+fn a_call_that_came_without_a_stream_gets_one_later() {
+    let mut lab = Lab::new();
+    let peer = lab.domain();
+    let a = lab.phone_with("alice", |account| account.auto_answer = Some(Duration::ZERO));
+    let contact = lab.contact(a);
+    let to: SocketAddr = contact.split('@').nth(1).unwrap().parse().unwrap();
+    let offer = |version, stream: &str| {
+        let body = sdp(version, "10.0.0.250", 4000, "");
+        if stream.is_empty() { refused(&body) } else { body }
+    };
+    let invite = |cseq: u32, tag: &str, body: &str| {
+        format!(
+            "INVITE {contact} SIP/2.0\r\nVia: SIP/2.0/UDP 10.0.0.250:5060;branch=z9hG4bKlater{cseq}\r\nMax-Forwards: 70\r\n\
+             From: <sip:bob@10.0.0.250>;tag=b\r\nTo: <{contact}>{tag}\r\nCall-ID: later\r\nCSeq: {cseq} INVITE\r\n{CONTACT}\r\n\
+             Content-Type: application/sdp\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        )
+    };
+    lab.say(peer, to, invite(1, "", &offer(1, "")));
+    let answer = lab.expect(peer, "SIP/2.0 200");
+    let tag = answer
+        .header("To")
+        .and_then(|to| to.split(";tag=").nth(1))
+        .unwrap();
+    let tag = format!(";tag={tag}");
+    let ack = invite(1, &tag, "")
+        .replace("INVITE", "ACK")
+        .replace("later1", "later1a");
+    lab.say(peer, to, ack);
+    assert_eq!(packets_in_a_second(&mut lab), 0);
+    lab.say(peer, to, invite(2, &tag, &offer(2, "audio")));
+    lab.expect(peer, "SIP/2.0 200");
+    assert!(packets_in_a_second(&mut lab) >= 50);
+}

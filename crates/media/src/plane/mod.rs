@@ -411,6 +411,10 @@ impl Plane {
 
     /// When to call [`Plane::handle_timeout`] next, and the name of the timer.
     pub fn poll_timeout(&self) -> Option<(Time, &'static str)> {
+        // Whoever drives the plane may do something else before it takes everything out.
+        if !self.ready.is_empty() || !self.goodbyes.is_empty() || !self.relay.is_empty() {
+            return Some((Time::ZERO, "packets that wait to be sent"));
+        }
         self.wheel.next().map(|time| (time, "RTP packet interval"))
     }
 

@@ -69,6 +69,10 @@ impl Relay {
     }
 
     /// Packets that were dropped because nobody took those before them out.
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
     pub(super) fn dropped(&self) -> u64 {
         self.dropped
     }

@@ -116,8 +116,10 @@ impl Session {
                 Ok(())
             }
             Command::Stop => {
-                self.direction = Some(Direction::Inactive);
-                self.latch.describe(None);
+                if self.is_started() {
+                    self.direction = Some(Direction::Inactive);
+                    self.latch.describe(None);
+                }
                 Ok(())
             }
             Command::Play(source) => self.outgoing.play(source),
