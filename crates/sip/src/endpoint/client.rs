@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use callwright_sip_message::{HeaderName, Message};
-use callwright_wire::Time;
+use callwright_wire::{Flow, Time};
 
 use super::channel::{Channel, Pending, Purpose};
 use super::{Endpoint, IdentityId};
@@ -18,7 +18,7 @@ const MAX_CHALLENGES: u8 = 5;
 
 impl Endpoint {
     /// Sends a request again with credentials. False when it makes no sense, which is told.
-    pub(super) fn meet_challenge(&mut self, now: Time, id: ClientId, response: &Message) -> bool {
+    pub(super) fn meet_challenge(&mut self, now: Time, id: ClientId, response: &Message, flow: Flow) -> bool {
         let Some(pending) = self.channel.pending.get(&id) else {
             return false;
         };
@@ -54,8 +54,10 @@ impl Endpoint {
         let cseq = self.next_cseq(pending.purpose).unwrap_or(pending.draft.cseq + 1);
         let was = std::mem::replace(&mut Arc::make_mut(&mut pending.draft).cseq, cseq);
         let purpose = pending.purpose;
-        // RFC 3263 §4: to the server that challenged it, which may not be the first that is found.
+        // RFC 3263 §4: to the server that challenged it, which may not be the first that is found. Over a stream its
+        // transaction is over already, and the response came on the connection of the request.
         let challenged_on = self.channel.core.flow_of(id);
+        let challenged_on = challenged_on.or(flow.transport.is_reliable().then_some(flow));
         let Some(client) = self.channel.send_pending(now, pending, challenged_on) else {
             return true;
         };

@@ -95,7 +95,7 @@ impl Endpoint {
 
     fn on_response(&mut self, now: Time, id: ClientId, message: Message, flow: Flow) {
         let status = message.status().unwrap_or_default();
-        if matches!(status, 401 | 407) && self.meet_challenge(now, id, &message) {
+        if matches!(status, 401 | 407) && self.meet_challenge(now, id, &message, flow) {
             return;
         }
         let Some(pending) = self.channel.pending.get(&id).cloned() else {

@@ -46,8 +46,8 @@ pub(crate) struct Registered {
     next: Option<Next>,
     leaving: bool,
     failures: u32,
-    /// When the last 2xx came.
-    registered_at: Time,
+    /// When the first 2xx came over the present flow.
+    connected_at: Time,
     /// How many connections in a row were lost soon after their 2xx.
     losses: u32,
     raises: u8,
@@ -107,7 +107,7 @@ impl Endpoint {
             next: None,
             leaving: false,
             failures: 0,
-            registered_at: now,
+            connected_at: now,
             losses: 0,
             raises: 0,
             contact: None,
@@ -275,7 +275,9 @@ impl Endpoint {
             return;
         };
         entry.failures = 0;
-        entry.registered_at = now;
+        if entry.flow != Some(flow) {
+            entry.connected_at = now;
+        }
         entry.flow = Some(flow);
         let bindings = binding::all(&message, entry.contact.as_ref());
         let own = bindings
@@ -444,7 +446,7 @@ impl Endpoint {
                 continue;
             };
             entry.flow = None;
-            if now.since(entry.registered_at) >= STEADY {
+            if now.since(entry.connected_at) >= STEADY {
                 entry.losses = 0;
             }
             entry.losses = entry.losses.saturating_add(1);
