@@ -69,10 +69,14 @@ struct File {
 
 impl File {
     fn of(ast: &rhai::AST) -> Self {
-        let functions = ast.shared_lib().iter_script_fn_info();
-        let mut bodies: BTreeMap<String, Names> = functions
-            .map(|(_, _, name, _, definition)| (name.to_owned(), Names::of_function(definition)))
-            .collect();
+        let mut bodies: BTreeMap<String, Names> = BTreeMap::new();
+        for (_, _, name, _, definition) in ast.shared_lib().iter_script_fn_info() {
+            // Functions of one name differ in the number of their parameters: a call may mean any.
+            bodies
+                .entry(name.to_owned())
+                .or_default()
+                .add(Names::of_function(definition));
+        }
         let mut top = Names::default();
         for statement in ast.statements() {
             statement.walk(&mut Vec::new(), &mut |nodes| top.see(nodes));
@@ -155,6 +159,12 @@ impl Names {
         let mut names = Names::default();
         crate::language::alone(definition).walk(&mut |nodes| names.see(nodes));
         names
+    }
+
+    fn add(&mut self, other: Names) {
+        self.calls.extend(other.calls);
+        self.qualified.extend(other.qualified);
+        self.imports.extend(other.imports);
     }
 
     fn see(&mut self, nodes: &[ASTNode<'_>]) -> bool {

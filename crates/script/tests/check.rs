@@ -495,3 +495,28 @@ fn variables_beside_a_script_that_cannot_be_read_are_an_error_in_their_file() {
     assert!(broken.at.file.ends_with("call.env"), "{}", broken.at.file);
     assert_eq!((broken.at.line, &*broken.message), (2, "not KEY=VALUE"));
 }
+
+#[test]
+fn what_is_not_certain_is_no_error() {
+    let folder = Folder::new();
+    folder.file(
+        "lib/mod.rhai",
+        "export const names = [\"x\"];\nfn host() { target_host }",
+    );
+    let script = folder.file(
+        "call.rhai",
+        r#"
+        import "lib/mod" as h;
+        let names = agent("N", #{ username: "n", domain: "127.0.0.1" });
+        print(h::names.len());
+        // The closure has ended before the call begins.
+        names.dial(await_until(|| { assert(names.state).equals(State::Idle); names.contact }));
+        "#,
+    );
+    let found = check(&script, &Settings::default());
+    assert!(
+        found.iter().all(|found| found.severity == Severity::Warning),
+        "{found:?}"
+    );
+    assert_eq!(found.len(), 1, "{found:?}");
+}

@@ -173,3 +173,16 @@ fn a_file_without_agents_and_scenarios_runs_only_when_it_is_named() {
     assert!(is_library(&folder.file("test.rhai", text)));
     run(text).passed();
 }
+
+#[test]
+fn every_function_of_a_name_is_looked_at() {
+    let folder = Folder::new();
+    // Which of two functions is met first is chance: many names leave none.
+    for number in 0..12 {
+        let text = format!(
+            "fn phone{number}(n) {{ phone{number}(n, \"x\") }}\nfn phone{number}(n, more) {{ scenario(n + more, || {{}}) }}\n\
+             phone{number}(\"s\");"
+        );
+        assert!(!is_library(&folder.file("test.rhai", &text)), "{text}");
+    }
+}

@@ -228,6 +228,9 @@ impl Walked {
         let (Expr::Variable(variable, ..), Expr::MethodCall(call, at)) = (object, first(step)) else {
             return;
         };
+        if !variable.2.path.is_empty() {
+            return;
+        }
         let name = variable.1.as_str();
         if let Some(called) = self.calls.iter_mut().rev().find(|called| called.at == *at) {
             called.races = call.args.iter().any(|argument| captures(argument, name));
@@ -289,6 +292,8 @@ impl Walked {
 
     fn kind_of(&self, expression: &Expr) -> Option<&'static str> {
         match expression {
+            // What a module exports has nothing to do with a variable of that name here.
+            Expr::Variable(variable, ..) if !variable.2.path.is_empty() => None,
             Expr::Variable(variable, ..) => self.kinds.get(variable.1.as_str()).copied().flatten(),
             other => self.kind_of_call(other),
         }
@@ -354,16 +359,18 @@ fn after(step: &Expr, object: Option<&'static str>) -> Option<&'static str> {
     (is_ours && results.all(|other| other == result)).then_some(result)
 }
 
-/// Whether a closure in an expression captures a variable.
-fn captures(expression: &Expr, name: &str) -> bool {
-    let mut found = false;
-    expression.walk(&mut Vec::new(), &mut |nodes| {
-        if let Some(ASTNode::Stmt(Stmt::Share(shared))) = nodes.last() {
-            found |= shared.iter().any(|(variable, _)| variable.name == name);
-        }
-        !found
-    });
-    found
+/// Whether an argument is a closure that captures a variable, or holds one. One that is called while the argument is
+/// computed has ended before the method begins.
+fn captures(argument: &Expr, name: &str) -> bool {
+    match argument {
+        Expr::Stmt(block) => block.iter().any(|statement| match statement {
+            Stmt::Share(shared) => shared.iter().any(|(variable, _)| variable.name == name),
+            _ => false,
+        }),
+        Expr::Array(items, _) => items.iter().any(|item| captures(item, name)),
+        Expr::Map(map, _) => map.0.iter().any(|(_, value)| captures(value, name)),
+        _ => false,
+    }
 }
 
 /// How many variables each closure captures: they are the first of its parameters.
