@@ -3,7 +3,7 @@
 mod support;
 
 use callwright_events::{FailureKind, RunEvent};
-use support::{TWO, in_call, run};
+use support::{Folder, TWO, in_call, run};
 
 #[test]
 fn a_call_is_placed_answered_and_ended() {
@@ -194,4 +194,22 @@ fn a_failure_names_the_recordings() {
         "a.record(\"target/none/a.wav\");\nverify_audio(a, 1000, \"1s\");",
     ));
     assert_eq!(ran.failure().files, ["target/none/a.wav"]);
+}
+
+#[test]
+fn a_recording_never_overwrites_a_file_and_says_where_it_went() {
+    let folder = Folder::new();
+    let taken = folder.file("call.wav", "somebody's");
+    let free = taken.with_file_name("call-2.wav");
+    let (taken, free) = (taken.display().to_string(), free.display().to_string());
+    let ran = run(&in_call(&format!(
+        "a.record(\"{taken}\");\nverify_audio(a, 1000, \"1s\");"
+    )));
+    assert_eq!(ran.failure().files, [free.as_str()]);
+    assert!(
+        ran.notes()
+            .contains(&format!("A: {taken} exists, so the recording is {free}")),
+        "{:?}",
+        ran.notes()
+    );
 }

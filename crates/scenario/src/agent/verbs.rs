@@ -236,10 +236,11 @@ impl Agent {
         })
     }
 
-    /// Records to a WAV file, relative to the working directory; it must not exist yet.
+    /// Records to a WAV file, relative to the working directory. Nothing is overwritten: where the file exists, as on a
+    /// retry, the name gets a number, and a note says so.
     ///
     /// # Errors
-    /// As [`Agent::perform`]; or the file exists.
+    /// As [`Agent::perform`].
     pub fn record(
         &self,
         scene: &Scene,
@@ -247,14 +248,25 @@ impl Agent {
         path: &str,
         at: &Position,
     ) -> Result<(), Fault> {
-        let path = PathBuf::from(path);
-        if path.exists() {
-            let text = format!(
-                "{}: record: {} exists already; it is not overwritten",
-                self.name(),
-                path.display()
+        let wanted = PathBuf::from(path);
+        let path = match wanted.file_stem() {
+            Some(stem) if wanted.exists() => {
+                let folder = wanted.parent().unwrap_or(Path::new(""));
+                let extension = wanted.extension().unwrap_or_default();
+                free_path(folder, &stem.to_string_lossy(), &extension.to_string_lossy())
+            }
+            _ => wanted.clone(),
+        };
+        if path != wanted {
+            scene.note(
+                format!(
+                    "{}: {} exists, so the recording is {}",
+                    self.name(),
+                    wanted.display(),
+                    path.display()
+                ),
+                at,
             );
-            return Err(Fault::environment(text).at(at));
         }
         self.perform(scene, call, Verb::Record { path: path.clone() }, at)
             .map(|_| self.records_to(path))
@@ -277,6 +289,7 @@ impl Agent {
         let path = free_path(
             folder,
             &format!("{}-{}", file_name(&scene.name()), file_name(self.name())),
+            "wav",
         );
         self.phone()
             .perform(None, Verb::Record { path: path.clone() }, None)
@@ -412,12 +425,16 @@ fn file_name(text: &str) -> String {
 }
 
 /// A file in `folder` that does not exist yet.
-fn free_path(folder: &Path, stem: &str) -> PathBuf {
+fn free_path(folder: &Path, stem: &str, extension: &str) -> PathBuf {
+    let named = |name: &str| match extension {
+        "" => folder.join(name),
+        extension => folder.join(format!("{name}.{extension}")),
+    };
     let mut number = 1;
-    let mut path = folder.join(format!("{stem}.wav"));
+    let mut path = named(stem);
     while path.exists() {
         number += 1;
-        path = folder.join(format!("{stem}-{number}.wav"));
+        path = named(&format!("{stem}-{number}"));
     }
     path
 }

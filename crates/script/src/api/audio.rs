@@ -129,7 +129,8 @@ pub(super) fn listening_on<T: OnCall>(api: &mut Api) {
         &format!("record({on}, path: string)"),
         "Records to a WAV file in stereo: left what is sent, right what is heard. Calls at the same time are mixed; one \
          that begins later, when there is no other, follows without a pause. A recording of a call has that call alone. \
-         An existing file is an error.",
+         The path is relative to the working directory. Nothing is overwritten: where the file exists, the name gets a \
+         number, and a note says so.",
         |context: NativeCallContext<'_>, on: &mut T, path: &str| -> Outcome<()> {
             let here = Here::of(&context)?;
             here.check(on.agent().record(&here.scene, on.call(), path, &here.at))
