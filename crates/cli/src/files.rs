@@ -18,6 +18,13 @@ pub(crate) fn scenarios(paths: &[PathBuf]) -> Result<Vec<PathBuf>, FilesError> {
     collect(paths, |file| !callwright_script::is_library(file))
 }
 
+/// What [`scenarios`] left out of directories and nothing among `scenarios` imports: perhaps somebody meant it to run.
+pub(crate) fn unused(paths: &[PathBuf], scenarios: &[PathBuf]) -> Result<Vec<PathBuf>, FilesError> {
+    let mut left_out = scripts(paths)?;
+    left_out.retain(|file| !scenarios.contains(file));
+    Ok(callwright_script::unused(scenarios, &left_out))
+}
+
 /// Every script behind paths, libraries too.
 pub(crate) fn scripts(paths: &[PathBuf]) -> Result<Vec<PathBuf>, FilesError> {
     collect(paths, |_| true)

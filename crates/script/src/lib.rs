@@ -25,4 +25,5 @@ pub use docs::{definitions, html, markdown};
 pub use entry::{Entry, Kind, Parameter, Section};
 pub use language::entries;
 pub use program::{is_library, load};
+pub use reach::unused;
 pub use source::{SourceError, source};

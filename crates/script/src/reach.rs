@@ -20,6 +20,21 @@ pub(crate) fn calls(path: &Path, ast: &rhai::AST) -> BTreeSet<String> {
     reached.calls
 }
 
+/// Those of `libraries` that none of `scenarios` imports, directly or through others.
+pub fn unused(scenarios: &[PathBuf], libraries: &[PathBuf]) -> Vec<PathBuf> {
+    let known = |path: &PathBuf| std::fs::canonicalize(path).unwrap_or_else(|_| path.clone());
+    let used: BTreeSet<PathBuf> = scenarios
+        .iter()
+        .flat_map(|file| imported(file))
+        .map(|file| known(&file))
+        .collect();
+    libraries
+        .iter()
+        .filter(|library| !used.contains(&known(library)))
+        .cloned()
+        .collect()
+}
+
 /// The files that a file imports, and those that they import.
 pub(crate) fn imported(path: &Path) -> BTreeSet<PathBuf> {
     let mut found = BTreeSet::new();

@@ -3,7 +3,7 @@
 mod support;
 
 use callwright_events::{ExitCode, RunEvent};
-use callwright_script::is_library;
+use callwright_script::{is_library, unused};
 use support::{Folder, Runner, run};
 
 const PHONES: &str = r#"
@@ -185,4 +185,17 @@ fn every_function_of_a_name_is_looked_at() {
         );
         assert!(!is_library(&folder.file("test.rhai", &text)), "{text}");
     }
+}
+
+#[test]
+fn a_file_that_is_neither_run_nor_imported_is_known() {
+    let folder = Folder::new();
+    let scenario = folder.file(
+        "call.rhai",
+        "import \"lib/used\" as u;\nscenario(\"x\", || { u::f(); });",
+    );
+    let used = folder.file("lib/used.rhai", "import \"deeper\" as d;\nfn f() { d::g() }");
+    let deeper = folder.file("lib/deeper.rhai", "fn g() { 1 }");
+    let misspelt = folder.file("typo.rhai", "scenrio(\"y\", || {});");
+    assert_eq!(unused(&[scenario], &[used, deeper, misspelt.clone()]), [misspelt]);
 }

@@ -34,7 +34,14 @@ pub(super) fn run(arguments: &arguments::Run) -> anyhow::Result<ExitCode> {
     let verbosity = verbosity(arguments, &project.run)?;
     let settings = settings(arguments, project)?;
     // A broken script is part of the run: it is reported as such, and no agent is started for it.
-    let programs = files::scenarios(&arguments.paths)?
+    let files = files::scenarios(&arguments.paths)?;
+    for unused in files::unused(&arguments.paths, &files)? {
+        anstream::eprintln!(
+            "warning: {} was not run: it calls neither `scenario` nor `agent`, and nothing that runs imports it",
+            unused.display()
+        );
+    }
+    let programs = files
         .iter()
         .map(|file| callwright_script::load(file, &settings))
         .collect();
