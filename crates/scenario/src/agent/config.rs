@@ -50,7 +50,7 @@ pub const KEYS: &[Key] = &[
     key("mwi", "`true` subscribes to message waiting."),
     key(
         "dtmf_mode",
-        "`\"rtpevent\"` or `\"rtp\"` (default), `\"info\"`, `\"auto\"`, `\"inband\"`.",
+        "`\"rtpevent\"` or `\"rtp\"` (RFC 4733, default); `\"info\"`; `\"auto\"`: RFC 4733, else INFO; `\"inband\"`: tones, sent and heard.",
     ),
     key(
         "headers",

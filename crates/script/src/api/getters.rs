@@ -68,7 +68,8 @@ fn state(api: &mut Api) {
     getter(
         api,
         "get received_dtmf(agent: Agent) -> string",
-        "The digits received on the current or last call.",
+        "The digits received on the current or last call: telephone-events and INFO; tones in the audio where the peer \
+         takes no telephone-events, or where this agent has `dtmf_mode: \"inband\"`.",
         |agent| agent.received_dtmf().into(),
     );
     api.add(
