@@ -51,9 +51,8 @@ impl Image {
             .args(["--target", &host])
             .env(
                 "RUSTFLAGS",
-                "-C target-feature=+crt-static -C relocation-model=static",
+                "-C target-feature=+crt-static -C relocation-model=static -C strip=symbols",
             )
-            .env("CARGO_PROFILE_RELEASE_STRIP", "symbols")
             .current_dir(&self.root))?;
         Ok(self.target.join(host).join("release/callwright"))
     }
