@@ -22,6 +22,10 @@ pub(crate) fn scenarios(paths: &[PathBuf]) -> Result<Vec<PathBuf>, FilesError> {
 pub(crate) fn unused(paths: &[PathBuf], scenarios: &[PathBuf]) -> Result<Vec<PathBuf>, FilesError> {
     let mut left_out = scripts(paths)?;
     left_out.retain(|file| !scenarios.contains(file));
+    if left_out.is_empty() {
+        // Most runs: no script is read again to know what it imports.
+        return Ok(left_out);
+    }
     Ok(callwright_script::unused(scenarios, &left_out))
 }
 
