@@ -8,6 +8,7 @@
 pub mod agent;
 mod assertion;
 pub mod context;
+mod embedded;
 pub mod environment;
 mod evidence;
 mod fault;

@@ -62,7 +62,7 @@ struct Writing {
 
 /// Begins recordings.
 #[derive(Debug, Default)]
-pub(super) struct Recorder {
+pub(crate) struct Recorder {
     writer: Mutex<Option<Writer>>,
     so_far: AtomicU64,
 }
@@ -75,14 +75,14 @@ struct Writer {
 
 /// A recording under way; the file is complete when this is dropped.
 #[derive(Debug)]
-pub(super) struct Recording {
+pub(crate) struct Recording {
     tape: Tape,
     shown: String,
 }
 
 /// Where the audio of a recording goes.
 #[derive(Clone, Debug)]
-pub(super) struct Tape {
+pub(crate) struct Tape {
     id: RecordingId,
     orders: SyncSender<Order>,
     lost: Arc<AtomicU64>,
@@ -90,7 +90,7 @@ pub(super) struct Tape {
 
 impl Recorder {
     /// Creates the file.
-    pub(super) fn begin(&self, path: &Path) -> Result<Recording, RecordError> {
+    pub(crate) fn begin(&self, path: &Path) -> Result<Recording, RecordError> {
         let create = |error| RecordError::Create {
             path: path.to_owned(),
             error,
@@ -189,14 +189,14 @@ impl Writing {
 }
 
 impl Recording {
-    pub(super) fn tape(&self) -> Tape {
+    pub(crate) fn tape(&self) -> Tape {
         self.tape.clone()
     }
 }
 
 impl Tape {
     /// Takes a piece of a call: stereo samples at 8,000 Hz, interleaved. Never blocks.
-    pub(super) fn take(&self, call: CallKey, at: Time, samples: &Arc<[i16]>) {
+    pub(crate) fn take(&self, call: CallKey, at: Time, samples: &Arc<[i16]>) {
         let piece = Order::Piece {
             to: self.id,
             call,
