@@ -7,15 +7,40 @@ mod recorder;
 mod sink;
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use callwright_ua as ua;
 use callwright_wire::Time;
+
+use crate::world::{StartError, Topic, Topics, Wake, World};
 
 pub(crate) use account::account;
 pub(crate) use addresses::Addresses;
 pub(crate) use phone::EmbeddedPhone;
 pub(crate) use recorder::Recorder;
 pub(crate) use sink::Routes;
+
+/// How long a user agent may take to come up: the resolver's patience and a margin.
+const START: Duration = Duration::from_secs(15);
+
+/// Who keeps the topics of a world.
+pub(crate) trait Changes: Send + Sync {
+    /// A new topic, at version 0.
+    fn open(&self) -> Topic;
+
+    /// Says that a topic changed. Never blocks on anything but a short lock.
+    fn touch(&self, topic: Topic);
+}
+
+impl Changes for Topics {
+    fn open(&self) -> Topic {
+        Topics::open(self)
+    }
+
+    fn touch(&self, topic: Topic) {
+        Topics::touch(self, topic);
+    }
+}
 
 /// The number of a phone in its world, from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -40,6 +65,37 @@ pub(crate) trait Home: Send + Sync {
 
     /// The phone is gone for good.
     fn leave(&self) {}
+}
+
+/// Waits until a user agent has its sockets, or cannot have them. `domain` is what it resolves first.
+///
+/// # Errors
+/// What kept it from starting.
+pub(crate) fn started(
+    world: &dyn World,
+    routes: &Routes,
+    phone: PhoneId,
+    domain: String,
+) -> Result<(), StartError> {
+    let topic = routes.topics_of(phone).started;
+    let deadline = world.now() + START;
+    loop {
+        let seen = world.version(topic);
+        match routes.started(phone) {
+            Some(Ok(())) => return Ok(()),
+            Some(Err(ua::StartError::Bind(error))) => return Err(error.into()),
+            Some(Err(ua::StartError::NoRoute { host, detail })) => {
+                return Err(StartError::NoRoute { domain: host, detail });
+            }
+            None => {}
+        }
+        if world.wait(&[(topic, seen)], deadline) == Wake::TimeUp {
+            return Err(StartError::NoRoute {
+                domain,
+                detail: "the resolver did not answer".into(),
+            });
+        }
+    }
 }
 
 /// Whether the addresses are of one version of IP.

@@ -21,6 +21,7 @@ pub mod position;
 pub mod real;
 mod run;
 mod scene;
+pub mod simulated;
 pub mod sound;
 pub mod span;
 pub mod suite;

@@ -12,19 +12,12 @@ use callwright_net as net;
 use callwright_ua as ua;
 use callwright_wire::{Epoch, Seed, Tap, Time};
 
-use crate::embedded::{EmbeddedPhone, Home, PhoneId, Recorder, Routes, account, check_version};
+use crate::embedded::{EmbeddedPhone, Home, PhoneId, Recorder, Routes, account, check_version, started};
 use crate::http;
 use crate::phone::{Phone, PhoneSpec};
-use crate::world::{StartError, Task, Topic, Topics, Version, Wake, World};
+use crate::world::{STACK, StartError, Task, Topic, Topics, Version, Wake, World};
 
 pub use capture::{Capture, CaptureError};
-
-/// How long a user agent may take to come up: the resolver's patience and a margin.
-const START: Duration = Duration::from_secs(15);
-
-/// The stack of a task: a script may call its functions 64 deep, and each call takes several frames of the interpreter.
-/// Memory that is not touched costs nothing.
-const STACK: usize = 24 * 1024 * 1024;
 
 /// Settings of a real world.
 #[derive(Clone, Debug, Default)]
@@ -194,27 +187,10 @@ impl World for RealWorld {
             id
         });
         let number = PhoneId(id.0);
-        let topics = self.shared.routes.topics_of(number);
         // From here on the phone gives back what it holds, however this ends.
         let phone = Arc::new(EmbeddedPhone::new(self.shared.clone(), number, id, proxied));
-        let deadline = self.now() + START;
-        loop {
-            let seen = self.version(topics.started);
-            match self.shared.routes.started(number) {
-                Some(Ok(())) => return Ok(phone),
-                Some(Err(ua::StartError::Bind(error))) => return Err(error.into()),
-                Some(Err(ua::StartError::NoRoute { host, detail })) => {
-                    return Err(StartError::NoRoute { domain: host, detail });
-                }
-                None => {}
-            }
-            if self.wait(&[(topics.started, seen)], deadline) == Wake::TimeUp {
-                return Err(StartError::NoRoute {
-                    domain,
-                    detail: "the resolver did not answer".into(),
-                });
-            }
-        }
+        started(self, &self.shared.routes, number, domain)?;
+        Ok(phone)
     }
 
     fn listen(

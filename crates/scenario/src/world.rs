@@ -18,8 +18,11 @@ use crate::phone::{Phone, PhoneSpec};
 pub use callwright_wire::Time;
 pub(crate) use topics::OwnTouches;
 pub use topics::Topics;
-#[cfg(any(test, feature = "fake"))]
 pub(crate) use topics::touched;
+
+/// The stack of a task: a script may call its functions 64 deep, and each call takes several frames of the interpreter.
+/// Memory that is not touched costs nothing.
+pub(crate) const STACK: usize = 24 * 1024 * 1024;
 
 /// Something whose change can end a wait: a phone's calls, its registration, the requests of a mock server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -65,6 +65,8 @@ struct Writing {
 pub(crate) struct Recorder {
     writer: Mutex<Option<Writer>>,
     so_far: AtomicU64,
+    /// Time stands still while the disk is busy: nothing is left out.
+    patient: bool,
 }
 
 #[derive(Debug)]
@@ -86,9 +88,18 @@ pub(crate) struct Tape {
     id: RecordingId,
     orders: SyncSender<Order>,
     lost: Arc<AtomicU64>,
+    patient: bool,
 }
 
 impl Recorder {
+    /// One that waits for the disk rather than leave something out: for a world whose time can stand still.
+    pub(crate) fn patient() -> Self {
+        Recorder {
+            patient: true,
+            ..Recorder::default()
+        }
+    }
+
     /// Creates the file.
     pub(crate) fn begin(&self, path: &Path) -> Result<Recording, RecordError> {
         let create = |error| RecordError::Create {
@@ -116,7 +127,12 @@ impl Recorder {
             .map_err(|_| create(io::Error::other("the writer of recordings has ended")))?;
         let lost = Arc::default();
         Ok(Recording {
-            tape: Tape { id, orders, lost },
+            tape: Tape {
+                id,
+                orders,
+                lost,
+                patient: self.patient,
+            },
             shown,
         })
     }
@@ -195,7 +211,7 @@ impl Recording {
 }
 
 impl Tape {
-    /// Takes a piece of a call: stereo samples at 8,000 Hz, interleaved. Never blocks.
+    /// Takes a piece of a call: stereo samples at 8,000 Hz, interleaved. Never blocks, unless it is patient.
     pub(crate) fn take(&self, call: CallKey, at: Time, samples: &Arc<[i16]>) {
         let piece = Order::Piece {
             to: self.id,
@@ -203,7 +219,12 @@ impl Tape {
             at,
             samples: samples.clone(),
         };
-        if self.orders.try_send(piece).is_err() {
+        let taken = if self.patient {
+            self.orders.send(piece).is_ok()
+        } else {
+            self.orders.try_send(piece).is_ok()
+        };
+        if !taken {
             self.lost.fetch_add(1, Ordering::Relaxed);
         }
     }

@@ -7,10 +7,10 @@ use callwright_ua::{CallKey, Change, StartError};
 use callwright_wire::Time;
 
 use crate::phone::Aspect;
-use crate::world::{Topic, Topics};
+use crate::world::Topic;
 
 use super::recorder::Tape;
-use super::{Addresses, PhoneId};
+use super::{Addresses, Changes, PhoneId};
 
 /// One topic for each aspect of a phone.
 #[derive(Clone, Copy, Debug)]
@@ -26,7 +26,7 @@ pub(crate) struct PhoneTopics {
 }
 
 impl PhoneTopics {
-    fn open(topics: &Topics) -> Self {
+    fn open(topics: &dyn Changes) -> Self {
         PhoneTopics {
             registration: topics.open(),
             calls: topics.open(),
@@ -63,15 +63,14 @@ struct Entry {
 
 /// Where the changes of each user agent go. An entry is there from the first change on, which comes while the user
 /// agent is being started.
-#[derive(Debug)]
 pub(crate) struct Routes {
-    topics: Arc<Topics>,
+    topics: Arc<dyn Changes>,
     entries: Mutex<BTreeMap<PhoneId, Entry>>,
     addresses: Arc<Addresses>,
 }
 
 impl Routes {
-    pub(crate) fn new(topics: Arc<Topics>) -> Self {
+    pub(crate) fn new(topics: Arc<dyn Changes>) -> Self {
         Routes {
             topics,
             entries: Mutex::new(BTreeMap::new()),
@@ -83,7 +82,7 @@ impl Routes {
     pub(crate) fn take(&self, now: Time, phone: PhoneId, change: Change) {
         let mut entries = self.lock();
         let entry = entries.entry(phone).or_insert_with(|| Entry {
-            topics: PhoneTopics::open(&self.topics),
+            topics: PhoneTopics::open(&*self.topics),
             started: None,
             recordings: Vec::new(),
         });
@@ -131,7 +130,7 @@ impl Routes {
     pub(crate) fn topics_of(&self, id: PhoneId) -> PhoneTopics {
         let mut entries = self.lock();
         let entry = entries.entry(id).or_insert_with(|| Entry {
-            topics: PhoneTopics::open(&self.topics),
+            topics: PhoneTopics::open(&*self.topics),
             started: None,
             recordings: Vec::new(),
         });
