@@ -74,6 +74,11 @@ impl Links {
         self.own.get(&(from, to)).unwrap_or(&self.default).latency
     }
 
+    /// The least time on a way for which nothing was said.
+    pub(crate) fn default_latency(&self) -> Duration {
+        self.default.latency
+    }
+
     /// A datagram sets out.
     pub(crate) fn carry_datagram(
         &mut self,

@@ -166,7 +166,7 @@ impl<N: PacketNode> World<N> {
             Some(Some(_)) | None => return Err(node),
         }
         let host = self.network.seat(party).host;
-        self.network.host_mut(host).up = true;
+        self.network.start_host(host);
         self.settle(party);
         Ok(())
     }
