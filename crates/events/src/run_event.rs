@@ -98,6 +98,9 @@ pub enum RunEvent {
         vocabulary: u32,
         /// The seed that repeats every choice made by chance.
         seed: u64,
+        /// In virtual time, on a simulated network.
+        #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+        simulated: bool,
         /// How many scenarios run at the same time.
         jobs: usize,
         /// How many files were given.

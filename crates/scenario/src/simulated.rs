@@ -6,6 +6,8 @@
 
 mod baton;
 mod http;
+mod observer;
+mod server;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
@@ -19,20 +21,30 @@ use callwright_sim as sim;
 use callwright_ua as ua;
 use callwright_wire::{Entropy, Epoch, Node as _, Residue, Seed, Tap, Time};
 
+use crate::Interrupt;
 use crate::embedded::{
     Changes as _, EmbeddedPhone, Home, PhoneId, Recorder, Routes, account, check_version, started,
 };
+use crate::member::{Member, MemberEvent};
 use crate::phone::{Phone, PhoneSpec};
 use crate::world::{STACK, StartError, Task, Topic, Version, Wake, World};
 
 use baton::{Baton, Clockwork, TaskId};
 use http::{Ports, addressed};
+use server::Placed;
+
+pub use observer::{Episode, SimulatedCapture};
+pub use server::{ServerError, ServerPlan};
 
 /// The addresses of hosts begin behind this one: from a range that is private (RFC 1918).
 const FIRST_ADDRESS: u32 = u32::from_be_bytes([10, 0, 0, 0]);
 
 /// How long requests that are still being answered may take once a scenario is over.
 const ANSWERS: Duration = Duration::from_secs(60);
+
+/// How long agents may take to hang up and unregister: a request without an answer, and the one behind it (RFC 3261
+/// §17.1.2.2: 64·T1 each).
+const PATIENCE: Duration = Duration::from_secs(70);
 
 /// Settings of a simulated world.
 #[derive(Clone, Debug)]
@@ -41,8 +53,10 @@ pub struct SimulatedConfig {
     pub seed: Seed,
     /// The calendar time of its beginning.
     pub epoch: Epoch,
-    /// Raised from outside, the world's clock stops for nobody any more.
+    /// Raised from outside: the run is to end.
     pub interrupt: Arc<AtomicBool>,
+    /// Its servers.
+    pub servers: Vec<ServerPlan>,
 }
 
 /// A simulated world. The thread that makes it is its first task.
@@ -67,7 +81,7 @@ struct Shared {
 }
 
 struct Core {
-    world: sim::World<ua::Fleet>,
+    world: sim::World<Member>,
     random: Entropy,
     hosts: u32,
     /// How many phones of a name there were.
@@ -77,13 +91,22 @@ struct Core {
     /// The interrupt was noticed.
     interrupted: bool,
     on_interrupt: Option<Topic>,
+    servers: Vec<Placed>,
+    /// The last thing that a server could not bind.
+    refused: Option<String>,
 }
 
 impl SimulatedWorld {
-    /// A world without phones, at time zero.
-    pub fn new(config: SimulatedConfig) -> Arc<Self> {
+    /// A world without phones, at time zero; its servers listen.
+    ///
+    /// # Errors
+    /// When a server does not start.
+    pub fn new(config: SimulatedConfig) -> Result<Arc<Self>, ServerError> {
         let baton = Arc::new(Baton::new());
-        let world = sim::World::new(sim::WorldConfig::new(config.seed.derive("network")));
+        let world = sim::World::new(sim::WorldConfig {
+            shared_loopback: true,
+            ..sim::WorldConfig::new(config.seed.derive("network"))
+        });
         let core = Core {
             world,
             random: config.seed.derive("random").stream(),
@@ -92,8 +115,11 @@ impl SimulatedWorld {
             trouble: None,
             interrupted: false,
             on_interrupt: None,
+            servers: Vec::new(),
+            refused: None,
         };
-        Arc::new(SimulatedWorld {
+        let servers = config.servers;
+        let world = Arc::new(SimulatedWorld {
             shared: Arc::new(Shared {
                 core: Mutex::new(core),
                 now: AtomicU64::new(0),
@@ -106,7 +132,9 @@ impl SimulatedWorld {
                 interrupt: config.interrupt,
                 answering: Mutex::default(),
             }),
-        })
+        });
+        world.start_servers(servers)?;
+        Ok(world)
     }
 
     /// Shows every packet to `tap` from now on.
@@ -117,6 +145,16 @@ impl SimulatedWorld {
     /// The name of a party, as taps number them.
     pub fn name(&self, party: u32) -> Option<Arc<str>> {
         self.shared.core().world.name(sim::PartyId(party))
+    }
+
+    /// Lets an interrupt of the run end what waits here.
+    pub(crate) fn watch(&self, interrupt: &Interrupt) {
+        self.shared.core().on_interrupt = Some(interrupt.topic());
+    }
+
+    /// How far its clock went.
+    pub(crate) fn elapsed(&self) -> Duration {
+        self.shared.core().world.now().since(Time::ZERO)
     }
 
     /// Why the world could not go on: time stands still then, and every wait is over at once.
@@ -172,7 +210,10 @@ impl Shared {
 
     fn give_on(&self, core: &mut Core) {
         while let Some((party, at, event)) = core.world.poll_event() {
-            self.routes.take(at, PhoneId(party.0), event.change);
+            match event {
+                MemberEvent::Phones(event) => self.routes.take(at, PhoneId(party.0), event.change),
+                MemberEvent::Server(_) => core.hear(event),
+            }
         }
     }
 
@@ -339,7 +380,7 @@ impl World for SimulatedWorld {
             };
             let mut fleet = ua::Fleet::new(now, config);
             let id = fleet.start(now, &name, account);
-            let party = core.world.add(host, &name, fleet);
+            let party = core.world.add(host, &name, fleet.into());
             Ok::<_, StartError>((party, id))
         })?;
         let number = PhoneId(party.0);
@@ -368,6 +409,11 @@ impl World for SimulatedWorld {
     ) -> Result<crate::http::Response, crate::http::RequestError> {
         let until = self.now() + request.timeout;
         crate::http::follow(request, |request| self.exchange(request, until, end))
+    }
+
+    /// Virtual time costs nothing: everything may take what it takes by the RFCs.
+    fn patience(&self) -> Duration {
+        PATIENCE
     }
 
     fn health(&self) -> Health {
@@ -452,7 +498,12 @@ struct Seat {
 
 impl Home for Seat {
     fn fleet<R>(&self, use_it: impl FnOnce(&mut ua::Fleet, Time) -> R) -> R {
-        let used = self.shared.with(|core| core.world.with(self.party, use_it));
+        let used = self.shared.with(|core| {
+            let used = core
+                .world
+                .with(self.party, |member, now| Some(use_it(member.phones_mut()?, now)));
+            used.flatten()
+        });
         match used {
             Some(result) => result,
             // It was added with the phone, and only the phone takes it out.

@@ -8,6 +8,7 @@ mod topics;
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use callwright_events::Health;
 use callwright_wire::{BindError, Epoch};
@@ -145,6 +146,12 @@ pub trait World: Send + Sync {
         request: &http::Request,
         end: &[(Topic, Version)],
     ) -> Result<http::Response, http::RequestError>;
+
+    /// How long the end of a scenario waits for one more of its agents to have hung up and unregistered: a thousand may
+    /// take their time, as long as they come to an end.
+    fn patience(&self) -> Duration {
+        Duration::from_secs(2)
+    }
 
     /// How well the generator itself did since the world began.
     fn health(&self) -> Health;
