@@ -1,5 +1,6 @@
 //! The real world: our own user agents over real sockets, real HTTP, the real clock.
 
+mod callcenter;
 mod capture;
 
 use std::net::{IpAddr, UdpSocket};
@@ -14,9 +15,12 @@ use callwright_wire::{Epoch, Seed, Tap, Time};
 
 use crate::embedded::{EmbeddedPhone, Home, PhoneId, Recorder, Routes, account, check_version, started};
 use crate::http;
+use crate::member::{Member, MemberEvent};
 use crate::phone::{Phone, PhoneSpec};
 use crate::world::{STACK, StartError, Task, Topic, Topics, Version, Wake, World};
 
+use callcenter::Servers;
+pub use callcenter::{Callcenter, CallcenterError};
 pub use capture::{Capture, CaptureError};
 
 /// Settings of a real world.
@@ -35,10 +39,12 @@ pub struct RealWorld {
 
 /// What the world and its phones share.
 pub(crate) struct Shared {
-    net: net::World<ua::Fleet>,
+    net: net::World<Member>,
     party: net::PartyId,
+    seed: Seed,
     topics: Arc<Topics>,
     routes: Arc<Routes>,
+    callcenters: Arc<Servers>,
     recorder: Recorder,
     servers: http::Servers,
     requests: http::Requests,
@@ -46,7 +52,10 @@ pub(crate) struct Shared {
 
 impl Home for Arc<Shared> {
     fn fleet<R>(&self, use_it: impl FnOnce(&mut ua::Fleet, Time) -> R) -> R {
-        match self.net.with(self.party, use_it) {
+        let used = self.net.with(self.party, |member, now| {
+            member.phones_mut().map(|fleet| use_it(fleet, now))
+        });
+        match used.flatten() {
             Some(result) => result,
             // It was added when the world was made, and nobody takes it out.
             None => unreachable!("the fleet lives as long as its world"),
@@ -79,25 +88,30 @@ impl RealWorld {
     pub fn start(config: RealConfig) -> Result<Arc<Self>, net::StartError> {
         let topics = Arc::new(Topics::default());
         let routes = Arc::new(Routes::new(topics.clone()));
-        let sink = routes.clone();
-        let net = net::World::start(config.net, move |_party, now, event: ua::FleetEvent| {
-            sink.take(now, PhoneId(event.user_agent.0), event.change);
+        let callcenters = Arc::new(Servers::new(topics.clone()));
+        let (of_phones, of_servers) = (routes.clone(), callcenters.clone());
+        let net = net::World::start(config.net, move |party, now, event| match event {
+            MemberEvent::Phones(event) => of_phones.take(now, PhoneId(event.user_agent.0), event.change),
+            MemberEvent::Server(event) => of_servers.take(party, now, event),
         })?;
+        let seed = Seed::from_number(config.seed);
         let fleet = ua::Fleet::new(
             net.now(),
             ua::FleetConfig {
                 epoch: net.epoch(),
-                seed: Seed::from_number(config.seed).derive("fleet"),
+                seed: seed.derive("fleet"),
                 key_seed: Seed::from_bytes(os_random()),
                 trace: ua::TraceLimits::default(),
             },
         );
-        let party = net.add("callwright", fleet);
+        let party = net.add("callwright", fleet.into());
         let shared = Shared {
             net,
             party,
+            seed,
             topics,
             routes,
+            callcenters,
             recorder: Recorder::default(),
             servers: http::Servers::default(),
             requests: http::Requests::default(),

@@ -20,7 +20,12 @@ struct Table {
     datagrams: BTreeMap<SocketAddr, PhoneId>,
     streams: BTreeMap<SocketAddr, PhoneId>,
     names: BTreeMap<PhoneId, String>,
+    /// By the number of their party.
+    servers: BTreeMap<u32, String>,
 }
+
+/// The numbers of servers in a capture stand above those of agents.
+const SERVERS: u32 = 1 << 31;
 
 impl Addresses {
     pub(crate) fn insert(&self, transport: Transport, address: SocketAddr, agent: PhoneId) {
@@ -35,13 +40,21 @@ impl Addresses {
         self.lock().names.insert(agent, name);
     }
 
-    /// The agent whose packet it is: its sender, or who received it from an outsider.
+    /// A server is a party of its own in the world.
+    pub(crate) fn name_server(&self, party: u32, name: String) {
+        self.lock().servers.insert(party, name);
+    }
+
+    /// The agent or server whose packet it is: its sender, or who received it from an outsider.
     pub(crate) fn party(&self, record: &TapRecord) -> u32 {
         let own = match record.fate {
             Fate::Received => record.destination,
             Fate::Sent | Fate::Lost | Fate::Duplicated => record.source,
         };
         let table = self.lock();
+        if table.servers.contains_key(&record.party) {
+            return SERVERS | record.party;
+        }
         let agent = match record.carrier {
             Carrier::Udp | Carrier::SrtpClear => table.datagrams.get(&own),
             Carrier::Tcp | Carrier::TlsClear => table.streams.get(&own),
@@ -50,11 +63,13 @@ impl Addresses {
     }
 
     pub(crate) fn name_of(&self, party: u32) -> String {
-        self.lock()
-            .names
-            .get(&PhoneId(party))
-            .cloned()
-            .unwrap_or_else(|| "callwright".into())
+        let table = self.lock();
+        let name = if party & SERVERS == 0 {
+            table.names.get(&PhoneId(party))
+        } else {
+            table.servers.get(&(party & !SERVERS))
+        };
+        name.cloned().unwrap_or_else(|| "callwright".into())
     }
 
     fn lock(&self) -> MutexGuard<'_, Table> {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use callwright_capture::PcapngWriter;
 use callwright_net::{BufferedTap, TapDrain};
-use callwright_wire::{Tap, TapRecord};
+use callwright_wire::{Cause, Epoch, Tap, TapRecord};
 
 use crate::embedded::Addresses;
 use crate::position::Causes;
@@ -69,20 +69,36 @@ impl Capture {
     ///
     /// When the file cannot be created.
     pub fn start(world: &RealWorld, path: &Path, causes: Arc<Causes>) -> Result<Self, CaptureError> {
+        let addresses = world.shared.routes.addresses().clone();
+        let names = addresses.clone();
+        let (capture, tap) = Capture::open(
+            path,
+            world.epoch(),
+            move |party| Some(names.name_of(party)),
+            move |cause| causes.step(cause).map(|step| step.to_string()),
+        )?;
+        world.set_tap(Some(Box::new(Attributing { addresses, tap })));
+        Ok(capture)
+    }
+
+    /// A new file, or an old one written over, and the tap that fills it: for a world of the caller's own. `name_of` names
+    /// the interface of each party, `comment_of` what caused a packet.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be created.
+    pub fn open(
+        path: &Path,
+        epoch: Epoch,
+        name_of: impl Fn(u32) -> Option<String> + Send + 'static,
+        comment_of: impl Fn(Cause) -> Option<String> + Send + 'static,
+    ) -> Result<(Self, BufferedTap), CaptureError> {
         let failed = |error| CaptureError::Write {
             path: path.to_owned(),
             error,
         };
         let out = BufWriter::new(File::create(path).map_err(failed)?);
-        let addresses = world.shared.routes.addresses().clone();
-        let names = addresses.clone();
-        let writer = PcapngWriter::new(
-            out,
-            world.epoch(),
-            move |party| Some(names.name_of(party)),
-            move |cause| causes.step(cause).map(|step| step.to_string()),
-        )
-        .map_err(failed)?;
+        let writer = PcapngWriter::new(out, epoch, name_of, comment_of).map_err(failed)?;
         let (tap, drain) = BufferedTap::start(WAITING, Ok(writer), |writing: &mut Writing, record| {
             let Ok(open) = writing else { return };
             let written = match record {
@@ -94,11 +110,8 @@ impl Capture {
             }
         })
         .map_err(failed)?;
-        world.set_tap(Some(Box::new(Attributing { addresses, tap })));
-        Ok(Capture {
-            path: path.to_owned(),
-            drain,
-        })
+        let path = path.to_owned();
+        Ok((Capture { path, drain }, tap))
     }
 
     /// Writes what is still waiting and closes the file.
@@ -108,6 +121,15 @@ impl Capture {
     /// When it could not be written whole.
     pub fn finish(self, world: &RealWorld) -> Result<(), CaptureError> {
         drop(world.set_tap(None));
+        self.close()
+    }
+
+    /// The same of a capture in a world of the caller's own, whose tap is gone.
+    ///
+    /// # Errors
+    ///
+    /// When it could not be written whole.
+    pub fn close(self) -> Result<(), CaptureError> {
         let (writing, dropped) = self.drain.finish();
         if let Err(error) = writing.and_then(PcapngWriter::finish) {
             return Err(CaptureError::Write {

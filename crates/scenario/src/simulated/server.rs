@@ -1,28 +1,22 @@
 //! Servers of a simulated world: started with it, crashed and restarted by scenarios, closed at its end.
 
-use std::fmt;
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::net::IpAddr;
 
 use callwright_callcenter as callcenter;
 use callwright_sim as sim;
-use callwright_wire::{Epoch, Input, Node as _, Seed};
+use callwright_wire::{Input, Node as _, Time};
 
 use super::{Core, Shared, SimulatedWorld};
 use crate::member::{Member, MemberEvent};
 
 /// A server that every world of a run has.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct ServerPlan {
     /// What scenarios and captures call it.
     pub name: String,
-    /// Its configuration, for a world with this calendar and these seeds: of all but nonces, and of nonces.
-    pub config: Arc<dyn Fn(Epoch, Seed, Seed) -> callcenter::Config + Send + Sync>,
-}
-
-impl fmt::Debug for ServerPlan {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ServerPlan({})", self.name)
-    }
+    /// What it is told.
+    pub settings: callcenter::Settings,
 }
 
 /// Why a server cannot be had in a simulated world, or not be crashed or restarted.
@@ -135,7 +129,7 @@ impl ServerPlan {
     fn server(
         &self,
         shared: &Shared,
-        now: callwright_wire::Time,
+        now: Time,
         life: u32,
         store: callcenter::ModelStore,
     ) -> Result<callcenter::Server, ServerError> {
@@ -144,7 +138,9 @@ impl ServerPlan {
             .derive("servers")
             .derive(&self.name)
             .derive(&format!("life {life}"));
-        let config = (self.config)(shared.epoch, seed.derive("signalling"), seed.derive("nonces"));
+        let config = self
+            .settings
+            .config(shared.epoch, seed.derive("signalling"), seed.derive("nonces"));
         callcenter::Server::new(now, config, store).map_err(|error| ServerError::Start {
             name: self.name.clone(),
             detail: error.to_string(),
@@ -163,20 +159,15 @@ impl Core {
         let (name, host) = self
             .add_host(&plan.name)
             .map_err(|error| failed(error.to_string()))?;
-        let config = (plan.config)(shared.epoch, seed.clone(), seed);
-        let domain = config.domain.to_string();
-        let mut ips: Vec<_> = config.listen.iter().map(|(_, at)| at.ip()).collect();
-        ips.dedup();
+        let domain = plan.settings.domain();
+        let ips: BTreeSet<IpAddr> = plan.settings.listen().iter().map(|(_, at)| at.ip()).collect();
         for ip in &ips {
             if !ip.is_loopback() && !ip.is_unspecified() {
-                // A second time of the same address is no fault.
-                if let Err(error) = self.world.add_address(host, *ip)
-                    && ips.iter().filter(|other| *other == ip).count() == 1
-                {
-                    return Err(failed(error.to_string()));
-                }
+                self.world
+                    .add_address(host, *ip)
+                    .map_err(|error| failed(error.to_string()))?;
             }
-            if domain.parse::<std::net::IpAddr>().is_err() {
+            if domain.parse::<IpAddr>().is_err() {
                 self.world.zone().add_address(&domain, *ip);
             }
         }
@@ -197,9 +188,7 @@ impl Core {
     fn not_listening(&mut self) -> Result<(), ServerError> {
         for placed in &self.servers {
             let server = self.world.node(placed.party).and_then(Member::server);
-            let wanted = (placed.plan.config)(Epoch::SIMULATED, Seed::from_number(0), Seed::from_number(0))
-                .listen
-                .len();
+            let wanted = placed.plan.settings.listen().len();
             let open = server.map_or(0, |server| server.addresses().len());
             if open < wanted {
                 return Err(ServerError::Start {
