@@ -115,6 +115,8 @@ pub enum Event {
         /// Why.
         error: BindError,
     },
+    /// The machine was [closed](crate::Machine::close) and holds nothing any more.
+    Closed,
 }
 
 /// What can be told to a [`Machine`](crate::Machine).

@@ -14,6 +14,10 @@ use crate::registrar::{Asked, Registering, Rules, Storing, Update, UpdateError, 
 impl Machine {
     /// A REGISTER.
     pub(crate) fn on_register(&mut self, now: Time, request: IncomingId, message: Message, flow: Flow) {
+        if !self.serves() {
+            let headers = vec![self.retry_after()];
+            return self.respond(now, request, 503, headers);
+        }
         let Ok(to) = message.to() else {
             return self.respond(now, request, 400, Headers::new());
         };

@@ -116,6 +116,10 @@ impl Machine {
 
     /// A MESSAGE to a user (RFC 3428 §7): to all its contacts, and the first who takes it answers for all.
     fn page(&mut self, now: Time, request: IncomingId, message: &Message) {
+        if !self.serves() {
+            let headers = vec![self.retry_after()];
+            return self.respond(now, request, 503, headers);
+        }
         if let Err(reject) = self.admit_sender(now, message) {
             return self.respond(now, request, reject.status, reject.headers);
         }
