@@ -109,13 +109,16 @@ impl Machine {
         Ok(machine)
     }
 
-    /// Puts bindings in force that were stored before a restart: those that have run out are left out. Nothing happens when
-    /// there is no such user.
+    /// Puts bindings in force that were stored before a restart. Those that have run out are left out, and those that
+    /// were reached by a connection alone, which the restart closed. Nothing happens when there is no such user.
     pub fn restore(&mut self, now: Time, user: &str, bindings: Vec<Binding>) {
         if let Some(key) = self.registrar.find(user) {
-            let alive = bindings.into_iter().filter(|binding| binding.expires > now);
-            self.registrar.account_mut(key).bind(alive.collect());
-            self.watch_bindings(key);
+            let alive = |binding: &Binding| {
+                let reached = !binding.needs_flow() || self.endpoint.has_flow(&binding.flow);
+                binding.expires > now && reached
+            };
+            let bindings = bindings.into_iter().filter(alive).collect();
+            self.bind(key, bindings);
         }
     }
 

@@ -156,13 +156,14 @@ impl Machine {
             let passed = OutsideRequest {
                 identity: self.identity,
                 method: Method::Message,
-                target: binding.contact,
                 addressing: Addressing {
                     from: message.from().ok(),
                     to: message.to().ok(),
-                    routes: binding.path,
                     flow: Some(binding.flow),
+                    only_by_flow: binding.needs_flow(),
+                    routes: binding.path,
                 },
+                target: binding.contact,
                 body: body_of(message),
                 headers: headers.clone(),
             };
