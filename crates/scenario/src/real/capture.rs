@@ -51,7 +51,7 @@ impl Addresses {
     fn party(&self, record: &TapRecord) -> u32 {
         let own = match record.fate {
             Fate::Received => record.destination,
-            Fate::Sent | Fate::Lost | Fate::Duplicated => record.source,
+            Fate::Sent | Fate::Lost | Fate::Delayed { .. } | Fate::Duplicated { .. } => record.source,
         };
         let table = self.lock();
         let agent = match record.carrier {
