@@ -81,11 +81,9 @@
 mod agenda;
 mod arena;
 mod certificate;
-mod channel;
 mod config;
 mod connection;
 mod host;
-mod link;
 mod links;
 mod nat;
 mod network;
@@ -93,10 +91,10 @@ mod pace;
 mod world;
 mod zone;
 
+pub use callwright_wire::link::{Bandwidth, GilbertElliott, Link, Loss, Reordering};
 pub use certificate::Certificate;
 pub use config::{LimitExceeded, Limits, WorldConfig};
 pub use host::{HostError, HostId};
-pub use link::{Bandwidth, GilbertElliott, Link, Loss, Reordering};
 pub use nat::{Nat, NatBehavior, NatId};
 pub use world::{CrashKind, PartyId, World};
 pub use zone::Zone;

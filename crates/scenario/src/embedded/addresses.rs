@@ -49,7 +49,7 @@ impl Addresses {
     pub(crate) fn party(&self, record: &TapRecord) -> u32 {
         let own = match record.fate {
             Fate::Received => record.destination,
-            Fate::Sent | Fate::Lost | Fate::Duplicated => record.source,
+            Fate::Sent | Fate::Lost | Fate::Delayed { .. } | Fate::Duplicated { .. } => record.source,
         };
         let table = self.lock();
         if table.servers.contains_key(&record.party) {

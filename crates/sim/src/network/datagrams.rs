@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
+use callwright_wire::link::Passage;
 use callwright_wire::{Carrier, Cause, Fate, Flow, Input, SocketId, Transport};
 
 use super::places::Route;
@@ -11,7 +12,6 @@ use super::ports::{Shared, Table};
 use super::sockets::Role;
 use super::{Due, Network};
 use crate::arena::Key;
-use crate::channel::Passage;
 use crate::{HostId, NatId, PartyId};
 
 /// A media socket whose peer is gone gets an ICMP error for each packet: one a second is told, as in the real world.
@@ -227,24 +227,19 @@ impl Network {
             place,
             payload,
         };
-        match self
+        let passage = self
             .links
-            .carry_datagram(self.now, &self.hosts, host, target, octets)
-        {
-            Passage::Lost => {
-                self.recycle(parcel.payload);
-                Fate::Lost
-            }
-            Passage::Once(at) => {
+            .carry_datagram(self.now, &self.hosts, host, target, octets);
+        match passage {
+            Passage::Lost => self.recycle(parcel.payload),
+            Passage::Arrives { at, twice, .. } => {
+                if twice {
+                    self.agenda.put(at, Due::Datagram(parcel.clone()));
+                }
                 self.agenda.put(at, Due::Datagram(parcel));
-                Fate::Sent
-            }
-            Passage::Twice(at) => {
-                self.agenda.put(at, Due::Datagram(parcel.clone()));
-                self.agenda.put(at, Due::Datagram(parcel));
-                Fate::Duplicated
             }
         }
+        passage.fate()
     }
 
     /// The source as it is seen outside, where the datagram arrives, and the host that the link leads to; `None` when
@@ -301,7 +296,7 @@ impl Network {
             .carry_datagram(self.now, &self.hosts, host, back, ICMP_OCTETS)
         {
             Passage::Lost => {}
-            Passage::Once(at) | Passage::Twice(at) => self.agenda.put(at, due),
+            Passage::Arrives { at, .. } => self.agenda.put(at, due),
         }
     }
 }
