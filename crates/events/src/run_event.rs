@@ -344,6 +344,11 @@ pub enum RunEvent {
         /// How long this attempt took, in milliseconds of the world's time.
         duration_ms: f64,
     },
+    /// How often each rule of the protocols was judged, in a simulated run.
+    Rules {
+        /// All of them, in the same order in every run.
+        rules: Vec<RuleCount>,
+    },
     /// The last event of a run.
     RunFinished {
         /// How many files ran.
@@ -381,6 +386,19 @@ pub enum RunEvent {
         /// In milliseconds.
         duration_ms: f64,
     },
+}
+
+/// How often a rule of a protocol was looked at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RuleCount {
+    /// Its name.
+    pub rule: String,
+    /// How often it was judged.
+    pub checks: u64,
+    /// How often its precondition did not hold: nothing was judged then.
+    pub excused: u64,
+    /// How often what it speaks of occurred.
+    pub subjects: u64,
 }
 
 impl From<ExitCode> for u8 {

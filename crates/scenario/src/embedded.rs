@@ -63,6 +63,9 @@ pub(crate) trait Home: Send + Sync {
     /// What stands in the way, in words.
     fn check_route(&self, from: IpAddr, to: IpAddr) -> Result<(), String>;
 
+    /// From now on the script makes messages of the phone by itself: they may break rules on purpose.
+    fn writes_messages(&self) {}
+
     /// The phone is gone for good.
     fn leave(&self) {}
 }

@@ -16,6 +16,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use callwright_capture::rules::Disturbance;
 use callwright_events::Health;
 use callwright_sim as sim;
 use callwright_ua as ua;
@@ -31,8 +32,10 @@ use crate::world::{STACK, StartError, Task, Topic, Version, Wake, World};
 
 use baton::{Baton, Clockwork, TaskId};
 use http::{Ports, addressed};
+use observer::Seen;
 use server::Placed;
 
+pub(crate) use observer::Observing;
 pub use observer::{Episode, SimulatedCapture};
 pub use server::{ServerError, ServerPlan};
 
@@ -78,6 +81,8 @@ struct Shared {
     interrupt: Arc<AtomicBool>,
     /// Threads that answer requests.
     answering: Mutex<Vec<(TaskId, JoinHandle<()>)>>,
+    /// What looks at every packet.
+    seen: Mutex<Option<Arc<Mutex<Seen>>>>,
 }
 
 struct Core {
@@ -131,6 +136,7 @@ impl SimulatedWorld {
                 ports: Arc::default(),
                 interrupt: config.interrupt,
                 answering: Mutex::default(),
+                seen: Mutex::default(),
             }),
         });
         world.start_servers(servers)?;
@@ -214,6 +220,13 @@ impl Shared {
                 MemberEvent::Phones(event) => self.routes.take(at, PhoneId(party.0), event.change),
                 MemberEvent::Server(_) => core.hear(event),
             }
+        }
+    }
+
+    /// Tells what looks at every packet that something was done on purpose.
+    fn disturbed(&self, disturbance: Disturbance) {
+        if let Some(seen) = &*lock(&self.seen) {
+            lock(seen).disturbed(Clockwork::now(self), disturbance);
         }
     }
 
@@ -521,6 +534,12 @@ impl Home for Seat {
 
     fn check_route(&self, from: IpAddr, to: IpAddr) -> Result<(), String> {
         check_version(from, to)
+    }
+
+    fn writes_messages(&self) {
+        if let Some(seen) = &*lock(&self.shared.seen) {
+            lock(seen).exempt(self.party.0);
+        }
     }
 
     fn leave(&self) {

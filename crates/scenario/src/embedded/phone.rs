@@ -95,6 +95,7 @@ impl<H: Home> EmbeddedPhone<H> {
         request: &ua::FreeRequest,
         cause: Option<Cause>,
     ) -> Result<Performed, VerbError> {
+        self.home.writes_messages();
         let key = self
             .fleet(|fleet, now| fleet.send(now, self.id, call, request, cause))
             .map_err(|error| self.explained(error))?;

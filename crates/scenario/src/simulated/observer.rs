@@ -1,4 +1,4 @@
-//! Who looks at every packet of a simulated world, and the capture that keeps them.
+//! Who looks at every packet of a simulated world: the rules of the protocols, and a capture.
 
 use std::fs::File;
 use std::io::BufWriter;
@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use callwright_capture::PcapngWriter;
-use callwright_wire::{Epoch, Tap, TapRecord, Time};
+use callwright_capture::rules::{Disturbance, Rules, RulesConfig, Tally, Violation};
+use callwright_wire::{Epoch, Residue, Tap, TapRecord, Time};
 
 use super::{SimulatedWorld, lock};
 use crate::position::Causes;
@@ -23,17 +24,31 @@ pub struct Episode {
 }
 
 /// What looks at a world.
-#[derive(Default)]
-struct Seen {
+pub(super) struct Seen {
+    rules: Rules,
     /// All packets, where somebody wants them.
     records: Option<Vec<TapRecord>>,
+}
+
+impl Seen {
+    /// Something was done to the world on purpose.
+    pub(super) fn disturbed(&mut self, now: Time, disturbance: Disturbance) {
+        self.rules.disturbed(now, disturbance);
+    }
+
+    /// A party may break rules from now on: a script makes its messages.
+    pub(super) fn exempt(&mut self, party: u32) {
+        self.rules.exempt(party);
+    }
 }
 
 struct Eye(Arc<Mutex<Seen>>);
 
 impl Tap for Eye {
     fn record(&mut self, record: TapRecord) {
-        if let Some(records) = &mut lock(&self.0).records {
+        let mut seen = lock(&self.0);
+        seen.rules.observe(&record);
+        if let Some(records) = &mut seen.records {
             records.push(record);
         }
     }
@@ -46,14 +61,23 @@ impl SimulatedWorld {
     /// Looks at every packet from now on, and keeps them all where `keep` says so.
     pub(crate) fn observe(&self, keep: bool) -> Observing {
         let seen = Arc::new(Mutex::new(Seen {
+            rules: Rules::new(RulesConfig::default()),
             records: keep.then(Vec::new),
         }));
+        *lock(&self.shared.seen) = Some(seen.clone());
         self.set_tap(Some(Box::new(Eye(seen.clone()))));
         Observing(seen)
     }
 }
 
 impl Observing {
+    /// All is over: the rules that were broken, and how often each was looked at.
+    pub(crate) fn verdict(&self, now: Time, left: &[(u32, String, Residue)]) -> (Vec<Violation>, Vec<Tally>) {
+        let mut seen = lock(&self.0);
+        seen.rules.finish(now, left);
+        (seen.rules.take_violations(), seen.rules.tally())
+    }
+
     /// What was kept.
     pub(crate) fn episode(&self, world: &SimulatedWorld) -> Option<Episode> {
         let records = lock(&self.0).records.take()?;

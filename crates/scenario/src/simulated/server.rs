@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use callwright_callcenter as callcenter;
+use callwright_capture::rules::Disturbance;
 use callwright_sim as sim;
 use callwright_wire::{Input, Node as _, Time};
 
@@ -77,7 +78,7 @@ impl SimulatedWorld {
     /// # Errors
     /// When there is none of that name, or it is down.
     pub fn crash_server(&self, name: &str) -> Result<(), ServerError> {
-        self.shared.with(|core| {
+        let crashed = self.shared.with(|core| {
             let party = core.server(name)?.party;
             let down = || ServerError::Down {
                 name: name.to_owned(),
@@ -87,8 +88,11 @@ impl SimulatedWorld {
             if let Member::Server(server) = member {
                 core.server(name)?.store = Some(server.into_store());
             }
-            Ok(())
-        })
+            Ok(party)
+        });
+        let party = crashed?.0;
+        self.shared.disturbed(Disturbance::PartyCrashed { party });
+        Ok(())
     }
 
     /// Starts a server again, with what it had stored.
@@ -99,15 +103,21 @@ impl SimulatedWorld {
         let up = || ServerError::Up {
             name: name.to_owned(),
         };
-        self.shared.with(|core| {
+        let restarted = self.shared.with(|core| {
             let store = core.server(name)?.store.take().ok_or_else(up)?;
             let now = core.world.now();
             let placed = core.server(name)?;
             placed.lives += 1;
             let (party, plan, lives) = (placed.party, placed.plan.clone(), placed.lives);
             let server = plan.server(&self.shared, now, lives, store)?;
-            core.world.restart(party, server.into()).map_err(|_| up())
-        })
+            core.world
+                .restart(party, server.into())
+                .map(|()| party)
+                .map_err(|_| up())
+        });
+        let party = restarted?.0;
+        self.shared.disturbed(Disturbance::PartyRestarted { party });
+        Ok(())
     }
 
     /// Lets every server end in order.

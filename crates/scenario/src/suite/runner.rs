@@ -460,6 +460,7 @@ impl Crew<'_> {
             stopped: board.stopped,
             interrupted: self.run.interrupt().is_raised(),
             selected_before_sharding: self.selected_before_sharding,
+            idle_rules: Vec::new(),
         };
         drop(board);
         let world = self.run.world();

@@ -11,8 +11,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use callwright_events::{ExitCode, Failure, FailureKind, Health, Outcome, Record, RunEvent};
-use callwright_wire::{Epoch, Residue, Seed};
+use callwright_capture::rules::{Tally, Violation};
+use callwright_events::{ExitCode, Failure, FailureKind, Health, Hint, Outcome, Record, RuleCount, RunEvent};
+use callwright_wire::{Epoch, Seed};
 
 use super::attempt::{self, Limits, Subject, Trials, first_line};
 use super::order::Ordered;
@@ -21,7 +22,7 @@ use super::runner::{is_a_failure, named, not_run, open, report_start, warn_of_on
 use super::totals::Totals;
 use super::{Loaded, Options, Program, Registration};
 use crate::context::Context;
-use crate::simulated::{Episode, ServerError, ServerPlan, SimulatedConfig, SimulatedWorld};
+use crate::simulated::{Episode, Observing, ServerError, ServerPlan, SimulatedConfig, SimulatedWorld};
 use crate::world::{STACK, World};
 use crate::{Causes, Fault, Interrupt, Run, Scene, Settings, Sink, evidence};
 
@@ -31,6 +32,9 @@ const RUN_OUT: Duration = Duration::from_secs(110);
 
 /// How far the calendars of two scenarios are apart, so that one capture can hold them all in order.
 const APART: Duration = Duration::from_secs(3_600);
+
+/// How many further violations a failure shows.
+const VIOLATIONS_SHOWN: usize = 4;
 
 /// Nobody else is in a scenario's world: it always has the accounts of the first worker.
 const WORKER: usize = 0;
@@ -175,6 +179,22 @@ struct Board {
     /// The first failure of `teardown_file`, and of a file's top level.
     file_failures: BTreeMap<usize, Box<Failure>>,
     ended: Vec<usize>,
+    /// How often each rule was looked at.
+    tally: Vec<Tally>,
+}
+
+impl Board {
+    fn add(&mut self, tally: &[Tally]) {
+        if self.tally.is_empty() {
+            self.tally = tally.to_vec();
+            return;
+        }
+        for (sum, more) in self.tally.iter_mut().zip(tally) {
+            sum.subjects += more.subjects;
+            sum.excused += more.excused;
+            sum.checks += more.checks;
+        }
+    }
 }
 
 /// What one piece of work has to say.
@@ -455,8 +475,25 @@ impl Crew<'_> {
             stopped: self.stopped.load(Ordering::Relaxed),
             interrupted: self.interrupt().is_raised(),
             selected_before_sharding,
+            idle_rules: board
+                .tally
+                .iter()
+                .filter(|tally| tally.is_idle())
+                .map(|tally| tally.rule.name())
+                .collect(),
         };
+        let rules = board
+            .tally
+            .iter()
+            .map(|tally| RuleCount {
+                rule: tally.rule.name().to_owned(),
+                checks: tally.checks,
+                excused: tally.excused,
+                subjects: tally.subjects,
+            })
+            .collect();
         drop(board);
+        sink.emit(self.simulator.run.record(RunEvent::Rules { rules }, None));
         let duration = Duration::from_nanos(self.nanos.load(Ordering::Relaxed));
         let (event, code) = totals.conclude(Health::default(), duration);
         sink.emit(self.simulator.run.record(event, None));
@@ -505,9 +542,9 @@ impl Trial<'_> {
                 let subject = Subject::File {
                     program: &**self.program,
                 };
-                trials.attempt(&subject, &scene, || judge(&world))
+                trials.attempt(&subject, &scene, || self.judge(&world, &observing))
             }
-            Some(registration) => self.in_suite(trials, &world, &run, registration),
+            Some(registration) => self.in_suite(trials, &world, &observing, &run, registration),
         };
         world.close();
         let took = u64::try_from(world.elapsed().as_nanos()).unwrap_or(u64::MAX);
@@ -516,11 +553,29 @@ impl Trial<'_> {
         outcome
     }
 
+    /// Lets everything come to its end, and says what is wrong then.
+    fn judge(&self, world: &SimulatedWorld, observing: &Observing) -> Option<Failure> {
+        world.close_servers();
+        let left = world.run_out(RUN_OUT);
+        if let Some(trouble) = world.trouble() {
+            let text = format!("the simulated world could not go on: {trouble}");
+            return Some(evidence::bare(FailureKind::Generator, &text));
+        }
+        let (violations, tally) = observing.verdict(world.now(), &left);
+        lock(&self.crew.board).add(&tally);
+        broken(&violations, &|party| {
+            world
+                .name(party)
+                .map_or_else(|| format!("party {party}"), |name| name.to_string())
+        })
+    }
+
     /// Evaluates the file up to the scenario, runs that, and tears the file down again.
     fn in_suite(
         &self,
         trials: &mut Trials,
         world: &Arc<SimulatedWorld>,
+        observing: &Observing,
         run: &Arc<Run>,
         registration: &Registration,
     ) -> Option<Outcome> {
@@ -574,25 +629,33 @@ impl Trial<'_> {
                     .or_insert(failure);
             }
             outer.end();
-            judge(world)
+            self.judge(world, observing)
         })
     }
 }
 
-/// Lets everything come to its end, and says what is wrong then.
-fn judge(world: &SimulatedWorld) -> Option<Failure> {
-    world.close_servers();
-    let left = world.run_out(RUN_OUT);
-    if let Some(trouble) = world.trouble() {
-        let text = format!("the simulated world could not go on: {trouble}");
-        return Some(evidence::bare(FailureKind::Generator, &text));
+/// The first rule that was broken, and the others as hints.
+fn broken(violations: &[Violation], names: &dyn Fn(u32) -> String) -> Option<Failure> {
+    let (first, others) = violations.split_first()?;
+    let text = |violation: &Violation| {
+        format!(
+            "{} broke the rule `{}` ({}): {}; {}",
+            names(violation.party),
+            violation.rule.name(),
+            violation.reference,
+            violation.detail,
+            violation.message,
+        )
+    };
+    let mut failure = evidence::bare(FailureKind::Protocol, &text(first));
+    failure.expected = Some(first.rule.description().to_owned());
+    let shown = others.iter().take(VIOLATIONS_SHOWN);
+    failure.hints = shown.map(|violation| Hint(text(violation))).collect();
+    if others.len() > VIOLATIONS_SHOWN {
+        let more = others.len() - VIOLATIONS_SHOWN;
+        failure.hints.push(Hint(format!("and {more} more")));
     }
-    let mut left = left
-        .into_iter()
-        .filter(|(_, _, residue)| *residue != Residue::default());
-    let (_, name, residue) = left.next()?;
-    let text = format!("{name} still holds {residue:?} when all is over");
-    Some(evidence::bare(FailureKind::Protocol, &text))
+    Some(failure)
 }
 
 /// Where the file lies has no part in it: a replay from another folder is the same.

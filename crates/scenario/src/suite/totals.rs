@@ -26,6 +26,8 @@ pub(super) struct Totals<'a> {
     pub(super) interrupted: bool,
     /// How many scenarios were selected before they were divided among machines.
     pub(super) selected_before_sharding: usize,
+    /// Rules of the protocols that had something to judge, and judged nothing.
+    pub(super) idle_rules: Vec<&'static str>,
 }
 
 impl Totals<'_> {
@@ -56,12 +58,17 @@ impl Totals<'_> {
             Some(self.nothing())
         } else if self.stopped {
             Some(format!("ended at the first failure (--fail-fast){left}"))
+        } else if !self.idle_rules.is_empty() {
+            Some(format!(
+                "nothing is proved about {}: what it speaks of occurred, and was never judged",
+                self.idle_rules.join(", ")
+            ))
         } else {
             None
         };
         let code = if self.interrupted {
             ExitCode::Interrupted
-        } else if failed > 0 || broken > 0 || total == 0 {
+        } else if failed > 0 || broken > 0 || total == 0 || !self.idle_rules.is_empty() {
             ExitCode::Failed
         } else if invalid > 0 {
             ExitCode::Invalid
