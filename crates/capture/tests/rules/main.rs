@@ -1,0 +1,5 @@
+//! The rules over real engines in a simulated world: silent where nothing is wrong, and each speaks when it is broken.
+
+mod mutant;
+mod town;
+mod walks;
