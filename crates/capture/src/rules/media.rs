@@ -79,6 +79,8 @@ pub(crate) struct Media {
     /// When a session was last described from or to a host: what a relay does around that is not judged.
     described: BTreeMap<std::net::IpAddr, Time>,
     due: BTreeSet<(Time, Key, u16)>,
+    /// Payload types that were found wrong, by source and destination.
+    wrong: BTreeSet<(SocketAddr, SocketAddr, u8)>,
     limit: usize,
 }
 
@@ -89,12 +91,16 @@ impl Media {
             announced: BTreeMap::new(),
             described: BTreeMap::new(),
             due: BTreeSet::new(),
+            wrong: BTreeSet::new(),
             limit,
         }
     }
 
     /// A session description passed.
     pub(crate) fn describe(&mut self, session: &Session, now: Time, from: SocketAddr, to: SocketAddr) {
+        if self.described.len() >= self.limit {
+            self.described.retain(|_, described| *described + RELAY * 2 > now);
+        }
         for ip in [from.ip(), to.ip()] {
             self.described.insert(ip, now);
         }
@@ -203,7 +209,13 @@ impl Media {
         );
     }
 
-    fn check_payload_type(&self, record: &TapRecord, packet: &Packet<'_>, exempt: bool, ledger: &mut Ledger) {
+    fn check_payload_type(
+        &mut self,
+        record: &TapRecord,
+        packet: &Packet<'_>,
+        exempt: bool,
+        ledger: &mut Ledger,
+    ) {
         if exempt {
             return;
         }
@@ -211,6 +223,11 @@ impl Media {
             return;
         };
         let known = announced.payload_types & 1 << packet.payload_type() != 0;
+        let wrong = (record.source, record.destination, packet.payload_type());
+        if !known && self.wrong.len() < self.limit && !self.wrong.insert(wrong) {
+            ledger.again(Rule::RtpPayloadType);
+            return;
+        }
         ledger.check(Rule::RtpPayloadType, known, || {
             let detail = format!(
                 "{} announced no payload type {}",
@@ -357,6 +374,7 @@ impl Media {
         self.streams.clear();
         self.announced.clear();
         self.described.clear();
+        self.wrong.clear();
     }
 
     pub(crate) fn forget(&mut self, party: u32) {

@@ -33,6 +33,8 @@ pub(crate) enum Fault {
     Length,
     /// The branch of every request is this one.
     Branch(String),
+    /// The topmost Via of requests with this method names another host.
+    SentBy(Method),
     /// From this packet on, sequence numbers of RTP are one too high.
     SkipSequence(u32),
     /// From this packet on, timestamps of RTP are this much too high.
@@ -141,6 +143,11 @@ impl<N> Mutant<N> {
             Fault::Branch(branch) if message.is_request() => {
                 let mut via = message.via().unwrap();
                 via.set_branch(branch);
+                built(message.to_builder().set(HeaderName::Via, via))
+            }
+            Fault::SentBy(method) if is(method) => {
+                let mut via = message.via().unwrap();
+                via.host = "198.51.100.7".parse().unwrap();
                 built(message.to_builder().set(HeaderName::Via, via))
             }
             Fault::MoreLines if message.is_response() && !message.body().is_empty() => {
