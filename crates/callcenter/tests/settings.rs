@@ -245,7 +245,7 @@ fn a_wrong_value_is_named_with_its_place_and_what_would_be_right() {
         ),
         (
             "[timers]\nmin_expires = \"2h\"",
-            "2:1",
+            "2:15",
             "min_expires must not be above",
         ),
         ("[limits]\ncalls = -1", "2:9", "invalid value"),

@@ -199,7 +199,7 @@ fn it_listens_where_its_settings_say_and_tells_it_once() {
 
 #[test]
 fn a_port_that_is_taken_is_told_and_nothing_else() {
-    let mut world = World::new(WorldConfig::new(Seed::from_number(7)));
+    let mut world = World::<Member>::new(WorldConfig::new(Seed::from_number(7)));
     let host = world.add_host("server", [192, 0, 2, 250]).expect("a host");
     world.add(host, "first", server(Time::ZERO, ModelStore::default()).into());
     let second = world.add(host, "second", server(Time::ZERO, ModelStore::default()).into());
@@ -326,7 +326,7 @@ fn after_a_crash_what_was_acknowledged_is_there_and_what_was_not_is_gone() {
     lab.with_server(|server| server.store_mut().set_delay(Duration::from_secs(1)));
     lab.fleet(bob, |fleet, now| fleet.unregister(now, bob.id, None))
         .expect("it can");
-    lab.pass(Duration::from_millis(500));
+    lab.pass(Duration::from_millis(100));
     assert_eq!(lab.server().store().pending(), 1);
     let crashed = lab.world.crash(lab.server, CrashKind::Process);
     let [(_, Member::Server(dead))] = <[_; 1]>::try_from(crashed).expect("one party") else {
@@ -340,9 +340,12 @@ fn after_a_crash_what_was_acknowledged_is_there_and_what_was_not_is_gone() {
     assert!(lab.world.restart(lab.server, again.into()).is_ok());
     lab.pass(Duration::from_millis(1));
     assert_eq!(lab.server().load().bindings, 2);
-    // Bob is found where he registered, although nobody registered since.
-    lab.dial(alice, "bob");
-    lab.until("ringing", |lab| lab.phase(bob) == Some(Phase::Ringing));
+    // Alice is found where she registered, although she did not do so since.
+    lab.dial(bob, "alice");
+    lab.until("ringing", |lab| lab.phase(alice) == Some(Phase::Ringing));
+    // Nobody had answered Bob: he asks again (RFC 3261 §17.1.2.2), and is heard.
+    lab.pass(Duration::from_secs(1));
+    assert_eq!(lab.server().load().bindings, 1);
 }
 
 #[test]
