@@ -56,6 +56,20 @@ impl Switch {
         self.legs.len()
     }
 
+    fn call_keys(&self) -> Vec<CallKey> {
+        self.calls.keys().copied().collect()
+    }
+
+    fn leg_keys(&self) -> Vec<LegKey> {
+        self.legs.keys().copied().collect()
+    }
+
+    /// Nobody waits any more for the answer to a request that was sent on.
+    fn forget_requests(&mut self) {
+        self.relayed.clear();
+        self.pages.clear();
+    }
+
     fn next_call(&mut self) -> CallKey {
         self.calls_so_far += 1;
         CallKey(self.calls_so_far)

@@ -14,6 +14,7 @@ impl Machine {
                 self.on_listening(local);
                 self.tell(Event::Listening { transport, local });
             }
+            Sip::FlowClosed { flow } => self.on_flow_closed(now, flow),
             Sip::ListenFailed { transport, error, .. } => self.tell(Event::ListenFailed { transport, error }),
             Sip::Malformed { .. } => self.counters.malformed += 1,
             Sip::IncomingCall(incoming) => self.on_incoming_call(now, *incoming),
@@ -36,9 +37,16 @@ impl Machine {
             Sip::OfferAnswered {
                 call,
                 description,
-                message,
-            } => self.on_offer_answered(now, call, description.as_ref(), &message),
-            Sip::OfferRejected { call, failure } => self.on_offer_rejected(now, call, &failure),
+                refresh: false,
+                ..
+            } => self.on_offer_answered(now, call, description.as_ref()),
+            Sip::OfferRejected {
+                call,
+                failure,
+                refresh: false,
+            } => self.on_offer_rejected(now, call, &failure),
+            // The endpoint asked by itself for what is agreed already (RFC 4028 §7.4).
+            Sip::OfferAnswered { refresh: true, .. } | Sip::OfferRejected { refresh: true, .. } => {}
             Sip::Referred(referred) => self.on_referred(now, *referred),
             Sip::Request {
                 request: Some(request),

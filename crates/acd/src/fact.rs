@@ -90,6 +90,27 @@ pub struct Binding {
     pub instance: Option<(String, u32)>,
 }
 
+impl Binding {
+    /// Whether the contact is reached over the connection alone by which its REGISTER came, and is lost with it. That is so for a
+    /// flow of RFC 5626, for TLS (who connected proved no name that could be asked for when it is connected to), for a contact
+    /// behind a NAT, and for one that names the port that the connection came from, where nobody listens. A proxy in Path
+    /// knows its own ways.
+    pub fn needs_flow(&self) -> bool {
+        let Flow {
+            transport, remote, ..
+        } = self.flow;
+        if !transport.is_reliable() || !self.path.is_empty() {
+            return false;
+        }
+        let source =
+            self.contact.host().ip() == Some(remote.ip()) && self.contact.port() == Some(remote.port());
+        self.instance.is_some()
+            || transport == Transport::Tls
+            || source
+            || callwright_sip::endpoint::is_elsewhere(&self.contact, self.flow)
+    }
+}
+
 /// What is told to whoever is above.
 #[derive(Debug)]
 pub enum Event {
@@ -115,6 +136,8 @@ pub enum Event {
         /// Why.
         error: BindError,
     },
+    /// The machine was [closed](crate::Machine::close) and holds nothing any more.
+    Closed,
 }
 
 /// What can be told to a [`Machine`](crate::Machine).

@@ -40,6 +40,11 @@ impl Journal {
         self.waiting.remove(&token)
     }
 
+    /// Lets all of them go; their numbers stay used.
+    pub(crate) fn forget(&mut self) {
+        self.waiting.clear();
+    }
+
     /// How many are under way.
     pub(crate) fn len(&self) -> usize {
         self.waiting.len()

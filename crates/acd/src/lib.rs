@@ -7,6 +7,7 @@
 
 mod b2bua;
 mod challenger;
+mod closing;
 mod config;
 mod dispatch;
 mod fact;

@@ -11,6 +11,7 @@ use callwright_wire::{Entropy, Input, Node, Output, PacketNode, Residue, SocketI
 
 use crate::b2bua::{LegKey, Switch};
 use crate::challenger::{Challenger, Unproven};
+use crate::closing::Life;
 use crate::config::{Config, ConfigError};
 use crate::fact::{Binding, CallKey, Command, Event, Fact};
 use crate::journal::{Due, Journal};
@@ -29,6 +30,8 @@ pub(crate) enum Alarm {
     TransferNoAnswer(CallKey),
     /// A party that was transferred away did not hang up by itself.
     Leave(LegKey),
+    /// Somebody did not answer while the machine closes.
+    Close,
 }
 
 impl Timer for Alarm {
@@ -38,6 +41,7 @@ impl Timer for Alarm {
             Alarm::NoAnswer(_) => "no answer",
             Alarm::TransferNoAnswer(_) => "no answer of a transfer target",
             Alarm::Leave(_) => "BYE of a party that was transferred away",
+            Alarm::Close => "end of closing",
         }
     }
 }
@@ -59,6 +63,7 @@ pub struct Machine {
     pub(crate) media: MediaHost,
     pub(crate) alarms: TimerQueue<Alarm>,
     pub(crate) counters: Counters,
+    pub(crate) life: Life,
     journal: Journal,
     listening: Vec<SocketAddr>,
     outputs: VecDeque<Output<Event>>,
@@ -90,6 +95,7 @@ impl Machine {
             media: MediaHost::new(plane),
             alarms: TimerQueue::default(),
             counters: Counters::default(),
+            life: Life::Serving,
             journal: Journal::default(),
             listening: Vec::new(),
             outputs: VecDeque::new(),
@@ -103,13 +109,16 @@ impl Machine {
         Ok(machine)
     }
 
-    /// Puts bindings in force that were stored before a restart: those that have run out are left out. Nothing happens when
-    /// there is no such user.
+    /// Puts bindings in force that were stored before a restart. Those that have run out are left out, and those that
+    /// were reached by a connection alone, which the restart closed. Nothing happens when there is no such user.
     pub fn restore(&mut self, now: Time, user: &str, bindings: Vec<Binding>) {
         if let Some(key) = self.registrar.find(user) {
-            let alive = bindings.into_iter().filter(|binding| binding.expires > now);
-            self.registrar.account_mut(key).bind(alive.collect());
-            self.watch_bindings(key);
+            let alive = |binding: &Binding| {
+                let reached = !binding.needs_flow() || self.endpoint.has_flow(&binding.flow);
+                binding.expires > now && reached
+            };
+            let bindings = bindings.into_iter().filter(alive).collect();
+            self.bind(key, bindings);
         }
     }
 
@@ -144,6 +153,11 @@ impl Machine {
                 self.on_stored(now, due, false);
             }
         }
+    }
+
+    /// Nobody waits any more for what is on its way to the store.
+    pub(crate) fn forget_facts(&mut self) {
+        self.journal.forget();
     }
 
     fn on_stored(&mut self, now: Time, due: Due, stored: bool) {
@@ -222,7 +236,7 @@ impl Machine {
     }
 
     /// Takes what endpoint and plane say until they have nothing more to say.
-    fn settle(&mut self, now: Time) {
+    pub(crate) fn settle(&mut self, now: Time) {
         loop {
             while let Some(output) = self.endpoint.poll_output() {
                 match output {
@@ -282,6 +296,9 @@ impl Machine {
                 },
                 PortRequest::Unbind { rtp } => Output::Unbind { socket: rtp },
             });
+        }
+        if self.life == Life::Closing {
+            self.close_if_quiet(now);
         }
     }
 
@@ -359,6 +376,7 @@ impl Node for Machine {
                 Alarm::NoAnswer(call) => self.on_no_answer(now, call),
                 Alarm::TransferNoAnswer(call) => self.on_transfer_unanswered(now, call),
                 Alarm::Leave(leg) => self.leave_now(now, leg),
+                Alarm::Close => self.end_closing(now),
             }
             self.settle(now);
         }

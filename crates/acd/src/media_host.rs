@@ -123,6 +123,14 @@ impl MediaHost {
         self.sessions.len()
     }
 
+    /// Whether every port was given back, and every goodbye is out.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.sessions.is_empty()
+            && self.wanted.is_empty()
+            && self.leaving.is_empty()
+            && self.requests.is_empty()
+    }
+
     pub(crate) fn poll_request(&mut self) -> Option<PortRequest> {
         self.requests.pop_front()
     }

@@ -14,6 +14,10 @@ use crate::registrar::{Asked, Registering, Rules, Storing, Update, UpdateError, 
 impl Machine {
     /// A REGISTER.
     pub(crate) fn on_register(&mut self, now: Time, request: IncomingId, message: Message, flow: Flow) {
+        if !self.serves() {
+            let headers = vec![self.retry_after()];
+            return self.respond(now, request, 503, headers);
+        }
         let Ok(to) = message.to() else {
             return self.respond(now, request, 400, Headers::new());
         };
@@ -82,9 +86,10 @@ impl Machine {
         match std::mem::replace(&mut account.storing, Storing::Settled) {
             Storing::Settled => {}
             Storing::Storing { request, bindings } if stored => {
-                account.bind(bindings);
-                self.watch_bindings(user);
+                self.bind(user, bindings);
                 self.confirm_register(now, user, &request);
+                // A connection may have closed meanwhile.
+                self.drop_cut_off(now, user);
             }
             Storing::Storing { request, .. } => {
                 let headers = vec![self.retry_after()];
@@ -152,8 +157,51 @@ impl Machine {
         }
     }
 
+    /// Puts these bindings of a user in force: connections that they need stay open.
+    pub(crate) fn bind(&mut self, user: UserKey, bindings: Vec<Binding>) {
+        let flows = self.registrar.bind(user, bindings);
+        for flow in flows.needed {
+            self.endpoint.keep_open(&flow, true);
+        }
+        for flow in flows.unneeded {
+            self.endpoint.keep_open(&flow, false);
+        }
+        self.watch_bindings(user);
+    }
+
+    /// A connection is gone, and with it who could be reached by it alone (RFC 5626 §5.3).
+    pub(crate) fn on_flow_closed(&mut self, now: Time, flow: Flow) {
+        for user in self.registrar.bound_over(&flow) {
+            self.drop_cut_off(now, user);
+        }
+    }
+
+    /// Forgets the bindings of a user whose connection is gone. The store is told; nobody waits for it.
+    fn drop_cut_off(&mut self, now: Time, user: UserKey) {
+        let account = self.registrar.account(user);
+        let reached = |binding: &&Binding| !binding.needs_flow() || self.endpoint.has_flow(&binding.flow);
+        let bindings: Vec<_> = account.bindings.iter().filter(reached).cloned().collect();
+        if bindings.len() < account.bindings.len() {
+            self.change_bindings(now, user, bindings);
+        }
+    }
+
+    /// Changes the bindings of a user without being asked to.
+    fn change_bindings(&mut self, now: Time, user: UserKey, bindings: Vec<Binding>) {
+        self.bind(user, bindings);
+        let account = self.registrar.account(user);
+        // A change under way was computed from those before, and its fact comes after.
+        if matches!(account.storing, Storing::Settled) {
+            let fact = Fact::Bindings {
+                user: account.user.name.clone(),
+                bindings: account.bindings.clone(),
+            };
+            self.persist(now, Due::Nothing, fact);
+        }
+    }
+
     /// Waits for the next binding of a user to run out.
-    pub(crate) fn watch_bindings(&mut self, user: UserKey) {
+    fn watch_bindings(&mut self, user: UserKey) {
         match self.registrar.account(user).next_expiry() {
             Some(at) => self.alarms.set(Alarm::BindingExpires(user), at),
             None => self.alarms.clear(Alarm::BindingExpires(user)),
@@ -162,17 +210,9 @@ impl Machine {
 
     /// Forgets the bindings of a user that have run out. The store is told; nobody waits for it.
     pub(crate) fn expire_bindings(&mut self, now: Time, user: UserKey) {
-        let account = self.registrar.account_mut(user);
-        account.bindings.retain(|binding| binding.expires > now);
-        // A change under way was computed from them, and its fact comes after.
-        if matches!(account.storing, Storing::Settled) {
-            let fact = Fact::Bindings {
-                user: account.user.name.clone(),
-                bindings: account.bindings.clone(),
-            };
-            self.persist(now, Due::Nothing, fact);
-        }
-        self.watch_bindings(user);
+        let account = self.registrar.account(user);
+        let bindings = account.bound(now).cloned().collect();
+        self.change_bindings(now, user, bindings);
     }
 }
 

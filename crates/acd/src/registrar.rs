@@ -2,7 +2,7 @@
 
 mod update;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use callwright_sip::digest::Secret;
 use callwright_sip::endpoint::IncomingId;
@@ -66,6 +66,8 @@ pub(crate) struct Account {
 pub(crate) struct Registrar {
     accounts: Vec<Account>,
     by_name: BTreeMap<String, UserKey>,
+    /// Who is bound over each connection.
+    by_flow: BTreeMap<Flow, BTreeSet<UserKey>>,
 }
 
 impl Registrar {
@@ -83,6 +85,7 @@ impl Registrar {
         Registrar {
             accounts: users.iter().map(account).collect(),
             by_name: named.collect(),
+            by_flow: BTreeMap::new(),
         }
     }
 
@@ -98,6 +101,41 @@ impl Registrar {
         &mut self.accounts[key.0 as usize]
     }
 
+    /// Puts these bindings of a user in force; gives back the connections that are needed from now on, and those that nobody needs
+    /// any more.
+    pub(crate) fn bind(&mut self, key: UserKey, bindings: Vec<Binding>) -> Flows {
+        let flows = |bindings: &[Binding]| -> BTreeSet<Flow> {
+            let flows = bindings.iter().map(|binding| binding.flow);
+            flows.filter(|flow| flow.transport.is_reliable()).collect()
+        };
+        let account = &mut self.accounts[key.0 as usize];
+        let before = flows(&account.bindings);
+        let after = flows(&bindings);
+        account.bind(bindings);
+        let mut unneeded = Vec::new();
+        for flow in before.difference(&after) {
+            if let Some(users) = self.by_flow.get_mut(flow) {
+                users.remove(&key);
+                if users.is_empty() {
+                    self.by_flow.remove(flow);
+                    unneeded.push(*flow);
+                }
+            }
+        }
+        for flow in &after {
+            self.by_flow.entry(*flow).or_default().insert(key);
+        }
+        Flows {
+            needed: after.into_iter().collect(),
+            unneeded,
+        }
+    }
+
+    /// Who is bound over a connection.
+    pub(crate) fn bound_over(&self, flow: &Flow) -> Vec<UserKey> {
+        self.by_flow.get(flow).into_iter().flatten().copied().collect()
+    }
+
     pub(crate) fn secrets_of(&self, name: &str) -> Option<&[Secret]> {
         let key = self.find(name)?;
         Some(&self.account(key).user.secrets)
@@ -107,6 +145,14 @@ impl Registrar {
     pub(crate) fn bindings(&self) -> usize {
         self.accounts.iter().map(|account| account.bindings.len()).sum()
     }
+}
+
+/// Connections by which users are bound.
+pub(crate) struct Flows {
+    /// Somebody is.
+    pub(crate) needed: Vec<Flow>,
+    /// Nobody is any more.
+    pub(crate) unneeded: Vec<Flow>,
 }
 
 impl Account {
@@ -121,7 +167,7 @@ impl Account {
     }
 
     /// Puts these bindings in force, in the order in which they are rung.
-    pub(crate) fn bind(&mut self, mut bindings: Vec<Binding>) {
+    fn bind(&mut self, mut bindings: Vec<Binding>) {
         // A stable sort: the newest stand first already.
         bindings.sort_by_key(|binding| std::cmp::Reverse(binding.q_thousandths));
         self.bindings = bindings;

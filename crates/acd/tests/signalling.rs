@@ -434,6 +434,76 @@ fn while_one_side_changes_the_session_the_other_meets_491() {
     assert!(answered.body().contains("a=recvonly"));
 }
 
+/// A call whose caller is refreshed by re-INVITE, and the refresh that waits for its answer.
+fn refreshed(script: &mut Script) -> (Received, Received) {
+    let timer = ["Supported: timer", "Session-Expires: 1800;refresher=uas"];
+    script.invite(&timer, &Script::offer());
+    let invite = script.lab.expect(script.bob, "INVITE");
+    script.bob_answers(&invite);
+    let answer = script.lab.expect(script.alice, "SIP/2.0 200");
+    script.in_dialog(&answer, "ACK", 1, &[], "");
+    // Half of the interval; bob is refreshed too, and answers.
+    script.lab.pass(Duration::from_millis(900_100));
+    let refresh = script.lab.expect(script.alice, "INVITE");
+    if let Some(update) = script
+        .lab
+        .heard(script.bob)
+        .filter(|heard| heard.text.starts_with("INVITE"))
+    {
+        script.bob_answers(&update);
+        script.lab.pass(Duration::from_millis(10));
+    }
+    (invite, refresh)
+}
+
+#[test]
+fn the_answer_to_a_refresh_is_not_taken_for_that_to_an_offer_that_waits() {
+    let mut script = Script::new();
+    let (invite, refresh) = refreshed(&mut script);
+    assert!(!refresh.body().contains("a=sendonly"), "{}", refresh.text);
+    let contact = "Contact: <sip:bob@10.0.0.77>";
+    let held = sdp(2, "10.0.0.77", 7_000, "a=sendonly\r\n");
+    script.bob_says(&invite, "INVITE", 7, &[contact], &held);
+    script.lab.pass(Duration::from_millis(100));
+    let same = sdp(1, "10.0.0.66", 6_000, "");
+    script
+        .lab
+        .say(script.alice, refresh.reply("200 OK", "a", &[CONTACT], &same));
+    let offer = script.lab.expect(script.alice, "INVITE");
+    assert!(offer.body().contains("a=sendonly"), "{}", offer.text);
+    assert!(
+        !script.lab.has_heard(script.bob, "SIP/2.0 200"),
+        "bob is answered by alice, not by her refresh"
+    );
+    let recvonly = sdp(2, "10.0.0.66", 6_000, "a=recvonly\r\n");
+    script
+        .lab
+        .say(script.alice, offer.reply("200 OK", "a", &[CONTACT], &recvonly));
+    let answered = script.lab.expect(script.bob, "SIP/2.0 200");
+    assert!(answered.body().contains("a=recvonly"), "{}", answered.text);
+}
+
+#[test]
+fn a_refresh_that_is_refused_refuses_no_offer_that_waits() {
+    let mut script = Script::new();
+    let (invite, refresh) = refreshed(&mut script);
+    let contact = "Contact: <sip:bob@10.0.0.77>";
+    let held = sdp(2, "10.0.0.77", 7_000, "a=sendonly\r\n");
+    script.bob_says(&invite, "INVITE", 7, &[contact], &held);
+    script.lab.pass(Duration::from_millis(100));
+    script
+        .lab
+        .say(script.alice, refresh.reply("500 Server Error", "a", &[], ""));
+    let offer = script.lab.expect(script.alice, "INVITE");
+    assert!(offer.body().contains("a=sendonly"), "{}", offer.text);
+    let recvonly = sdp(2, "10.0.0.66", 6_000, "a=recvonly\r\n");
+    script
+        .lab
+        .say(script.alice, offer.reply("200 OK", "a", &[CONTACT], &recvonly));
+    let answered = script.lab.expect(script.bob, "SIP/2.0 2");
+    assert!(answered.body().contains("a=recvonly"), "{}", answered.text);
+}
+
 #[test]
 fn a_change_of_address_alone_does_not_bother_the_other_side() {
     let mut script = Script::new();

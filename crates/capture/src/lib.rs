@@ -9,6 +9,7 @@
 
 mod block;
 mod packet;
+pub mod rules;
 mod stream;
 mod writer;
 

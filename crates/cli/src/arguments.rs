@@ -209,8 +209,9 @@ pub(crate) struct Flow {
     /// The seed of every choice made by chance [default: another one each time]
     #[arg(long, value_name = "N")]
     pub(crate) seed: Option<u64>,
-    /// Not supported yet
-    #[arg(long, hide = true)]
+    /// Run in virtual time, on a simulated network, each scenario in a world of its own with the built-in servers of
+    /// callwright.toml. With --repeat N: with N seeds, and the first that fails is reported
+    #[arg(long)]
     pub(crate) simulate: bool,
 }
 

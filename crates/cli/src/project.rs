@@ -57,6 +57,7 @@ pub(crate) struct Defaults {
     pub(crate) repeat: Option<u32>,
     pub(crate) fail_fast: Option<bool>,
     pub(crate) seed: Option<u64>,
+    pub(crate) simulate: Option<bool>,
     #[serde(default)]
     pub(crate) tag: Vec<String>,
     #[serde(default)]
@@ -208,6 +209,7 @@ impl Defaults {
             repeat: self.repeat.or(other.repeat),
             fail_fast: self.fail_fast.or(other.fail_fast),
             seed: self.seed.or(other.seed),
+            simulate: self.simulate.or(other.simulate),
             tag: either(self.tag, other.tag),
             exclude_tag: either(self.exclude_tag, other.exclude_tag),
             // Of two files the later one wins: the profile's come last.

@@ -88,6 +88,7 @@ fn run() -> Vec<Record> {
                 version: "0.1.0".into(),
                 vocabulary: 1,
                 seed: 7,
+                simulated: false,
                 jobs: 1,
                 files: 1,
             },

@@ -8,6 +8,7 @@
 pub mod agent;
 mod assertion;
 pub mod context;
+mod embedded;
 pub mod environment;
 mod evidence;
 mod fault;
@@ -21,6 +22,7 @@ pub mod position;
 pub mod real;
 mod run;
 mod scene;
+pub mod simulated;
 pub mod sound;
 pub mod span;
 pub mod suite;

@@ -2,40 +2,26 @@
 
 mod callcenter;
 mod capture;
-mod phone;
-mod recorder;
-mod sink;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, UdpSocket};
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
 use callwright_events::Health;
-use callwright_media::codec::Codec;
 use callwright_net as net;
-use callwright_sip_message::Uri;
 use callwright_ua as ua;
 use callwright_wire::{Epoch, Seed, Tap, Time};
 
+use crate::embedded::{EmbeddedPhone, Home, PhoneId, Recorder, Routes, account, check_version, started};
 use crate::http;
 use crate::member::{Member, MemberEvent};
-use crate::phone::{AudioCodec, DtmfMode, MediaEncryption, Phone, PhoneSpec};
-use crate::world::{StartError, Task, Topic, Topics, Version, Wake, World};
+use crate::phone::{Phone, PhoneSpec};
+use crate::world::{STACK, StartError, Task, Topic, Topics, Version, Wake, World};
 
 use callcenter::Servers;
 pub use callcenter::{Callcenter, CallcenterError};
 pub use capture::{Capture, CaptureError};
-use phone::EmbeddedPhone;
-use recorder::Recorder;
-use sink::Routes;
-
-/// How long a user agent may take to come up: the resolver's patience and a margin.
-const START: Duration = Duration::from_secs(15);
-
-/// The stack of a task: a script may call its functions 64 deep, and each call takes several frames of the interpreter.
-/// Memory that is not touched costs nothing.
-const STACK: usize = 24 * 1024 * 1024;
 
 /// Settings of a real world.
 #[derive(Clone, Debug, Default)]
@@ -64,7 +50,7 @@ pub(crate) struct Shared {
     requests: http::Requests,
 }
 
-impl Shared {
+impl Home for Arc<Shared> {
     fn fleet<R>(&self, use_it: impl FnOnce(&mut ua::Fleet, Time) -> R) -> R {
         let used = self.net.with(self.party, |member, now| {
             member.phones_mut().map(|fleet| use_it(fleet, now))
@@ -74,6 +60,22 @@ impl Shared {
             // It was added when the world was made, and nobody takes it out.
             None => unreachable!("the fleet lives as long as its world"),
         }
+    }
+
+    fn routes(&self) -> &Routes {
+        &self.routes
+    }
+
+    fn recorder(&self) -> &Recorder {
+        &self.recorder
+    }
+
+    fn check_route(&self, from: IpAddr, to: IpAddr) -> Result<(), String> {
+        check_version(from, to)?;
+        // udp(7): connecting looks up the route and sends nothing.
+        UdpSocket::bind((from, 0))
+            .and_then(|socket| socket.connect((to, 5060)))
+            .map_err(|error| format!("from {from}: {error}"))
     }
 }
 
@@ -89,7 +91,7 @@ impl RealWorld {
         let callcenters = Arc::new(Servers::new(topics.clone()));
         let (of_phones, of_servers) = (routes.clone(), callcenters.clone());
         let net = net::World::start(config.net, move |party, now, event| match event {
-            MemberEvent::Phones(event) => of_phones.take(now, event),
+            MemberEvent::Phones(event) => of_phones.take(now, PhoneId(event.user_agent.0), event.change),
             MemberEvent::Server(event) => of_servers.take(party, now, event),
         })?;
         let seed = Seed::from_number(config.seed);
@@ -195,30 +197,14 @@ impl World for RealWorld {
         let proxied = account.outbound.is_some();
         let id = self.shared.fleet(|fleet, now| {
             let id = fleet.start(now, &name, account);
-            self.shared.routes.addresses().name(id, name);
+            self.shared.routes.addresses().name(PhoneId(id.0), name);
             id
         });
-        let topics = self.shared.routes.topics_of(id);
+        let number = PhoneId(id.0);
         // From here on the phone gives back what it holds, however this ends.
-        let phone = Arc::new(EmbeddedPhone::new(self.shared.clone(), id, topics, proxied));
-        let deadline = self.now() + START;
-        loop {
-            let seen = self.version(topics.started);
-            match self.shared.routes.started(id) {
-                Some(Ok(())) => return Ok(phone),
-                Some(Err(ua::StartError::Bind(error))) => return Err(error.into()),
-                Some(Err(ua::StartError::NoRoute { host, detail })) => {
-                    return Err(StartError::NoRoute { domain: host, detail });
-                }
-                None => {}
-            }
-            if self.wait(&[(topics.started, seen)], deadline) == Wake::TimeUp {
-                return Err(StartError::NoRoute {
-                    domain,
-                    detail: "the resolver did not answer".into(),
-                });
-            }
-        }
+        let phone = Arc::new(EmbeddedPhone::new(self.shared.clone(), number, id, proxied));
+        started(self, &self.shared.routes, number, domain)?;
+        Ok(phone)
     }
 
     fn listen(
@@ -259,73 +245,4 @@ impl World for RealWorld {
             }
         })
     }
-}
-
-fn account(spec: PhoneSpec) -> Result<ua::Account, StartError> {
-    let bad = |key: &'static str, detail: String| StartError::BadValue { key, detail };
-    // The same grammar as in a URI: a name or an address, IPv6 in brackets, maybe a port.
-    let aor: Uri = format!("sip:x@{}", spec.domain).parse().map_err(|error| {
-        bad(
-            "domain",
-            format!("{:?} is not a host, or host:port: {error}", spec.domain),
-        )
-    })?;
-    let outbound = match spec.outbound {
-        Some(text) => {
-            let uri = if text.contains(':') && text.starts_with("sip") {
-                text.clone()
-            } else {
-                format!("sip:{text}")
-            };
-            Some(
-                uri.parse()
-                    .map_err(|error| bad("outbound", format!("{text:?} is not a SIP URI: {error}")))?,
-            )
-        }
-        None => None,
-    };
-    let mut account = ua::Account::new(spec.username, aor.host().clone());
-    account.port = aor.port();
-    account.password = spec.password;
-    account.auth_user = spec.auth_user;
-    account.display_name = spec.display_name;
-    account.transport = spec.transport;
-    account.outbound = outbound;
-    account.tls_verify = spec.tls_verify;
-    account.local = spec.local.map(|local| match local.port {
-        Some(port) => ua::LocalAddress::Socket(SocketAddr::new(local.ip, port)),
-        None => ua::LocalAddress::Ip(local.ip),
-    });
-    account.registration_interval = spec.registration_interval;
-    account.message_waiting = spec.mwi;
-    account.dtmf = match spec.dtmf_mode {
-        DtmfMode::Rtp => ua::DtmfMode::RtpEvent,
-        DtmfMode::Info => ua::DtmfMode::Info,
-        DtmfMode::Auto => ua::DtmfMode::Auto,
-        DtmfMode::Inband => ua::DtmfMode::Inband,
-    };
-    account.media_encryption = match spec.media_encryption {
-        MediaEncryption::None => ua::MediaEncryption::None,
-        MediaEncryption::Srtp => ua::MediaEncryption::Offered,
-        MediaEncryption::SrtpMandatory => ua::MediaEncryption::Required,
-        MediaEncryption::SrtpMandatoryProfile => ua::MediaEncryption::RequiredWithFeedback,
-    };
-    account.codecs = spec
-        .codecs
-        .iter()
-        .map(|codec| match codec {
-            AudioCodec::Pcmu => Codec::Pcmu,
-            AudioCodec::Pcma => Codec::Pcma,
-        })
-        .collect();
-    account.headers = spec.headers;
-    account.deflect_to = match spec.deflect_to {
-        Some(target) => {
-            ua::resolve(&target, &account).map_err(|error| bad("deflect_to", error.to_string()))?;
-            Some(target)
-        }
-        None => None,
-    };
-    account.auto_answer = spec.auto_answer;
-    Ok(account)
 }

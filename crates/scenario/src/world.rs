@@ -8,6 +8,7 @@ mod topics;
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use callwright_events::Health;
 use callwright_wire::{BindError, Epoch};
@@ -18,8 +19,11 @@ use crate::phone::{Phone, PhoneSpec};
 pub use callwright_wire::Time;
 pub(crate) use topics::OwnTouches;
 pub use topics::Topics;
-#[cfg(any(test, feature = "fake"))]
 pub(crate) use topics::touched;
+
+/// The stack of a task: a script may call its functions 64 deep, and each call takes several frames of the interpreter.
+/// Memory that is not touched costs nothing.
+pub(crate) const STACK: usize = 24 * 1024 * 1024;
 
 /// Something whose change can end a wait: a phone's calls, its registration, the requests of a mock server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -142,6 +146,12 @@ pub trait World: Send + Sync {
         request: &http::Request,
         end: &[(Topic, Version)],
     ) -> Result<http::Response, http::RequestError>;
+
+    /// How long the end of a scenario waits for one more of its agents to have hung up and unregistered: a thousand may
+    /// take their time, as long as they come to an end.
+    fn patience(&self) -> Duration {
+        Duration::from_secs(2)
+    }
 
     /// How well the generator itself did since the world began.
     fn health(&self) -> Health;

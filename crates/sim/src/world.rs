@@ -4,12 +4,12 @@ use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use callwright_wire::link::Link;
 use callwright_wire::{Epoch, PacketNode, Residue, Tap, Time};
 
 use crate::agenda::Next;
 use crate::config::{LimitExceeded, WorldConfig};
 use crate::host::{HostError, HostId};
-use crate::link::Link;
 use crate::nat::Nat;
 use crate::network::{Arrival, Leaving, Network, Seat};
 use crate::pace::Pace;
@@ -166,7 +166,7 @@ impl<N: PacketNode> World<N> {
             Some(Some(_)) | None => return Err(node),
         }
         let host = self.network.seat(party).host;
-        self.network.host_mut(host).up = true;
+        self.network.start_host(host);
         self.settle(party);
         Ok(())
     }

@@ -203,7 +203,8 @@ fn a_narrow_line_sends_one_packet_after_the_other_and_drops_what_does_not_fit() 
     assert_eq!(times, [at(110), at(210), at(310), at(410)]);
     let fates: Vec<_> = records.take().iter().map(|record| record.fate).collect();
     use Fate::{Lost, Sent};
-    assert_eq!(fates, [Sent, Sent, Sent, Lost, Lost, Sent]);
+    let waits = |millis| Fate::Delayed { by: ms(millis) };
+    assert_eq!(fates, [Sent, waits(100), waits(200), Lost, Lost, waits(150)]);
 }
 
 #[test]
@@ -234,7 +235,7 @@ fn the_fate_of_each_datagram_is_what_the_tap_says() {
         let fate = match count {
             0 => Fate::Lost,
             1 => Fate::Sent,
-            _ => Fate::Duplicated,
+            _ => Fate::Duplicated { by: ms(0) },
         };
         assert_eq!(record.fate, fate, "number {number}");
     }

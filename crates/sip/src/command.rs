@@ -198,6 +198,9 @@ pub struct Addressing {
     /// [symmetric](crate::EndpointConfig::symmetric) sends the request back that way when the target names a host behind
     /// a NAT.
     pub flow: Option<Flow>,
+    /// Whether that way is the only one, whatever the target names: a connection over which a user agent registered that cannot
+    /// be connected to (RFC 5626 §5.3).
+    pub only_by_flow: bool,
 }
 
 /// A call to place: [`Endpoint::invite`](crate::Endpoint::invite).

@@ -24,6 +24,11 @@ pub enum Event {
         /// Its address with the real port.
         local: SocketAddr,
     },
+    /// A connection is gone, closed by either side: nobody is reached by it any more.
+    FlowClosed {
+        /// Its addresses.
+        flow: Flow,
+    },
     /// A socket of `listen` could not be opened.
     ListenFailed {
         /// Its number.
@@ -112,6 +117,9 @@ pub enum Event {
         description: Option<Description>,
         /// The 2xx to the re-INVITE, UPDATE or PRACK, or the ACK or PRACK that carried the answer.
         message: Message,
+        /// True where the endpoint refreshed the session by itself (RFC 4028 §7.4): an offer of the caller of the API that
+        /// waits is not meant.
+        refresh: bool,
     },
     /// Our offer was refused; what was agreed before stays. A 491 is not told: it is tried again (RFC 3261 §14.1).
     OfferRejected {
@@ -119,6 +127,8 @@ pub enum Event {
         call: CallId,
         /// Why.
         failure: Failure,
+        /// True where it was a refresh of the endpoint's own (RFC 4028 §7.4), which is tried again.
+        refresh: bool,
     },
     /// A 3xx is followed to another target.
     Redirected {

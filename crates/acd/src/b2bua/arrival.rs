@@ -45,6 +45,9 @@ impl Machine {
         if max_forwards == 0 {
             return Err(Reject::new(483));
         }
+        if !self.serves() {
+            return Err(self.unavailable());
+        }
         self.admit_sender(now, message)?;
         if self.switch.calls() >= self.config.limits.calls {
             self.counters.over_limit += 1;

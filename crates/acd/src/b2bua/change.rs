@@ -16,7 +16,6 @@ use bytes::Bytes;
 use callwright_sip::command::{Headers, Reject};
 use callwright_sip::endpoint::CallId;
 use callwright_sip::event::{Description, Failure};
-use callwright_sip_message::{Message, Method};
 use callwright_wire::Time;
 
 use super::arrival::refusal_of;
@@ -196,22 +195,14 @@ impl Machine {
     }
 
     /// Our offer was answered.
-    pub(crate) fn on_offer_answered(
-        &mut self,
-        now: Time,
-        sip: CallId,
-        description: Option<&Description>,
-        message: &Message,
-    ) {
+    pub(crate) fn on_offer_answered(&mut self, now: Time, sip: CallId, description: Option<&Description>) {
         let Some((key, call)) = self.switch.find(sip) else {
             return;
         };
         let Some(leg) = self.switch.leg_mut(key) else {
             return;
         };
-        // The endpoint refreshes sessions by itself (RFC 4028 §7.4): what answers that answers no offer of ours.
-        let updated = message.cseq().is_ok_and(|cseq| cseq.method == Method::Update);
-        if !leg.talk.awaits_answer() || (updated && description.is_none()) {
+        if !leg.talk.awaits_answer() {
             return;
         }
         let taken = match description {

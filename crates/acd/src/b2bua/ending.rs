@@ -70,6 +70,49 @@ impl Machine {
         self.finish(now, key, cause_after_answer(end, leg == ends[0]));
     }
 
+    /// The machine closes: every call ends.
+    pub(crate) fn end_calls(&mut self, now: Time) {
+        let reason = || Some(super::hunt::sip_reason(503, "Server Shutting Down"));
+        for key in self.switch.call_keys() {
+            self.abandon_hunt(now, key, reason());
+            let Some(call) = self.switch.call(key) else {
+                continue;
+            };
+            match call.stage {
+                Stage::Ringing => {
+                    let reject = self.unavailable();
+                    self.fail_call(now, key, reject);
+                }
+                Stage::Storing { callee } => {
+                    let reject = self.unavailable();
+                    self.fail_call(now, key, reject);
+                    self.hang_up(now, callee, reason());
+                }
+                Stage::Talking { ends } => {
+                    self.finish(now, key, EndCause::Failed(503));
+                    for leg in ends {
+                        self.hang_up(now, leg, reason());
+                    }
+                }
+                Stage::Over => {}
+            }
+        }
+        for leg in self.switch.leg_keys() {
+            if self.alarms.at(Alarm::Leave(leg)).is_some() {
+                self.alarms.clear(Alarm::Leave(leg));
+                self.leave_now(now, leg);
+            }
+        }
+    }
+
+    /// Forgets all calls without a word.
+    pub(crate) fn drop_calls(&mut self, now: Time) {
+        for leg in self.switch.leg_keys() {
+            self.drop_leg(now, leg);
+        }
+        self.switch.forget_requests();
+    }
+
     /// Those who ring are told that it is over. Who asked for them hears so.
     pub(super) fn abandon_hunt(&mut self, now: Time, key: CallKey, reason: Option<Reason>) {
         let Some(hunt) = self.switch.call_mut(key).and_then(|call| call.hunt.take()) else {

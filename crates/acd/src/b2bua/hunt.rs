@@ -55,6 +55,7 @@ impl Machine {
                 routes: binding.path.clone(),
                 // A contact that is this machine itself is behind no NAT, wherever its REGISTER came from.
                 flow: Some(binding.flow).filter(|_| !self.is_ours(&binding.contact)),
+                only_by_flow: binding.needs_flow(),
             },
             ..Invite::new(self.identity, binding.contact.clone())
         };

@@ -116,6 +116,10 @@ impl Machine {
 
     /// A MESSAGE to a user (RFC 3428 §7): to all its contacts, and the first who takes it answers for all.
     fn page(&mut self, now: Time, request: IncomingId, message: &Message) {
+        if !self.serves() {
+            let headers = vec![self.retry_after()];
+            return self.respond(now, request, 503, headers);
+        }
         if let Err(reject) = self.admit_sender(now, message) {
             return self.respond(now, request, reject.status, reject.headers);
         }
@@ -152,13 +156,14 @@ impl Machine {
             let passed = OutsideRequest {
                 identity: self.identity,
                 method: Method::Message,
-                target: binding.contact,
                 addressing: Addressing {
                     from: message.from().ok(),
                     to: message.to().ok(),
-                    routes: binding.path,
                     flow: Some(binding.flow),
+                    only_by_flow: binding.needs_flow(),
+                    routes: binding.path,
                 },
+                target: binding.contact,
                 body: body_of(message),
                 headers: headers.clone(),
             };

@@ -73,6 +73,8 @@ pub(crate) struct Lab {
     pub(crate) store: Store,
     /// Every fact that was told.
     pub(crate) facts: Vec<Fact>,
+    /// When the machine told that it is closed.
+    pub(crate) closed_at: Option<Time>,
     /// The media packets that the machine sent: when, and where to.
     pub(crate) relayed: Vec<(Time, SocketAddr, Bytes)>,
 }
@@ -182,6 +184,7 @@ impl Lab {
             ports_left: usize::MAX,
             store: Store::default(),
             facts: Vec::new(),
+            closed_at: None,
             relayed: Vec::new(),
         };
         lab.drain_machine();
@@ -380,6 +383,17 @@ impl Lab {
         heard.is_some_and(|heard| heard.done)
     }
 
+    /// Closes the machine.
+    pub(crate) fn close(&mut self) {
+        self.machine.close(self.now);
+        self.drain_machine();
+    }
+
+    /// The sockets of the machine.
+    pub(crate) fn server_sockets(&self) -> usize {
+        self.server.sockets.len()
+    }
+
     /// Both hear each other, and not themselves: `a` plays 440 Hz, `b` 880 Hz.
     #[track_caller]
     pub(crate) fn assert_they_talk(&mut self, a: Phone, b: Phone) {
@@ -573,6 +587,7 @@ impl Lab {
                         self.store.persist(self.now, token);
                     }
                     Output::Event(Event::Listening { .. }) => {}
+                    Output::Event(Event::Closed) => self.closed_at = Some(self.now),
                     Output::Event(Event::ListenFailed { error, .. }) => panic!("{error}"),
                     Output::Connect { .. } | Output::Stream { .. } | Output::Close { .. } => {
                         panic!("the laboratory has no streams")

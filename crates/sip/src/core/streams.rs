@@ -38,6 +38,11 @@ impl Core {
         }
     }
 
+    /// Whether a connection with these addresses is up.
+    pub fn has_flow(&self, flow: &Flow) -> bool {
+        self.connections.with_flow(flow).is_some()
+    }
+
     /// A client goes over a stream: an open connection, or a new one.
     pub(super) fn use_connection(
         &mut self,

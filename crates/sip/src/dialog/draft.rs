@@ -23,6 +23,8 @@ pub(crate) struct Draft {
     pub(crate) routes: Arc<[Uri]>,
     /// The way that the dialog's messages took last: a connection to use again.
     pub(crate) flow: Option<Flow>,
+    /// Whether that way is the only one.
+    pub(crate) only_by_flow: bool,
     /// True where a Contact is due: in what makes a dialog or refreshes its target (RFC 3261 §12.1, §12.2).
     pub(crate) contact: bool,
     /// What the endpoint writes.

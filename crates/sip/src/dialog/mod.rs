@@ -28,6 +28,8 @@ pub(crate) struct Dialog {
     remote_cseq: Option<u32>,
     /// How the last message of the peer came.
     pub(crate) flow: Option<Flow>,
+    /// Whether that way is the only one.
+    only_by_flow: bool,
 }
 
 /// A request whose CSeq is below what was seen already: 500 (RFC 3261 §12.2.2).
@@ -52,6 +54,7 @@ impl Dialog {
             local_cseq: draft.cseq,
             remote_cseq: None,
             flow: None,
+            only_by_flow: draft.only_by_flow,
         }
     }
 
@@ -72,6 +75,7 @@ impl Dialog {
             local_cseq: 0,
             remote_cseq: Some(request.cseq.number),
             flow: None,
+            only_by_flow: false,
         }
     }
 
@@ -151,6 +155,7 @@ impl Dialog {
             cseq,
             routes,
             flow: self.flow,
+            only_by_flow: self.only_by_flow,
             contact,
             headers: Vec::new(),
             extra: Vec::new(),

@@ -269,7 +269,7 @@ impl Channel {
         if self.config.symmetric
             && draft.routes.is_empty()
             && let Some(flow) = draft.flow
-            && is_elsewhere(&draft.uri, flow)
+            && (draft.only_by_flow || is_elsewhere(&draft.uri, flow))
         {
             return Target::new(uri_of(flow))
                 .with_transport(Some(flow.transport))
@@ -518,6 +518,7 @@ impl Channel {
             cseq: 1,
             routes,
             flow: addressing.flow,
+            only_by_flow: addressing.only_by_flow,
             contact: false,
             headers: Vec::new(),
             extra: Vec::new(),
@@ -530,7 +531,7 @@ impl Channel {
 /// True when a peer names an address that is good within its own network alone, and sends from another: a private one
 /// (RFC 1918, RFC 6598, RFC 4193), or a name that is none (RFC 2606 §2, as browsers write). One that sends from another port of
 /// the same host listens where it says.
-fn is_elsewhere(uri: &Uri, flow: Flow) -> bool {
+pub fn is_elsewhere(uri: &Uri, flow: Flow) -> bool {
     match uri.host() {
         Host::V4(ip) => {
             let [first, second, ..] = ip.octets();

@@ -54,7 +54,10 @@ impl Endpoint {
             CoreEvent::TransportFailed { id, error } => self.on_lost(now, id, lost_by_transport(&error)),
             CoreEvent::Ended { id } => self.on_transaction_ended(now, id),
             CoreEvent::AckFailed { .. } => {}
-            CoreEvent::FlowClosed { flow, .. } => self.flow_closed(now, &flow),
+            CoreEvent::FlowClosed { flow, .. } => {
+                self.flow_closed(now, &flow);
+                self.channel.tell(Event::FlowClosed { flow });
+            }
             CoreEvent::Seen(seen) => {
                 self.note_contact(&seen);
                 self.channel.tell(Event::Seen(seen));

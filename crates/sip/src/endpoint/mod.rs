@@ -20,7 +20,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use callwright_sip_message::{Message, Uri};
-use callwright_wire::{Entropy, Input, Node, Output, Residue, SocketId, Time, Transport};
+use callwright_wire::{Entropy, Flow, Input, Node, Output, Residue, SocketId, Time, Transport};
 
 use crate::command::{Hangup, Identity};
 use crate::core::{Core, ServerId};
@@ -33,6 +33,7 @@ use identity::Local;
 use requests::Received;
 use slab::Slab;
 
+pub use channel::is_elsewhere;
 pub use config::EndpointConfig;
 pub use id::{CallId, IdentityId, IncomingId, ReferId, RegistrationId, RequestId, SubscriptionId};
 pub use misuse::Misuse;
@@ -106,6 +107,17 @@ impl Endpoint {
         self.registrations = Slab::default();
         self.subscriptions = Slab::default();
         self.settle(now);
+    }
+
+    /// Keeps a connection open although nothing uses it, as a binding that was made over it needs; `false` lets it go again.
+    /// Nothing happens for UDP, or when it is gone.
+    pub fn keep_open(&mut self, flow: &Flow, keep: bool) {
+        self.channel.core.keep_open(flow, keep);
+    }
+
+    /// Whether a connection with these addresses is up.
+    pub fn has_flow(&self, flow: &Flow) -> bool {
+        self.channel.core.has_flow(flow)
     }
 
     /// True while a request of ours has no final response, or a refusal of ours no ACK: who leaves now leaves the peer in

@@ -315,6 +315,7 @@ impl Call {
                 call: self.id,
                 description,
                 message: message.clone(),
+                refresh: false,
             });
         }
         self.pump(channel, now);

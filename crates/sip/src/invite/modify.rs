@@ -52,15 +52,15 @@ pub(crate) struct Theirs {
 }
 
 impl Call {
-    /// Sends a re-INVITE.
+    /// Sends a re-INVITE: with an offer of the caller of the API, or (to refresh the session) with what is agreed.
     pub(crate) fn send_reinvite(
         &mut self,
         channel: &mut Channel,
         now: Time,
-        offer: Option<Bytes>,
-        headers: Headers,
+        operation: Operation,
         cause: Option<Cause>,
     ) {
+        let (offer, headers) = self.content_of(&operation);
         let Some(fork) = self.forks.first_mut() else {
             return;
         };
@@ -70,12 +70,12 @@ impl Call {
             .draft(Method::Invite)
             .with(HeaderName::Allow, channel.allow())
             .with(HeaderName::Supported, channel.supported(true));
-        let mut draft = self.with_session_timer(draft).with_extra(headers.clone());
-        if let Some(offer) = &offer {
-            draft.body = Some(Body::new("application/sdp", offer.clone()));
+        let mut draft = self.with_session_timer(draft).with_extra(headers);
+        if let Some(offer) = offer {
+            draft.body = Some(Body::new("application/sdp", offer));
             self.open_offer();
         }
-        let again = Box::new(Operation::Offer { offer, headers });
+        let again = Box::new(operation);
         let cseq = draft.cseq;
         self.change = Some(Change::Ours {
             cseq,
@@ -86,15 +86,18 @@ impl Call {
         channel.send(now, self.identity, Purpose::Reinvite(self.id), draft, cause);
     }
 
-    /// Sends an UPDATE.
+    /// Sends an UPDATE; without an offer where it refreshes the session.
     pub(crate) fn send_update(
         &mut self,
         channel: &mut Channel,
         now: Time,
-        offer: Option<Bytes>,
-        headers: Headers,
+        operation: Operation,
         cause: Option<Cause>,
     ) {
+        let (offer, headers) = match &operation {
+            Operation::Refresh => (None, Headers::new()),
+            other => self.content_of(other),
+        };
         let Some(fork) = self.forks.first_mut() else {
             return;
         };
@@ -104,12 +107,12 @@ impl Call {
             .draft(Method::Update)
             .with(HeaderName::Allow, channel.allow())
             .with(HeaderName::Supported, channel.supported(false));
-        let mut draft = self.with_session_timer(draft).with_extra(headers.clone());
-        if let Some(offer) = &offer {
-            draft.body = Some(Body::new("application/sdp", offer.clone()));
+        let mut draft = self.with_session_timer(draft).with_extra(headers);
+        if let Some(offer) = offer {
+            draft.body = Some(Body::new("application/sdp", offer));
             self.open_offer();
         }
-        let again = Box::new(Operation::Update { offer, headers });
+        let again = Box::new(operation);
         let cseq = draft.cseq;
         self.change = Some(Change::Ours {
             cseq,
@@ -118,6 +121,26 @@ impl Call {
             cause,
         });
         channel.send(now, self.identity, Purpose::Update(self.id), draft, cause);
+    }
+
+    /// The offer and the header fields of a change.
+    fn content_of(&self, operation: &Operation) -> (Option<Bytes>, Headers) {
+        match operation {
+            Operation::Offer { offer, headers } | Operation::Update { offer, headers } => {
+                (offer.clone(), headers.clone())
+            }
+            Operation::Refresh => (self.session.local.clone(), Headers::new()),
+            Operation::Progress(_)
+            | Operation::Answer(_)
+            | Operation::Request(..)
+            | Operation::Refer(..)
+            | Operation::Hangup(_) => (None, Headers::new()),
+        }
+    }
+
+    /// Whether the change that is under way refreshes the session.
+    fn is_refreshing(&self) -> bool {
+        matches!(&self.change, Some(Change::Ours { again, .. }) if matches!(**again, Operation::Refresh))
     }
 
     fn open_offer(&mut self) {
@@ -173,6 +196,7 @@ impl Call {
         cause: Option<Cause>,
     ) {
         let invite = draft.method == Method::Invite;
+        let refresh = self.is_refreshing();
         let Some(fork) = self.changing_mut() else {
             return;
         };
@@ -220,6 +244,7 @@ impl Call {
             call: self.id,
             description: described,
             message,
+            refresh,
         });
         self.pump(channel, now);
     }
@@ -232,6 +257,7 @@ impl Call {
         status: u16,
         message: Message,
     ) {
+        let refresh = self.is_refreshing();
         if let Some(fork) = self.changing_mut()
             && draft.body.is_some()
         {
@@ -246,6 +272,7 @@ impl Call {
         channel.tell(Event::OfferRejected {
             call: self.id,
             failure: Failure::Response(message),
+            refresh,
         });
         self.pump(channel, now);
     }
@@ -348,7 +375,7 @@ impl Call {
         let collision = match (&self.change, fork.exchange) {
             // A call has one change at a time, be it in another of its dialogs.
             (Some(Change::Theirs(_)), _) | (_, Exchange::RemoteOffer { .. }) => Some(Collision::Theirs),
-            (Some(Change::Ours { again, .. }), _) if again.offers() => Some(Collision::Ours),
+            (Some(Change::Ours { again, .. }), _) if self.is_offered_by(again) => Some(Collision::Ours),
             (_, Exchange::LocalOffer { .. }) => Some(Collision::Ours),
             (_, Exchange::Stable { .. }) => None,
         };
@@ -617,10 +644,12 @@ impl Call {
         match &self.change {
             Some(Change::Theirs(theirs)) if Some(theirs.fork) != chosen => self.withdraw_theirs(channel, now),
             Some(Change::Ours { fork, .. }) if Some(*fork) != chosen => {
+                let refresh = self.is_refreshing();
                 self.change = None;
                 channel.tell(Event::OfferRejected {
                     call: self.id,
                     failure: Failure::CallEnded,
+                    refresh,
                 });
             }
             Some(Change::Theirs(_) | Change::Ours { .. } | Change::AckDue { .. }) | None => {}
@@ -634,14 +663,13 @@ impl Call {
             fork.exchange.withdraw();
         }
     }
-}
 
-impl Operation {
     /// True for a request that carries an offer or asks for one.
-    fn offers(&self) -> bool {
-        match self {
+    fn is_offered_by(&self, operation: &Operation) -> bool {
+        match operation {
             Operation::Offer { .. } => true,
             Operation::Update { offer, .. } => offer.is_some(),
+            Operation::Refresh => !self.session.peer_updates,
             Operation::Progress(_)
             | Operation::Answer(_)
             | Operation::Request(..)

@@ -219,6 +219,7 @@ impl Call {
                     call: self.id,
                     description,
                     message,
+                    refresh: false,
                 });
             }
             (_, Some(offer)) => match fork.exchange.take_offer(OfferCarrier::Prack) {
@@ -323,6 +324,7 @@ impl Call {
             channel.tell(Event::OfferRejected {
                 call: self.id,
                 failure: Failure::Response(message),
+                refresh: false,
             });
         }
     }

@@ -24,6 +24,8 @@ pub(crate) enum Operation {
         offer: Option<Bytes>,
         headers: Headers,
     },
+    /// A refresh of the session, which offers what is agreed then, or nothing (RFC 4028 §7.4).
+    Refresh,
     Request(RequestId, DialogRequest),
     /// A REFER with all its header fields.
     Refer(ReferId, Headers),
@@ -82,8 +84,7 @@ impl Call {
 
     /// Whether an operation can be carried out now.
     fn is_possible(&self, operation: &Operation) -> bool {
-        let acked =
-            self.unacked.is_none() && !matches!(self.change, Some(super::modify::Change::AckDue { .. }));
+        let acked = self.is_acked();
         match operation {
             // RFC 3262 §3: the next reliable one waits for the PRACK to the last, and the 2xx for that to an offer or answer.
             Operation::Progress(_) => self.ringing().is_none_or(|ringing| ringing.outstanding.is_none()),
@@ -96,23 +97,16 @@ impl Call {
                 };
                 self.ringing().is_none_or(described) && self.change.is_none()
             }
+            Operation::Refresh if self.session.peer_updates => self.may_update(false),
             // RFC 3261 §14.1: no other INVITE, and no offer, may be open.
-            Operation::Offer { .. } => {
+            Operation::Offer { .. } | Operation::Refresh => {
                 matches!(self.phase, Phase::Established)
                     && acked
                     && self.change.is_none()
                     && !self.glare
                     && self.exchange().is_stable()
             }
-            // RFC 3311 §5.1: with an offer only after the first exchange.
-            Operation::Update { offer, .. } => {
-                let free = acked
-                    && self.change.is_none()
-                    && !self.glare
-                    && !self.forks.is_empty()
-                    && !matches!(self.phase, Phase::Answered);
-                free && (offer.is_none() || self.exchange() == Exchange::Stable { agreed: true })
-            }
+            Operation::Update { offer, .. } => self.may_update(offer.is_some()),
             Operation::Request(..) | Operation::Refer(..) => match self.phase {
                 Phase::Calling(_) | Phase::Ringing(_) => self.main().is_some(),
                 // RFC 3261 §15 holds for BYE; other requests keep behind it, so that they reach a peer that knows of the call.
@@ -125,12 +119,31 @@ impl Call {
         }
     }
 
+    /// Whether no ACK is outstanding.
+    fn is_acked(&self) -> bool {
+        self.unacked.is_none() && !matches!(self.change, Some(super::modify::Change::AckDue { .. }))
+    }
+
+    /// RFC 3311 §5.1: an UPDATE has an offer only after the first exchange.
+    fn may_update(&self, offers: bool) -> bool {
+        let free = self.is_acked()
+            && self.change.is_none()
+            && !self.glare
+            && !self.forks.is_empty()
+            && !matches!(self.phase, Phase::Answered);
+        free && (!offers || self.exchange() == Exchange::Stable { agreed: true })
+    }
+
     fn carry_out(&mut self, channel: &mut Channel, now: Time, operation: Operation, cause: Option<Cause>) {
         match operation {
             Operation::Progress(progress) => self.send_progress(channel, now, progress, cause),
             Operation::Answer(answer) => self.send_answer(channel, now, answer, cause),
-            Operation::Offer { offer, headers } => self.send_reinvite(channel, now, offer, headers, cause),
-            Operation::Update { offer, headers } => self.send_update(channel, now, offer, headers, cause),
+            Operation::Offer { .. } => self.send_reinvite(channel, now, operation, cause),
+            Operation::Update { .. } => self.send_update(channel, now, operation, cause),
+            Operation::Refresh if self.session.peer_updates => {
+                self.send_update(channel, now, operation, cause);
+            }
+            Operation::Refresh => self.send_reinvite(channel, now, operation, cause),
             Operation::Request(id, request) => {
                 let Some(fork) = self.main_mut() else { return };
                 let draft = fork
@@ -176,10 +189,11 @@ impl Call {
                     channel.tell(Event::OfferRejected {
                         call,
                         failure: Failure::CallEnded,
+                        refresh: false,
                     });
                 }
                 Operation::Progress(_) | Operation::Answer(_) | Operation::Update { offer: None, .. } => {}
-                Operation::Hangup(_) => {}
+                Operation::Refresh | Operation::Hangup(_) => {}
             }
         }
     }

@@ -34,19 +34,8 @@ impl Call {
 
     /// Refreshes the session (RFC 4028 §7.4): by UPDATE where the peer allows it, else by a re-INVITE that offers what is agreed.
     pub(crate) fn refresh_session(&mut self, channel: &mut Channel, now: Time) {
-        let operation = if self.session.peer_updates {
-            Operation::Update {
-                offer: None,
-                headers: Vec::new(),
-            }
-        } else {
-            Operation::Offer {
-                offer: self.session.local.clone(),
-                headers: Vec::new(),
-            }
-        };
         // A full queue means a dead peer; then the expiration ends the session.
-        let _full = self.perform(channel, now, operation, None);
+        let _full = self.perform(channel, now, Operation::Refresh, None);
     }
 
     /// A refresh was refused: it is tried again while the session lives, which the peer's refusal has not ended

@@ -199,6 +199,7 @@ impl Endpoint {
             cseq: entry.cseq,
             routes: local.identity.routes.clone().into(),
             flow: entry.flow,
+            only_by_flow: false,
             contact: true,
             // RFC 3327 §5.1; RFC 3608 needs no option tag.
             headers: vec![

@@ -30,6 +30,7 @@ fn behind_nat(script: &Script) -> Invite {
             from: Some(name_addr("\"Carol\" <sip:carol@example.com>;tag=old")),
             to: Some(name_addr("<sip:bob@example.com>;tag=old")),
             routes: Vec::new(),
+            only_by_flow: false,
             flow: Some(Flow {
                 transport: Transport::Udp,
                 local: LOCAL.parse().expect("a literal"),

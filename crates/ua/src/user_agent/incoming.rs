@@ -22,6 +22,8 @@ impl UserAgent {
                 self.tell_address(transport, local);
                 self.handle_listening(ctx, socket, local);
             }
+            // A registration over it is made anew by the endpoint.
+            Event::FlowClosed { .. } => {}
             Event::ListenFailed { socket, error, .. } => self.handle_listen_failed(socket, error),
             Event::IncomingCall(incoming) => self.handle_incoming_call(ctx, *incoming),
             Event::Progress {
@@ -48,8 +50,15 @@ impl UserAgent {
                 call,
                 description,
                 message,
+                refresh: false,
             } => self.handle_offer_answered(ctx, call, description.as_ref(), &message),
-            Event::OfferRejected { call, .. } => self.handle_offer_refused(ctx, call),
+            Event::OfferRejected {
+                call, refresh: false, ..
+            } => self.handle_offer_refused(ctx, call),
+            // The endpoint asked by itself for what is agreed already.
+            Event::OfferAnswered { refresh: true, .. } | Event::OfferRejected { refresh: true, .. } => {
+                self.change(Change::Calls);
+            }
             Event::Redirected { .. } => self.change(Change::Calls),
             Event::Referred(referred) => self.handle_referred(ctx, *referred),
             Event::ReferProgress { .. } => self.change(Change::Calls),

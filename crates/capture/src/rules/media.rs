@@ -1,0 +1,480 @@
+//! RTP streams: one for each source address and SSRC.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bytes::Bytes;
+use callwright_media::codec::Codec;
+use callwright_media::rtp::{Packet, RtpError};
+use callwright_media::telephone_event::EventPayload;
+use callwright_sdp::Session;
+use callwright_wire::{Fate, TapRecord, Time};
+
+use super::config::RulesConfig;
+use super::heard::arrives;
+use super::ledger::{Blame, Ledger};
+use super::rule::Rule;
+
+/// So many packets of a stream are remembered, for streams that are made of it: more than two seconds.
+const REMEMBERED: usize = 128;
+/// What a relay may hold back a packet, or the network on the way to it.
+const RELAY: Duration = Duration::from_secs(5);
+/// A step beyond this begins the stream anew (RFC 3550 §A.1, MAX_DROPOUT).
+const LONGEST_STEP: u16 = 3_000;
+
+type Key = (SocketAddr, u32);
+
+/// What a session description says of the address that it names.
+#[derive(Clone, Copy, Debug, Default)]
+struct Announced {
+    payload_types: u128,
+    events: u128,
+}
+
+#[derive(Clone, Debug)]
+struct Seen {
+    sequence: u16,
+    timestamp: u32,
+    payload_type: u8,
+    arrives: bool,
+    payload: Bytes,
+}
+
+/// A packet, as far as its successor needs to know.
+#[derive(Clone, Copy, Debug)]
+struct Last {
+    time: Time,
+    sequence: u16,
+    timestamp: u32,
+    content: Content,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Content {
+    /// So many ticks of sound.
+    Sound {
+        ticks: u32,
+        rate: u32,
+    },
+    Event(EventPayload),
+    Unknown,
+}
+
+#[derive(Debug)]
+struct Stream {
+    party: u32,
+    destination: SocketAddr,
+    last: Last,
+    seen: VecDeque<Seen>,
+    /// Sequence numbers that a relay left out and that may still come, until when.
+    missing: Vec<(Time, u16)>,
+}
+
+/// All RTP streams, and what was announced for whom.
+#[derive(Debug)]
+pub(crate) struct Media {
+    streams: BTreeMap<Key, Stream>,
+    announced: BTreeMap<SocketAddr, Announced>,
+    /// When a session was last described from or to a host: what a relay does around that is not judged.
+    described: BTreeMap<std::net::IpAddr, Time>,
+    due: BTreeSet<(Time, Key, u16)>,
+    limit: usize,
+}
+
+impl Media {
+    pub(crate) fn new(limit: usize) -> Self {
+        Media {
+            streams: BTreeMap::new(),
+            announced: BTreeMap::new(),
+            described: BTreeMap::new(),
+            due: BTreeSet::new(),
+            limit,
+        }
+    }
+
+    /// A session description passed.
+    pub(crate) fn describe(&mut self, session: &Session, now: Time, from: SocketAddr, to: SocketAddr) {
+        for ip in [from.ip(), to.ip()] {
+            self.described.insert(ip, now);
+        }
+        for (index, media) in session.media.iter().enumerate() {
+            let Some(address) = session.rtp_address(index).filter(|_| media.protocol.is_rtp()) else {
+                continue;
+            };
+            if self.announced.len() >= self.limit && !self.announced.contains_key(&address) {
+                self.announced.pop_first();
+            }
+            // What was announced before may still be on its way.
+            let announced = self.announced.entry(address).or_default();
+            for format in &media.formats {
+                let bit = 1_u128 << (format.payload_type & 0x7f);
+                announced.payload_types |= bit;
+                if format.is_telephone_event() {
+                    announced.events |= bit;
+                }
+            }
+        }
+    }
+
+    /// A datagram that is no RTCP.
+    pub(crate) fn hear(
+        &mut self,
+        record: &TapRecord,
+        config: &RulesConfig,
+        exempt: bool,
+        ledger: &mut Ledger,
+    ) {
+        let packet = match Packet::parse(&record.bytes) {
+            Ok(packet) => packet,
+            Err(error) => {
+                blame_packet(ledger, record, error, exempt);
+                return;
+            }
+        };
+        self.check_payload_type(record, &packet, exempt, ledger);
+        // RFC 3550 §5.1 speaks of what is sent; what came through a network lacks what was lost there.
+        if matches!(record.fate, Fate::Received) {
+            return;
+        }
+        let key = (record.source, packet.ssrc());
+        let content = self.content(record.destination, &packet);
+        let last = Last {
+            time: record.time,
+            sequence: packet.sequence(),
+            timestamp: packet.timestamp(),
+            content,
+        };
+        if !self.streams.contains_key(&key) {
+            self.begin(key, record, last);
+        }
+        let Some(stream) = self.streams.get_mut(&key) else {
+            return;
+        };
+        stream.destination = record.destination;
+        let before = stream.last;
+        let step = packet.sequence().wrapping_sub(before.sequence).cast_signed();
+        let is_first = stream.seen.is_empty();
+        if !is_first && !exempt {
+            ledger.subject(Rule::RtpSequence);
+            if step == 1 {
+                ledger.judge(Rule::RtpSequence, true, || {
+                    blame(record, &packet, String::new(), "")
+                });
+                check_time(ledger, record, &packet, before, last, config);
+            } else {
+                self.check_step(key, record, &packet, before, step, ledger);
+            }
+        }
+        let Some(stream) = self.streams.get_mut(&key) else {
+            return;
+        };
+        if is_first || step > 0 || step.unsigned_abs() > LONGEST_STEP {
+            stream.last = last;
+        }
+        if stream.seen.len() >= REMEMBERED {
+            stream.seen.pop_front();
+        }
+        let payload = packet.payload();
+        stream.seen.push_back(Seen {
+            sequence: packet.sequence(),
+            timestamp: packet.timestamp(),
+            payload_type: packet.payload_type(),
+            arrives: arrives(record.fate),
+            payload: record.bytes.slice_ref(payload),
+        });
+    }
+
+    fn begin(&mut self, key: Key, record: &TapRecord, last: Last) {
+        if self.streams.len() >= self.limit {
+            let silent = self.streams.iter().min_by_key(|(_, stream)| stream.last.time);
+            let silent = silent.map(|(key, _)| *key);
+            silent.and_then(|key| self.streams.remove(&key));
+        }
+        self.streams.insert(
+            key,
+            Stream {
+                party: record.party,
+                destination: record.destination,
+                last,
+                seen: VecDeque::new(),
+                missing: Vec::new(),
+            },
+        );
+    }
+
+    fn check_payload_type(&self, record: &TapRecord, packet: &Packet<'_>, exempt: bool, ledger: &mut Ledger) {
+        if exempt {
+            return;
+        }
+        let Some(announced) = self.announced.get(&record.destination) else {
+            return;
+        };
+        let known = announced.payload_types & 1 << packet.payload_type() != 0;
+        ledger.check(Rule::RtpPayloadType, known, || {
+            let detail = format!(
+                "{} announced no payload type {}",
+                record.destination,
+                packet.payload_type()
+            );
+            blame(record, packet, detail, "RFC 3264 §5.1, §6.1")
+        });
+    }
+
+    fn content(&self, destination: SocketAddr, packet: &Packet<'_>) -> Content {
+        let payload_type = packet.payload_type();
+        let announced = self.announced.get(&destination).copied().unwrap_or_default();
+        if announced.events & 1 << payload_type != 0 {
+            return EventPayload::parse(packet.payload()).map_or(Content::Unknown, Content::Event);
+        }
+        match payload_type {
+            // RFC 3551 §4.5.14: one byte is one sample.
+            0 | 8 => Content::Sound {
+                ticks: packet.payload().len() as u32,
+                rate: 8_000,
+            },
+            _ => Content::Unknown,
+        }
+    }
+
+    /// A sequence number that does not follow: right where it is that of a stream that is relayed.
+    fn check_step(
+        &mut self,
+        key: Key,
+        record: &TapRecord,
+        packet: &Packet<'_>,
+        before: Last,
+        step: i16,
+        ledger: &mut Ledger,
+    ) {
+        let sequence = packet.sequence();
+        let Some((origin, shift)) = self.origin(key, packet, before.sequence) else {
+            ledger.judge(Rule::RtpSequence, false, || {
+                let detail = format!("sequence number {sequence} follows {}", before.sequence);
+                blame(record, packet, detail, "RFC 3550 §5.1")
+            });
+            return;
+        };
+        ledger.judge(Rule::RtpSequence, true, || {
+            blame(record, packet, String::new(), "")
+        });
+        let mut open = Vec::new();
+        if step > 1 {
+            let origin = &self.streams[&origin];
+            for missing in 1..step.unsigned_abs() {
+                let missing = before.sequence.wrapping_add(missing);
+                let there = missing.wrapping_sub(shift);
+                let seen = origin.seen.iter().find(|seen| seen.sequence == there);
+                // Of another format, it may be one that the next leg has not.
+                let passable = seen.is_some_and(|seen| {
+                    seen.arrives && seen.payload_type == origin_type(origin, packet, shift)
+                });
+                if passable {
+                    open.push(missing);
+                }
+            }
+        }
+        let until = record.time + RELAY;
+        let Some(stream) = self.streams.get_mut(&key) else {
+            return;
+        };
+        stream.missing.retain(|(_, missing)| *missing != sequence);
+        for missing in open {
+            ledger.subject(Rule::RtpSequence);
+            stream.missing.push((until, missing));
+            self.due.insert((until, key, missing));
+        }
+    }
+
+    /// The stream that a packet was relayed from, and by how much its sequence numbers are moved.
+    fn origin(&self, key: Key, packet: &Packet<'_>, before: u16) -> Option<(Key, u16)> {
+        let previous = self.streams[&key]
+            .seen
+            .iter()
+            .rfind(|seen| seen.sequence == before)?;
+        let candidates = self
+            .streams
+            .iter()
+            .filter(|(other, stream)| **other != key && stream.destination.ip() == key.0.ip());
+        for (other, stream) in candidates {
+            for seen in stream.seen.iter().rev() {
+                if !seen.arrives || !is_same(&seen.payload, packet.payload()) {
+                    continue;
+                }
+                let shift = packet.sequence().wrapping_sub(seen.sequence);
+                let moved = packet.timestamp().wrapping_sub(seen.timestamp);
+                let there = before.wrapping_sub(shift);
+                let fits = stream
+                    .seen
+                    .iter()
+                    .find(|seen| seen.sequence == there)
+                    .is_none_or(|seen| {
+                        is_same(&seen.payload, &previous.payload)
+                            && previous.timestamp.wrapping_sub(seen.timestamp) == moved
+                    });
+                if fits {
+                    return Some((*other, shift));
+                }
+            }
+        }
+        None
+    }
+
+    /// Judges what relays left out.
+    pub(crate) fn advance(&mut self, now: Time, ledger: &mut Ledger) {
+        while let Some((at, key, missing)) = self.due.first().copied().filter(|(at, ..)| *at <= now) {
+            self.due.pop_first();
+            let Some(stream) = self.streams.get_mut(&key) else {
+                ledger.excuse(Rule::RtpSequence);
+                continue;
+            };
+            let before = stream.missing.len();
+            stream.missing.retain(|(_, sequence)| *sequence != missing);
+            let left_out = stream.missing.len() < before;
+            let recently = at - RELAY - RELAY;
+            let described = self
+                .described
+                .get(&key.0.ip())
+                .is_some_and(|described| *described >= recently);
+            if left_out && described {
+                ledger.excuse(Rule::RtpSequence);
+                continue;
+            }
+            ledger.judge(Rule::RtpSequence, !left_out, || Blame {
+                at,
+                party: stream.party,
+                message: format!("RTP of SSRC {:08x}, {} → {}", key.1, key.0, stream.destination),
+                detail: format!("sequence number {missing} never came, though what it relays was not lost"),
+                reference: "RFC 3550 §5.1",
+            });
+        }
+    }
+
+    /// What is still open is not judged.
+    pub(crate) fn finish(&mut self, ledger: &mut Ledger) {
+        self.advance(Time::NEVER, ledger);
+        self.streams.clear();
+        self.announced.clear();
+        self.described.clear();
+    }
+
+    pub(crate) fn forget(&mut self, party: u32) {
+        self.streams.retain(|_, stream| stream.party != party);
+    }
+}
+
+/// The payload type at the origin of a packet.
+fn origin_type(origin: &Stream, packet: &Packet<'_>, shift: u16) -> u8 {
+    let there = packet.sequence().wrapping_sub(shift);
+    let seen = origin.seen.iter().find(|seen| seen.sequence == there);
+    seen.map_or_else(|| packet.payload_type(), |seen| seen.payload_type)
+}
+
+/// The same sound, perhaps in the other G.711 codec.
+fn is_same(a: &[u8], b: &[u8]) -> bool {
+    if a == b {
+        return true;
+    }
+    if a.len() != b.len() || a.is_empty() {
+        return false;
+    }
+    [(Codec::Pcmu, Codec::Pcma), (Codec::Pcma, Codec::Pcmu)]
+        .into_iter()
+        .any(|(from, to)| {
+            let mut samples = [0; 1_500];
+            let mut bytes = [0; 1_500];
+            let Some(samples) = samples.get_mut(..a.len()) else {
+                return false;
+            };
+            from.decode(a, samples);
+            to.encode(samples, &mut bytes[..a.len()]);
+            bytes[..a.len()] == *b
+        })
+}
+
+/// A packet against its predecessor.
+fn check_time(
+    ledger: &mut Ledger,
+    record: &TapRecord,
+    packet: &Packet<'_>,
+    before: Last,
+    now: Last,
+    config: &RulesConfig,
+) {
+    match (before.content, now.content) {
+        (Content::Event(old), Content::Event(new)) if !packet.marker() && old.event == new.event => {
+            // RFC 4733 §2.5.1.3: a segment of the longest duration is followed by another one.
+            let segment = old.duration == u16::MAX
+                && now.timestamp == before.timestamp.wrapping_add(u32::from(u16::MAX));
+            let same = now.timestamp == before.timestamp && new.duration >= old.duration;
+            ledger.check(Rule::RtpEvent, same || segment, || {
+                let detail = format!(
+                    "timestamp {} and duration {} follow {} and {} of the same event",
+                    now.timestamp, new.duration, before.timestamp, old.duration
+                );
+                blame(record, packet, detail, "RFC 4733 §2.5.1.1")
+            });
+        }
+        (Content::Event(_), Content::Event(_)) => {
+            let rises = ahead(now.timestamp, before.timestamp) > 0;
+            ledger.check(Rule::RtpEvent, rises, || {
+                let detail = format!(
+                    "a new event has timestamp {}, the one before it {}",
+                    now.timestamp, before.timestamp
+                );
+                blame(record, packet, detail, "RFC 4733 §2.5.1.1")
+            });
+        }
+        (Content::Sound { ticks, rate }, Content::Sound { .. } | Content::Event(_)) => {
+            let step = ahead(now.timestamp, before.timestamp);
+            let held = i64::from(ticks);
+            let passed = (now.time - before.time).as_secs_f64() * f64::from(rate);
+            let tolerance = config.pause_tolerance.as_secs_f64() * f64::from(rate);
+            let pause = step > held && (packet.marker() || (step as f64 - passed).abs() <= tolerance);
+            ledger.check(Rule::RtpTimestamp, step == held || pause, || {
+                let detail = format!(
+                    "the timestamp rises by {step}, the packet before holds {held} ticks, and {:?} passed",
+                    now.time - before.time
+                );
+                blame(record, packet, detail, "RFC 3550 §5.1")
+            });
+        }
+        (Content::Event(_), Content::Sound { rate, .. }) => {
+            let step = ahead(now.timestamp, before.timestamp);
+            let tolerance = (config.pause_tolerance.as_secs_f64() * f64::from(rate)) as i64;
+            ledger.check(Rule::RtpTimestamp, step > 0 || step > -tolerance, || {
+                let detail = format!("sound follows an event, and its timestamp rises by {step}");
+                blame(record, packet, detail, "RFC 4733 §2.5.1.2")
+            });
+        }
+        (Content::Unknown, _) | (_, Content::Unknown) => {}
+    }
+}
+
+/// How far a timestamp is ahead of another one.
+fn ahead(now: u32, before: u32) -> i64 {
+    i64::from(now.wrapping_sub(before).cast_signed())
+}
+
+fn blame(record: &TapRecord, packet: &Packet<'_>, detail: String, reference: &'static str) -> Blame {
+    Blame {
+        at: record.time,
+        party: record.party,
+        message: format!("{packet:?}, {} → {}", record.source, record.destination),
+        detail,
+        reference,
+    }
+}
+
+fn blame_packet(ledger: &mut Ledger, record: &TapRecord, error: RtpError, exempt: bool) {
+    if exempt {
+        return;
+    }
+    ledger.check(Rule::Legal, false, || Blame {
+        at: record.time,
+        party: record.party,
+        message: format!("a datagram, {} → {}", record.source, record.destination),
+        detail: error.to_string(),
+        reference: "RFC 3550 §5.1, §A.1",
+    });
+}

@@ -1,0 +1,106 @@
+//! Who speaks from where, who is exempt, and who cannot be reached.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+
+use callwright_wire::Time;
+
+/// Something that was done to the world, and is nobody's fault who has to live with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Disturbance {
+    /// A party is gone with all it knew.
+    PartyCrashed {
+        /// Its number.
+        party: u32,
+    },
+    /// A party that crashed is there again.
+    PartyRestarted {
+        /// Its number.
+        party: u32,
+    },
+    /// Nothing passes between two parties.
+    PathCut {
+        /// One party.
+        a: u32,
+        /// The other one.
+        b: u32,
+    },
+    /// Everything passes again.
+    PathsHealed,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Known {
+    party: u32,
+    spoke: Time,
+}
+
+#[derive(Debug)]
+pub(crate) struct Parties {
+    exempt: BTreeSet<u32>,
+    addresses: BTreeMap<SocketAddr, Known>,
+    limit: usize,
+    cuts: BTreeSet<(u32, u32)>,
+}
+
+impl Parties {
+    pub(crate) fn new(exempt: BTreeSet<u32>, limit: usize) -> Self {
+        Parties {
+            exempt,
+            addresses: BTreeMap::new(),
+            limit,
+            cuts: BTreeSet::new(),
+        }
+    }
+
+    pub(crate) fn exempt(&mut self, party: u32) {
+        self.exempt.insert(party);
+    }
+
+    pub(crate) fn is_exempt(&self, party: u32) -> bool {
+        self.exempt.contains(&party)
+    }
+
+    /// A party sent a SIP message from this address.
+    pub(crate) fn speaks(&mut self, party: u32, address: SocketAddr, now: Time) {
+        if self.addresses.len() >= self.limit && !self.addresses.contains_key(&address) {
+            let silent = self
+                .addresses
+                .iter()
+                .min_by_key(|(_, known)| known.spoke)
+                .map(|(at, _)| *at);
+            silent.and_then(|address| self.addresses.remove(&address));
+        }
+        self.addresses.insert(address, Known { party, spoke: now });
+    }
+
+    /// Who was last heard at this address.
+    pub(crate) fn at(&self, address: SocketAddr) -> Option<u32> {
+        self.addresses.get(&address).map(|known| known.party)
+    }
+
+    /// Whether somebody was heard at this address at that time or later: he lives, and what was sent to him by then reached
+    /// him.
+    pub(crate) fn spoke_since(&self, address: SocketAddr, time: Time) -> bool {
+        self.addresses
+            .get(&address)
+            .is_some_and(|known| known.spoke >= time)
+    }
+
+    /// Whether the path between two parties is cut.
+    pub(crate) fn is_cut(&self, a: u32, b: Option<u32>) -> bool {
+        b.is_some_and(|b| self.cuts.contains(&(a.min(b), a.max(b))))
+    }
+
+    pub(crate) fn cut(&mut self, a: u32, b: u32) {
+        self.cuts.insert((a.min(b), a.max(b)));
+    }
+
+    pub(crate) fn heal(&mut self) {
+        self.cuts.clear();
+    }
+
+    pub(crate) fn forget(&mut self, party: u32) {
+        self.addresses.retain(|_, known| known.party != party);
+    }
+}
