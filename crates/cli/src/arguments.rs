@@ -122,7 +122,7 @@ pub(crate) struct Run {
     #[command(flatten)]
     pub(crate) reports: Reports,
 
-    /// Start no [[server]] of callwright.toml: against a system that runs already
+    /// Start no [[server]] of callwright.toml, where what is tested runs already; also CALLWRIGHT_NO_SERVERS=1
     #[arg(long)]
     pub(crate) no_servers: bool,
     /// Accept any certificate in http(…); also CALLWRIGHT_INSECURE_HTTP=1

@@ -120,8 +120,8 @@ struct Timers {
     ring: Option<Span>,
     session: Option<Spanned<SpanOrOff>>,
     nonce: Option<Span>,
-    min_expires: Option<Span>,
-    max_expires: Option<Span>,
+    min_expires: Option<Spanned<Span>>,
+    max_expires: Option<Spanned<Span>>,
     default_expires: Option<Spanned<Span>>,
     retry_after: Option<Span>,
 }
@@ -216,7 +216,7 @@ impl File {
                 Who::Everything => Auth::Everything,
             };
         }
-        let expires = self.timers.default_expires.as_ref().map(Spanned::span);
+        let expires = self.timers.expires().next();
         self.timers
             .put_into(config)
             .map_err(|(span, message)| wrong(Some(span), message))?;
@@ -230,7 +230,7 @@ impl File {
                 ConfigError::NoSecret { name } => {
                     of_user(name).or_else(|| self.auth.as_ref().map(Spanned::span))
                 }
-                ConfigError::Expires => expires.or_else(|| text.find("expires").map(|at| at..at)),
+                ConfigError::Expires => expires,
                 ConfigError::TooManyUsers { .. } | ConfigError::AnyAddress { .. } => None,
             };
             SettingsError::at(path, text, span, error.to_string())
@@ -267,6 +267,14 @@ impl Account {
 }
 
 impl Timers {
+    /// Where the times of bindings stand.
+    fn expires(&self) -> impl Iterator<Item = std::ops::Range<usize>> {
+        [&self.default_expires, &self.min_expires, &self.max_expires]
+            .into_iter()
+            .flatten()
+            .map(Spanned::span)
+    }
+
     fn put_into(self, config: &mut Config) -> Result<(), (std::ops::Range<usize>, &'static str)> {
         let set = |to: &mut Duration, span: Option<Span>| {
             if let Some(Span(span)) = span {
@@ -275,8 +283,8 @@ impl Timers {
         };
         set(&mut config.ring_timeout, self.ring);
         set(&mut config.nonce_lifetime, self.nonce);
-        set(&mut config.min_expires, self.min_expires);
-        set(&mut config.max_expires, self.max_expires);
+        set(&mut config.min_expires, self.min_expires.map(Spanned::into_inner));
+        set(&mut config.max_expires, self.max_expires.map(Spanned::into_inner));
         set(&mut config.retry_after, self.retry_after);
         match self.default_expires {
             Some(span) => config.default_expires = span.into_inner().0,

@@ -35,12 +35,13 @@ pub(super) fn run(arguments: &arguments::Run) -> anyhow::Result<ExitCode> {
     let junit = arguments.reports.junit.clone().or(project.run.junit.clone());
     let capture = arguments.reports.capture.clone().or(project.run.capture.clone());
     let verbosity = verbosity(arguments, &project.run)?;
-    let servers = if arguments.no_servers {
+    let servers = project.servers().to_vec();
+    let settings = settings(arguments, project)?;
+    let servers = if arguments.no_servers || environment::no_servers(&settings.process_env) {
         Vec::new()
     } else {
-        project.servers().to_vec()
+        servers
     };
-    let settings = settings(arguments, project)?;
     // A broken script is part of the run: it is reported as such, and no agent is started for it.
     let files = files::scenarios(&arguments.paths)?;
     for unused in files::unused(&arguments.paths, &files)? {

@@ -104,7 +104,7 @@ impl Entry {
                     .words()
                     .ok_or_else(|| at(whole.clone(), "the command is empty"))?;
                 let usual_name = match (&*program, arguments.last()) {
-                    ("sh", Some(line)) => line.split_whitespace().next().unwrap_or("sh").to_owned(),
+                    ("sh", Some(line)) => first_word(line).to_owned(),
                     _ => program.clone(),
                 };
                 let directory = entry.cwd.map_or_else(
@@ -166,6 +166,13 @@ impl Entry {
             timeout: entry.timeout.map_or(TIMEOUT, |Timeout(span)| span),
         })
     }
+}
+
+/// The program of a line for the shell.
+fn first_word(line: &str) -> &str {
+    line.split_whitespace()
+        .find(|word| *word != "exec" && !word.contains('='))
+        .unwrap_or("sh")
 }
 
 /// Why an entry is not taken.
