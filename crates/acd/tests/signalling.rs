@@ -471,6 +471,7 @@ fn the_answer_to_a_refresh_is_not_taken_for_that_to_an_offer_that_waits() {
         .say(script.alice, refresh.reply("200 OK", "a", &[CONTACT], &same));
     let offer = script.lab.expect(script.alice, "INVITE");
     assert!(offer.body().contains("a=sendonly"), "{}", offer.text);
+    script.lab.pass(Duration::from_millis(50));
     assert!(
         !script.lab.has_heard(script.bob, "SIP/2.0 200"),
         "bob is answered by alice, not by her refresh"
