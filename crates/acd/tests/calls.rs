@@ -8,6 +8,7 @@ use callwright_acd::{EndCause, Fact};
 use callwright_media::codec::Codec;
 use callwright_ua::Phase;
 use support::Lab;
+use support::script::{rtp, rtp_port};
 
 fn ends(lab: &Lab) -> Vec<EndCause> {
     let end = |fact: &Fact| match fact {
@@ -118,31 +119,14 @@ fn a_packet_leaves_in_the_moment_in_which_it_came() {
     assert!((98..=102).contains(&audio), "{audio} packets");
 }
 
-/// The port for RTP that the body of a message names.
-fn rtp_port(message: &callwright_sip_message::Message) -> u16 {
-    let body = String::from_utf8_lossy(&message.body()).into_owned();
-    let line = body.lines().find_map(|line| line.strip_prefix("m=audio "));
-    let port = line.and_then(|line| line.split(' ').next());
-    port.and_then(|port| port.parse().ok()).expect("an m line")
-}
-
-/// An RTP packet of PCMU whose every sample is `fill`.
-fn rtp(sequence: u16, fill: u8) -> Vec<u8> {
-    let mut packet = vec![0x80, 0];
-    packet.extend(sequence.to_be_bytes());
-    packet.extend((u32::from(sequence) * 160).to_be_bytes());
-    packet.extend(0xbadc_0ffe_u32.to_be_bytes());
-    packet.extend([fill; 160]);
-    packet
-}
-
 #[test]
 fn audio_is_taken_from_where_the_call_is_and_from_nowhere_else() {
     let mut lab = Lab::new();
     let (alice, bob) = (lab.phone("alice"), lab.registered("bob"));
     lab.establish(alice, bob);
     lab.assert_they_talk(alice, bob);
-    let port = rtp_port(&lab.last_received(alice, "SIP/2.0 200"));
+    let answer = lab.last_received(alice, "SIP/2.0 200");
+    let port = rtp_port(&String::from_utf8_lossy(&answer.body()));
     let intruder = "10.0.0.99:4000".parse().expect("an address");
     lab.relayed.clear();
     for sequence in 0..50 {
