@@ -122,7 +122,11 @@ impl Config {
     }
 
     /// Checks what cannot be right.
-    pub(crate) fn check(&self) -> Result<(), ConfigError> {
+    ///
+    /// # Errors
+    ///
+    /// What contradicts itself.
+    pub fn check(&self) -> Result<(), ConfigError> {
         let limit = self.limits.users;
         if self.users.len() > limit {
             let users = self.users.len();

@@ -1,5 +1,6 @@
 //! The real world: our own user agents over real sockets, real HTTP, the real clock.
 
+mod callcenter;
 mod capture;
 mod phone;
 mod recorder;
@@ -18,9 +19,12 @@ use callwright_ua as ua;
 use callwright_wire::{Epoch, Seed, Tap, Time};
 
 use crate::http;
+use crate::member::{Member, MemberEvent};
 use crate::phone::{AudioCodec, DtmfMode, MediaEncryption, Phone, PhoneSpec};
 use crate::world::{StartError, Task, Topic, Topics, Version, Wake, World};
 
+use callcenter::Servers;
+pub use callcenter::{Callcenter, CallcenterError};
 pub use capture::{Capture, CaptureError};
 use phone::EmbeddedPhone;
 use recorder::Recorder;
@@ -49,10 +53,12 @@ pub struct RealWorld {
 
 /// What the world and its phones share.
 pub(crate) struct Shared {
-    net: net::World<ua::Fleet>,
+    net: net::World<Member>,
     party: net::PartyId,
+    seed: Seed,
     topics: Arc<Topics>,
     routes: Arc<Routes>,
+    callcenters: Arc<Servers>,
     recorder: Recorder,
     servers: http::Servers,
     requests: http::Requests,
@@ -60,7 +66,10 @@ pub(crate) struct Shared {
 
 impl Shared {
     fn fleet<R>(&self, use_it: impl FnOnce(&mut ua::Fleet, Time) -> R) -> R {
-        match self.net.with(self.party, use_it) {
+        let used = self.net.with(self.party, |member, now| {
+            member.phones_mut().map(|fleet| use_it(fleet, now))
+        });
+        match used.flatten() {
             Some(result) => result,
             // It was added when the world was made, and nobody takes it out.
             None => unreachable!("the fleet lives as long as its world"),
@@ -77,23 +86,30 @@ impl RealWorld {
     pub fn start(config: RealConfig) -> Result<Arc<Self>, net::StartError> {
         let topics = Arc::new(Topics::default());
         let routes = Arc::new(Routes::new(topics.clone()));
-        let sink = routes.clone();
-        let net = net::World::start(config.net, move |_party, now, event| sink.take(now, event))?;
+        let callcenters = Arc::new(Servers::new(topics.clone()));
+        let (of_phones, of_servers) = (routes.clone(), callcenters.clone());
+        let net = net::World::start(config.net, move |party, now, event| match event {
+            MemberEvent::Phones(event) => of_phones.take(now, event),
+            MemberEvent::Server(event) => of_servers.take(party, now, event),
+        })?;
+        let seed = Seed::from_number(config.seed);
         let fleet = ua::Fleet::new(
             net.now(),
             ua::FleetConfig {
                 epoch: net.epoch(),
-                seed: Seed::from_number(config.seed).derive("fleet"),
+                seed: seed.derive("fleet"),
                 key_seed: Seed::from_bytes(os_random()),
                 trace: ua::TraceLimits::default(),
             },
         );
-        let party = net.add("callwright", fleet);
+        let party = net.add("callwright", fleet.into());
         let shared = Shared {
             net,
             party,
+            seed,
             topics,
             routes,
+            callcenters,
             recorder: Recorder::default(),
             servers: http::Servers::default(),
             requests: http::Requests::default(),

@@ -254,6 +254,58 @@ pub enum Output<E> {
     Event(E),
 }
 
+impl<E> Output<E> {
+    /// What is asked of the world, for a node of any events.
+    ///
+    /// # Errors
+    /// The event, where it is one.
+    pub fn to_world<F>(self) -> Result<Output<F>, E> {
+        Ok(match self {
+            Output::Bind { socket, local, usage } => Output::Bind { socket, local, usage },
+            Output::Unbind { socket } => Output::Unbind { socket },
+            Output::Datagram {
+                socket,
+                to,
+                bytes,
+                cause,
+            } => Output::Datagram {
+                socket,
+                to,
+                bytes,
+                cause,
+            },
+            Output::Connect {
+                socket,
+                local,
+                remote,
+                tls,
+            } => Output::Connect {
+                socket,
+                local,
+                remote,
+                tls,
+            },
+            Output::Stream {
+                connection,
+                bytes,
+                cause,
+            } => Output::Stream {
+                connection,
+                bytes,
+                cause,
+            },
+            Output::Close { connection } => Output::Close { connection },
+            Output::Resolve { query, question } => Output::Resolve { query, question },
+            Output::Event(event) => return Err(event),
+        })
+    }
+
+    /// The same with another event.
+    pub fn map_event<F>(self, map: impl FnOnce(E) -> F) -> Output<F> {
+        self.to_world().unwrap_or_else(|event| Output::Event(map(event)))
+    }
+}
+
 /// A question of RFC 3263.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum DnsQuery {

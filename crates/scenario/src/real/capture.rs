@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use callwright_capture::PcapngWriter;
-use callwright_net::{BufferedTap, TapDrain};
+use callwright_net::{BufferedTap, PartyId, TapDrain};
 use callwright_ua::UserAgentId;
-use callwright_wire::{Carrier, Fate, Tap, TapRecord, Transport};
+use callwright_wire::{Carrier, Cause, Epoch, Fate, Tap, TapRecord, Transport};
 
 use crate::position::Causes;
 use crate::world::World as _;
@@ -32,7 +32,11 @@ struct Table {
     datagrams: BTreeMap<SocketAddr, UserAgentId>,
     streams: BTreeMap<SocketAddr, UserAgentId>,
     names: BTreeMap<UserAgentId, String>,
+    servers: BTreeMap<PartyId, String>,
 }
+
+/// The numbers of servers in a capture stand above those of agents.
+const SERVERS: u32 = 1 << 31;
 
 impl Addresses {
     pub(super) fn insert(&self, transport: Transport, address: SocketAddr, agent: UserAgentId) {
@@ -47,13 +51,21 @@ impl Addresses {
         self.lock().names.insert(agent, name);
     }
 
-    /// The agent whose packet it is: its sender, or who received it from an outsider.
+    /// A server is a party of its own in the world.
+    pub(super) fn name_server(&self, server: PartyId, name: String) {
+        self.lock().servers.insert(server, name);
+    }
+
+    /// The agent or server whose packet it is: its sender, or who received it from an outsider.
     fn party(&self, record: &TapRecord) -> u32 {
         let own = match record.fate {
             Fate::Received => record.destination,
             Fate::Sent | Fate::Lost | Fate::Duplicated => record.source,
         };
         let table = self.lock();
+        if table.servers.contains_key(&PartyId(record.party)) {
+            return SERVERS | record.party;
+        }
         let agent = match record.carrier {
             Carrier::Udp | Carrier::SrtpClear => table.datagrams.get(&own),
             Carrier::Tcp | Carrier::TlsClear => table.streams.get(&own),
@@ -62,11 +74,13 @@ impl Addresses {
     }
 
     fn name_of(&self, party: u32) -> String {
-        self.lock()
-            .names
-            .get(&UserAgentId(party))
-            .cloned()
-            .unwrap_or_else(|| "callwright".into())
+        let table = self.lock();
+        let name = if party & SERVERS == 0 {
+            table.names.get(&UserAgentId(party))
+        } else {
+            table.servers.get(&PartyId(party & !SERVERS))
+        };
+        name.cloned().unwrap_or_else(|| "callwright".into())
     }
 
     fn lock(&self) -> MutexGuard<'_, Table> {
@@ -125,20 +139,36 @@ impl Capture {
     ///
     /// When the file cannot be created.
     pub fn start(world: &RealWorld, path: &Path, causes: Arc<Causes>) -> Result<Self, CaptureError> {
+        let addresses = world.shared.routes.addresses().clone();
+        let names = addresses.clone();
+        let (capture, tap) = Capture::open(
+            path,
+            world.epoch(),
+            move |party| Some(names.name_of(party)),
+            move |cause| causes.step(cause).map(|step| step.to_string()),
+        )?;
+        world.set_tap(Some(Box::new(Attributing { addresses, tap })));
+        Ok(capture)
+    }
+
+    /// A new file, or an old one written over, and the tap that fills it: for a world of the caller's own. `name_of` names
+    /// the interface of each party, `comment_of` what caused a packet.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be created.
+    pub fn open(
+        path: &Path,
+        epoch: Epoch,
+        name_of: impl Fn(u32) -> Option<String> + Send + 'static,
+        comment_of: impl Fn(Cause) -> Option<String> + Send + 'static,
+    ) -> Result<(Self, BufferedTap), CaptureError> {
         let failed = |error| CaptureError::Write {
             path: path.to_owned(),
             error,
         };
         let out = BufWriter::new(File::create(path).map_err(failed)?);
-        let addresses = world.shared.routes.addresses().clone();
-        let names = addresses.clone();
-        let writer = PcapngWriter::new(
-            out,
-            world.epoch(),
-            move |party| Some(names.name_of(party)),
-            move |cause| causes.step(cause).map(|step| step.to_string()),
-        )
-        .map_err(failed)?;
+        let writer = PcapngWriter::new(out, epoch, name_of, comment_of).map_err(failed)?;
         let (tap, drain) = BufferedTap::start(WAITING, Ok(writer), |writing: &mut Writing, record| {
             let Ok(open) = writing else { return };
             let written = match record {
@@ -150,11 +180,8 @@ impl Capture {
             }
         })
         .map_err(failed)?;
-        world.set_tap(Some(Box::new(Attributing { addresses, tap })));
-        Ok(Capture {
-            path: path.to_owned(),
-            drain,
-        })
+        let path = path.to_owned();
+        Ok((Capture { path, drain }, tap))
     }
 
     /// Writes what is still waiting and closes the file.
@@ -164,6 +191,15 @@ impl Capture {
     /// When it could not be written whole.
     pub fn finish(self, world: &RealWorld) -> Result<(), CaptureError> {
         drop(world.set_tap(None));
+        self.close()
+    }
+
+    /// The same of a capture in a world of the caller's own, whose tap is gone.
+    ///
+    /// # Errors
+    ///
+    /// When it could not be written whole.
+    pub fn close(self) -> Result<(), CaptureError> {
         let (writing, dropped) = self.drain.finish();
         if let Err(error) = writing.and_then(PcapngWriter::finish) {
             return Err(CaptureError::Write {

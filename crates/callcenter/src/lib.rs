@@ -1,0 +1,16 @@
+//! The server around `acd`: settings from a file, a store, and the command that runs it on real sockets.
+//!
+//! [`Server`] is a node without IO, which the real world hosts as well as the simulated one.
+
+mod serve;
+mod server;
+mod settings;
+mod store;
+
+pub use callwright_acd::{
+    Auth, Binding, CallKey, Config, ConfigError, Counters, EndCause, Fact, Limits, Load,
+};
+pub use serve::{ServeError, Stop, serve};
+pub use server::{Command, Event, Server};
+pub use settings::{Settings, SettingsError, TlsFiles};
+pub use store::ModelStore;

@@ -1,0 +1,224 @@
+//! The command: a server on real sockets, until it is told to stop.
+
+use std::net::SocketAddr;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::time::{Duration, Instant};
+
+use callwright_acd::{ConfigError, Fact};
+use callwright_net as net;
+use callwright_wire::{BindError, Epoch, Input, Node as _, Seed, Tap, Time, Transport};
+
+use crate::server::{Command, Event, Server};
+use crate::settings::{Settings, SettingsError};
+use crate::store::ModelStore;
+
+/// How long the system may take to open sockets.
+const OPEN: Duration = Duration::from_secs(10);
+/// How long calls in progress may take to end in order.
+const CLOSE: Duration = Duration::from_secs(5);
+
+/// Why a call center does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// A certificate.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// Settings that contradict each other.
+    #[error("the settings of the call center: {0}")]
+    Config(#[from] ConfigError),
+    /// The operating system.
+    #[error(transparent)]
+    Start(#[from] net::StartError),
+    /// A port.
+    #[error("no {transport}: {error}")]
+    Listen {
+        /// What it would have spoken.
+        transport: Transport,
+        /// Why not.
+        error: BindError,
+    },
+    /// The system did not say whether the sockets are open.
+    #[error("the sockets were not opened within {} s", OPEN.as_secs())]
+    Silent,
+    /// The capture.
+    #[error("{0}")]
+    Capture(String),
+    /// The loop ended by itself.
+    #[error("the network loop ended: this is a bug of callwright; what stands above in the log says where")]
+    Failed,
+}
+
+enum News {
+    Of(Time, Event),
+    Stop,
+    Failed,
+}
+
+/// Asks a running server to stop in order. Clones ask the same one.
+#[derive(Clone, Debug)]
+pub struct Stop(Sender<News>);
+
+impl Stop {
+    /// Asks. Nothing happens when it is over already.
+    pub fn ask(&self) {
+        // Nobody listens any more: it has stopped.
+        let _over = self.0.send(News::Stop);
+    }
+}
+
+struct Sink(Sender<News>);
+
+impl net::EventSink<Event> for Sink {
+    fn event(&mut self, _party: net::PartyId, now: Time, event: Event) {
+        let _over = self.0.send(News::Of(now, event));
+    }
+
+    fn failed(&mut self) {
+        let _over = self.0.send(News::Failed);
+    }
+}
+
+/// Runs a call center on real sockets until somebody asks it to stop, and ends it in order.
+///
+/// `tap` makes the tap of every packet, where one is wanted; `ready` is given the addresses once all are open, and the
+/// handle that stops it.
+///
+/// # Errors
+///
+/// When it cannot start, or the network loop ends by itself.
+pub fn serve(
+    settings: &Settings,
+    tap: impl FnOnce(Epoch) -> Result<Option<Box<dyn Tap>>, String>,
+    ready: impl FnOnce(&[(Transport, SocketAddr)], Stop),
+) -> Result<(), ServeError> {
+    warn(settings);
+    let world_config = net::WorldConfig {
+        identity: settings.identity()?,
+        media_ports: settings.media_ports(),
+        ..net::WorldConfig::default()
+    };
+    let (news, receiver) = channel();
+    let world = net::World::start(world_config, Sink(news.clone()))?;
+    world.set_tap(tap(world.epoch()).map_err(ServeError::Capture)?);
+    let config = settings.config(world.epoch(), os_seed(), os_seed());
+    let server = Server::new(world.now(), config, ModelStore::new(os_seed()))?;
+    let party = world.add("callcenter", server);
+    let addresses = opened(&receiver)?;
+    for (transport, at) in &addresses {
+        tracing::info!(%transport, address = %at, domain = %settings.domain(), "listening");
+    }
+    ready(&addresses, Stop(news));
+
+    let stopped = watch(&receiver);
+    if stopped.is_ok() {
+        tracing::info!("stopping");
+        world.with(party, |server, now| {
+            server.handle_input(now, Input::Command(Command::Close));
+        });
+        close(&receiver);
+    }
+    if let Some(server) = world.remove(party) {
+        let counters = server.counters();
+        let facts = server.store().committed();
+        tracing::info!(facts, ?counters, "stopped");
+    }
+    drop(world.set_tap(None));
+    stopped
+}
+
+fn warn(settings: &Settings) {
+    if settings.is_open() && settings.is_public() {
+        tracing::warn!(
+            "auth is \"none\", and others than this machine can reach it: anybody may register and call"
+        );
+    } else if settings.is_open() {
+        tracing::warn!("auth is \"none\": anybody on this machine may register and call");
+    }
+}
+
+fn opened(news: &Receiver<News>) -> Result<Vec<(Transport, SocketAddr)>, ServeError> {
+    let until = Instant::now() + OPEN;
+    loop {
+        match news.recv_timeout(until.saturating_duration_since(Instant::now())) {
+            Ok(News::Of(_, Event::Listening { addresses })) => return Ok(addresses),
+            Ok(News::Of(_, Event::ListenFailed { transport, error })) => {
+                return Err(ServeError::Listen { transport, error });
+            }
+            Ok(News::Of(now, event)) => log(now, &event),
+            Ok(News::Stop) => {}
+            Ok(News::Failed) => return Err(ServeError::Failed),
+            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
+                return Err(ServeError::Silent);
+            }
+        }
+    }
+}
+
+/// Logs until it is to stop.
+fn watch(news: &Receiver<News>) -> Result<(), ServeError> {
+    loop {
+        match news.recv() {
+            Ok(News::Of(now, event)) => log(now, &event),
+            Ok(News::Stop) => return Ok(()),
+            Ok(News::Failed) | Err(_) => return Err(ServeError::Failed),
+        }
+    }
+}
+
+/// Waits for the calls in progress, for a while.
+fn close(news: &Receiver<News>) {
+    let until = Instant::now() + CLOSE;
+    loop {
+        match news.recv_timeout(until.saturating_duration_since(Instant::now())) {
+            Ok(News::Of(_, Event::Closed)) => return,
+            Ok(News::Of(now, event)) => log(now, &event),
+            Ok(News::Stop) => {}
+            Ok(News::Failed) | Err(RecvTimeoutError::Disconnected) => return,
+            Err(RecvTimeoutError::Timeout) => {
+                tracing::warn!("calls did not end within {} s", CLOSE.as_secs());
+                return;
+            }
+        }
+    }
+}
+
+/// An event as a line of the log.
+fn log(now: Time, event: &Event) {
+    match event {
+        Event::Stored { fact } => log_fact(now, fact),
+        Event::NotStored { fact } => {
+            tracing::error!(%now, ?fact, "not stored, what depends on it was refused")
+        }
+        Event::ListenFailed { transport, error } => {
+            tracing::error!(%now, %transport, %error, "not listening")
+        }
+        Event::Listening { .. } | Event::Closed => {}
+    }
+}
+
+fn log_fact(now: Time, fact: &Fact) {
+    match fact {
+        Fact::Bindings { user, bindings } => {
+            let contacts: Vec<_> = bindings
+                .iter()
+                .map(|binding| binding.contact.to_string())
+                .collect();
+            tracing::info!(%now, %user, contacts = contacts.join(" "), "registered");
+        }
+        Fact::CallAnswered {
+            call, caller, callee, ..
+        } => {
+            tracing::info!(%now, call = call.0, %caller, %callee, "answered");
+        }
+        Fact::CallTransferred { call, to, .. } => tracing::info!(%now, call = call.0, %to, "transferred"),
+        Fact::CallEnded { call, cause, .. } => tracing::info!(%now, call = call.0, ?cause, "ended"),
+    }
+}
+
+/// A seed of the operating system's randomness.
+fn os_seed() -> Seed {
+    let mut bytes = [0; 32];
+    bytes[..16].copy_from_slice(uuid::Uuid::new_v4().as_bytes());
+    bytes[16..].copy_from_slice(uuid::Uuid::new_v4().as_bytes());
+    Seed::from_bytes(bytes)
+}

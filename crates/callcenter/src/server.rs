@@ -1,0 +1,252 @@
+//! The server: the machine and its store as one node.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+
+use callwright_acd as acd;
+use callwright_acd::{Config, ConfigError, Counters, Fact, Load, Machine};
+use callwright_wire::{BindError, Input, Node, Output, PacketNode, Residue, SocketId, Time, Transport};
+
+use crate::store::ModelStore;
+
+/// What can be asked of a [`Server`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// End in order; [`Event::Closed`] follows when no call is left.
+    Close,
+}
+
+/// What a [`Server`] tells whoever runs it.
+#[derive(Debug)]
+pub enum Event {
+    /// Every socket of the configuration is open: it can be used from now on. Told once.
+    Listening {
+        /// The sockets with their real ports, in the order of the configuration as far as the world answers in it.
+        addresses: Vec<(Transport, SocketAddr)>,
+    },
+    /// A socket could not be opened. [`Event::Listening`] does not follow.
+    ListenFailed {
+        /// What it would have spoken.
+        transport: Transport,
+        /// Why, with the address.
+        error: BindError,
+    },
+    /// A fact was stored.
+    Stored {
+        /// The fact.
+        fact: Fact,
+    },
+    /// A fact could not be stored: what depended on it was refused.
+    NotStored {
+        /// The fact.
+        fact: Fact,
+    },
+    /// It was asked to close, and no call is left.
+    Closed,
+}
+
+/// The call center as a world hosts it: [`acd::Machine`] and the store that it waits for. Without IO.
+///
+/// It keeps the contract of [`Node`] and [`PacketNode`].
+#[derive(Debug)]
+pub struct Server {
+    machine: Machine,
+    store: ModelStore,
+    /// How many sockets were asked for and not heard of.
+    awaited: usize,
+    listening: Vec<(Transport, SocketAddr)>,
+    failed: bool,
+    closing: Closing,
+    outputs: VecDeque<Output<Event>>,
+    now: Time,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Closing {
+    No,
+    Asked,
+    Told,
+}
+
+impl Server {
+    /// A server that listens where the configuration says as soon as a world hosts it, with the bindings of its store in
+    /// force.
+    ///
+    /// # Errors
+    ///
+    /// When the configuration contradicts itself.
+    pub fn new(now: Time, config: Config, store: ModelStore) -> Result<Server, ConfigError> {
+        let awaited = config.listen.len();
+        let mut machine = Machine::new(now, config)?;
+        for (user, bindings) in store.bindings() {
+            machine.restore(now, user, bindings.to_vec());
+        }
+        Ok(Server {
+            machine,
+            store,
+            awaited,
+            listening: Vec::new(),
+            failed: false,
+            closing: Closing::No,
+            outputs: VecDeque::new(),
+            now,
+        })
+    }
+
+    /// What outlives it: the store with what was committed.
+    pub fn into_store(self) -> ModelStore {
+        let mut store = self.store;
+        store.lose_uncommitted();
+        store
+    }
+
+    /// The store.
+    pub fn store(&self) -> &ModelStore {
+        &self.store
+    }
+
+    /// The store, to make it slower or worse.
+    pub fn store_mut(&mut self) -> &mut ModelStore {
+        &mut self.store
+    }
+
+    /// Where it listens, with real ports: all of it once [`Event::Listening`] was told.
+    pub fn addresses(&self) -> &[(Transport, SocketAddr)] {
+        &self.listening
+    }
+
+    /// How much the machine holds.
+    pub fn load(&self) -> Load {
+        self.machine.load()
+    }
+
+    /// What the machine counted.
+    pub fn counters(&self) -> Counters {
+        self.machine.counters()
+    }
+
+    /// The machine.
+    pub fn machine(&self) -> &Machine {
+        &self.machine
+    }
+
+    /// Takes what machine and store say until they have nothing more to say.
+    fn settle(&mut self) {
+        loop {
+            while let Some(output) = self.machine.poll_output() {
+                match output.to_world() {
+                    Ok(output) => self.outputs.push_back(output),
+                    Err(event) => self.on_event(event),
+                }
+            }
+            self.store.begin(self.now);
+            let outcomes = self.store.finish(self.now);
+            if outcomes.is_empty() {
+                break;
+            }
+            for outcome in outcomes {
+                self.machine
+                    .handle_input(self.now, Input::Command(outcome.command()));
+                let fact = outcome.fact;
+                self.tell(if outcome.stored {
+                    Event::Stored { fact }
+                } else {
+                    Event::NotStored { fact }
+                });
+            }
+        }
+        if self.closing == Closing::Asked && self.machine.load().calls == 0 && self.store.pending() == 0 {
+            self.closing = Closing::Told;
+            self.tell(Event::Closed);
+        }
+    }
+
+    fn on_event(&mut self, event: acd::Event) {
+        match event {
+            acd::Event::Persist { token, fact } => self.store.take(token, fact),
+            acd::Event::Listening { transport, local } => {
+                self.listening.push((transport, local));
+                self.heard_of_a_socket();
+            }
+            acd::Event::ListenFailed { transport, error } => {
+                self.failed = true;
+                self.tell(Event::ListenFailed { transport, error });
+                self.heard_of_a_socket();
+            }
+        }
+    }
+
+    fn heard_of_a_socket(&mut self) {
+        self.awaited = self.awaited.saturating_sub(1);
+        if self.awaited == 0 && !self.failed {
+            let addresses = self.listening.clone();
+            self.tell(Event::Listening { addresses });
+        }
+    }
+
+    fn tell(&mut self, event: Event) {
+        self.outputs.push_back(Output::Event(event));
+    }
+}
+
+impl Node for Server {
+    type Command = Command;
+    type Event = Event;
+
+    fn handle_input(&mut self, now: Time, input: Input<Command>) {
+        self.now = now;
+        match input.of_world() {
+            Ok(input) => self.machine.handle_input(now, input),
+            Err(Command::Close) if self.closing == Closing::No => self.closing = Closing::Asked,
+            Err(Command::Close) => {}
+        }
+    }
+
+    fn handle_timeout(&mut self, now: Time) {
+        self.now = now;
+        self.machine.handle_timeout(now);
+    }
+
+    fn poll_output(&mut self) -> Option<Output<Event>> {
+        if self.outputs.is_empty() {
+            self.settle();
+        }
+        self.outputs.pop_front()
+    }
+
+    fn poll_timeout(&self) -> Option<(Time, &'static str)> {
+        let commit = self.store.next().map(|at| (at, "commit of facts"));
+        [self.machine.poll_timeout(), commit].into_iter().flatten().min()
+    }
+
+    fn residue(&self) -> Residue {
+        self.machine.residue()
+    }
+}
+
+impl PacketNode for Server {
+    fn handle_packet(&mut self, now: Time, socket: SocketId, from: SocketAddr, packet: &[u8]) {
+        self.now = now;
+        self.machine.handle_packet(now, socket, from, packet);
+    }
+
+    fn handle_arrival(
+        &mut self,
+        now: Time,
+        arrived: Time,
+        socket: SocketId,
+        from: SocketAddr,
+        packet: &[u8],
+    ) {
+        self.now = now;
+        self.machine.handle_arrival(now, arrived, socket, from, packet);
+    }
+
+    fn poll_transmit(&mut self, now: Time, buffer: &mut [u8]) -> Option<(SocketId, SocketAddr, usize)> {
+        self.machine.poll_transmit(now, buffer)
+    }
+
+    fn clear_text(&self) -> Option<&[u8]> {
+        self.machine.clear_text()
+    }
+}

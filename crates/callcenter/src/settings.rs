@@ -1,0 +1,191 @@
+//! `callcenter.toml`: every key has a default, and what is wrong is found before a port is opened.
+
+mod file;
+mod place;
+mod text;
+
+use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+
+use callwright_acd::{Auth, Config, User};
+use callwright_net as net;
+use callwright_wire::{Epoch, Seed, Transport};
+
+use file::File;
+pub use place::SettingsError;
+
+/// What a call center is told by its file.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// With another epoch and other seeds in each world.
+    template: Config,
+    tls: Option<TlsFiles>,
+    media_ports: Option<RangeInclusive<u16>>,
+}
+
+/// Where the certificate of TLS listeners is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The chain as PEM, leaf first.
+    pub certificate: PathBuf,
+    /// Its key as PEM.
+    pub key: PathBuf,
+}
+
+/// The name of its domain without a file.
+const DOMAIN: &str = "callcenter.example.com";
+/// Its users without a file.
+const USERS: [&str; 3] = ["alice", "bob", "charlie"];
+/// The port of UDP and TCP without a file.
+const PORT: u16 = 5060;
+
+impl Default for Settings {
+    /// A closed test on this machine: UDP and TCP at 127.0.0.1:5060, users without passwords, no authentication.
+    fn default() -> Self {
+        let mut template = template();
+        template.listen = default_listen();
+        template.users = USERS.map(User::open).to_vec();
+        template.auth = Auth::None;
+        Settings {
+            template,
+            tls: None,
+            media_ports: None,
+        }
+    }
+}
+
+/// A configuration without users or sockets; epoch and seeds are put in by [`Settings::config`].
+fn template() -> Config {
+    let nothing = Seed::from_number(0);
+    let domain = DOMAIN
+        .parse()
+        .unwrap_or_else(|_| unreachable!("a name of a host"));
+    Config::new(domain, Epoch::SIMULATED, nothing.clone(), nothing)
+}
+
+fn default_listen() -> Vec<(Transport, SocketAddr)> {
+    let at = SocketAddr::from(([127, 0, 0, 1], PORT));
+    vec![(Transport::Udp, at), (Transport::Tcp, at)]
+}
+
+impl Settings {
+    /// Reads a file. Paths in it are relative to it.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read, or something in it is wrong: with line and column, and the nearest right key.
+    pub fn read(path: &Path) -> Result<Settings, SettingsError> {
+        let text = std::fs::read_to_string(path).map_err(|error| SettingsError::Read {
+            path: path.to_owned(),
+            error,
+        })?;
+        Settings::parse(path, &text)
+    }
+
+    /// Reads the text of a file that is called `path`.
+    ///
+    /// # Errors
+    ///
+    /// When something in it is wrong: with line and column, and the nearest right key.
+    pub fn parse(path: &Path, text: &str) -> Result<Settings, SettingsError> {
+        File::parse(path, text)?.settings(path, text)
+    }
+
+    /// A file with every key at its default, commented: what `--init` writes.
+    pub fn commented() -> &'static str {
+        include_str!("settings/commented.toml")
+    }
+
+    /// The configuration of a machine in a world. `nonce_seed` is to come from the operating system in the real world.
+    pub fn config(&self, epoch: Epoch, seed: Seed, nonce_seed: Seed) -> Config {
+        Config {
+            epoch,
+            seed,
+            nonce_seed,
+            ..self.template.clone()
+        }
+    }
+
+    /// Where it listens; port 0 is any.
+    pub fn listen(&self) -> &[(Transport, SocketAddr)] {
+        &self.template.listen
+    }
+
+    /// Listens at these addresses instead.
+    pub fn set_listen(&mut self, listen: Vec<(Transport, SocketAddr)>) {
+        self.template.listen = listen;
+    }
+
+    /// The same addresses with another port: TLS takes the one above, unless it is any.
+    pub fn set_port(&mut self, port: u16) {
+        for (transport, at) in &mut self.template.listen {
+            at.set_port(match transport {
+                Transport::Tls if port > 0 => port.saturating_add(1),
+                Transport::Udp | Transport::Tcp | Transport::Tls => port,
+            });
+        }
+    }
+
+    /// Who has to prove who it is.
+    pub fn auth(&self) -> Auth {
+        self.template.auth
+    }
+
+    /// The name of the domain.
+    pub fn domain(&self) -> String {
+        self.template.domain.to_string()
+    }
+
+    /// The names of its users.
+    pub fn users(&self) -> impl Iterator<Item = &str> {
+        self.template.users.iter().map(|user| user.name.as_str())
+    }
+
+    /// The ports of RTP and RTCP, where they are limited.
+    pub fn media_ports(&self) -> Option<RangeInclusive<u16>> {
+        self.media_ports.clone()
+    }
+
+    /// The address of RTP, where it is not that of the signalling.
+    pub fn media_address(&self) -> Option<IpAddr> {
+        self.template.media_address
+    }
+
+    /// Where the certificate of TLS is.
+    pub fn tls(&self) -> Option<&TlsFiles> {
+        self.tls.as_ref()
+    }
+
+    /// The certificate of TLS, read now; `None` where there is none.
+    ///
+    /// # Errors
+    ///
+    /// When a file cannot be read, or both do not fit together.
+    pub fn identity(&self) -> Result<Option<net::Identity>, SettingsError> {
+        let Some(TlsFiles { certificate, key }) = &self.tls else {
+            return Ok(None);
+        };
+        let read = |path: &PathBuf| {
+            std::fs::read(path).map_err(|error| SettingsError::Read {
+                path: path.clone(),
+                error,
+            })
+        };
+        let identity = net::Identity::from_pem(&read(certificate)?, &read(key)?);
+        identity.map(Some).map_err(|error| SettingsError::Tls {
+            path: certificate.clone(),
+            error,
+        })
+    }
+
+    /// Whether anybody may register and call.
+    pub fn is_open(&self) -> bool {
+        self.template.auth == Auth::None
+    }
+
+    /// Whether others than this machine reach it.
+    pub fn is_public(&self) -> bool {
+        self.template.listen.iter().any(|(_, at)| !at.ip().is_loopback())
+    }
+}

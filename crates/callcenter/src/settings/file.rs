@@ -1,0 +1,323 @@
+//! The file as it is written, and what its keys mean.
+
+use std::path::Path;
+use std::time::Duration;
+
+use callwright_acd::{Auth, Config, ConfigError, User};
+use callwright_sip::command::SessionTimer;
+use callwright_sip::digest::{Algorithm, Secret};
+use callwright_wire::Transport;
+use serde::{Deserialize, Deserializer, de::Error as _};
+use toml::Spanned;
+
+use super::place::{SettingsError, explained};
+use super::text::{Addresses, Domain, Interface, Ports, Span};
+use super::{Settings, TlsFiles};
+
+/// `callcenter.toml`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct File {
+    domain: Option<Domain>,
+    #[serde(default)]
+    aliases: Vec<Domain>,
+    auth: Option<Spanned<Who>>,
+    listen: Option<Listen>,
+    tls: Option<Tls>,
+    #[serde(default)]
+    media: Media,
+    user: Option<Vec<Spanned<Account>>>,
+    #[serde(default)]
+    timers: Timers,
+    #[serde(default)]
+    limits: Bounds,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Who {
+    None,
+    Registrations,
+    Everything,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Listen {
+    #[serde(default)]
+    udp: Addresses,
+    #[serde(default)]
+    tcp: Addresses,
+    tls: Option<Spanned<Addresses>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Tls {
+    certificate: std::path::PathBuf,
+    key: std::path::PathBuf,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Media {
+    address: Option<Interface>,
+    ports: Option<Ports>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Account {
+    name: UserName,
+    password: Option<String>,
+    ha1: Option<Hashes>,
+}
+
+/// The user part of an address.
+#[derive(Debug)]
+struct UserName(String);
+
+impl<'de> Deserialize<'de> for UserName {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(from)?;
+        // RFC 7616 §3.4.2: a colon in it would end the name within the hash.
+        if name.is_empty() || name.contains([':', '@']) || name.chars().any(char::is_control) {
+            return Err(D::Error::custom(format!(
+                "{name:?} is not the name of a user: no `:`, no `@`, and not empty"
+            )));
+        }
+        Ok(UserName(name))
+    }
+}
+
+/// H(name:domain:password) for each algorithm.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Hashes {
+    md5: Option<Hex<32>>,
+    sha256: Option<Hex<64>>,
+}
+
+/// So many hexadecimal digits.
+#[derive(Debug)]
+struct Hex<const DIGITS: usize>(String);
+
+impl<'de, const DIGITS: usize> Deserialize<'de> for Hex<DIGITS> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(from)?;
+        if text.len() != DIGITS || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Err(D::Error::custom(format!(
+                "a hash of this algorithm has {DIGITS} hexadecimal digits; make it from `name:domain:password`"
+            )));
+        }
+        Ok(Hex(text.to_ascii_lowercase()))
+    }
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Timers {
+    ring: Option<Span>,
+    session: Option<Spanned<SpanOrOff>>,
+    nonce: Option<Span>,
+    min_expires: Option<Span>,
+    max_expires: Option<Span>,
+    default_expires: Option<Spanned<Span>>,
+    retry_after: Option<Span>,
+}
+
+/// A span of time, or `false`.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(untagged, expecting = "a duration such as \"30m\", or false")]
+enum SpanOrOff {
+    Span(Span),
+    Off(bool),
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Bounds {
+    users: Option<usize>,
+    bindings_per_user: Option<usize>,
+    path_values: Option<usize>,
+    waiting_registers: Option<usize>,
+    calls: Option<usize>,
+    forks: Option<usize>,
+    facts_in_flight: Option<usize>,
+    nonces: Option<usize>,
+    relayed_requests: Option<usize>,
+    text_message_bytes: Option<usize>,
+    connections: Option<usize>,
+    sip_message_bytes: Option<usize>,
+}
+
+impl File {
+    pub(super) fn parse(path: &Path, text: &str) -> Result<File, SettingsError> {
+        toml::from_str(text)
+            .map_err(|error| SettingsError::at(path, text, error.span(), explained(error.message())))
+    }
+
+    /// The settings that it means, as far as its keys agree with each other.
+    pub(super) fn settings(self, path: &Path, text: &str) -> Result<Settings, SettingsError> {
+        let wrong = |span, message: &str| SettingsError::at(path, text, span, message.to_owned());
+        let mut settings = Settings::default();
+        let config = &mut settings.template;
+        if let Some(Domain(domain)) = self.domain {
+            config.domain = domain;
+        }
+        config.aliases = self.aliases.into_iter().map(|Domain(host)| host).collect();
+        if let Some(listen) = self.listen {
+            let tls = listen.tls.as_ref().filter(|tls| !tls.get_ref().0.is_empty());
+            if let (Some(tls), None) = (tls, &self.tls) {
+                let message = "TLS needs a certificate: add [tls] with certificate and key";
+                return Err(wrong(Some(tls.span()), message));
+            }
+            let tls = listen.tls.map(Spanned::into_inner).unwrap_or_default();
+            let with = |transport, Addresses(all)| all.into_iter().map(move |at| (transport, at));
+            config.listen = with(Transport::Udp, listen.udp)
+                .chain(with(Transport::Tcp, listen.tcp))
+                .chain(with(Transport::Tls, tls))
+                .collect();
+            if config.listen.is_empty() {
+                let message =
+                    "[listen] names no address: add udp, tcp or tls, or leave it out for 127.0.0.1:5060";
+                return Err(wrong(text.find("[listen]").map(|at| at..at), message));
+            }
+        }
+        let folder = path.parent().unwrap_or(Path::new("."));
+        settings.tls = self.tls.map(|tls| TlsFiles {
+            certificate: folder.join(tls.certificate),
+            key: folder.join(tls.key),
+        });
+        settings.media_ports = self.media.ports.map(|Ports(range)| range);
+        config.media_address = self.media.address.map(|Interface(ip)| ip);
+        self.limits.put_into(config);
+        let spans: Option<Vec<_>> = self
+            .user
+            .as_ref()
+            .map(|users| users.iter().map(Spanned::span).collect());
+        if let Some(users) = self.user {
+            config.auth = Auth::None;
+            config.users = Vec::with_capacity(users.len());
+            for account in users {
+                let span = account.span();
+                let user = account.into_inner().user(config);
+                let user = user.map_err(|message| wrong(Some(span), message))?;
+                if !user.secrets.is_empty() {
+                    config.auth = Auth::Registrations;
+                }
+                config.users.push(user);
+            }
+        }
+        if let Some(who) = &self.auth {
+            config.auth = match who.get_ref() {
+                Who::None => Auth::None,
+                Who::Registrations => Auth::Registrations,
+                Who::Everything => Auth::Everything,
+            };
+        }
+        let expires = self.timers.default_expires.as_ref().map(Spanned::span);
+        self.timers
+            .put_into(config)
+            .map_err(|(span, message)| wrong(Some(span), message))?;
+        config.check().map_err(|error| {
+            let of_user = |name: &str| {
+                let at = config.users.iter().rposition(|user| user.name == name)?;
+                spans.as_ref()?.get(at).cloned()
+            };
+            let span = match &error {
+                ConfigError::SameUser { name } => of_user(name),
+                ConfigError::NoSecret { name } => {
+                    of_user(name).or_else(|| self.auth.as_ref().map(Spanned::span))
+                }
+                ConfigError::Expires => expires.or_else(|| text.find("expires").map(|at| at..at)),
+                ConfigError::TooManyUsers { .. } | ConfigError::AnyAddress { .. } => None,
+            };
+            SettingsError::at(path, text, span, error.to_string())
+        })?;
+        Ok(settings)
+    }
+}
+
+impl Account {
+    fn user(self, config: &Config) -> Result<User, &'static str> {
+        let UserName(name) = self.name;
+        let mut user = match (self.password, self.ha1) {
+            (Some(_), Some(_)) => return Err("a user has a password or ha1, not both"),
+            (Some(password), None) => return Ok(User::with_password(name, &config.domain, &password)),
+            (None, None) => return Ok(User::open(name)),
+            (None, Some(hashes)) => (User::open(name), hashes),
+        };
+        let hashes = [
+            (Algorithm::Sha256, user.1.sha256.map(|Hex(hash)| hash)),
+            (Algorithm::Md5, user.1.md5.map(|Hex(hash)| hash)),
+        ];
+        let secret = |(algorithm, hash): (Algorithm, Option<String>)| {
+            Some(Secret::Ha1 {
+                algorithm,
+                hash: hash?,
+            })
+        };
+        user.0.secrets = hashes.into_iter().filter_map(secret).collect();
+        if user.0.secrets.is_empty() {
+            return Err("ha1 is empty: it has a hash for md5, for sha256, or for both");
+        }
+        Ok(user.0)
+    }
+}
+
+impl Timers {
+    fn put_into(self, config: &mut Config) -> Result<(), (std::ops::Range<usize>, &'static str)> {
+        let set = |to: &mut Duration, span: Option<Span>| {
+            if let Some(Span(span)) = span {
+                *to = span;
+            }
+        };
+        set(&mut config.ring_timeout, self.ring);
+        set(&mut config.nonce_lifetime, self.nonce);
+        set(&mut config.min_expires, self.min_expires);
+        set(&mut config.max_expires, self.max_expires);
+        set(&mut config.retry_after, self.retry_after);
+        match self.default_expires {
+            Some(span) => config.default_expires = span.into_inner().0,
+            // What is not written follows what is.
+            None => {
+                config.default_expires = config
+                    .default_expires
+                    .clamp(config.min_expires.min(config.max_expires), config.max_expires)
+            }
+        }
+        if let Some(session) = self.session {
+            let span = session.span();
+            config.session_timer = match session.into_inner() {
+                // RFC 4028 §5.
+                SpanOrOff::Span(Span(interval)) if interval < Duration::from_secs(90) => {
+                    return Err((span, "a session timer is 90s at least, or false for none"));
+                }
+                SpanOrOff::Span(Span(interval)) => Some(SessionTimer::new(interval)),
+                SpanOrOff::Off(false) => None,
+                SpanOrOff::Off(true) => return Err((span, "a duration such as \"30m\", or false")),
+            };
+        }
+        Ok(())
+    }
+}
+
+impl Bounds {
+    fn put_into(self, config: &mut Config) {
+        let set = |to: &mut usize, value: Option<usize>| *to = value.unwrap_or(*to);
+        let limits = &mut config.limits;
+        set(&mut limits.users, self.users);
+        set(&mut limits.bindings_per_user, self.bindings_per_user);
+        set(&mut limits.path_values, self.path_values);
+        set(&mut limits.waiting_registers, self.waiting_registers);
+        set(&mut limits.calls, self.calls);
+        set(&mut limits.forks, self.forks);
+        set(&mut limits.facts_in_flight, self.facts_in_flight);
+        set(&mut limits.nonces, self.nonces);
+        set(&mut limits.relayed_requests, self.relayed_requests);
+        set(&mut limits.message_bytes, self.text_message_bytes);
+        set(&mut config.core.limits.connections, self.connections);
+        set(&mut config.core.message_limits.message, self.sip_message_bytes);
+    }
+}
