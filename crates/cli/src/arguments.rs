@@ -20,7 +20,7 @@ use crate::completion;
 )]
 #[command(
     after_help = "Exit codes: 0 all passed, 1 something failed or nothing was selected, 2 wrong command line, \
-                        3 the run proves nothing (the generator was late), 130 interrupted."
+                        3 the run proves nothing (the generator was late, or a server did not start or last), 130 interrupted."
 )]
 pub(crate) struct Arguments {
     #[command(subcommand)]
@@ -31,7 +31,7 @@ pub(crate) struct Arguments {
     pub(crate) no_color: bool,
 
     /// The form of log lines on standard error; what is logged is chosen by RUST_LOG
-    #[arg(long, global = true, value_enum, default_value = "text", hide = true)]
+    #[arg(long, global = true, value_enum, default_value = "text")]
     pub(crate) log_format: LogFormat,
 }
 
@@ -63,6 +63,8 @@ pub(crate) enum Command {
         #[command(flatten)]
         environment: Environment,
     },
+    /// Run the call center, until Ctrl-C or SIGTERM
+    Callcenter(Callcenter),
     /// Write the reference of everything that a scenario can call
     Docs {
         /// The file to write; standard output when it is left out
@@ -120,9 +122,33 @@ pub(crate) struct Run {
     #[command(flatten)]
     pub(crate) reports: Reports,
 
+    /// Start no [[server]] of callwright.toml: against a system that runs already
+    #[arg(long)]
+    pub(crate) no_servers: bool,
     /// Accept any certificate in http(…); also CALLWRIGHT_INSECURE_HTTP=1
     #[arg(long)]
     pub(crate) insecure_http: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Without a configuration it listens on 127.0.0.1:5060 (UDP, TCP) for alice, bob and charlie, without \
+                        authentication. Exit codes: 0 stopped in order, 1 it could not start, 2 the command line or the \
+                        configuration is wrong, 130 stopped at once."
+)]
+pub(crate) struct Callcenter {
+    /// Its configuration, callcenter.toml
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// The port of UDP and TCP instead of the configured one, TLS takes the one above; 0 is any
+    #[arg(long, value_name = "N")]
+    pub(crate) port: Option<u16>,
+    /// Write a commented configuration to FILE (callcenter.toml), and do nothing else
+    #[arg(long, conflicts_with_all = ["port", "capture"])]
+    pub(crate) init: bool,
+    /// Every packet, SIP and RTP, as pcapng
+    #[arg(long, value_name = "FILE")]
+    pub(crate) capture: Option<PathBuf>,
 }
 
 /// Which scenarios.

@@ -1,5 +1,6 @@
 //! The commands: arguments in, exit code out.
 
+mod callcenter;
 mod check;
 mod init;
 mod list;
@@ -15,7 +16,7 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     if arguments.no_color {
         anstream::ColorChoice::Never.write_global();
     }
-    start_log(arguments.log_format);
+    start_log(arguments.log_format, default_level(&arguments.command));
     let result = match &arguments.command {
         Command::Run(run) => run::run(run),
         Command::Check { paths, environment } => check::check(paths, environment),
@@ -24,6 +25,7 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
             selection,
             environment,
         } => list::list(paths, selection, environment),
+        Command::Callcenter(arguments) => callcenter::callcenter(arguments),
         Command::Docs { out, format } => {
             let text = match format {
                 DocsFormat::Md => callwright_script::markdown(),
@@ -53,10 +55,24 @@ struct Wrong {
     exit_code: ExitCode,
 }
 
+/// What is logged where RUST_LOG says nothing: a server tells what it does, a run has its reports.
+fn default_level(command: &Command) -> &'static str {
+    match command {
+        Command::Callcenter(_) => "info",
+        Command::Run(_)
+        | Command::Check { .. }
+        | Command::List { .. }
+        | Command::Docs { .. }
+        | Command::Definitions { .. }
+        | Command::Init { .. }
+        | Command::Completions { .. } => "warn",
+    }
+}
+
 /// Logs go to standard error; RUST_LOG says which.
-fn start_log(format: LogFormat) {
+fn start_log(format: LogFormat, level: &str) {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr);

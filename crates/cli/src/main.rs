@@ -7,6 +7,7 @@ mod environment;
 mod files;
 mod output;
 mod project;
+mod servers;
 mod signals;
 
 use std::process::ExitCode;

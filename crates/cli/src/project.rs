@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use callwright_scenario::nearest;
 use serde::Deserialize;
+
+use crate::servers::{Entry, EntryError, Server};
 
 /// The name of the file.
 const NAME: &str = "callwright.toml";
@@ -24,9 +27,12 @@ pub(crate) struct Project {
     /// Defaults by profile: they go before those of `[run]`.
     #[serde(default)]
     pub(crate) profile: BTreeMap<String, Profile>,
-    /// Servers to start before the run.
+    /// Servers as they are written.
     #[serde(default)]
-    server: Vec<toml::Value>,
+    server: Vec<toml::Spanned<Entry>>,
+    /// Servers to start before the run.
+    #[serde(skip)]
+    servers: Vec<Server>,
 }
 
 /// A profile.
@@ -82,8 +88,8 @@ pub(crate) enum ProjectError {
         column: usize,
         message: String,
     },
-    #[error("{path}: [[server]] is not supported yet; start the server before the run")]
-    Servers { path: PathBuf },
+    #[error(transparent)]
+    Callcenter(callwright_callcenter::SettingsError),
     #[error("there is no profile {name:?}{known}")]
     NoProfile { name: String, known: String },
 }
@@ -109,22 +115,19 @@ impl Project {
             path: path.to_owned(),
             error,
         })?;
-        let mut project: Project = toml::from_str(&text).map_err(|error| {
-            let at = error.span().map_or(0, |span| span.start);
-            let before = &text[..at.min(text.len())];
+        let wrong = |span: Option<std::ops::Range<usize>>, message: String| {
+            let at = span.map_or(0, |span| span.start).min(text.len());
+            let before = &text[..at];
             let line_start = before.rfind('\n').map_or(0, |end| end + 1);
             ProjectError::Syntax {
                 path: path.to_owned(),
                 line: before.matches('\n').count() + 1,
-                column: text[line_start..at.min(text.len())].chars().count() + 1,
-                message: error.message().to_owned(),
+                column: text[line_start..at].chars().count() + 1,
+                message,
             }
-        })?;
-        if !project.server.is_empty() {
-            return Err(ProjectError::Servers {
-                path: path.to_owned(),
-            });
-        }
+        };
+        let mut project: Project =
+            toml::from_str(&text).map_err(|error| wrong(error.span(), explained(error.message())))?;
         // Paths in the file are relative to it.
         let folder = path.parent().unwrap_or(Path::new("."));
         let profiles = project.profile.values_mut().map(|profile| &mut profile.run);
@@ -138,8 +141,25 @@ impl Project {
                 *file = folder.join(&*file);
             }
         }
+        for entry in std::mem::take(&mut project.server) {
+            let span = entry.span();
+            let server = Entry::server(entry, folder).map_err(|error| match error {
+                EntryError::Wrong((span, message)) => wrong(Some(span), message),
+                EntryError::Settings(error) => ProjectError::Callcenter(error),
+            })?;
+            if project.servers.iter().any(|other| other.name == server.name) {
+                let message = format!("two servers are called {}: give one another `name`", server.name);
+                return Err(wrong(Some(span), message));
+            }
+            project.servers.push(server);
+        }
         project.path = Some(path.to_owned());
         Ok(project)
+    }
+
+    /// The servers to start before the run, in the order of the file.
+    pub(crate) fn servers(&self) -> &[Server] {
+        &self.servers
     }
 
     /// With the defaults of a profile before its own.
@@ -160,6 +180,16 @@ impl Project {
         self.run = profile.run.or(self.run);
         self.env.extend(profile.env);
         Ok(self)
+    }
+}
+
+/// The message of the reader of TOML, with the nearest right key where one was not known.
+fn explained(message: &str) -> String {
+    // As serde words it: unknown field `x`, expected one of `a`, `b`.
+    let mut names = message.split('`').skip(1).step_by(2);
+    match names.next().filter(|_| message.starts_with("unknown ")) {
+        Some(unknown) => format!("{message}{}", nearest::question(unknown, names)),
+        None => message.to_owned(),
     }
 }
 

@@ -1,34 +1,55 @@
-//! Ctrl-C and SIGTERM: the run ends in order, everything is hung up and unregistered.
+//! Ctrl-C, SIGTERM and SIGHUP: what runs ends in order, everything is hung up and unregistered.
 
 use std::io;
 use std::sync::Arc;
 
 use callwright_scenario::Interrupt;
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
+
+use crate::servers::Groups;
 
 /// What the shell sees after an interrupt.
 const INTERRUPTED: i32 = 130;
 
-/// Raises the interrupt at the first signal; the second one ends the process at once.
+/// Calls `first` at the first signal; the second one calls `at_once` and ends the process.
 ///
 /// # Errors
 ///
 /// When the system does not let signals be handled.
-pub(crate) fn raise(interrupt: Arc<Interrupt>) -> io::Result<()> {
-    let mut signals = Signals::new([SIGINT, SIGTERM])?;
+pub(crate) fn handle(
+    first: impl Fn() + Send + 'static,
+    at_once: impl Fn() + Send + 'static,
+) -> io::Result<()> {
+    // A terminal that is closed is no reason to leave servers and registrations behind.
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
     std::thread::Builder::new()
         .name("callwright-sig".into())
         .spawn(move || {
             let mut again = false;
             for _ in signals.forever() {
                 if again {
+                    at_once();
                     std::process::exit(INTERRUPTED);
                 }
                 again = true;
-                anstream::eprintln!("ending: hanging up and unregistering; once more ends at once");
-                interrupt.raise();
+                first();
             }
         })?;
     Ok(())
+}
+
+/// Raises the interrupt of a run at the first signal; at the second one its servers are killed.
+///
+/// # Errors
+///
+/// When the system does not let signals be handled.
+pub(crate) fn raise(interrupt: Arc<Interrupt>, servers: Groups) -> io::Result<()> {
+    handle(
+        move || {
+            anstream::eprintln!("ending: hanging up and unregistering; once more ends at once");
+            interrupt.raise();
+        },
+        move || servers.kill(),
+    )
 }

@@ -9,10 +9,11 @@ use callwright_report::Verbosity;
 use callwright_scenario::environment::EnvFile;
 use callwright_scenario::real::{Capture, RealConfig, RealWorld};
 use callwright_scenario::suite::{self, Options};
-use callwright_scenario::{Causes, Run, Settings, Sink, World};
+use callwright_scenario::{Causes, Interrupt, Run, Settings, Sink, World};
 
 use crate::arguments::{self, Environment, Flaky, Selection};
 use crate::project::{Defaults, Project};
+use crate::servers::{self, Groups, Server, Servers, ServersError};
 use crate::{environment, files, output, signals};
 
 /// Runs scenarios.
@@ -32,6 +33,11 @@ pub(super) fn run(arguments: &arguments::Run) -> anyhow::Result<ExitCode> {
     let junit = arguments.reports.junit.clone().or(project.run.junit.clone());
     let capture = arguments.reports.capture.clone().or(project.run.capture.clone());
     let verbosity = verbosity(arguments, &project.run)?;
+    let servers = if arguments.no_servers {
+        Vec::new()
+    } else {
+        project.servers().to_vec()
+    };
     let settings = settings(arguments, project)?;
     // A broken script is part of the run: it is reported as such, and no agent is started for it.
     let files = files::scenarios(&arguments.paths)?;
@@ -50,16 +56,19 @@ pub(super) fn run(arguments: &arguments::Run) -> anyhow::Result<ExitCode> {
 
     let world = RealWorld::start(RealConfig {
         seed,
-        ..RealConfig::default()
+        net: servers::world_config(&servers)?,
     })?;
     let causes = Arc::new(Causes::default());
     let capture = capture
         .map(|path| Capture::start(&world, &path, causes.clone()))
         .transpose()?;
     let run = Run::new(world.clone() as Arc<dyn World>, settings, causes);
-    signals::raise(run.interrupt().clone()).context("cannot handle signals")?;
+    let groups = Groups::default();
+    signals::raise(run.interrupt().clone(), groups.clone()).context("cannot handle signals")?;
     let sink: Arc<dyn Sink> = output.clone();
-    let verdict = suite::run(&run, &sink, programs, &options);
+    let verdict = served(&world, &servers, &groups, run.interrupt(), || {
+        suite::run(&run, &sink, programs, &options)
+    });
 
     // Each file on its own: one that cannot be written takes no other with it, and never the verdict.
     let mut errors = output.finish();
@@ -74,6 +83,38 @@ pub(super) fn run(arguments: &arguments::Run) -> anyhow::Result<ExitCode> {
     } else {
         verdict.max(ExitCode::Failed)
     })
+}
+
+/// Runs with the servers of the project: without them nothing is run, and nothing is proved when one of them did not last.
+fn served(
+    world: &Arc<RealWorld>,
+    servers: &[Server],
+    groups: &Groups,
+    interrupt: &Interrupt,
+    run: impl FnOnce() -> ExitCode,
+) -> ExitCode {
+    let mut running = match Servers::start(world, servers, groups, interrupt) {
+        Ok(running) => running,
+        Err(error) => {
+            anstream::eprintln!("callwright: {error}");
+            return match error {
+                ServersError::Interrupted { .. } => ExitCode::Interrupted,
+                ServersError::NotStarted { .. }
+                | ServersError::NotReady { .. }
+                | ServersError::Ended { .. } => ExitCode::Invalid,
+            };
+        }
+    };
+    let verdict = run();
+    let ended = running.ended();
+    running.stop();
+    match ended {
+        Some(error) => {
+            anstream::eprintln!("callwright: {error}");
+            verdict.max(ExitCode::Invalid)
+        }
+        None => verdict,
+    }
 }
 
 fn verbosity(arguments: &arguments::Run, defaults: &Defaults) -> anyhow::Result<Verbosity> {

@@ -1,0 +1,100 @@
+//! `callwright callcenter`.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+use callwright_callcenter::{ServeError, Settings};
+use callwright_events::ExitCode;
+use callwright_scenario::real::Capture;
+use callwright_wire::Tap;
+
+use crate::arguments;
+use crate::signals;
+
+use super::{Wrong, write};
+
+/// The file that `--init` writes unless it is told another.
+const FILE: &str = "callcenter.toml";
+
+/// Runs the call center until it is told to stop, or writes its configuration.
+pub(super) fn callcenter(arguments: &arguments::Callcenter) -> anyhow::Result<ExitCode> {
+    if arguments.init {
+        return init(arguments.config.as_deref().unwrap_or(Path::new(FILE)));
+    }
+    let mut settings = match &arguments.config {
+        Some(path) => Settings::read(path)?,
+        None => Settings::default(),
+    };
+    if let Some(port) = arguments.port {
+        settings.set_port(port);
+    }
+    let mut capture = None;
+    let tap = |epoch| match &arguments.capture {
+        Some(path) => {
+            let (started, tap) = Capture::open(path, epoch, |_| Some("callcenter".to_owned()), |_| None)
+                .map_err(|error| error.to_string())?;
+            capture = Some(started);
+            Ok(Some(Box::new(tap) as Box<dyn Tap>))
+        }
+        None => Ok(None),
+    };
+    let mut ready = Ok(());
+    let served = callwright_callcenter::serve(&settings, tap, |addresses, stop| {
+        let handled = signals::handle(
+            move || {
+                anstream::eprintln!("ending: calls are hung up; once more ends at once");
+                stop.ask();
+            },
+            || {},
+        );
+        ready = handled.context("cannot handle signals").and_then(|()| {
+            for (transport, at) in addresses {
+                write::line(&format!("listening on {at} ({transport})\n"))?;
+            }
+            Ok(())
+        });
+    });
+    // What was captured is kept, however it ended.
+    let captured = capture.map(Capture::close).transpose();
+    ready?;
+    match served {
+        Ok(()) => {}
+        Err(error @ (ServeError::Settings(_) | ServeError::Config(_) | ServeError::Capture(_))) => {
+            return Err(error.into());
+        }
+        Err(
+            error @ (ServeError::Start(_)
+            | ServeError::Listen { .. }
+            | ServeError::Silent
+            | ServeError::Failed),
+        ) => {
+            return Err(Wrong {
+                message: error.to_string(),
+                exit_code: ExitCode::Failed,
+            }
+            .into());
+        }
+    }
+    captured.map_err(|error| Wrong {
+        message: error.to_string(),
+        exit_code: ExitCode::Failed,
+    })?;
+    Ok(ExitCode::Passed)
+}
+
+/// Writes a commented configuration; one that is there already is never written over.
+fn init(path: &Path) -> anyhow::Result<ExitCode> {
+    if path.exists() {
+        bail!(
+            "{} is there already, and nothing was written; name another file with --config",
+            path.display()
+        );
+    }
+    std::fs::write(path, Settings::commented())
+        .with_context(|| format!("cannot write {}", path.display()))?;
+    write::line(&format!(
+        "wrote {0}\n\nRun it: callwright callcenter --config {0}\n",
+        PathBuf::from(path).display()
+    ))?;
+    Ok(ExitCode::Passed)
+}
