@@ -15,6 +15,7 @@ pub mod http;
 pub mod label;
 pub mod mock;
 pub mod nearest;
+pub mod network;
 pub mod phone;
 pub mod position;
 pub mod real;

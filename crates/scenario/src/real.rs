@@ -1,12 +1,13 @@
 //! The real world: our own user agents over real sockets, real HTTP, the real clock.
 
 mod capture;
+mod network;
 mod phone;
 mod recorder;
 mod sink;
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -15,13 +16,15 @@ use callwright_media::codec::Codec;
 use callwright_net as net;
 use callwright_sip_message::Uri;
 use callwright_ua as ua;
+use callwright_wire::link::Link;
 use callwright_wire::{Epoch, Seed, Tap, Time};
 
 use crate::http;
 use crate::phone::{AudioCodec, DtmfMode, MediaEncryption, Phone, PhoneSpec};
-use crate::world::{StartError, Task, Topic, Topics, Version, Wake, World};
+use crate::world::{NetworkError, Site, StartError, Task, Topic, Topics, Version, Wake, World};
 
 pub use capture::{Capture, CaptureError};
+use network::{Asked, Links};
 use phone::EmbeddedPhone;
 use recorder::Recorder;
 use sink::Routes;
@@ -45,6 +48,9 @@ pub struct RealConfig {
 /// The real world.
 pub struct RealWorld {
     shared: Arc<Shared>,
+    links: Arc<Links>,
+    /// Whether the network loop asks them.
+    asked: Mutex<bool>,
 }
 
 /// What the world and its phones share.
@@ -98,8 +104,14 @@ impl RealWorld {
             servers: http::Servers::default(),
             requests: http::Requests::default(),
         };
+        let links = Links::new(
+            Seed::from_number(config.seed).derive("links"),
+            shared.routes.addresses().clone(),
+        );
         Ok(Arc::new(RealWorld {
             shared: Arc::new(shared),
+            links: Arc::new(links),
+            asked: Mutex::new(false),
         }))
     }
 
@@ -111,6 +123,17 @@ impl RealWorld {
     /// How well the network loop does, in full.
     pub fn net_health(&self) -> net::Health {
         self.shared.net.health()
+    }
+
+    /// Lets the network loop ask for links while there are any: without, packets pass it as ever.
+    fn ask_for_links(&self) {
+        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        let wanted = !self.links.is_idle();
+        if *asked != wanted {
+            let shaper = wanted.then(|| Box::new(Asked(self.links.clone())) as Box<dyn net::Shaper>);
+            self.shared.net.set_shaper(shaper);
+            *asked = wanted;
+        }
     }
 
     /// Uses the fleet under the world's lock: it must not block.
@@ -219,6 +242,55 @@ impl World for RealWorld {
         end: &[(Topic, Version)],
     ) -> Result<http::Response, http::RequestError> {
         self.shared.requests.send(request, end, &self.shared.topics)
+    }
+
+    fn network(
+        &self,
+        agents: &[u32],
+        between: Option<(&Site, &Site)>,
+        link: Link,
+    ) -> Result<(), NetworkError> {
+        self.links.set(agents, between, link)?;
+        self.ask_for_links();
+        Ok(())
+    }
+
+    fn partition(&self, a: &Site, b: &Site) -> Result<(), NetworkError> {
+        self.links.cut(a, b)?;
+        self.ask_for_links();
+        Ok(())
+    }
+
+    fn heal(&self, agents: &[u32]) -> Result<(), NetworkError> {
+        self.links.heal(agents);
+        self.ask_for_links();
+        Ok(())
+    }
+
+    fn restore_network(&self, agents: &[u32]) {
+        self.links.forget(agents);
+        self.ask_for_links();
+    }
+
+    fn crash(&self, _server: &str) -> Result<(), NetworkError> {
+        Err(NetworkError::OnlySimulated {
+            what: "crash",
+            why: "a real server is stopped by whoever runs it",
+        })
+    }
+
+    fn restart(&self, _server: &str) -> Result<(), NetworkError> {
+        Err(NetworkError::OnlySimulated {
+            what: "restart",
+            why: "a real server is started by whoever runs it",
+        })
+    }
+
+    fn advance(&self, _span: Duration) -> Result<(), NetworkError> {
+        Err(NetworkError::OnlySimulated {
+            what: "advance",
+            why: "real time passes as it does; wait(…) waits for it",
+        })
     }
 
     fn lateness_p99_ms(&self, since: Time) -> Option<f64> {

@@ -34,6 +34,16 @@ struct Table {
     names: BTreeMap<UserAgentId, String>,
 }
 
+impl Table {
+    fn agent(&self, transport: Transport, address: SocketAddr) -> Option<UserAgentId> {
+        let agents = match transport {
+            Transport::Udp => &self.datagrams,
+            Transport::Tcp | Transport::Tls => &self.streams,
+        };
+        agents.get(&address).copied()
+    }
+}
+
 impl Addresses {
     pub(super) fn insert(&self, transport: Transport, address: SocketAddr, agent: UserAgentId) {
         let mut table = self.lock();
@@ -47,21 +57,31 @@ impl Addresses {
         self.lock().names.insert(agent, name);
     }
 
+    /// The agent that has an address now.
+    pub(super) fn agent(&self, transport: Transport, address: SocketAddr) -> Option<UserAgentId> {
+        self.lock().agent(transport, address)
+    }
+
     /// The agent whose packet it is: its sender, or who received it from an outsider.
     fn party(&self, record: &TapRecord) -> u32 {
-        let own = match record.fate {
-            Fate::Received => record.destination,
-            Fate::Sent | Fate::Lost | Fate::Delayed { .. } | Fate::Duplicated { .. } => record.source,
+        let transport = match record.carrier {
+            Carrier::Udp | Carrier::SrtpClear => Transport::Udp,
+            Carrier::Tcp | Carrier::TlsClear => Transport::Tcp,
         };
         let table = self.lock();
-        let agent = match record.carrier {
-            Carrier::Udp | Carrier::SrtpClear => table.datagrams.get(&own),
-            Carrier::Tcp | Carrier::TlsClear => table.streams.get(&own),
+        let receiver = table.agent(transport, record.destination);
+        let agent = match record.fate {
+            Fate::Received => receiver,
+            // What an outsider sent may have been lost or held back on a link of ours, too.
+            Fate::Sent | Fate::Lost | Fate::Delayed { .. } | Fate::Duplicated { .. } => {
+                table.agent(transport, record.source).or(receiver)
+            }
         };
         agent.map_or(u32::MAX, |agent| agent.0)
     }
 
-    fn name_of(&self, party: u32) -> String {
+    /// The name of an agent in its scenario.
+    pub(super) fn name_of(&self, party: u32) -> String {
         self.lock()
             .names
             .get(&UserAgentId(party))

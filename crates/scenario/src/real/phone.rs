@@ -177,6 +177,10 @@ impl Phone for EmbeddedPhone {
         done.map(performed).map_err(|error| self.explained(error))
     }
 
+    fn number(&self) -> u32 {
+        self.id.0
+    }
+
     fn snapshot(&self) -> PhoneSnapshot {
         let sending = self
             .sending
