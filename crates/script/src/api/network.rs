@@ -78,7 +78,8 @@ pub(super) fn register(api: &mut Api) {
     );
     api.add(
         "crash(server: string)",
-        "Ends the process of a server of this run without warning: what it had not stored is gone, and who sends to it \n         hears that nobody is there. Only in a \
+        "Ends the process of a server of this run without warning: what it had not stored is gone, and who sends to it \
+         hears that nobody is there. Only in a \
          simulated run.\n\n```rhai\ncrash(\"callcenter\");\n```",
         |context: NativeCallContext<'_>, server: &str| -> Outcome<()> {
             let here = Here::of(&context)?;
