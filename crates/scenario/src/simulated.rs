@@ -438,11 +438,11 @@ impl World for SimulatedWorld {
 
     fn network(
         &self,
-        _agents: &[u32],
+        agents: &[u32],
         between: Option<(&Site, &Site)>,
         link: Link,
     ) -> Result<(), NetworkError> {
-        self.set_links(between, link)
+        self.set_links(agents, between, link)
     }
 
     fn partition(&self, a: &Site, b: &Site) -> Result<(), NetworkError> {
