@@ -104,10 +104,9 @@ impl Rules {
                     .forget_party(party, &self.parties, &mut self.ledger);
                 self.connections.forget(party);
                 self.media.forget(party);
-                self.parties.forget(party);
+                self.parties.crash(party);
             }
-            // It begins anew, and what it was before is forgotten.
-            Disturbance::PartyRestarted { .. } => {}
+            Disturbance::PartyRestarted { party } => self.parties.restart(party),
             Disturbance::PathCut { a, b } => {
                 self.parties.cut(a, b);
                 self.signalling.excuse_between(a, b, &self.parties);
