@@ -104,9 +104,14 @@ impl Rules {
                     .forget_party(party, &self.parties, &mut self.ledger);
                 self.connections.forget(party);
                 self.media.forget(party);
-                self.parties.crash(party);
+                self.parties.is_gone(party);
             }
-            Disturbance::PartyRestarted { party } => self.parties.restart(party),
+            Disturbance::PartyRestarted { party } => self.parties.is_back(party),
+            Disturbance::PartyLeft { party } => {
+                self.signalling.excuse_open(party, &self.parties);
+                self.connections.forget(party);
+                self.parties.is_gone(party);
+            }
             Disturbance::PathCut { a, b } => {
                 self.parties.cut(a, b);
                 self.signalling.excuse_between(a, b, &self.parties);

@@ -13,8 +13,13 @@ pub enum Disturbance {
         /// Its number.
         party: u32,
     },
-    /// A party that crashed is there again.
+    /// A party that crashed or left is there again.
     PartyRestarted {
+        /// Its number.
+        party: u32,
+    },
+    /// A party left in order: it ended what it held, and answers nothing from now on.
+    PartyLeft {
         /// Its number.
         party: u32,
     },
@@ -102,11 +107,11 @@ impl Parties {
         self.cuts.clear();
     }
 
-    pub(crate) fn crash(&mut self, party: u32) {
+    pub(crate) fn is_gone(&mut self, party: u32) {
         self.down.insert(party);
     }
 
-    pub(crate) fn restart(&mut self, party: u32) {
+    pub(crate) fn is_back(&mut self, party: u32) {
         self.down.remove(&party);
     }
 }

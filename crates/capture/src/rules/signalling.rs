@@ -8,8 +8,8 @@ use callwright_wire::Time;
 use super::call::{Call, Calls};
 use super::config::RulesConfig;
 use super::form;
-use super::heard::Heard;
-use super::ledger::Ledger;
+use super::heard::{Heard, describe};
+use super::ledger::{Blame, Ledger};
 use super::offer;
 use super::parties::Parties;
 use super::rule::Rule;
@@ -385,14 +385,55 @@ impl Signalling {
                             .insert((at + config.timeout() * 2, Due::Forget(number)));
                     }
                 }
-                Due::Ack(number, place) => {
-                    if let Some(transaction) = self.transactions.at_mut(number) {
-                        judge_ack(transaction, place, at, config, parties, ledger);
-                    }
-                }
+                Due::Ack(number, place) => self.judge_ack(number, place, at, config, parties, ledger),
                 Due::Forget(number) => self.forget(number, at, config),
             }
         }
+    }
+
+    fn judge_ack(
+        &mut self,
+        number: u64,
+        place: usize,
+        at: Time,
+        config: &RulesConfig,
+        parties: &Parties,
+        ledger: &mut Ledger,
+    ) {
+        let Some(invite) = self.transactions.at_mut(number) else {
+            return;
+        };
+        let fair = !invite.excused && invite.vias == 1;
+        let given_up = invite.given_up(config.timeout(), config.transit);
+        let (caller, party) = (invite.passage.source, invite.passage.party);
+        let call = self.calls.find_mut(&invite.call_id);
+        let Some(response) = invite.finals.get_mut(place).filter(|response| !response.settled) else {
+            return;
+        };
+        response.settled = true;
+        // Who sends a request inside the dialog heard of it; else he must have had the time to.
+        let tags = invite.from_tag.as_deref().zip(response.tag.as_deref());
+        let knows = call
+            .zip(tags)
+            .and_then(|(call, (from, to))| call.dialog_mut(from, to))
+            .is_some_and(|dialog| dialog.used_by_caller);
+        let fair = fair
+            && response.arrived.is_some_and(|arrived| {
+                given_up.is_none_or(|given_up| arrived + config.transit <= given_up)
+                    && (knows || parties.spoke_since(caller, arrived + config.transit))
+            });
+        if !fair {
+            ledger.excuse(Rule::Ack);
+            return;
+        }
+        let message = describe(&response.message, &response.passage);
+        ledger.judge(Rule::Ack, false, || Blame {
+            at,
+            party,
+            message,
+            detail: format!("it arrived, and {caller} sent no ACK"),
+            reference: "RFC 3261 §13.2.2.4, §17.1.1.3",
+        });
     }
 
     /// A transaction of which nothing more is to come is forgotten; an INVITE that still rings is not.
@@ -431,11 +472,7 @@ impl Signalling {
                         judge_answer(transaction, now, config, parties, ledger);
                     }
                 }
-                Due::Ack(number, place) => {
-                    if let Some(transaction) = self.transactions.at_mut(number) {
-                        judge_ack(transaction, place, now, config, parties, ledger);
-                    }
-                }
+                Due::Ack(number, place) => self.judge_ack(number, place, now, config, parties, ledger),
                 Due::Forget(_) => {}
             }
         }
@@ -474,6 +511,17 @@ impl Signalling {
             excuse_dialogs(ledger, call);
         }
         self.calls.retain(|call| !call.parties.contains(&party));
+    }
+
+    /// A party left: nobody answers what was sent to it, nor acknowledges in its place.
+    pub(crate) fn excuse_open(&mut self, party: u32, parties: &Parties) {
+        for (_, transaction) in self.transactions.all_mut() {
+            let to = parties.at(transaction.passage.destination) == Some(party);
+            let from = transaction.passage.party == party;
+            let open = transaction.finals.iter().any(|response| !response.settled);
+            transaction.excused |=
+                to && transaction.finals.is_empty() || from && (open || transaction.finals.is_empty());
+        }
     }
 
     /// The path between two parties is cut: what is under way between them need not end.
@@ -753,51 +801,6 @@ fn judge_final(
     });
 }
 
-fn judge_ack(
-    transaction: &mut Transaction,
-    place: usize,
-    at: Time,
-    config: &RulesConfig,
-    parties: &Parties,
-    ledger: &mut Ledger,
-) {
-    let started = transaction.passage.time;
-    let timeout = config.timeout();
-    let in_time = |time: Time, start: Time| time + config.transit <= start + timeout;
-    let caller = transaction.passage.source;
-    // Where the caller had given up, it has no transaction any more that could acknowledge.
-    let heard_of_it = transaction
-        .provisional
-        .is_some_and(|provisional| in_time(provisional, started));
-    let cancelled = transaction.cancelled;
-    let excused = transaction.excused || transaction.vias > 1;
-    let Some(response) = transaction
-        .finals
-        .get_mut(place)
-        .filter(|response| !response.settled)
-    else {
-        return;
-    };
-    response.settled = true;
-    let fair = response.arrived.is_some_and(|arrived| {
-        (heard_of_it || in_time(arrived, started))
-            && cancelled.is_none_or(|cancelled| in_time(arrived, cancelled))
-            && parties.spoke_since(caller, arrived + config.transit)
-    });
-    if excused || !fair {
-        ledger.excuse(Rule::Ack);
-        return;
-    }
-    let message = super::heard::describe(&response.message, &response.passage);
-    ledger.judge(Rule::Ack, false, || super::ledger::Blame {
-        at,
-        party: transaction.passage.party,
-        message,
-        detail: format!("it arrived, and {caller} sent no ACK"),
-        reference: "RFC 3261 §13.2.2.4, §17.1.1.3",
-    });
-}
-
 fn judge_dialogs(call: &mut Call, now: Time, ledger: &mut Ledger) {
     for dialog in &mut call.dialogs {
         if dialog.confirmed.is_none() {
@@ -808,7 +811,7 @@ fn judge_dialogs(call: &mut Call, now: Time, ledger: &mut Ledger) {
             continue;
         }
         ledger.judge(Rule::DialogEnd, dialog.ended, || {
-            let mut blame = dialog.made_by.take().unwrap_or_else(|| super::ledger::Blame {
+            let mut blame = dialog.made_by.take().unwrap_or_else(|| Blame {
                 at: now,
                 party: 0,
                 message: String::new(),

@@ -209,7 +209,7 @@ impl Town {
         let watch = Watch {
             rules: Arc::new(Mutex::new(Rules::new(RulesConfig::default()))),
             records: Arc::default(),
-            keep: true,
+            keep: false,
         };
         world.set_tap(Some(Box::new(watch.clone())));
         Town {
@@ -387,16 +387,14 @@ impl Town {
 
     /// Registers, and again where a connection could not be opened.
     pub(crate) fn register(&mut self, phone: Phone) {
-        let done = |town: &Town| {
-            let registration = town.user_agent(phone).registration();
-            registration.registered || registration.reason.is_some()
-        };
-        for _ in 0..3 {
+        for _ in 0..5 {
             self.fleet(phone, |fleet, now, id| fleet.register(now, id, None))
                 .unwrap();
-            self.until(done);
-            if self.user_agent(phone).registration().registered {
-                return;
+            for _ in 0..350 {
+                if self.user_agent(phone).registration().registered {
+                    return;
+                }
+                self.pass(Duration::from_millis(100));
             }
         }
         panic!("{:?}", self.user_agent(phone).registration());
