@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use callwright_capture::rules::{Rule, Tally};
+use callwright_capture::rules::{Rules, RulesConfig, Tally};
 use callwright_sim::{Link, Nat};
 use callwright_ua::{DtmfMode, MediaEncryption, Phase};
 use callwright_wire::{Entropy, Seed, Transport};
@@ -50,6 +50,7 @@ enum Terrain {
 fn walk(seed: u64, link: Link, terrain: Terrain) -> Verdict {
     let mut entropy = Seed::from_number(seed).derive("walk").stream();
     let mut town = Town::new(seed, link);
+    town.keep_records();
     let alone = terrain == Terrain::Neighbours;
     let server = (!alone).then(|| {
         town.server(&NAMES, |config| {
@@ -207,4 +208,16 @@ fn no_rule_is_broken_among_neighbours() {
 fn no_rule_is_broken_where_paths_are_cut_and_the_server_crashes() {
     walks(4, clean, Terrain::Rough);
     walks(4, lossy, Terrain::Rough);
+}
+
+#[test]
+fn the_same_packets_give_the_same_verdict() {
+    let verdict = walk(3, lossy(), Terrain::Plain);
+    let again = || {
+        let mut rules = Rules::new(RulesConfig::default());
+        verdict.records.iter().for_each(|record| rules.observe(record));
+        (rules.take_violations(), rules.tally())
+    };
+    assert!(!verdict.records.is_empty());
+    assert_eq!(again(), again());
 }
