@@ -86,6 +86,9 @@ impl Rules {
     }
 
     /// Takes a packet: each once, in order of time. Judges first what was due before it.
+    ///
+    /// Of a packet that was not seen where it was sent ([`callwright_wire::Fate::Received`]) it is not known what the network
+    /// did before: the order and the gaps of RTP are not judged then.
     pub fn observe(&mut self, record: &TapRecord) {
         self.advance(record.time);
         match record.carrier {
