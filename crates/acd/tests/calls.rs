@@ -8,6 +8,7 @@ use callwright_acd::{EndCause, Fact};
 use callwright_media::codec::Codec;
 use callwright_ua::Phase;
 use support::Lab;
+use support::script::{rtp, rtp_port};
 
 fn ends(lab: &Lab) -> Vec<EndCause> {
     let end = |fact: &Fact| match fact {
@@ -116,6 +117,30 @@ fn a_packet_leaves_in_the_moment_in_which_it_came() {
         .filter(|(.., bytes)| bytes.len() == 172)
         .count();
     assert!((98..=102).contains(&audio), "{audio} packets");
+}
+
+#[test]
+fn audio_is_taken_from_where_the_call_is_and_from_nowhere_else() {
+    let mut lab = Lab::new();
+    let (alice, bob) = (lab.phone("alice"), lab.registered("bob"));
+    lab.establish(alice, bob);
+    lab.assert_they_talk(alice, bob);
+    let answer = lab.last_received(alice, "SIP/2.0 200");
+    let port = rtp_port(&String::from_utf8_lossy(&answer.body()));
+    let intruder = "10.0.0.99:4000".parse().expect("an address");
+    lab.relayed.clear();
+    for sequence in 0..50 {
+        lab.say_media(intruder, port, rtp(sequence, 0x55));
+        lab.pass(Duration::from_millis(20));
+    }
+    let injected = lab
+        .relayed
+        .iter()
+        .filter(|(.., bytes)| bytes.ends_with(&[0x55; 160]));
+    assert_eq!(injected.count(), 0, "nobody hears the intruder");
+    let to_intruder = lab.relayed.iter().filter(|(_, to, _)| *to == intruder);
+    assert_eq!(to_intruder.count(), 0, "and nobody is heard there");
+    lab.assert_they_talk(alice, bob);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::time::Duration;
 use callwright_acd::Auth;
 use callwright_sip::digest::Algorithm;
 use callwright_ua::Phase;
-use support::script::{Received, Request, credentials, sdp};
+use support::script::{Received, Request, credentials, rtp, rtp_port, sdp};
 use support::{Lab, SERVER, password};
 
 const CALLER: &str = "sip:alice@10.0.0.250";
@@ -202,6 +202,35 @@ fn early_media_passes_with_its_status() {
     script.bob_answers(&invite);
     let answer = script.lab.expect(script.alice, "SIP/2.0 200");
     assert_eq!(answer.body(), early.body(), "RFC 3261 §13.2.1: the same answer");
+}
+
+#[test]
+fn early_media_is_heard_before_the_answer() {
+    let mut script = Script::new();
+    let alice = script.lab.phone("alice");
+    script.lab.dial(alice, "bob");
+    let invite = script.lab.expect(script.bob, "INVITE");
+    let contact = "Contact: <sip:bob@10.0.0.77>";
+    let description = sdp(1, "10.0.0.77", 7_000, "");
+    script.lab.say(
+        script.bob,
+        invite.reply("183 Session Progress", "b", &[contact], &description),
+    );
+    script.lab.pass(Duration::from_millis(100));
+    script.lab.relayed.clear();
+    let from = "10.0.0.77:7000".parse().expect("an address");
+    for sequence in 0..10 {
+        script
+            .lab
+            .say_media(from, rtp_port(invite.body()), rtp(sequence, 0x2a));
+        script.lab.pass(Duration::from_millis(20));
+    }
+    let heard = script
+        .lab
+        .relayed
+        .iter()
+        .filter(|(_, to, bytes)| to.ip() == alice.address() && bytes.ends_with(&[0x2a; 160]));
+    assert_eq!(heard.count(), 10);
 }
 
 #[test]
@@ -471,6 +500,7 @@ fn the_answer_to_a_refresh_is_not_taken_for_that_to_an_offer_that_waits() {
         .say(script.alice, refresh.reply("200 OK", "a", &[CONTACT], &same));
     let offer = script.lab.expect(script.alice, "INVITE");
     assert!(offer.body().contains("a=sendonly"), "{}", offer.text);
+    script.lab.pass(Duration::from_millis(50));
     assert!(
         !script.lab.has_heard(script.bob, "SIP/2.0 200"),
         "bob is answered by alice, not by her refresh"

@@ -151,7 +151,8 @@ impl Rules {
         std::mem::take(&mut self.ledger.violations)
     }
 
-    /// Violations beyond [`RulesConfig::max_violations`]: only counted.
+    /// Violations beyond [`RulesConfig::max_violations`], and payload types that one address sends to another again and again:
+    /// only counted.
     pub fn violations_not_kept(&self) -> u64 {
         self.ledger.not_kept
     }

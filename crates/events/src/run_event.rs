@@ -150,6 +150,17 @@ pub enum RunEvent {
         #[serde(flatten, skip_serializing_if = "Option::is_none", default)]
         location: Option<Location>,
     },
+    /// Something was done to the network, to a server, or to the time.
+    Network {
+        /// `network`, `partition`, `heal`, `crash`, `restart` or `advance`.
+        kind: String,
+        /// What, as in `alice ↔ bob: latency 40ms`.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        detail: Option<String>,
+        /// Where it stands.
+        #[serde(flatten, skip_serializing_if = "Option::is_none", default)]
+        location: Option<Location>,
+    },
     /// `wait` begins.
     Wait {
         /// How long.

@@ -90,6 +90,9 @@ impl Console {
             RunEvent::Action {
                 agent, kind, detail, ..
             } => self.normal(|| step(at, agent, kind, detail.as_deref(), &None)),
+            RunEvent::Network { kind, detail, .. } => {
+                self.normal(|| step(at, "", kind, detail.as_deref(), &None))
+            }
             RunEvent::Wait { seconds, .. } => {
                 self.normal(|| step(at, "", "wait", Some(&format!("{seconds} s")), &None))
             }

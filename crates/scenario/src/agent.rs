@@ -106,6 +106,7 @@ impl Agent {
             });
         }
         let agent = Agent(parts);
+        scene.join_network(&agent, at)?;
         agent.save_audio(scene, at)?;
         Ok(agent)
     }

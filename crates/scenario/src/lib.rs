@@ -17,6 +17,7 @@ pub mod label;
 mod member;
 pub mod mock;
 pub mod nearest;
+pub mod network;
 pub mod phone;
 pub mod position;
 pub mod real;

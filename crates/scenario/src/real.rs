@@ -2,26 +2,29 @@
 
 mod callcenter;
 mod capture;
+mod network;
 
 use std::net::{IpAddr, UdpSocket};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
 use callwright_events::Health;
 use callwright_net as net;
 use callwright_ua as ua;
+use callwright_wire::link::Link;
 use callwright_wire::{Epoch, Seed, Tap, Time};
 
 use crate::embedded::{EmbeddedPhone, Home, PhoneId, Recorder, Routes, account, check_version, started};
 use crate::http;
 use crate::member::{Member, MemberEvent};
 use crate::phone::{Phone, PhoneSpec};
-use crate::world::{STACK, StartError, Task, Topic, Topics, Version, Wake, World};
+use crate::world::{NetworkError, STACK, Site, StartError, Task, Topic, Topics, Version, Wake, World};
 
 use callcenter::Servers;
 pub use callcenter::{Callcenter, CallcenterError};
 pub use capture::{Capture, CaptureError};
+use network::{Asked, Links};
 
 /// Settings of a real world.
 #[derive(Clone, Debug, Default)]
@@ -35,6 +38,9 @@ pub struct RealConfig {
 /// The real world.
 pub struct RealWorld {
     shared: Arc<Shared>,
+    links: Arc<Links>,
+    /// Whether the network loop asks them.
+    asked: Mutex<bool>,
 }
 
 /// What the world and its phones share.
@@ -116,8 +122,14 @@ impl RealWorld {
             servers: http::Servers::default(),
             requests: http::Requests::default(),
         };
+        let links = Links::new(
+            Seed::from_number(config.seed).derive("links"),
+            shared.routes.addresses().clone(),
+        );
         Ok(Arc::new(RealWorld {
             shared: Arc::new(shared),
+            links: Arc::new(links),
+            asked: Mutex::new(false),
         }))
     }
 
@@ -129,6 +141,17 @@ impl RealWorld {
     /// How well the network loop does, in full.
     pub fn net_health(&self) -> net::Health {
         self.shared.net.health()
+    }
+
+    /// Lets the network loop ask for links while there are any: without, packets pass it as ever.
+    fn ask_for_links(&self) {
+        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        let wanted = !self.links.is_idle();
+        if *asked != wanted {
+            let shaper = wanted.then(|| Box::new(Asked(self.links.clone())) as Box<dyn net::Shaper>);
+            self.shared.net.set_shaper(shaper);
+            *asked = wanted;
+        }
     }
 
     /// Uses the fleet under the world's lock: it must not block.
@@ -221,6 +244,55 @@ impl World for RealWorld {
         end: &[(Topic, Version)],
     ) -> Result<http::Response, http::RequestError> {
         self.shared.requests.send(request, end, &self.shared.topics)
+    }
+
+    fn network(
+        &self,
+        agents: &[u32],
+        between: Option<(&Site, &Site)>,
+        link: Link,
+    ) -> Result<(), NetworkError> {
+        self.links.set(agents, between, link)?;
+        self.ask_for_links();
+        Ok(())
+    }
+
+    fn partition(&self, a: &Site, b: &Site) -> Result<(), NetworkError> {
+        self.links.cut(a, b)?;
+        self.ask_for_links();
+        Ok(())
+    }
+
+    fn heal(&self, agents: &[u32]) -> Result<(), NetworkError> {
+        self.links.heal(agents);
+        self.ask_for_links();
+        Ok(())
+    }
+
+    fn restore_network(&self, agents: &[u32]) {
+        self.links.forget(agents);
+        self.ask_for_links();
+    }
+
+    fn crash(&self, _server: &str) -> Result<(), NetworkError> {
+        Err(NetworkError::OnlySimulated {
+            what: "crash",
+            why: "a real server is stopped by whoever runs it",
+        })
+    }
+
+    fn restart(&self, _server: &str) -> Result<(), NetworkError> {
+        Err(NetworkError::OnlySimulated {
+            what: "restart",
+            why: "a real server is started by whoever runs it",
+        })
+    }
+
+    fn advance(&self, _span: Duration) -> Result<(), NetworkError> {
+        Err(NetworkError::OnlySimulated {
+            what: "advance",
+            why: "real time passes as it does; wait(…) waits for it",
+        })
     }
 
     fn lateness_p99_ms(&self, since: Time) -> Option<f64> {

@@ -5,11 +5,12 @@
 //! sends it and who receives it. By default a packet takes 10 ms, and nothing is lost.
 
 mod baton;
+mod conditions;
 mod http;
 mod observer;
 mod server;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,6 +21,7 @@ use callwright_capture::rules::Disturbance;
 use callwright_events::Health;
 use callwright_sim as sim;
 use callwright_ua as ua;
+use callwright_wire::link::Link;
 use callwright_wire::{Entropy, Epoch, Node as _, Residue, Seed, Tap, Time};
 
 use crate::Interrupt;
@@ -28,7 +30,7 @@ use crate::embedded::{
 };
 use crate::member::{Member, MemberEvent};
 use crate::phone::{Phone, PhoneSpec};
-use crate::world::{STACK, StartError, Task, Topic, Version, Wake, World};
+use crate::world::{NetworkError, STACK, Site, StartError, Task, Topic, Version, Wake, World};
 
 use baton::{Baton, Clockwork, TaskId};
 use http::{Ports, addressed};
@@ -96,6 +98,12 @@ struct Core {
     /// The interrupt was noticed.
     interrupted: bool,
     on_interrupt: Option<Topic>,
+    /// The hosts of phones.
+    places: BTreeMap<sim::PartyId, sim::HostId>,
+    /// How long a packet takes where nothing else was said.
+    latency: Duration,
+    /// The pairs for which something else was said.
+    linked: BTreeSet<(sim::HostId, sim::HostId)>,
     servers: Vec<Placed>,
     /// The last thing that a server could not bind.
     refused: Option<String>,
@@ -120,6 +128,9 @@ impl SimulatedWorld {
             trouble: None,
             interrupted: false,
             on_interrupt: None,
+            places: BTreeMap::new(),
+            latency: sim::Link::default().latency,
+            linked: BTreeSet::new(),
             servers: Vec::new(),
             refused: None,
         };
@@ -231,7 +242,7 @@ impl Shared {
     }
 
     fn latency(&self) -> Duration {
-        sim::Link::default().latency
+        self.core().latency
     }
 }
 
@@ -394,6 +405,7 @@ impl World for SimulatedWorld {
             let mut fleet = ua::Fleet::new(now, config);
             let id = fleet.start(now, &name, account);
             let party = core.world.add(host, &name, fleet.into());
+            core.places.insert(party, host);
             Ok::<_, StartError>((party, id))
         })?;
         let number = PhoneId(party.0);
@@ -422,6 +434,42 @@ impl World for SimulatedWorld {
     ) -> Result<crate::http::Response, crate::http::RequestError> {
         let until = self.now() + request.timeout;
         crate::http::follow(request, |request| self.exchange(request, until, end))
+    }
+
+    fn network(
+        &self,
+        _agents: &[u32],
+        between: Option<(&Site, &Site)>,
+        link: Link,
+    ) -> Result<(), NetworkError> {
+        self.set_links(between, link)
+    }
+
+    fn partition(&self, a: &Site, b: &Site) -> Result<(), NetworkError> {
+        self.cut(a, b)
+    }
+
+    fn heal(&self, _agents: &[u32]) -> Result<(), NetworkError> {
+        self.heal_all();
+        Ok(())
+    }
+
+    /// Partitions end, so that everybody can say goodbye; links stay as they are: the world ends with its scenario.
+    fn restore_network(&self, _agents: &[u32]) {
+        self.heal_all();
+    }
+
+    fn crash(&self, server: &str) -> Result<(), NetworkError> {
+        Ok(self.crash_server(server)?)
+    }
+
+    fn restart(&self, server: &str) -> Result<(), NetworkError> {
+        Ok(self.restart_server(server)?)
+    }
+
+    fn advance(&self, span: Duration) -> Result<(), NetworkError> {
+        self.pass(span);
+        Ok(())
     }
 
     /// Virtual time costs nothing: everything may take what it takes by the RFCs.

@@ -297,6 +297,16 @@ impl Lab {
         });
     }
 
+    /// Somebody sends a media packet to a port of the machine.
+    pub(crate) fn say_media(&mut self, from: SocketAddr, port: u16, bytes: Vec<u8>) {
+        self.send(Parcel {
+            from,
+            to: SocketAddr::new(SERVER.into(), port),
+            bytes: bytes.into(),
+            media: true,
+        });
+    }
+
     pub(crate) fn fleet<R>(
         &mut self,
         phone: Phone,

@@ -196,3 +196,20 @@ pub(crate) fn sdp(version: u32, ip: &str, port: u16, more: &str) -> String {
          a=rtpmap:0 PCMU/8000\r\na=rtpmap:101 telephone-event/8000\r\n{more}"
     )
 }
+
+/// The port for RTP that a description names.
+pub(crate) fn rtp_port(body: &str) -> u16 {
+    let line = body.lines().find_map(|line| line.strip_prefix("m=audio "));
+    let port = line.and_then(|line| line.split(' ').next());
+    port.and_then(|port| port.parse().ok()).expect("an m line")
+}
+
+/// An RTP packet of PCMU whose every sample is `fill`.
+pub(crate) fn rtp(sequence: u16, fill: u8) -> Vec<u8> {
+    let mut packet = vec![0x80, 0];
+    packet.extend(sequence.to_be_bytes());
+    packet.extend((u32::from(sequence) * 160).to_be_bytes());
+    packet.extend(0xbadc_0ffe_u32.to_be_bytes());
+    packet.extend([fill; 160]);
+    packet
+}

@@ -92,6 +92,13 @@ impl Ledger {
         self.judge(rule, holds, blame);
     }
 
+    /// A subject that occurs breaks a rule that it broke before: it is counted only.
+    pub(crate) fn again(&mut self, rule: Rule) {
+        self.subject(rule);
+        self.counts[rule as usize].checks += 1;
+        self.not_kept += 1;
+    }
+
     fn report(&mut self, rule: Rule, blame: Blame) {
         if self.violations.len() >= self.limit {
             self.not_kept += 1;

@@ -79,6 +79,8 @@ pub(crate) struct Media {
     /// When a session was last described from or to a host: what a relay does around that is not judged.
     described: BTreeMap<std::net::IpAddr, Time>,
     due: BTreeSet<(Time, Key, u16)>,
+    /// Payload types that were found wrong, by source and destination.
+    wrong: BTreeSet<(SocketAddr, SocketAddr, u8)>,
     limit: usize,
 }
 
@@ -89,12 +91,16 @@ impl Media {
             announced: BTreeMap::new(),
             described: BTreeMap::new(),
             due: BTreeSet::new(),
+            wrong: BTreeSet::new(),
             limit,
         }
     }
 
     /// A session description passed.
     pub(crate) fn describe(&mut self, session: &Session, now: Time, from: SocketAddr, to: SocketAddr) {
+        if self.described.len() >= self.limit {
+            self.described.retain(|_, described| *described + RELAY * 2 > now);
+        }
         for ip in [from.ip(), to.ip()] {
             self.described.insert(ip, now);
         }
@@ -203,7 +209,13 @@ impl Media {
         );
     }
 
-    fn check_payload_type(&self, record: &TapRecord, packet: &Packet<'_>, exempt: bool, ledger: &mut Ledger) {
+    fn check_payload_type(
+        &mut self,
+        record: &TapRecord,
+        packet: &Packet<'_>,
+        exempt: bool,
+        ledger: &mut Ledger,
+    ) {
         if exempt {
             return;
         }
@@ -211,6 +223,11 @@ impl Media {
             return;
         };
         let known = announced.payload_types & 1 << packet.payload_type() != 0;
+        let wrong = (record.source, record.destination, packet.payload_type());
+        if !known && self.wrong.len() < self.limit && !self.wrong.insert(wrong) {
+            ledger.again(Rule::RtpPayloadType);
+            return;
+        }
         ledger.check(Rule::RtpPayloadType, known, || {
             let detail = format!(
                 "{} announced no payload type {}",
@@ -248,7 +265,7 @@ impl Media {
         ledger: &mut Ledger,
     ) {
         let sequence = packet.sequence();
-        let Some((origin, shift)) = self.origin(key, packet, before.sequence) else {
+        let Some(open) = self.left_out(key, packet, before.sequence, step) else {
             ledger.judge(Rule::RtpSequence, false, || {
                 let detail = format!("sequence number {sequence} follows {}", before.sequence);
                 blame(record, packet, detail, "RFC 3550 §5.1")
@@ -258,22 +275,6 @@ impl Media {
         ledger.judge(Rule::RtpSequence, true, || {
             blame(record, packet, String::new(), "")
         });
-        let mut open = Vec::new();
-        if step > 1 {
-            let origin = &self.streams[&origin];
-            for missing in 1..step.unsigned_abs() {
-                let missing = before.sequence.wrapping_add(missing);
-                let there = missing.wrapping_sub(shift);
-                let seen = origin.seen.iter().find(|seen| seen.sequence == there);
-                // Of another format, it may be one that the next leg has not.
-                let passable = seen.is_some_and(|seen| {
-                    seen.arrives && seen.payload_type == origin_type(origin, packet, shift)
-                });
-                if passable {
-                    open.push(missing);
-                }
-            }
-        }
         let until = record.time + RELAY;
         let Some(stream) = self.streams.get_mut(&key) else {
             return;
@@ -286,17 +287,22 @@ impl Media {
         }
     }
 
-    /// The stream that a packet was relayed from, and by how much its sequence numbers are moved.
-    fn origin(&self, key: Key, packet: &Packet<'_>, before: u16) -> Option<(Key, u16)> {
+    /// The sequence numbers that were left out before a packet although their packets were not lost on the way to the relay;
+    /// `None` when the packet is not relayed.
+    ///
+    /// Sounds repeat themselves, so several places in several streams may be where a packet comes from: the one that explains
+    /// most is taken.
+    fn left_out(&self, key: Key, packet: &Packet<'_>, before: u16, step: i16) -> Option<Vec<u16>> {
         let previous = self.streams[&key]
             .seen
             .iter()
             .rfind(|seen| seen.sequence == before)?;
+        let mut best: Option<Vec<u16>> = None;
         let candidates = self
             .streams
             .iter()
             .filter(|(other, stream)| **other != key && stream.destination.ip() == key.0.ip());
-        for (other, stream) in candidates {
+        for (_, stream) in candidates {
             for seen in stream.seen.iter().rev() {
                 if !seen.arrives || !is_same(&seen.payload, packet.payload()) {
                     continue;
@@ -304,20 +310,32 @@ impl Media {
                 let shift = packet.sequence().wrapping_sub(seen.sequence);
                 let moved = packet.timestamp().wrapping_sub(seen.timestamp);
                 let there = before.wrapping_sub(shift);
-                let fits = stream
-                    .seen
-                    .iter()
-                    .find(|seen| seen.sequence == there)
-                    .is_none_or(|seen| {
-                        is_same(&seen.payload, &previous.payload)
-                            && previous.timestamp.wrapping_sub(seen.timestamp) == moved
-                    });
-                if fits {
-                    return Some((*other, shift));
+                let fits = stream.at(there).is_none_or(|seen| {
+                    is_same(&seen.payload, &previous.payload)
+                        && previous.timestamp.wrapping_sub(seen.timestamp) == moved
+                });
+                if !fits {
+                    continue;
+                }
+                // Of another format, a packet may be one that the next leg has not.
+                let passable = |missing: &u16| {
+                    stream
+                        .at(missing.wrapping_sub(shift))
+                        .is_some_and(|other| other.arrives && other.payload_type == seen.payload_type)
+                };
+                let open: Vec<u16> = (1..step.max(1).unsigned_abs())
+                    .map(|missing| before.wrapping_add(missing))
+                    .filter(passable)
+                    .collect();
+                if open.is_empty() {
+                    return Some(open);
+                }
+                if best.as_ref().is_none_or(|best| open.len() < best.len()) {
+                    best = Some(open);
                 }
             }
         }
-        None
+        best
     }
 
     /// Judges what relays left out.
@@ -356,6 +374,7 @@ impl Media {
         self.streams.clear();
         self.announced.clear();
         self.described.clear();
+        self.wrong.clear();
     }
 
     pub(crate) fn forget(&mut self, party: u32) {
@@ -363,11 +382,10 @@ impl Media {
     }
 }
 
-/// The payload type at the origin of a packet.
-fn origin_type(origin: &Stream, packet: &Packet<'_>, shift: u16) -> u8 {
-    let there = packet.sequence().wrapping_sub(shift);
-    let seen = origin.seen.iter().find(|seen| seen.sequence == there);
-    seen.map_or_else(|| packet.payload_type(), |seen| seen.payload_type)
+impl Stream {
+    fn at(&self, sequence: u16) -> Option<&Seen> {
+        self.seen.iter().rfind(|seen| seen.sequence == sequence)
+    }
 }
 
 /// The same sound, perhaps in the other G.711 codec.

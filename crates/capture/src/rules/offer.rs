@@ -99,8 +99,6 @@ fn take_late_answer(
             && its
             && let Some(offered) = invite.exchange.late_offer.take()
         {
-            // Whatever is offered from now on in this transaction is another exchange.
-            invite.exchange.said = None;
             check_lines(ledger, heard, offered, lines);
             return true;
         }

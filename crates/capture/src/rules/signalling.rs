@@ -233,10 +233,10 @@ impl Signalling {
                 if let Some(place) = place
                     && let Some(known) = transaction.finals.get_mut(place)
                 {
-                    if is_new {
+                    if is_new && !known.settled {
                         ledger.subject(Rule::Ack);
                     }
-                    if heard.passage.arrives && known.arrived.is_none() {
+                    if heard.passage.arrives && known.arrived.is_none() && !known.settled {
                         known.arrived = Some(now);
                         let due = now + config.timeout();
                         self.agenda.insert((due, Due::Ack(number, place)));
@@ -308,11 +308,25 @@ impl Signalling {
                 continue;
             }
             let cseq = invite.cseq;
-            let success = invite
+            let excused = invite.excused;
+            let acknowledged = invite
                 .finals
                 .iter_mut()
-                .find(|response| response.is_success() && response.tag == heard.to_tag);
-            let Some(success) = success else { continue };
+                .find(|response| response.tag == heard.to_tag);
+            let Some(success) = acknowledged else { continue };
+            if !success.is_success() {
+                if cseq == heard.cseq.number && !success.settled && !exempt && !excused {
+                    success.settled = true;
+                    ledger.judge(Rule::Ack, false, || {
+                        heard.blame(
+                            "the ACK of a response that is no 2xx has another branch than its INVITE",
+                            "RFC 3261 §17.1.1.3",
+                        )
+                    });
+                    return;
+                }
+                continue;
+            }
             if cseq != heard.cseq.number {
                 of_dialog = Some((*number, cseq));
                 continue;
@@ -320,7 +334,7 @@ impl Signalling {
             found = true;
             if !success.settled {
                 success.settled = true;
-                if exempt || invite.excused {
+                if exempt || excused {
                     ledger.excuse(Rule::Ack);
                 } else {
                     ledger.judge(Rule::Ack, true, || heard.blame("", "RFC 3261 §13.2.2.4"));
@@ -608,6 +622,7 @@ fn finish(transaction: &mut Transaction, heard: &Heard<'_>, status: u16, ledger:
     if same_final(transaction, heard, status).is_some() {
         return false;
     }
+    let mut conflicts = false;
     if transaction.is_invite() {
         // RFC 3261 §16.7: a proxy passes on every 2xx, and one of the others.
         let forked = status < 300 && transaction.finals.iter().all(Final::is_success);
@@ -619,6 +634,7 @@ fn finish(transaction: &mut Transaction, heard: &Heard<'_>, status: u16, ledger:
                 ledger.judge(Rule::InviteFinal, true, || heard.blame("", ""));
             }
         } else if !forked && !excused {
+            conflicts = true;
             let before = transaction.finals[0].status;
             ledger.check(Rule::InviteFinal, false, || {
                 heard.blame(
@@ -634,7 +650,8 @@ fn finish(transaction: &mut Transaction, heard: &Heard<'_>, status: u16, ledger:
         message: heard.message.clone(),
         passage: heard.passage,
         arrived: None,
-        settled: false,
+        // One that may not be is not acknowledged either.
+        settled: conflicts,
     });
     true
 }

@@ -24,6 +24,16 @@ struct Table {
     servers: BTreeMap<u32, String>,
 }
 
+impl Table {
+    fn agent(&self, transport: Transport, address: SocketAddr) -> Option<PhoneId> {
+        let agents = match transport {
+            Transport::Udp => &self.datagrams,
+            Transport::Tcp | Transport::Tls => &self.streams,
+        };
+        agents.get(&address).copied()
+    }
+}
+
 /// The numbers of servers in a capture stand above those of agents.
 const SERVERS: u32 = 1 << 31;
 
@@ -45,23 +55,33 @@ impl Addresses {
         self.lock().servers.insert(party, name);
     }
 
+    /// The agent that has an address now.
+    pub(crate) fn agent(&self, transport: Transport, address: SocketAddr) -> Option<PhoneId> {
+        self.lock().agent(transport, address)
+    }
+
     /// The agent or server whose packet it is: its sender, or who received it from an outsider.
     pub(crate) fn party(&self, record: &TapRecord) -> u32 {
-        let own = match record.fate {
-            Fate::Received => record.destination,
-            Fate::Sent | Fate::Lost | Fate::Delayed { .. } | Fate::Duplicated { .. } => record.source,
+        let transport = match record.carrier {
+            Carrier::Udp | Carrier::SrtpClear => Transport::Udp,
+            Carrier::Tcp | Carrier::TlsClear => Transport::Tcp,
         };
         let table = self.lock();
         if table.servers.contains_key(&record.party) {
             return SERVERS | record.party;
         }
-        let agent = match record.carrier {
-            Carrier::Udp | Carrier::SrtpClear => table.datagrams.get(&own),
-            Carrier::Tcp | Carrier::TlsClear => table.streams.get(&own),
+        let receiver = table.agent(transport, record.destination);
+        let agent = match record.fate {
+            Fate::Received => receiver,
+            // What an outsider sent may have been lost or held back on a link of ours, too.
+            Fate::Sent | Fate::Lost | Fate::Delayed { .. } | Fate::Duplicated { .. } => {
+                table.agent(transport, record.source).or(receiver)
+            }
         };
         agent.map_or(u32::MAX, |agent| agent.0)
     }
 
+    /// The name of an agent or server.
     pub(crate) fn name_of(&self, party: u32) -> String {
         let table = self.lock();
         let name = if party & SERVERS == 0 {

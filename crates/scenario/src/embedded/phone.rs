@@ -182,6 +182,10 @@ impl<H: Home> Phone for EmbeddedPhone<H> {
         done.map(performed).map_err(|error| self.explained(error))
     }
 
+    fn number(&self) -> u32 {
+        self.number.0
+    }
+
     fn snapshot(&self) -> PhoneSnapshot {
         let sending = self
             .sending
