@@ -302,7 +302,8 @@ impl<E> Output<E> {
 
     /// The same with another event.
     pub fn map_event<F>(self, map: impl FnOnce(E) -> F) -> Output<F> {
-        self.into_world().unwrap_or_else(|event| Output::Event(map(event)))
+        self.into_world()
+            .unwrap_or_else(|event| Output::Event(map(event)))
     }
 }
 
