@@ -14,8 +14,8 @@ use crate::store::ModelStore;
 
 /// How long the system may take to open sockets.
 const OPEN: Duration = Duration::from_secs(10);
-/// How long calls in progress may take to end in order.
-const CLOSE: Duration = Duration::from_secs(5);
+/// How long calls in progress may take to end in order: the machine lets go of who does not answer, after 33 s.
+const CLOSE: Duration = Duration::from_secs(35);
 
 /// Why a call center does not run.
 #[derive(Debug, thiserror::Error)]

@@ -125,7 +125,7 @@ impl Server {
     fn settle(&mut self) {
         loop {
             while let Some(output) = self.machine.poll_output() {
-                match output.to_world() {
+                match output.into_world() {
                     Ok(output) => self.outputs.push_back(output),
                     Err(event) => self.on_event(event),
                 }

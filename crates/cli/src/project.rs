@@ -147,7 +147,7 @@ impl Project {
         for entry in std::mem::take(&mut project.server) {
             let span = entry.span();
             let server = Entry::server(entry, folder).map_err(|error| match error {
-                EntryError::Wrong((span, message)) => wrong(Some(span), message),
+                EntryError::Wrong { span, message } => wrong(Some(span), message),
                 EntryError::Settings(error) => ProjectError::Callcenter(error),
             })?;
             if project.servers.iter().any(|other| other.name == server.name) {

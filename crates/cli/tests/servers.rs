@@ -370,6 +370,58 @@ fn a_call_center_whose_port_is_taken_makes_the_run_invalid_and_names_the_port() 
     assert_eq!(ran.status.code(), Some(0), "{}", text(&ran));
 }
 
+#[test]
+fn the_call_center_that_is_built_in_shows_its_certificate_over_tls() {
+    let folder = folder("tls");
+    let port = free_port();
+    let certified = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).expect("a certificate");
+    write(&folder, "cert.pem", &certified.cert.pem());
+    write(&folder, "key.pem", &certified.signing_key.serialize_pem());
+    write(
+        &folder,
+        "callcenter.toml",
+        &format!(
+            r#"
+            [listen]
+            tls = "127.0.0.1:{port}"
+            [tls]
+            certificate = "cert.pem"
+            key = "key.pem"
+            [[user]]
+            name = "alice"
+            password = "secret"
+            "#
+        ),
+    );
+    write(
+        &folder,
+        "callwright.toml",
+        &format!(
+            r#"
+            [[server]]
+            callcenter = "callcenter.toml"
+            ready = "sip:127.0.0.1:{port};transport=tls"
+            timeout = "20s"
+            [env]
+            DOMAIN = "127.0.0.1:{port}"
+            TRANSPORT = "tls"
+            "#
+        ),
+    );
+    write(&folder, "a.rhai", REGISTERS);
+    let ran = callwright(&folder, &["run", "a.rhai"])
+        .env("SSL_CERT_FILE", folder.join("cert.pem"))
+        .output()
+        .expect("it runs");
+    assert_eq!(ran.status.code(), Some(0), "{}", text(&ran));
+
+    // What cannot be read is known before anything is started.
+    std::fs::remove_file(folder.join("key.pem")).expect("it was there");
+    let ran = run(&folder, &["run", "a.rhai"]);
+    assert_eq!(ran.status.code(), Some(2), "{}", text(&ran));
+    assert!(text(&ran).contains("key.pem: No such file"), "{}", text(&ran));
+}
+
 /// The examples with a port that nobody holds, and with this name for the server.
 fn examples(name: &str) -> (PathBuf, u16) {
     let folder = folder(name);

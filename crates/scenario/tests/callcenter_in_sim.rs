@@ -360,18 +360,20 @@ fn the_same_seed_gives_the_same_facts() {
 }
 
 #[test]
-fn it_tells_when_it_is_closed() {
-    let mut lab = Lab::new();
+fn it_closes_in_order_with_a_call_up_and_tells_when_it_is_done() {
+    let (mut lab, alice, bob) = Lab::with_two();
+    lab.establish(alice, bob);
     lab.world.with(lab.server, |member, now| {
         let command = Input::Command(callwright_callcenter::Command::Close);
         member
             .server_mut()
             .map(|server| server.handle_input(now, command))
     });
-    lab.pass(Duration::from_millis(1));
-    assert!(
-        matches!(lab.events.last(), Some(Event::Closed)),
-        "{:?}",
-        lab.events
-    );
+    lab.until("the end of the call", |lab| {
+        lab.phase(alice) == Some(Phase::Ended) && lab.phase(bob) == Some(Phase::Ended)
+    });
+    lab.until("the end", |lab| matches!(lab.events.last(), Some(Event::Closed)));
+    assert_eq!(lab.server().residue(), Residue::default());
+    // Bindings outlive it.
+    assert_eq!(lab.server().store().bindings().count(), 2);
 }

@@ -242,27 +242,28 @@ impl File {
 impl Account {
     fn user(self, config: &Config) -> Result<User, &'static str> {
         let UserName(name) = self.name;
-        let mut user = match (self.password, self.ha1) {
-            (Some(_), Some(_)) => return Err("a user has a password or ha1, not both"),
-            (Some(password), None) => return Ok(User::with_password(name, &config.domain, &password)),
-            (None, None) => return Ok(User::open(name)),
-            (None, Some(hashes)) => (User::open(name), hashes),
-        };
-        let hashes = [
-            (Algorithm::Sha256, user.1.sha256.map(|Hex(hash)| hash)),
-            (Algorithm::Md5, user.1.md5.map(|Hex(hash)| hash)),
-        ];
-        let secret = |(algorithm, hash): (Algorithm, Option<String>)| {
-            Some(Secret::Ha1 {
-                algorithm,
-                hash: hash?,
-            })
-        };
-        user.0.secrets = hashes.into_iter().filter_map(secret).collect();
-        if user.0.secrets.is_empty() {
-            return Err("ha1 is empty: it has a hash for md5, for sha256, or for both");
+        match (self.password, self.ha1) {
+            (Some(_), Some(_)) => Err("a user has a password or ha1, not both"),
+            (Some(password), None) => Ok(User::with_password(name, &config.domain, &password)),
+            (None, None) => Ok(User::open(name)),
+            (None, Some(hashes)) => {
+                let secrets = hashes.secrets();
+                if secrets.is_empty() {
+                    return Err("ha1 is empty: it has a hash for md5, for sha256, or for both");
+                }
+                Ok(User { name, secrets })
+            }
         }
-        Ok(user.0)
+    }
+}
+
+impl Hashes {
+    /// In the order in which they are offered.
+    fn secrets(self) -> Vec<Secret> {
+        let sha256 = self.sha256.map(|Hex(hash)| (Algorithm::Sha256, hash));
+        let md5 = self.md5.map(|Hex(hash)| (Algorithm::Md5, hash));
+        let secret = |(algorithm, hash)| Secret::Ha1 { algorithm, hash };
+        sha256.into_iter().chain(md5).map(secret).collect()
     }
 }
 
