@@ -41,7 +41,7 @@ pub enum Event {
         /// The fact.
         fact: Fact,
     },
-    /// It was asked to close, and no call is left.
+    /// It was asked to close, and holds nothing any more.
     Closed,
 }
 
@@ -56,16 +56,8 @@ pub struct Server {
     awaited: usize,
     listening: Vec<(Transport, SocketAddr)>,
     failed: bool,
-    closing: Closing,
     outputs: VecDeque<Output<Event>>,
     now: Time,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Closing {
-    No,
-    Asked,
-    Told,
 }
 
 impl Server {
@@ -87,7 +79,6 @@ impl Server {
             awaited,
             listening: Vec::new(),
             failed: false,
-            closing: Closing::No,
             outputs: VecDeque::new(),
             now,
         })
@@ -155,10 +146,6 @@ impl Server {
                 });
             }
         }
-        if self.closing == Closing::Asked && self.machine.load().calls == 0 && self.store.pending() == 0 {
-            self.closing = Closing::Told;
-            self.tell(Event::Closed);
-        }
     }
 
     fn on_event(&mut self, event: acd::Event) {
@@ -173,6 +160,7 @@ impl Server {
                 self.tell(Event::ListenFailed { transport, error });
                 self.heard_of_a_socket();
             }
+            acd::Event::Closed => self.tell(Event::Closed),
         }
     }
 
@@ -197,8 +185,7 @@ impl Node for Server {
         self.now = now;
         match input.of_world() {
             Ok(input) => self.machine.handle_input(now, input),
-            Err(Command::Close) if self.closing == Closing::No => self.closing = Closing::Asked,
-            Err(Command::Close) => {}
+            Err(Command::Close) => self.machine.close(now),
         }
     }
 
