@@ -225,9 +225,9 @@ impl Rules {
         let Some(heard) = Heard::read(message, passage) else {
             return;
         };
-        if let Some(session) = heard.description() {
+        if let Some(session) = &heard.description {
             self.media
-                .describe(&session, passage.time, passage.source, passage.destination);
+                .describe(session, passage.time, passage.source, passage.destination);
         }
         self.signalling
             .hear(&heard, &self.config, &self.parties, &mut self.ledger);
