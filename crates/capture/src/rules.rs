@@ -219,7 +219,9 @@ impl Rules {
 
     fn observe_message(&mut self, message: &Message, passage: Passage, behind: usize) {
         self.parties.speaks(passage.party, passage.source, passage.time);
-        if !self.parties.is_exempt(passage.party) {
+        // A response repeats what its request said, right or wrong.
+        let mirrors = message.is_response() && self.parties.is_exempt_at(passage.destination);
+        if !self.parties.is_exempt(passage.party) && !mirrors {
             form::check_message(&mut self.ledger, message, &passage, behind);
         }
         let Some(heard) = Heard::read(message, passage) else {
