@@ -219,15 +219,17 @@ impl Rules {
 
     fn observe_message(&mut self, message: &Message, passage: Passage, behind: usize) {
         self.parties.speaks(passage.party, passage.source, passage.time);
-        if !self.parties.is_exempt(passage.party) {
+        // A response repeats what its request said, right or wrong.
+        let mirrors = message.is_response() && self.parties.is_exempt_at(passage.destination);
+        if !self.parties.is_exempt(passage.party) && !mirrors {
             form::check_message(&mut self.ledger, message, &passage, behind);
         }
         let Some(heard) = Heard::read(message, passage) else {
             return;
         };
-        if let Some(session) = heard.description() {
+        if let Some(session) = &heard.description {
             self.media
-                .describe(&session, passage.time, passage.source, passage.destination);
+                .describe(session, passage.time, passage.source, passage.destination);
         }
         self.signalling
             .hear(&heard, &self.config, &self.parties, &mut self.ledger);

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::net::SocketAddr;
 
+use callwright_sdp::Session;
 use callwright_sip_message::{CSeq, HeaderName, Message, Method, SmolStr, StartLine, Uri, Via};
 use callwright_wire::{Fate, TapRecord, Time};
 
@@ -55,6 +56,8 @@ pub(crate) struct Heard<'a> {
     pub(crate) call_id: SmolStr,
     pub(crate) from_tag: Option<SmolStr>,
     pub(crate) to_tag: Option<SmolStr>,
+    /// The session description in the body, if there is one.
+    pub(crate) description: Option<Session>,
 }
 
 impl<'a> Heard<'a> {
@@ -78,16 +81,9 @@ impl<'a> Heard<'a> {
             call_id: SmolStr::new(message.header(HeaderName::CallId)?),
             from_tag: tag_of(&message.header(HeaderName::From)?),
             to_tag: tag_of(&message.header(HeaderName::To)?),
+            description: describe_session(message),
             message,
         })
-    }
-
-    /// The session description in the body, if there is one.
-    pub(crate) fn description(&self) -> Option<callwright_sdp::Session> {
-        if self.message.body().is_empty() || !self.message.has_content_type("application/sdp") {
-            return None;
-        }
-        callwright_sdp::Session::parse(&self.message.body()).ok()
     }
 
     pub(crate) fn request_uri(&self) -> Option<Uri> {
@@ -116,6 +112,14 @@ impl<'a> Heard<'a> {
             reference,
         }
     }
+}
+
+fn describe_session(message: &Message) -> Option<Session> {
+    let body = message.body();
+    if body.is_empty() || !message.has_content_type("application/sdp") {
+        return None;
+    }
+    Session::parse(&body).ok()
 }
 
 /// The tag parameter of a From or To, without parsing the address.

@@ -22,10 +22,10 @@ pub(crate) fn request(
     if !matches!(heard.method, Method::Invite | Method::Update | Method::Prack) {
         return;
     }
-    let (Some(session), Some(tag)) = (heard.description(), heard.from_tag.clone()) else {
+    let (Some(session), Some(tag)) = (&heard.description, heard.from_tag.clone()) else {
         return;
     };
-    check_version(call, &tag, heard, &session, ledger);
+    check_version(call, &tag, heard, session, ledger);
     let lines = session.media.len();
     // RFC 3262 §5: PRACK has the answer where the offer came in a reliable provisional response.
     if heard.method == Method::Prack && take_late_answer(call, transactions, heard, lines, ledger) {
@@ -51,11 +51,11 @@ pub(crate) fn response(
     if transaction.exchange.said.as_ref() == Some(&heard.message.body()) {
         return;
     }
-    let (Some(session), Some(tag)) = (heard.description(), heard.to_tag.clone()) else {
+    let (Some(session), Some(tag)) = (&heard.description, heard.to_tag.clone()) else {
         return;
     };
     transaction.exchange.said = Some(heard.message.body());
-    check_version(call, &tag, heard, &session, ledger);
+    check_version(call, &tag, heard, session, ledger);
     match transaction.exchange.offer {
         Some(offered) => check_lines(ledger, heard, offered, session.media.len()),
         None if heard.method == Method::Invite => {
@@ -72,12 +72,12 @@ pub(crate) fn acknowledge(
     heard: &Heard<'_>,
     ledger: &mut Ledger,
 ) {
-    let (Some(session), Some(tag)) = (heard.description(), heard.from_tag.clone()) else {
+    let (Some(session), Some(tag)) = (&heard.description, heard.from_tag.clone()) else {
         return;
     };
     // Of a retransmission nothing new is learned: its description is the last one, or one before it.
     if take_late_answer(call, transactions, heard, session.media.len(), ledger) {
-        check_version(call, &tag, heard, &session, ledger);
+        check_version(call, &tag, heard, session, ledger);
     }
 }
 

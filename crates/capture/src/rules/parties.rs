@@ -68,6 +68,11 @@ impl Parties {
         self.exempt.contains(&party)
     }
 
+    /// Whether an exempt party was last heard at this address.
+    pub(crate) fn is_exempt_at(&self, address: SocketAddr) -> bool {
+        self.at(address).is_some_and(|party| self.is_exempt(party))
+    }
+
     /// A party sent a SIP message from this address.
     pub(crate) fn speaks(&mut self, party: u32, address: SocketAddr, now: Time) {
         if self.addresses.len() >= self.limit && !self.addresses.contains_key(&address) {

@@ -72,7 +72,7 @@ impl Signalling {
                 }
             }
             Some(status) => {
-                if !exempt {
+                if !exempt && !parties.is_exempt_at(heard.passage.destination) {
                     form::check_response(ledger, heard, status);
                 }
                 self.response(heard, status, exempt, config, ledger);

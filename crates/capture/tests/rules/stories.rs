@@ -431,6 +431,9 @@ fn who_is_exempt_may_send_anything() {
     story.at(0).a(invite("old", "1 INVITE"));
     story.at(10).b(say("SIP/2.0 200 OK", "old", "1 INVITE").to("b"));
     story.bytes(1, A, B, Bytes::from_static(b"INVITE SIP/2.0\r\nnonsense\r\n\r\n"));
+    let echo =
+        "SIP/2.0 400 Bad Request\r\nVia: SIP/2.0/UDP 192.0.2.1:5060;branch=1\r\nContent-Length: 0\r\n\r\n";
+    story.bytes(2, B, A, Bytes::from_static(echo.as_bytes()));
     story.at(60_000).broken(&[]);
 }
 
