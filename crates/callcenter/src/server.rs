@@ -151,7 +151,6 @@ impl Server {
     fn on_event(&mut self, event: acd::Event) {
         match event {
             acd::Event::Persist { token, fact } => self.store.take(token, fact),
-            acd::Event::Closed => self.tell(Event::Closed),
             acd::Event::Listening { transport, local } => {
                 self.listening.push((transport, local));
                 self.heard_of_a_socket();

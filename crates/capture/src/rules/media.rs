@@ -20,6 +20,8 @@ use super::rule::Rule;
 const REMEMBERED: usize = 128;
 /// What a relay may hold back a packet, or the network on the way to it.
 const RELAY: Duration = Duration::from_secs(5);
+/// What a packet may be late that others overtook.
+const LATE: Duration = Duration::from_millis(500);
 /// A step beyond this begins the stream anew (RFC 3550 §A.1, MAX_DROPOUT).
 const LONGEST_STEP: u16 = 3_000;
 
@@ -354,7 +356,9 @@ impl Media {
                 .described
                 .get(&key.0.ip())
                 .is_some_and(|described| *described >= recently);
-            if left_out && described {
+            // A packet that others overtook may find the call over when it comes.
+            let ended = stream.last.time < at - RELAY + LATE;
+            if left_out && (described || ended) {
                 ledger.excuse(Rule::RtpSequence);
                 continue;
             }

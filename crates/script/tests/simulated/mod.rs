@@ -1,7 +1,5 @@
 //! Runs scripts in simulated worlds, with a call center in each.
 
-#![expect(dead_code, reason = "each test file uses a part of it")]
-
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
@@ -122,7 +120,12 @@ impl Ran {
     /// Checks that everything passed, and shows what did not.
     #[track_caller]
     pub(crate) fn passed(&self) -> &Self {
-        assert_eq!(self.code, ExitCode::Passed, "{:#?}", self.failures());
+        let failures = self.failures();
+        let told = failures.iter().map(|failure| {
+            let line = failure.location.as_ref().map_or(0, |at| at.line);
+            format!("{line}: {} {:?}\n", failure.message, failure.hints)
+        });
+        assert_eq!(self.code, ExitCode::Passed, "{}", told.collect::<String>());
         self
     }
 
