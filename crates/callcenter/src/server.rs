@@ -161,6 +161,7 @@ impl Server {
                 self.tell(Event::ListenFailed { transport, error });
                 self.heard_of_a_socket();
             }
+            acd::Event::Closed => self.tell(Event::Closed),
         }
     }
 

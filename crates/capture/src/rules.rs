@@ -86,6 +86,9 @@ impl Rules {
     }
 
     /// Takes a packet: each once, in order of time. Judges first what was due before it.
+    ///
+    /// Of a packet that was not seen where it was sent ([`callwright_wire::Fate::Received`]) it is not known what the network
+    /// did before: the order and the gaps of RTP are not judged then.
     pub fn observe(&mut self, record: &TapRecord) {
         self.advance(record.time);
         match record.carrier {
@@ -104,10 +107,14 @@ impl Rules {
                     .forget_party(party, &self.parties, &mut self.ledger);
                 self.connections.forget(party);
                 self.media.forget(party);
-                self.parties.forget(party);
+                self.parties.is_gone(party);
             }
-            // It begins anew, and what it was before is forgotten.
-            Disturbance::PartyRestarted { .. } => {}
+            Disturbance::PartyRestarted { party } => self.parties.is_back(party),
+            Disturbance::PartyLeft { party } => {
+                self.signalling.excuse_open(party, &self.parties);
+                self.connections.forget(party);
+                self.parties.is_gone(party);
+            }
             Disturbance::PathCut { a, b } => {
                 self.parties.cut(a, b);
                 self.signalling.excuse_between(a, b, &self.parties);

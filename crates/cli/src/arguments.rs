@@ -206,6 +206,13 @@ pub(crate) struct Flow {
     /// How long a scenario may take, as in 90s or 2m
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub(crate) timeout: Option<Duration>,
+    /// How long await_until waits where a script says nothing else [default: 5s]
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub(crate) default_timeout: Option<Duration>,
+    /// How packets of all agents travel where a script says nothing else, as in loss=5%,latency=20ms,jitter=40ms; the
+    /// keys are those of network(…)
+    #[arg(long, value_name = "CONDITIONS")]
+    pub(crate) network: Option<String>,
     /// Run everything so often
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) repeat: Option<u32>,

@@ -84,6 +84,23 @@ impl fmt::Display for Place {
     }
 }
 
+/// Reads conditions as a command line has them: `loss=5%, latency=20ms`.
+///
+/// # Errors
+/// As [`read`]; and for what is no pair.
+pub fn parse(text: &str) -> Result<Link, Fault> {
+    let mut map = BTreeMap::new();
+    for pair in text.split(',').map(str::trim).filter(|pair| !pair.is_empty()) {
+        let (key, value) = pair
+            .split_once('=')
+            .ok_or_else(|| Fault::script(format!("network: {pair:?} is no condition, as in `loss=5%`")))?;
+        let value = value.trim();
+        let value = value.parse().map_or_else(|_| Value::from(value), Value::Int);
+        map.insert(key.trim().to_owned(), value);
+    }
+    read(&Value::Map(map))
+}
+
 /// Reads the conditions of a network. Without any, it is perfect.
 ///
 /// # Errors
@@ -322,6 +339,7 @@ impl Scene {
         let Some(link) = self.kept_link() else {
             return Ok(());
         };
+        self.touch_network();
         let joined = self.world().network(&[agent.phone().number()], None, link);
         joined.map_err(|error| fault(&error, at))
     }

@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use callwright_events::{Record, RunEvent, ScenarioStamp};
 
 use callwright_wire::Time;
+use callwright_wire::link::Link;
 
 use crate::environment::EnvFile;
 use crate::sound::Checks;
@@ -30,6 +32,10 @@ pub struct Settings {
     pub project_env: BTreeMap<String, String>,
     /// The constants of `--set`.
     pub constants: Vec<(String, String)>,
+    /// The default of `await_until`, unless a script sets its own; `None` leaves it at 5 s.
+    pub default_timeout: Option<Duration>,
+    /// How packets of all agents travel, unless a script says otherwise; `None` does nothing to them.
+    pub network: Option<Link>,
     /// `http` accepts any certificate.
     pub insecure_http: bool,
     /// Show each SIP message as an event at the end of its scenario.

@@ -94,8 +94,11 @@ impl Scene {
         file: &Path,
         name: Option<String>,
         worker: usize,
-        state: State,
+        mut state: State,
     ) -> Self {
+        if state.link.is_none() {
+            state.link.clone_from(&run.settings().network);
+        }
         Scene {
             run: Arc::clone(run),
             sink,
@@ -219,7 +222,9 @@ impl Scene {
 
     /// The default of `await_until`.
     pub fn default_timeout(&self) -> Duration {
-        self.state().default_timeout.unwrap_or(DEFAULT_TIMEOUT)
+        let of_run = self.run.settings().default_timeout;
+        let own = self.state().default_timeout;
+        own.or(of_run).unwrap_or(DEFAULT_TIMEOUT)
     }
 
     /// Ends what runs in it after `span` from now, with an error.

@@ -202,7 +202,11 @@ impl SimulatedWorld {
             return;
         }
         let tasks: Vec<TaskId> = answering.iter().map(|(task, _)| *task).collect();
-        self.wait(&[], self.now() + ANSWERS);
+        let until = self.now() + ANSWERS;
+        while self.shared.baton.any_alive(&tasks) && self.now() < until {
+            let next = self.shared.core().world.next_event().unwrap_or(until);
+            self.wait(&[], next.max(self.now() + Duration::from_millis(100)).min(until));
+        }
         self.shared.baton.close();
         self.shared.baton.join(&tasks, &*self.shared);
         for (_, thread) in answering {
@@ -438,11 +442,11 @@ impl World for SimulatedWorld {
 
     fn network(
         &self,
-        _agents: &[u32],
+        agents: &[u32],
         between: Option<(&Site, &Site)>,
         link: Link,
     ) -> Result<(), NetworkError> {
-        self.set_links(between, link)
+        self.set_links(agents, between, link)
     }
 
     fn partition(&self, a: &Site, b: &Site) -> Result<(), NetworkError> {

@@ -65,6 +65,8 @@ pub(crate) struct Dialog {
     unclear_route: bool,
     pub(crate) confirmed: Option<Time>,
     pub(crate) ended: bool,
+    /// The caller sent a request inside of it since it was confirmed, so he heard of that.
+    pub(crate) used_by_caller: bool,
     /// The 2xx, for the report.
     pub(crate) made_by: Option<Blame>,
 }
@@ -151,6 +153,13 @@ impl Call {
         let Some(dialog) = self.dialog_mut(&from, &to) else {
             return;
         };
+        // In an early dialog there are PRACK and UPDATE.
+        dialog.used_by_caller |= dialog.confirmed.is_some()
+            && dialog.caller == from
+            && !matches!(
+                heard.method,
+                Method::Ack | Method::Prack | Method::Update | Method::Cancel
+            );
         match heard.method {
             Method::Bye => dialog.ended = true,
             // RFC 3261 §12.2.1.2, RFC 3311 §5.1: target refresh requests.
@@ -217,6 +226,7 @@ impl Call {
                 unclear_route: false,
                 confirmed: None,
                 ended: false,
+                used_by_caller: false,
                 made_by: None,
             });
         }

@@ -13,8 +13,13 @@ pub enum Disturbance {
         /// Its number.
         party: u32,
     },
-    /// A party that crashed is there again.
+    /// A party that crashed or left is there again.
     PartyRestarted {
+        /// Its number.
+        party: u32,
+    },
+    /// A party left in order: it ended what it held, and answers nothing from now on.
+    PartyLeft {
         /// Its number.
         party: u32,
     },
@@ -41,6 +46,7 @@ pub(crate) struct Parties {
     addresses: BTreeMap<SocketAddr, Known>,
     limit: usize,
     cuts: BTreeSet<(u32, u32)>,
+    down: BTreeSet<u32>,
 }
 
 impl Parties {
@@ -50,6 +56,7 @@ impl Parties {
             addresses: BTreeMap::new(),
             limit,
             cuts: BTreeSet::new(),
+            down: BTreeSet::new(),
         }
     }
 
@@ -87,9 +94,9 @@ impl Parties {
             .is_some_and(|known| known.spoke >= time)
     }
 
-    /// Whether the path between two parties is cut.
+    /// Whether nothing of one party reaches another one: the path is cut, or the other one is down.
     pub(crate) fn is_cut(&self, a: u32, b: Option<u32>) -> bool {
-        b.is_some_and(|b| self.cuts.contains(&(a.min(b), a.max(b))))
+        b.is_some_and(|b| self.down.contains(&b) || self.cuts.contains(&(a.min(b), a.max(b))))
     }
 
     pub(crate) fn cut(&mut self, a: u32, b: u32) {
@@ -100,7 +107,11 @@ impl Parties {
         self.cuts.clear();
     }
 
-    pub(crate) fn forget(&mut self, party: u32) {
-        self.addresses.retain(|_, known| known.party != party);
+    pub(crate) fn is_gone(&mut self, party: u32) {
+        self.down.insert(party);
+    }
+
+    pub(crate) fn is_back(&mut self, party: u32) {
+        self.down.remove(&party);
     }
 }

@@ -102,6 +102,21 @@ impl Transaction {
         self.method == Method::Invite
     }
 
+    /// When its client gives up waiting for a final response; `None`: it does not.
+    pub(crate) fn given_up(&self, timeout: Duration, transit: Duration) -> Option<Time> {
+        let started = self.passage.time + timeout;
+        // RFC 3261 §17.1.1.2: a provisional response ends Timer B. §9.1: after CANCEL, 64·T1 are waited.
+        let rings = self
+            .provisional
+            .is_some_and(|provisional| provisional + transit <= started);
+        let cancelled = self.cancelled.map(|cancelled| cancelled + timeout);
+        if rings {
+            cancelled
+        } else {
+            Some(cancelled.map_or(started, |cancelled| cancelled.min(started)))
+        }
+    }
+
     /// The one who sent the request is to blame.
     pub(crate) fn blame_client(&self, at: Time, detail: String, reference: &'static str) -> Blame {
         Blame {

@@ -2,6 +2,7 @@
 
 mod mutant;
 mod mutations;
+mod relay;
 mod stories;
 mod town;
 mod walks;

@@ -370,6 +370,39 @@ fn who_crashed_does_not() {
 }
 
 #[test]
+fn who_left_neither_answers_nor_acknowledges() {
+    let mut story = Story::new();
+    story.at(0).alive();
+    let options = say("OPTIONS sip:192.0.2.2:5060", "z9hG4bK7", "1 OPTIONS").call("call-2");
+    story.a(options);
+    story
+        .rules
+        .disturbed(Time::from_millis(1), Disturbance::PartyLeft { party: 2 });
+    story
+        .at(10)
+        .a(say("OPTIONS sip:192.0.2.2:5060", "z9hG4bK8", "1 OPTIONS").call("call-3"));
+    story
+        .rules
+        .disturbed(Time::from_millis(1_000), Disturbance::PartyRestarted { party: 2 });
+    let options = say("OPTIONS sip:192.0.2.2:5060", "z9hG4bK9", "1 OPTIONS").call("call-4");
+    story.at(20_000).a(options);
+    story.b(say("SIP/2.0 200 OK", "z9hG4bK9", "1 OPTIONS")
+        .call("call-4")
+        .to("x"));
+    story.at(60_000).broken(&[]);
+}
+
+#[test]
+fn who_hangs_up_at_once_must_have_acknowledged() {
+    let mut story = Story::new();
+    story.at(0).a(invite("z9hG4bK1", "1 INVITE"));
+    story
+        .at(20)
+        .b(say("SIP/2.0 200 OK", "z9hG4bK1", "1 INVITE").to("b"));
+    story.bye(100).broken(&[Rule::Ack]);
+}
+
+#[test]
 fn nobody_hears_who_is_cut_off() {
     let mut story = Story::new();
     story.at(0).alive().call();

@@ -5,11 +5,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use callwright_acd::{Command, Config, Event, Machine, User};
-use callwright_capture::rules::{Rule, Rules, RulesConfig, Tally, Violation};
-use callwright_sim::{Link, Loss, PartyId, Reordering, World, WorldConfig};
+use callwright_capture::rules::{Disturbance, Rule, Rules, RulesConfig, Tally, Violation};
+use callwright_sim::{CrashKind, HostId, Link, Loss, Nat, PartyId, Reordering, World, WorldConfig};
 use callwright_sip_message::Host;
 use callwright_ua::{
-    Account, Audio, Call, Fleet, FleetConfig, FleetEvent, Phase, TraceLimits, UserAgent, UserAgentId,
+    Account, Audio, Call, Fleet, FleetConfig, FleetEvent, LocalAddress, Phase, TraceLimits, UserAgent,
+    UserAgentId,
 };
 use callwright_wire::{
     Epoch, Input, Node, Output, PacketNode, Residue, Seed, SocketId, Tap, TapRecord, Time, Transport,
@@ -164,7 +165,8 @@ pub(crate) struct Town {
     seed: Seed,
     watch: Watch,
     phones: Vec<Phone>,
-    server: Option<PartyId>,
+    server: Option<(PartyId, Config)>,
+    hosts: Vec<(PartyId, HostId)>,
     next_host: u8,
 }
 
@@ -207,7 +209,7 @@ impl Town {
         let watch = Watch {
             rules: Arc::new(Mutex::new(Rules::new(RulesConfig::default()))),
             records: Arc::default(),
-            keep: true,
+            keep: false,
         };
         world.set_tap(Some(Box::new(watch.clone())));
         Town {
@@ -216,6 +218,7 @@ impl Town {
             watch,
             phones: Vec::new(),
             server: None,
+            hosts: Vec::new(),
             next_host: 0,
         }
     }
@@ -247,18 +250,72 @@ impl Town {
             .map(|name| User::with_password(*name, &domain, &name.chars().rev().collect::<String>()))
             .collect();
         adjust(&mut config);
-        let machine = Machine::new(self.world.now(), config).unwrap();
+        let machine = Machine::new(self.world.now(), config.clone()).unwrap();
         let host = self.world.add_host("server", SERVER).unwrap();
         let node = Mutant::new(Someone::Server(Box::new(machine)));
         let party = self.world.add(host, "server", node);
-        self.server = Some(party);
+        self.server = Some((party, config));
+        self.hosts.push((party, host));
         party
+    }
+
+    /// The process of the call center dies, and is started again: it knows nobody any more.
+    pub(crate) fn crash_server(&mut self) {
+        let (party, mut config) = self.server.clone().unwrap();
+        let now = self.world.now();
+        self.rules(|rules| rules.disturbed(now, Disturbance::PartyCrashed { party: party.0 }));
+        self.world.crash(party, CrashKind::Process);
+        self.pass(Duration::from_millis(500));
+        config.seed = config.seed.derive("again");
+        config.nonce_seed = config.nonce_seed.derive("again");
+        let now = self.world.now();
+        let machine = Machine::new(now, config.clone()).unwrap();
+        let node = Mutant::new(Someone::Server(Box::new(machine)));
+        assert!(self.world.restart(party, node).is_ok());
+        self.rules(|rules| rules.disturbed(now, Disturbance::PartyRestarted { party: party.0 }));
+        self.server = Some((party, config));
+    }
+
+    /// Nothing passes between two parties.
+    pub(crate) fn cut(&mut self, a: PartyId, b: PartyId) {
+        let host = |party| self.hosts.iter().find(|(of, _)| *of == party).unwrap().1;
+        let (at_a, at_b) = (host(a), host(b));
+        self.world.partition(&[at_a], &[at_b]);
+        let now = self.world.now();
+        self.rules(|rules| rules.disturbed(now, Disturbance::PathCut { a: a.0, b: b.0 }));
+    }
+
+    pub(crate) fn heal(&mut self) {
+        self.world.heal();
+        let now = self.world.now();
+        self.rules(|rules| rules.disturbed(now, Disturbance::PathsHealed));
     }
 
     pub(crate) fn phone(&mut self, name: &str, account: Account) -> Phone {
         self.next_host += 1;
         let host = format!("{name}-{}", self.next_host);
         let host = self.world.add_host(&host, [192, 0, 2, self.next_host]).unwrap();
+        self.phone_on(host, name, account)
+    }
+
+    /// A phone in a network of its own, behind a NAT.
+    pub(crate) fn phone_at_home(&mut self, name: &str, mut account: Account, nat: Nat) -> Phone {
+        self.next_host += 1;
+        let at = format!("{name}-{}", self.next_host);
+        let nat = self
+            .world
+            .add_nat(&at, [203, 0, 113, self.next_host], nat)
+            .unwrap();
+        let ip = [10, 0, self.next_host, 2];
+        let host = self
+            .world
+            .add_host_behind(nat, &format!("{at} home"), ip)
+            .unwrap();
+        account.local = Some(LocalAddress::Socket(SocketAddr::from((ip, 5_060))));
+        self.phone_on(host, name, account)
+    }
+
+    fn phone_on(&mut self, host: HostId, name: &str, account: Account) -> Phone {
         let seed = self.seed.derive(name).derive(&self.next_host.to_string());
         let config = FleetConfig {
             epoch: Epoch::SIMULATED,
@@ -270,6 +327,7 @@ impl Town {
         let id = fleet.start(self.world.now(), name, account);
         let node = Mutant::new(Someone::Phone(Box::new(fleet)));
         let party = self.world.add(host, name, node);
+        self.hosts.push((party, host));
         let phone = Phone { party, id };
         self.phones.push(phone);
         phone
@@ -329,16 +387,14 @@ impl Town {
 
     /// Registers, and again where a connection could not be opened.
     pub(crate) fn register(&mut self, phone: Phone) {
-        let done = |town: &Town| {
-            let registration = town.user_agent(phone).registration();
-            registration.registered || registration.reason.is_some()
-        };
-        for _ in 0..3 {
+        for _ in 0..5 {
             self.fleet(phone, |fleet, now, id| fleet.register(now, id, None))
                 .unwrap();
-            self.until(done);
-            if self.user_agent(phone).registration().registered {
-                return;
+            for _ in 0..350 {
+                if self.user_agent(phone).registration().registered {
+                    return;
+                }
+                self.pass(Duration::from_millis(100));
             }
         }
         panic!("{:?}", self.user_agent(phone).registration());
@@ -392,7 +448,7 @@ impl Town {
             let residue = self.world.node(phone.party).unwrap().residue();
             residues.push((phone.party.0, name, residue));
         }
-        if let Some(server) = self.server {
+        if let Some((server, _)) = self.server {
             let residue = self.world.node(server).unwrap().residue();
             // It goes on listening, and bindings last until they expire.
             let kept = Residue {

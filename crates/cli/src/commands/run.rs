@@ -13,7 +13,7 @@ use callwright_report::Verbosity;
 use callwright_scenario::environment::EnvFile;
 use callwright_scenario::real::{Capture, CaptureError, RealConfig, RealWorld};
 use callwright_scenario::suite::{self, Options};
-use callwright_scenario::{Causes, Interrupt, Run, Settings, Sink, World};
+use callwright_scenario::{Causes, Interrupt, Run, Settings, Sink, World, network};
 
 use crate::arguments::{self, Environment, Flaky, Selection};
 use crate::project::{Defaults, Project};
@@ -244,6 +244,20 @@ fn settings(arguments: &arguments::Run, project: Project) -> anyhow::Result<Sett
     settings.insecure_http = arguments.insecure_http
         || project.run.insecure_http.unwrap_or(false)
         || environment::insecure_http(&settings.process_env);
+    settings.default_timeout = match (&arguments.flow.default_timeout, &project.run.default_timeout) {
+        (Some(timeout), _) => Some(*timeout),
+        (None, Some(text)) => Some(parse_span("default-timeout", text)?),
+        (None, None) => None,
+    };
+    let network = |text: &str, place: &str| {
+        network::parse(text)
+            .map_err(|fault| anyhow!("{place}: {}", fault.to_string().replacen("network: ", "", 1)))
+    };
+    settings.network = match (&arguments.flow.network, &project.run.network) {
+        (Some(text), _) => Some(network(text, "--network")?),
+        (None, Some(text)) => Some(network(text, "network in callwright.toml")?),
+        (None, None) => None,
+    };
     settings.sip_messages = arguments.reports.logs || project.run.logs.unwrap_or(false);
     settings.save_audio = arguments.reports.save_audio.clone().or(project.run.save_audio);
     Ok(settings)

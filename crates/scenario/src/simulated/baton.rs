@@ -125,6 +125,12 @@ impl Baton {
         self.block(Why::Ends(tasks.to_vec()), clock);
     }
 
+    /// Whether one of these has not ended yet.
+    pub(super) fn any_alive(&self, tasks: &[TaskId]) -> bool {
+        let state = self.lock();
+        tasks.iter().any(|task| state.alive.contains(task))
+    }
+
     /// A number for a task that is about to be started.
     pub(super) fn number(&self) -> TaskId {
         let mut state = self.lock();

@@ -12,7 +12,12 @@ use crate::world::{NetworkError, Site, World as _};
 
 impl SimulatedWorld {
     /// Links between two sites, or all of them.
-    pub(super) fn set_links(&self, between: Option<(&Site, &Site)>, link: Link) -> Result<(), NetworkError> {
+    pub(super) fn set_links(
+        &self,
+        agents: &[u32],
+        between: Option<(&Site, &Site)>,
+        link: Link,
+    ) -> Result<(), NetworkError> {
         let link = with_latency(link);
         self.shared.with(|core| {
             if let Some((a, b)) = between {
@@ -20,7 +25,14 @@ impl SimulatedWorld {
                 core.world.set_link(a.host, b.host, link);
                 core.linked.insert((a.host, b.host));
             } else {
-                for (a, b) in std::mem::take(&mut core.linked) {
+                let hosts: Vec<_> = agents
+                    .iter()
+                    .filter_map(|agent| core.places.get(&sim::PartyId(*agent)))
+                    .collect();
+                for (a, b) in core
+                    .linked
+                    .extract_if(.., |(a, b)| hosts.contains(&a) || hosts.contains(&b))
+                {
                     core.world.set_link(a, b, link.clone());
                 }
                 core.latency = link.latency;

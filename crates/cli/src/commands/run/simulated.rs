@@ -6,9 +6,9 @@ use std::time::Instant;
 
 use anyhow::{Context as _, bail};
 use callwright_events::ExitCode;
-use callwright_scenario::Causes;
 use callwright_scenario::simulated::{ServerPlan, SimulatedCapture};
 use callwright_scenario::suite::{Simulation, Simulator};
+use callwright_scenario::{Causes, span};
 
 use super::{Prepared, Verdict};
 use crate::arguments;
@@ -74,6 +74,15 @@ fn environment(arguments: &arguments::Run) -> String {
     }
     if let Some(profile) = &environment.profile {
         words.push(format!(" --profile {}", quoted(profile)));
+    }
+    if let Some(timeout) = arguments.flow.default_timeout {
+        words.push(format!(
+            " --default-timeout {}",
+            span::text(timeout).replace(' ', "")
+        ));
+    }
+    if let Some(network) = &arguments.flow.network {
+        words.push(format!(" --network {}", quoted(network)));
     }
     if arguments.no_servers {
         words.push(" --no-servers".to_owned());
