@@ -198,6 +198,9 @@ fn log(now: Time, event: &Event) {
 
 fn log_fact(now: Time, fact: &Fact) {
     match fact {
+        Fact::Bindings { user, bindings } if bindings.is_empty() => {
+            tracing::info!(%now, %user, "unregistered");
+        }
         Fact::Bindings { user, bindings } => {
             let contacts: Vec<_> = bindings
                 .iter()

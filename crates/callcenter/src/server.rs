@@ -160,7 +160,6 @@ impl Server {
                 self.tell(Event::ListenFailed { transport, error });
                 self.heard_of_a_socket();
             }
-            acd::Event::Closed => self.tell(Event::Closed),
         }
     }
 

@@ -31,7 +31,13 @@ pub(crate) struct Arguments {
     pub(crate) no_color: bool,
 
     /// The form of log lines on standard error; what is logged is chosen by RUST_LOG
-    #[arg(long, global = true, value_enum, default_value = "text")]
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        value_name = "FORMAT",
+        default_value = "text"
+    )]
     pub(crate) log_format: LogFormat,
 }
 
