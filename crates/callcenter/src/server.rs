@@ -155,6 +155,7 @@ impl Server {
                 self.listening.push((transport, local));
                 self.heard_of_a_socket();
             }
+            acd::Event::Closed => self.tell(Event::Closed),
             acd::Event::ListenFailed { transport, error } => {
                 self.failed = true;
                 self.tell(Event::ListenFailed { transport, error });
