@@ -271,7 +271,6 @@ impl Crew<'_> {
     }
 
     /// One scenario, with all its attempts.
-    #[expect(clippy::too_many_arguments, reason = "what, where, and where its traces go")]
     fn scenario(
         &self,
         seed: usize,
