@@ -5,6 +5,8 @@
 //! sends it and who receives it. By default a packet takes 10 ms, and nothing is lost.
 
 mod baton;
+#[cfg(feature = "fake")]
+mod broken;
 mod conditions;
 mod http;
 mod observer;
@@ -37,6 +39,10 @@ use http::{Ports, addressed};
 use observer::Seen;
 use server::Placed;
 
+#[cfg(feature = "fake")]
+pub use broken::Breaking;
+#[cfg(feature = "fake")]
+pub use broken::Broken;
 pub(crate) use observer::Observing;
 pub use observer::{Episode, SimulatedCapture};
 pub use server::{ServerError, ServerPlan};
@@ -62,6 +68,9 @@ pub struct SimulatedConfig {
     pub interrupt: Arc<AtomicBool>,
     /// Its servers.
     pub servers: Vec<ServerPlan>,
+    /// What every phone does wrong.
+    #[cfg(feature = "fake")]
+    pub broken: Option<Broken>,
 }
 
 /// A simulated world. The thread that makes it is its first task.
@@ -80,6 +89,8 @@ struct Shared {
     routes: Routes,
     recorder: Recorder,
     ports: Arc<Ports>,
+    #[cfg(feature = "fake")]
+    broken: Option<Broken>,
     interrupt: Arc<AtomicBool>,
     /// Threads that answer requests.
     answering: Mutex<Vec<(TaskId, JoinHandle<()>)>>,
@@ -145,6 +156,8 @@ impl SimulatedWorld {
                 baton,
                 recorder: Recorder::patient(),
                 ports: Arc::default(),
+                #[cfg(feature = "fake")]
+                broken: config.broken,
                 interrupt: config.interrupt,
                 answering: Mutex::default(),
                 seen: Mutex::default(),
@@ -408,7 +421,10 @@ impl World for SimulatedWorld {
             };
             let mut fleet = ua::Fleet::new(now, config);
             let id = fleet.start(now, &name, account);
-            let party = core.world.add(host, &name, fleet.into());
+            let member = Member::from(fleet);
+            #[cfg(feature = "fake")]
+            let member = member.broken(shared.broken);
+            let party = core.world.add(host, &name, member);
             core.places.insert(party, host);
             Ok::<_, StartError>((party, id))
         })?;

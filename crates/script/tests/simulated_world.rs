@@ -4,6 +4,7 @@ mod simulated;
 
 use std::path::{Path, PathBuf};
 
+use callwright_scenario::simulated::Broken;
 use callwright_scenario::suite::Options;
 use simulated::{run, run_files};
 
@@ -301,4 +302,32 @@ fn what_a_file_sets_up_is_there_in_every_world() {
         });
     "#)
     .passed();
+}
+
+#[test]
+fn a_broken_rule_fails_a_scenario_that_passes_otherwise() {
+    let example = examples()
+        .into_iter()
+        .find(|path| path.ends_with("call-quality.rhai"))
+        .unwrap();
+    let names = [
+        (Broken::ForgetsAck, "`ack`", "RFC 3261"),
+        (Broken::RepeatsCSeq, "`cseq`", "RFC 3261 §12.2.1.1"),
+        (Broken::LeaksDialog, "`nothing-left`", "RFC 3261"),
+        (Broken::SkipsSequence, "`rtp-sequence`", "RFC 3550 §5.1"),
+    ];
+    for (broken, rule, reference) in names {
+        let ran = simulated::run_broken(std::slice::from_ref(&example), &Options::default(), Some(broken));
+        let failures = ran.failures();
+        let told: Vec<String> = failures
+            .iter()
+            .flat_map(|failure| {
+                let hints = failure.hints.iter().map(|hint| hint.0.clone());
+                std::iter::once(failure.message.clone()).chain(hints)
+            })
+            .collect();
+        let told = told.join("\n");
+        assert!(told.contains(rule), "{broken:?}: {told}");
+        assert!(told.contains(reference), "{broken:?}: {told}");
+    }
 }

@@ -50,6 +50,9 @@ pub struct Simulation {
     pub capture: Option<Arc<dyn Fn(Episode) + Send + Sync>>,
     /// How to repeat a scenario.
     pub replay: Box<Replay>,
+    /// What every phone does wrong.
+    #[cfg(feature = "fake")]
+    pub broken: Option<crate::simulated::Broken>,
 }
 
 impl fmt::Debug for Simulation {
@@ -83,6 +86,8 @@ impl Simulator {
             epoch: Epoch::SIMULATED,
             interrupt: Arc::default(),
             servers: simulation.servers.clone(),
+            #[cfg(feature = "fake")]
+            broken: None,
         })?;
         let run = Run::new(world as Arc<dyn World>, settings, causes);
         Ok(Simulator { run, simulation })
@@ -524,6 +529,8 @@ impl Trial<'_> {
             epoch,
             interrupt: Arc::clone(simulator.run.interrupt().flag()),
             servers: simulator.simulation.servers.clone(),
+            #[cfg(feature = "fake")]
+            broken: simulator.simulation.broken,
         });
         let world = match world {
             Ok(world) => world,

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use callwright_callcenter as callcenter;
 use callwright_events::{ExitCode, Failure, Record, RunEvent};
-use callwright_scenario::simulated::ServerPlan;
+use callwright_scenario::simulated::{Broken, ServerPlan};
 use callwright_scenario::suite::{Options, Simulation, Simulator};
 use callwright_scenario::{Causes, Settings, Sink};
 
@@ -74,6 +74,11 @@ pub(crate) fn environment() -> Settings {
 
 /// Runs files, with a call center.
 pub(crate) fn run_files(files: &[PathBuf], options: &Options) -> Ran {
+    run_broken(files, options, None)
+}
+
+/// The same with phones that break a rule.
+pub(crate) fn run_broken(files: &[PathBuf], options: &Options, broken: Option<Broken>) -> Ran {
     let settings = environment();
     let loaded = files
         .iter()
@@ -82,6 +87,7 @@ pub(crate) fn run_files(files: &[PathBuf], options: &Options) -> Ran {
     let simulation = Simulation {
         servers: vec![server()],
         capture: None,
+        broken,
         replay: Box::new(|seed, file, scenario| format!("{seed} {} {scenario:?}", file.display())),
     };
     let simulator = Simulator::new(settings, Arc::new(Causes::default()), simulation).unwrap();
