@@ -119,6 +119,14 @@ fn run() -> Vec<Record> {
         ),
         record(
             one,
+            RunEvent::Network {
+                kind: "network".into(),
+                detail: Some("Caller ↔ Callee: latency 40ms, loss 2%".into()),
+                location: at(4, 3),
+            },
+        ),
+        record(
+            one,
             RunEvent::Action {
                 agent: "Caller".into(),
                 kind: "dial".into(),

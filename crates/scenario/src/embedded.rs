@@ -66,8 +66,10 @@ pub(crate) trait Home: Send + Sync {
     /// From now on the script makes messages of the phone by itself: they may break rules on purpose.
     fn writes_messages(&self) {}
 
-    /// The phone is gone for good.
-    fn leave(&self) {}
+    /// Nobody uses the phone any more: takes its user agent away with everything that it still holds.
+    fn leave(&self, id: ua::UserAgentId) {
+        self.fleet(|fleet, now| fleet.remove(now, id));
+    }
 }
 
 /// Waits until a user agent has its sockets, or cannot have them. `domain` is what it resolves first.

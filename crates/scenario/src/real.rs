@@ -4,7 +4,7 @@ mod callcenter;
 mod capture;
 mod network;
 
-use std::net::{IpAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use callwright_events::Health;
 use callwright_net as net;
 use callwright_ua as ua;
 use callwright_wire::link::Link;
-use callwright_wire::{Epoch, Seed, Tap, Time};
+use callwright_wire::{Epoch, Seed, Tap, Time, Transport};
 
 use crate::embedded::{EmbeddedPhone, Home, PhoneId, Recorder, Routes, account, check_version, started};
 use crate::http;
@@ -136,6 +136,12 @@ impl RealWorld {
     /// Shows every packet to `tap` from now on.
     pub fn set_tap(&self, tap: Option<Box<dyn Tap>>) -> Option<Box<dyn Tap>> {
         self.shared.net.set_tap(tap)
+    }
+
+    /// A server of this process, by its name, sends from this address and is reached there: links to it are links of its
+    /// own ([`Site::Server`]).
+    pub fn server_address(&self, name: &str, transport: Transport, address: SocketAddr) {
+        self.links.insert_server(name, transport, address);
     }
 
     /// How well the network loop does, in full.

@@ -109,6 +109,8 @@ struct Core {
     /// The interrupt was noticed.
     interrupted: bool,
     on_interrupt: Option<Topic>,
+    /// The phones that were started.
+    phones: Vec<(sim::PartyId, ua::UserAgentId)>,
     /// The hosts of phones.
     places: BTreeMap<sim::PartyId, sim::HostId>,
     /// How long a packet takes where nothing else was said.
@@ -139,6 +141,7 @@ impl SimulatedWorld {
             trouble: None,
             interrupted: false,
             on_interrupt: None,
+            phones: Vec::new(),
             places: BTreeMap::new(),
             latency: sim::Link::default().latency,
             linked: BTreeSet::new(),
@@ -192,20 +195,41 @@ impl SimulatedWorld {
         self.shared.core().trouble.clone()
     }
 
-    /// Lets time pass until nobody holds anything any more, but at most so long; gives back what each party still holds.
+    /// Lets time pass until nobody is busy any more, but at most so long; then takes the phones out, and gives back what each
+    /// party still holds.
     pub fn run_out(&self, span: Duration) -> Vec<(u32, String, Residue)> {
         let until = self.now() + span;
         loop {
             let left = self.shared.core().residues();
             let now = self.now();
-            let idle = left.iter().all(|(_, _, residue)| *residue == Residue::default());
-            if idle || now >= until {
+            // A phone keeps its sockets for SIP while it is there.
+            let is_busy = left.iter().any(|(_, _, residue)| {
+                let beside = Residue {
+                    sockets: 0,
+                    ..*residue
+                };
+                beside != Residue::default()
+            });
+            if !is_busy {
+                break;
+            }
+            if now >= until {
                 return left;
             }
             let next = self.shared.core().world.next_event();
             let until = next.map_or(until, |next| next.max(now + Duration::from_millis(1)).min(until));
             self.wait(&[], until);
         }
+        self.shared.with(|core| {
+            for (party, id) in std::mem::take(&mut core.phones) {
+                core.world.with(party, |member, now| {
+                    if let Some(fleet) = member.phones_mut() {
+                        fleet.remove(now, id);
+                    }
+                });
+            }
+        });
+        self.shared.core().residues()
     }
 
     /// Ends requests that are still being answered. No task of this world may run after it.
@@ -426,6 +450,7 @@ impl World for SimulatedWorld {
             let member = member.broken(shared.broken);
             let party = core.world.add(host, &name, member);
             core.places.insert(party, host);
+            core.phones.push((party, id));
             Ok::<_, StartError>((party, id))
         })?;
         let number = PhoneId(party.0);
@@ -610,9 +635,8 @@ impl Home for Seat {
         }
     }
 
-    fn leave(&self) {
-        self.shared.with(|core| core.world.remove(self.party));
-    }
+    /// It stays where it is until its world ends: what it leaves behind is to be seen.
+    fn leave(&self, _id: ua::UserAgentId) {}
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

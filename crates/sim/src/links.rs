@@ -44,6 +44,11 @@ impl Links {
         self.default = link;
     }
 
+    pub(crate) fn set_every(&mut self, link: Link) {
+        self.own.clear();
+        self.set_default(link);
+    }
+
     pub(crate) fn set(&mut self, from: HostId, to: HostId, link: Link) {
         if let Some(channel) = self.channels.get_mut(&(from, to)) {
             channel.set(link.clone());

@@ -256,6 +256,11 @@ impl<N: PacketNode> World<N> {
         self.network.links.set_default(link);
     }
 
+    /// How packets travel between every two hosts, whatever was said for some of them before.
+    pub fn set_every_link(&mut self, link: Link) {
+        self.network.links.set_every(link);
+    }
+
     /// How packets travel between these two hosts, in both directions: each has its own dice and its own queue.
     pub fn set_link(&mut self, a: HostId, b: HostId, link: Link) {
         self.set_link_one_way(a, b, link.clone());

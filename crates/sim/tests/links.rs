@@ -53,6 +53,19 @@ fn each_direction_has_a_link_of_its_own() {
 }
 
 #[test]
+fn what_is_said_of_every_link_counts_for_those_that_were_their_own() {
+    let mut lab = Lab::new();
+    let (a, b) = (lab.peer("192.0.2.1"), lab.peer("192.0.2.2"));
+    lab.world.set_link(HostId(0), HostId(1), Link::perfect(ms(30)));
+    lab.world.set_every_link(Link::perfect(ms(5)));
+    let (from, _) = lab.udp(a, "192.0.2.1:5060");
+    lab.udp(b, "192.0.2.2:5060");
+    lab.send(a, from, addr("192.0.2.2:5060"), "fast");
+    lab.pass(ms(100));
+    assert_eq!(lab.texts(b), [(at(5), "fast".to_owned())]);
+}
+
+#[test]
 fn within_one_host_nothing_is_lost_and_little_time_passes() {
     let mut lab = Lab::linked(
         1,

@@ -81,6 +81,8 @@ pub(crate) struct Media {
     /// When a session was last described from or to a host: what a relay does around that is not judged.
     described: BTreeMap<std::net::IpAddr, Time>,
     due: BTreeSet<(Time, Key, u16)>,
+    /// Who sends from where: packets that go there arrive at the same party.
+    owners: BTreeMap<SocketAddr, u32>,
     /// Payload types that were found wrong, by source and destination.
     wrong: BTreeSet<(SocketAddr, SocketAddr, u8)>,
     limit: usize,
@@ -93,6 +95,7 @@ impl Media {
             announced: BTreeMap::new(),
             described: BTreeMap::new(),
             due: BTreeSet::new(),
+            owners: BTreeMap::new(),
             wrong: BTreeSet::new(),
             limit,
         }
@@ -155,6 +158,9 @@ impl Media {
         };
         if !self.streams.contains_key(&key) {
             self.begin(key, record, last);
+        }
+        if self.owners.len() < self.limit {
+            self.owners.insert(record.source, record.party);
         }
         let Some(stream) = self.streams.get_mut(&key) else {
             return;
@@ -300,10 +306,13 @@ impl Media {
             .iter()
             .rfind(|seen| seen.sequence == before)?;
         let mut best: Option<Vec<u16>> = None;
-        let candidates = self
-            .streams
-            .iter()
-            .filter(|(other, stream)| **other != key && stream.destination.ip() == key.0.ip());
+        let relay = self.streams[&key].party;
+        let candidates = self.streams.iter().filter(|(other, stream)| {
+            let there = self.owners.get(&stream.destination);
+            **other != key
+                && there.is_none_or(|owner| *owner == relay)
+                && stream.destination.ip() == key.0.ip()
+        });
         for (_, stream) in candidates {
             for seen in stream.seen.iter().rev() {
                 if !seen.arrives || !is_same(&seen.payload, packet.payload()) {
@@ -376,6 +385,7 @@ impl Media {
     pub(crate) fn finish(&mut self, ledger: &mut Ledger) {
         self.advance(Time::NEVER, ledger);
         self.streams.clear();
+        self.owners.clear();
         self.announced.clear();
         self.described.clear();
         self.wrong.clear();

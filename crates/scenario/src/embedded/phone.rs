@@ -351,9 +351,8 @@ impl<H: Home> Phone for EmbeddedPhone<H> {
 
 impl<H: Home> Drop for EmbeddedPhone<H> {
     fn drop(&mut self) {
-        self.fleet(|fleet, now| fleet.remove(now, self.id));
+        self.home.leave(self.id);
         self.home.routes().forget(self.number);
-        self.home.leave();
     }
 }
 

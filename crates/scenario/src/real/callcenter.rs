@@ -68,7 +68,12 @@ impl RealWorld {
         shared.routes.addresses().name_server(party.0, name.to_owned());
         let listening = self.wait_for(party, OPEN, |entry| entry.listening.take());
         match listening {
-            Some(Ok(addresses)) => Ok(Callcenter { party, addresses }),
+            Some(Ok(addresses)) => {
+                for (transport, address) in &addresses {
+                    self.server_address(name, *transport, *address);
+                }
+                Ok(Callcenter { party, addresses })
+            }
             Some(Err((transport, error))) => {
                 self.drop_callcenter(party);
                 Err(CallcenterError::Listen { transport, error })

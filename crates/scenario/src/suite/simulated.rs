@@ -55,6 +55,19 @@ pub struct Simulation {
     pub broken: Option<crate::simulated::Broken>,
 }
 
+impl Simulation {
+    /// One without servers that keeps no packets.
+    pub fn new(replay: Box<Replay>) -> Self {
+        Simulation {
+            servers: Vec::new(),
+            capture: None,
+            replay,
+            #[cfg(feature = "fake")]
+            broken: None,
+        }
+    }
+}
+
 impl fmt::Debug for Simulation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Simulation")

@@ -37,8 +37,8 @@ pub(super) fn register(api: &mut Api) {
         &format!(
             "From now on the packets of all agents of the scenario, also of such as start later, travel so, in both \
              directions; what was said for two of them before is forgotten. What is not named is perfect: `network(#{{}})` \
-             makes everything perfect again. Conditions end with their scenario. The same run with the same seed loses the same \
-             packets.\n\n{}\n\n\
+             makes everything perfect again. Conditions end with their scenario. Which packets are lost is drawn from the seed of the \
+             run.\n\n{}\n\n\
              ```rhai\nnetwork(#{{ latency: \"40ms\", jitter: \"10ms\", loss: \"2%\" }});\n```\n\n\
              A capture shows what was lost, came twice or was delayed. Of a TCP or TLS stream nothing is lost for good: loss \
              is a delay there, as it is sent again.",

@@ -40,10 +40,10 @@ pub(super) fn run(prepared: Prepared, arguments: &arguments::Run) -> anyhow::Res
     let simulation = Simulation {
         servers,
         capture: writer.map(|writer| Arc::new(move |episode| writer.take(episode)) as _),
-        replay: Box::new({
+        ..Simulation::new(Box::new({
             let environment = environment(arguments);
             move |seed, file, scenario| replay(&environment, seed, file, scenario)
-        }),
+        }))
     };
     let simulator = match Simulator::new(prepared.settings, causes, simulation) {
         Ok(simulator) => simulator,
