@@ -41,7 +41,7 @@ impl Signalling {
         let fair = fair
             && response.arrived.is_some_and(|arrived| {
                 given_up.is_none_or(|given_up| arrived + config.transit <= given_up)
-                    && (knows || parties.spoke_since(caller, arrived + config.transit))
+                    && (knows || parties.spoke_since(&response.passage, arrived + config.transit))
             });
         if !fair {
             ledger.excuse(Rule::Ack);
@@ -89,7 +89,7 @@ pub(super) fn judge_answer(
 fn is_alive(transaction: &Transaction, config: &RulesConfig, parties: &Parties) -> bool {
     transaction
         .arrived
-        .is_some_and(|arrived| parties.spoke_since(transaction.passage.destination, arrived + config.transit))
+        .is_some_and(|arrived| parties.spoke_since(&transaction.passage, arrived + config.transit))
 }
 
 pub(super) fn judge_final(
