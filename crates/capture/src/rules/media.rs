@@ -9,7 +9,7 @@ use callwright_media::codec::Codec;
 use callwright_media::rtp::{Packet, RtpError};
 use callwright_media::telephone_event::EventPayload;
 use callwright_sdp::Session;
-use callwright_wire::{Fate, TapRecord, Time};
+use callwright_wire::{Carrier, Fate, TapRecord, Time};
 
 use super::config::RulesConfig;
 use super::heard::arrives;
@@ -30,6 +30,8 @@ type Key = (SocketAddr, u32);
 struct Announced {
     payload_types: u128,
     events: u128,
+    /// Keys were offered or agreed on: what is not in the clear may be SRTP.
+    keyed: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -113,6 +115,7 @@ impl Media {
             }
             // What was announced before may still be on its way.
             let announced = self.announced.entry(address).or_default();
+            announced.keyed |= media.protocol.is_secure() || !media.crypto.is_empty();
             for format in &media.formats {
                 let bit = 1_u128 << (format.payload_type & 0x7f);
                 announced.payload_types |= bit;
@@ -144,7 +147,7 @@ impl Media {
             return;
         }
         let key = (record.source, packet.ssrc());
-        let content = self.content(record.destination, &packet);
+        let content = self.content(record, &packet);
         let last = Last {
             time: record.time,
             sequence: packet.sequence(),
@@ -238,9 +241,13 @@ impl Media {
         });
     }
 
-    fn content(&self, destination: SocketAddr, packet: &Packet<'_>) -> Content {
+    fn content(&self, record: &TapRecord, packet: &Packet<'_>) -> Content {
         let payload_type = packet.payload_type();
-        let announced = self.announced.get(&destination).copied().unwrap_or_default();
+        let announced = self.announced.get(&record.destination);
+        let announced = announced.copied().unwrap_or_default();
+        if announced.keyed && record.carrier == Carrier::Udp {
+            return Content::Unknown;
+        }
         if announced.events & 1 << payload_type != 0 {
             return EventPayload::parse(packet.payload()).map_or(Content::Unknown, Content::Event);
         }
