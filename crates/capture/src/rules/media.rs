@@ -23,6 +23,9 @@ const RELAY: Duration = Duration::from_secs(5);
 /// A step beyond this begins the stream anew (RFC 3550 §A.1, MAX_DROPOUT).
 const LONGEST_STEP: u16 = 3_000;
 
+/// So many bytes of two codecs are compared at once: most sounds differ in the first.
+const PIECE: usize = 20;
+
 type Key = (SocketAddr, u32);
 
 /// What a session description says of the address that it names.
@@ -311,14 +314,14 @@ impl Media {
             .filter(|(other, stream)| **other != key && stream.destination.ip() == key.0.ip());
         for (_, stream) in candidates {
             for seen in stream.seen.iter().rev() {
-                if !seen.arrives || !is_same(&seen.payload, packet.payload()) {
+                if !seen.arrives || !is_same(seen.sound(), (packet.payload(), packet.payload_type())) {
                     continue;
                 }
                 let shift = packet.sequence().wrapping_sub(seen.sequence);
                 let moved = packet.timestamp().wrapping_sub(seen.timestamp);
                 let there = before.wrapping_sub(shift);
                 let fits = stream.at(there).is_none_or(|seen| {
-                    is_same(&seen.payload, &previous.payload)
+                    is_same(seen.sound(), previous.sound())
                         && previous.timestamp.wrapping_sub(seen.timestamp) == moved
                 });
                 if !fits {
@@ -389,32 +392,34 @@ impl Media {
     }
 }
 
+impl Seen {
+    fn sound(&self) -> (&[u8], u8) {
+        (&self.payload, self.payload_type)
+    }
+}
+
 impl Stream {
     fn at(&self, sequence: u16) -> Option<&Seen> {
         self.seen.iter().rfind(|seen| seen.sequence == sequence)
     }
 }
 
-/// The same sound, perhaps in the other G.711 codec.
-fn is_same(a: &[u8], b: &[u8]) -> bool {
-    if a == b {
-        return true;
-    }
-    if a.len() != b.len() || a.is_empty() {
+/// The same sound, each with its payload type: perhaps in the other G.711 codec.
+fn is_same((a, its_type): (&[u8], u8), (b, other_type): (&[u8], u8)) -> bool {
+    let (from, to) = match (its_type, other_type) {
+        (0, 8) => (Codec::Pcmu, Codec::Pcma),
+        (8, 0) => (Codec::Pcma, Codec::Pcmu),
+        _ => return a == b,
+    };
+    if a.len() != b.len() {
         return false;
     }
-    [(Codec::Pcmu, Codec::Pcma), (Codec::Pcma, Codec::Pcmu)]
-        .into_iter()
-        .any(|(from, to)| {
-            let mut samples = [0; 1_500];
-            let mut bytes = [0; 1_500];
-            let Some(samples) = samples.get_mut(..a.len()) else {
-                return false;
-            };
-            from.decode(a, samples);
-            to.encode(samples, &mut bytes[..a.len()]);
-            bytes[..a.len()] == *b
-        })
+    let (mut samples, mut bytes) = ([0; PIECE], [0; PIECE]);
+    a.chunks(PIECE).zip(b.chunks(PIECE)).all(|(a, b)| {
+        from.decode(a, &mut samples[..a.len()]);
+        to.encode(&samples[..a.len()], &mut bytes[..a.len()]);
+        bytes[..a.len()] == *b
+    })
 }
 
 /// A packet against its predecessor.
