@@ -219,6 +219,10 @@ impl Rules {
 
     fn observe_message(&mut self, message: &Message, passage: Passage, behind: usize) {
         self.parties.speaks(passage.party, passage.source, passage.time);
+        if passage.reliable {
+            self.parties
+                .streams(passage.source, passage.destination, passage.time);
+        }
         // A response repeats what its request said, right or wrong.
         let mirrors = message.is_response() && self.parties.is_exempt_at(passage.destination);
         if !self.parties.is_exempt(passage.party) && !mirrors {

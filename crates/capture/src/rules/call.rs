@@ -22,6 +22,8 @@ pub(crate) struct Call {
     pub(crate) dialogs: Vec<Dialog>,
     /// Of each side, by its tag.
     pub(crate) sides: BTreeMap<SmolStr, Side>,
+    /// The last request from each tag to each other one, and to none.
+    numbers: BTreeMap<(SmolStr, Option<SmolStr>), Last>,
     /// Began with a request inside a dialog: what was before is not known.
     pub(crate) begun_before: bool,
 }
@@ -29,7 +31,6 @@ pub(crate) struct Call {
 /// One side of the dialogs of a call.
 #[derive(Debug, Default)]
 pub(crate) struct Side {
-    last: Option<Last>,
     pub(crate) description: Option<Description>,
     /// The transaction of the last offer that this side made in a request.
     pub(crate) offered: Option<u64>,
@@ -101,30 +102,33 @@ impl Call {
             ledger.excuse(Rule::CSeq);
             return;
         }
-        let side = self.sides.entry(tag.clone()).or_default();
         let number = heard.cseq.number;
-        let now = Last {
+        let last = Last {
             number,
             method: heard.method.clone(),
             destination: heard.passage.destination,
             reliable: heard.passage.reliable,
         };
-        let before = side.last.replace(now);
-        let rises = before.as_ref().is_none_or(|before| {
+        let ends = (tag.clone(), heard.to_tag.clone());
+        // RFC 3261 §12.1.2: the numbers of a dialog go on from that of the request that made it.
+        let before = self
+            .numbers
+            .get(&ends)
+            .or_else(|| self.numbers.get(&(tag.clone(), None)));
+        let rises = before.is_none_or(|before| {
             // RFC 3263 §4.3, RFC 3261 §18.1.1: the same request is tried at the next address, or over another transport.
-            let elsewhere =
-                before.destination != heard.passage.destination || before.reliable != heard.passage.reliable;
+            let elsewhere = before.destination != last.destination || before.reliable != last.reliable;
             number > before.number || number == before.number && before.method == heard.method && elsewhere
         });
         ledger.judge(Rule::CSeq, rises, || {
-            let before = before.as_ref().map_or(0, |before| before.number);
+            let before = before.map_or(0, |before| before.number);
             heard.blame(
                 format!("CSeq {number} follows {before} of the same side"),
                 "RFC 3261 §12.2.1.1",
             )
         });
-        if !rises {
-            side.last = before;
+        if rises {
+            self.numbers.insert(ends, last);
         }
     }
 

@@ -9,7 +9,7 @@ use callwright_media::codec::Codec;
 use callwright_media::rtp::{Packet, RtpError};
 use callwright_media::telephone_event::EventPayload;
 use callwright_sdp::Session;
-use callwright_wire::{Fate, TapRecord, Time};
+use callwright_wire::{Carrier, Fate, TapRecord, Time};
 
 use super::config::RulesConfig;
 use super::heard::arrives;
@@ -25,6 +25,9 @@ const LATE: Duration = Duration::from_millis(500);
 /// A step beyond this begins the stream anew (RFC 3550 §A.1, MAX_DROPOUT).
 const LONGEST_STEP: u16 = 3_000;
 
+/// So many bytes of two codecs are compared at once: most sounds differ in the first.
+const PIECE: usize = 20;
+
 type Key = (SocketAddr, u32);
 
 /// What a session description says of the address that it names.
@@ -32,6 +35,8 @@ type Key = (SocketAddr, u32);
 struct Announced {
     payload_types: u128,
     events: u128,
+    /// Keys were offered or agreed on: what is not in the clear may be SRTP.
+    keyed: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -118,6 +123,7 @@ impl Media {
             }
             // What was announced before may still be on its way.
             let announced = self.announced.entry(address).or_default();
+            announced.keyed |= media.protocol.is_secure() || !media.crypto.is_empty();
             for format in &media.formats {
                 let bit = 1_u128 << (format.payload_type & 0x7f);
                 announced.payload_types |= bit;
@@ -149,7 +155,7 @@ impl Media {
             return;
         }
         let key = (record.source, packet.ssrc());
-        let content = self.content(record.destination, &packet);
+        let content = self.content(record, &packet);
         let last = Last {
             time: record.time,
             sequence: packet.sequence(),
@@ -246,9 +252,13 @@ impl Media {
         });
     }
 
-    fn content(&self, destination: SocketAddr, packet: &Packet<'_>) -> Content {
+    fn content(&self, record: &TapRecord, packet: &Packet<'_>) -> Content {
         let payload_type = packet.payload_type();
-        let announced = self.announced.get(&destination).copied().unwrap_or_default();
+        let announced = self.announced.get(&record.destination);
+        let announced = announced.copied().unwrap_or_default();
+        if announced.keyed && record.carrier == Carrier::Udp {
+            return Content::Unknown;
+        }
         if announced.events & 1 << payload_type != 0 {
             return EventPayload::parse(packet.payload()).map_or(Content::Unknown, Content::Event);
         }
@@ -315,14 +325,14 @@ impl Media {
         });
         for (_, stream) in candidates {
             for seen in stream.seen.iter().rev() {
-                if !seen.arrives || !is_same(&seen.payload, packet.payload()) {
+                if !seen.arrives || !is_same(seen.sound(), (packet.payload(), packet.payload_type())) {
                     continue;
                 }
                 let shift = packet.sequence().wrapping_sub(seen.sequence);
                 let moved = packet.timestamp().wrapping_sub(seen.timestamp);
                 let there = before.wrapping_sub(shift);
                 let fits = stream.at(there).is_none_or(|seen| {
-                    is_same(&seen.payload, &previous.payload)
+                    is_same(seen.sound(), previous.sound())
                         && previous.timestamp.wrapping_sub(seen.timestamp) == moved
                 });
                 if !fits {
@@ -396,32 +406,34 @@ impl Media {
     }
 }
 
+impl Seen {
+    fn sound(&self) -> (&[u8], u8) {
+        (&self.payload, self.payload_type)
+    }
+}
+
 impl Stream {
     fn at(&self, sequence: u16) -> Option<&Seen> {
         self.seen.iter().rfind(|seen| seen.sequence == sequence)
     }
 }
 
-/// The same sound, perhaps in the other G.711 codec.
-fn is_same(a: &[u8], b: &[u8]) -> bool {
-    if a == b {
-        return true;
-    }
-    if a.len() != b.len() || a.is_empty() {
+/// The same sound, each with its payload type: perhaps in the other G.711 codec.
+fn is_same((a, its_type): (&[u8], u8), (b, other_type): (&[u8], u8)) -> bool {
+    let (from, to) = match (its_type, other_type) {
+        (0, 8) => (Codec::Pcmu, Codec::Pcma),
+        (8, 0) => (Codec::Pcma, Codec::Pcmu),
+        _ => return a == b,
+    };
+    if a.len() != b.len() {
         return false;
     }
-    [(Codec::Pcmu, Codec::Pcma), (Codec::Pcma, Codec::Pcmu)]
-        .into_iter()
-        .any(|(from, to)| {
-            let mut samples = [0; 1_500];
-            let mut bytes = [0; 1_500];
-            let Some(samples) = samples.get_mut(..a.len()) else {
-                return false;
-            };
-            from.decode(a, samples);
-            to.encode(samples, &mut bytes[..a.len()]);
-            bytes[..a.len()] == *b
-        })
+    let (mut samples, mut bytes) = ([0; PIECE], [0; PIECE]);
+    a.chunks(PIECE).zip(b.chunks(PIECE)).all(|(a, b)| {
+        from.decode(a, &mut samples[..a.len()]);
+        to.encode(&samples[..a.len()], &mut bytes[..a.len()]);
+        bytes[..a.len()] == *b
+    })
 }
 
 /// A packet against its predecessor.

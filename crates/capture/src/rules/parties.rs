@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 
 use callwright_wire::Time;
 
+use super::heard::Passage;
+
 /// Something that was done to the world, and is nobody's fault who has to live with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Disturbance {
@@ -44,6 +46,8 @@ struct Known {
 pub(crate) struct Parties {
     exempt: BTreeSet<u32>,
     addresses: BTreeMap<SocketAddr, Known>,
+    /// When a message was last sent on a connection, by its direction.
+    streams: BTreeMap<(SocketAddr, SocketAddr), Time>,
     limit: usize,
     cuts: BTreeSet<(u32, u32)>,
     down: BTreeSet<u32>,
@@ -54,6 +58,7 @@ impl Parties {
         Parties {
             exempt,
             addresses: BTreeMap::new(),
+            streams: BTreeMap::new(),
             limit,
             cuts: BTreeSet::new(),
             down: BTreeSet::new(),
@@ -91,11 +96,25 @@ impl Parties {
         self.addresses.get(&address).map(|known| known.party)
     }
 
-    /// Whether somebody was heard at this address at that time or later: he lives, and what was sent to him by then reached
-    /// him.
-    pub(crate) fn spoke_since(&self, address: SocketAddr, time: Time) -> bool {
+    /// A message passes on a connection.
+    pub(crate) fn streams(&mut self, source: SocketAddr, destination: SocketAddr, now: Time) {
+        if self.streams.len() >= self.limit && !self.streams.contains_key(&(source, destination)) {
+            let silent = self.streams.iter().min_by_key(|(_, spoke)| **spoke);
+            let silent = silent.map(|(way, _)| *way);
+            silent.and_then(|way| self.streams.remove(&way));
+        }
+        self.streams.insert((source, destination), now);
+    }
+
+    /// Whether the receiver of a message was heard at that time or later: he lives, and what was sent to him well before
+    /// reached him. Of a message on a connection it is on that one that he must have been heard: it may have broken.
+    pub(crate) fn spoke_since(&self, passage: &Passage, time: Time) -> bool {
+        if passage.reliable {
+            let back = (passage.destination, passage.source);
+            return self.streams.get(&back).is_some_and(|spoke| *spoke >= time);
+        }
         self.addresses
-            .get(&address)
+            .get(&passage.destination)
             .is_some_and(|known| known.spoke >= time)
     }
 

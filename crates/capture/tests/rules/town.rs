@@ -146,13 +146,6 @@ struct Watch {
 
 impl Tap for Watch {
     fn record(&mut self, record: TapRecord) {
-        if option_env!("RULES_TRACE").is_some() && record.bytes[0] < 0x80 {
-            let text = String::from_utf8_lossy(&record.bytes).replace("\r\n", "\n    ");
-            println!(
-                "{} {} -> {} {:?} {text}",
-                record.time, record.source, record.destination, record.fate
-            );
-        }
         self.rules.lock().unwrap().observe(&record);
         if self.keep {
             self.records.lock().unwrap().push(record);

@@ -34,14 +34,17 @@ impl Signalling {
         response.settled = true;
         // Who sends a request inside the dialog heard of it; else he must have had the time to.
         let tags = invite.from_tag.as_deref().zip(response.tag.as_deref());
-        let knows = call
+        let dialog = call
             .zip(tags)
-            .and_then(|(call, (from, to))| call.dialog_mut(from, to))
-            .is_some_and(|dialog| dialog.used_by_caller);
+            .and_then(|(call, (from, to))| call.dialog_mut(from, to));
+        let knows = dialog.as_ref().is_some_and(|dialog| dialog.used_by_caller);
+        // Of a re-INVITE that crossed the BYE nobody waits for the ACK (RFC 5407 §3.2).
+        let over = invite.to_tag.is_some() && dialog.is_some_and(|dialog| dialog.ended);
         let fair = fair
+            && !over
             && response.arrived.is_some_and(|arrived| {
                 given_up.is_none_or(|given_up| arrived + config.transit <= given_up)
-                    && (knows || parties.spoke_since(caller, arrived + config.transit))
+                    && (knows || parties.spoke_since(&response.passage, arrived + config.transit))
             });
         if !fair {
             ledger.excuse(Rule::Ack);
@@ -89,7 +92,7 @@ pub(super) fn judge_answer(
 fn is_alive(transaction: &Transaction, config: &RulesConfig, parties: &Parties) -> bool {
     transaction
         .arrived
-        .is_some_and(|arrived| parties.spoke_since(transaction.passage.destination, arrived + config.transit))
+        .is_some_and(|arrived| parties.spoke_since(&transaction.passage, arrived + config.transit))
 }
 
 pub(super) fn judge_final(
