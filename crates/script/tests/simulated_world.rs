@@ -331,3 +331,16 @@ fn a_broken_rule_fails_a_scenario_that_passes_otherwise() {
         assert!(told.contains(reference), "{broken:?}: {told}");
     }
 }
+
+#[test]
+fn the_races_of_rfc_5407_end_in_the_simulation_as_on_sockets() {
+    let races = include_str!("races/rfc5407.rhai");
+    let ran = run(races);
+    let held = ran.passed().events().filter(|event| {
+        matches!(
+            event,
+            callwright_events::RunEvent::ScenarioFinished { passed: true, .. }
+        )
+    });
+    assert_eq!(held.count(), races.matches("\nscenario(").count());
+}
