@@ -329,7 +329,12 @@ impl Scene {
     pub fn advance(&self, span: Duration, at: &Position) -> Result<(), Fault> {
         self.check()?;
         self.report_network("advance", Some(span::text(span)), at);
-        let advanced = self.world().advance(span);
+        let (mut until, mut end) = (self.world().now() + span, Vec::new());
+        if !self.is_ending() {
+            until = until.min(self.deadline());
+            end.push(self.run().interrupt().watch());
+        }
+        let advanced = self.world().advance(until, &end);
         advanced.map_err(|error| fault(&error, at))?;
         self.check().map_err(|fault| fault.at(at))
     }

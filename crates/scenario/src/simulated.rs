@@ -512,8 +512,8 @@ impl World for SimulatedWorld {
         Ok(self.restart_server(server)?)
     }
 
-    fn advance(&self, span: Duration) -> Result<(), NetworkError> {
-        self.pass(span);
+    fn advance(&self, until: Time, end: &[(Topic, Version)]) -> Result<(), NetworkError> {
+        self.wait(end, until);
         Ok(())
     }
 

@@ -276,12 +276,12 @@ pub trait World: Send + Sync {
         })
     }
 
-    /// Lets so much time pass, with everything that happens in it.
+    /// Lets time pass until then, with everything that happens in it, or until something of `end` changes.
     ///
     /// # Errors
     /// As [`World::network`].
-    fn advance(&self, span: Duration) -> Result<(), NetworkError> {
-        let _ = span;
+    fn advance(&self, until: Time, end: &[(Topic, Version)]) -> Result<(), NetworkError> {
+        let _ = (until, end);
         Err(NetworkError::NotHere {
             what: "advance",
             why: "its time passes by itself",

@@ -1,14 +1,12 @@
 //! What scenarios do to the network and the servers of a simulated world.
 
-use std::time::Duration;
-
 use callwright_capture::rules::Disturbance;
 use callwright_sim as sim;
 use callwright_wire::link::Link;
 
 use super::server::ServerError;
 use super::{Core, SimulatedWorld};
-use crate::world::{NetworkError, Site, World as _};
+use crate::world::{NetworkError, Site};
 
 impl SimulatedWorld {
     /// Links between two sites, or all of them.
@@ -55,11 +53,6 @@ impl SimulatedWorld {
     pub(super) fn heal_all(&self) {
         self.shared.with(|core| core.world.heal());
         self.shared.disturbed(Disturbance::PathsHealed);
-    }
-
-    pub(super) fn pass(&self, span: Duration) {
-        let until = self.now() + span;
-        self.wait(&[], until);
     }
 }
 
