@@ -34,4 +34,4 @@ pub use peer::{Peer, available};
 pub use ports::{Port, wait_for_sip};
 pub use product::{binary, callwright, command, example};
 pub use sipp::{RunningSipp, Sipp, SippCalls};
-pub use tshark::{Capture, Digit};
+pub use tshark::{Capture, Digit, Stream};
