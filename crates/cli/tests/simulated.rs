@@ -125,6 +125,29 @@ fn the_same_seed_is_the_same_run_byte_for_byte_however_many_run_at_a_time() {
 }
 
 #[test]
+fn a_scenario_is_the_same_alone_and_among_others() {
+    let of = |files: &[&str]| {
+        let flags = [
+            &["run", "--simulate", "--seed", "7", "--json"],
+            &BAD_LINE[..],
+            files,
+        ]
+        .concat();
+        let ran = run(&root(), &flags);
+        assert_code(&ran, 0);
+        let scenario = r#""scenario":"examples/three-party-transfer.rhai""#;
+        let told = without_ts(&stdout(&ran));
+        told.lines()
+            .filter(|line| line.contains(scenario))
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    let alone = of(&["examples/three-party-transfer.rhai"]);
+    assert!(alone.len() > 20, "{alone:#?}");
+    assert_eq!(alone, of(&["examples"]));
+}
+
+#[test]
 fn another_seed_is_another_run_where_chance_has_a_part() {
     let folder = folder("other-seed");
     let line = &[&BAD_LINE[..], &["--network", "loss=5%"]].concat();
