@@ -237,6 +237,41 @@ fn of_many_seeds_the_one_that_fails_is_shown_with_the_command_that_repeats_it() 
 }
 
 #[test]
+fn what_made_a_scenario_fail_is_in_the_command_that_repeats_it() {
+    let folder = folder("replay");
+    write(
+        &folder,
+        "a.rhai",
+        "print(env(\"WHO\")); wait(90); print(\"it is over\");",
+    );
+    write(&folder, "who.env", "WHO=somebody\n");
+    let flags = [
+        "--timeout",
+        "1500ms",
+        "--default-timeout",
+        "40s",
+        "--env-file",
+        "who.env",
+    ];
+    let ran = run(
+        &folder,
+        &[&["run", "--simulate", "--seed", "3", "a.rhai"], &flags[..]].concat(),
+    );
+    assert_code(&ran, 1);
+    let shown = stdout(&ran);
+    assert!(
+        shown.contains("the scenario did not end within 1500 ms")
+            || shown.contains("the scenario did not end within 1.5 s"),
+        "{shown}"
+    );
+    let (_, replay) = shown.split_once("see it again: callwright ").expect("a hint");
+    let replay: Vec<&str> = replay.lines().next().expect("a command").split(' ').collect();
+    let again = run(&folder, &replay);
+    assert_code(&again, 1);
+    assert_eq!(stdout(&again), shown);
+}
+
+#[test]
 fn a_server_that_is_a_program_of_its_own_cannot_be_simulated() {
     let folder = folder("program");
     write(

@@ -62,7 +62,7 @@ pub(super) fn run(prepared: Prepared, arguments: &arguments::Run) -> anyhow::Res
     Ok((verdict, captured))
 }
 
-/// The flags that change what scripts see.
+/// The flags that change what scripts see, and whether they pass.
 fn environment(arguments: &arguments::Run) -> String {
     let environment = &arguments.environment;
     let mut words = Vec::new();
@@ -75,11 +75,14 @@ fn environment(arguments: &arguments::Run) -> String {
     if let Some(profile) = &environment.profile {
         words.push(format!(" --profile {}", quoted(profile)));
     }
-    if let Some(timeout) = arguments.flow.default_timeout {
-        words.push(format!(
-            " --default-timeout {}",
-            span::text(timeout).replace(' ', "")
-        ));
+    let flow = &arguments.flow;
+    for (flag, span) in [
+        ("--timeout", flow.timeout),
+        ("--default-timeout", flow.default_timeout),
+    ] {
+        if let Some(span) = span {
+            words.push(format!(" {flag} {}", span::text(span).replace(' ', "")));
+        }
     }
     if let Some(network) = &arguments.flow.network {
         words.push(format!(" --network {}", quoted(network)));
