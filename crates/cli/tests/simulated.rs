@@ -271,6 +271,56 @@ fn what_made_a_scenario_fail_is_in_the_command_that_repeats_it() {
     assert_eq!(stdout(&again), shown);
 }
 
+/// Fails at the beginning of a file, or at its end, with some seeds.
+#[test]
+fn what_a_file_does_around_its_scenarios_can_be_repeated_too() {
+    let folder = folder("around");
+    let call = r#"
+        let a = agent("A", #{ username: "alice", domain: "127.0.0.1" });
+        let b = agent("B", #{ username: "bob", domain: "127.0.0.1" });
+        a.dial(b.contact);
+        await_until(|| assert(b.state).equals(State::Ringing), "400ms");
+    "#;
+    for step in ["setup_file", "teardown_file"] {
+        let file =
+            format!("{step}(|| {{{call}}});\nscenario(\"one\", || {{}});\nscenario(\"two\", || {{}});\n");
+        write(&folder, "a.rhai", &file);
+        let shown = |jobs: &str| {
+            let ran = run(
+                &folder,
+                &[
+                    "run",
+                    "--simulate",
+                    "--seed",
+                    "41",
+                    "--repeat",
+                    "50",
+                    "--network",
+                    "loss=20%",
+                    jobs,
+                    "a.rhai",
+                ],
+            );
+            assert_code(&ran, 1);
+            stdout(&ran)
+        };
+        let once = shown("-j1");
+        let (_, replay) = once
+            .split_once("see it again: callwright ")
+            .unwrap_or_else(|| panic!("{step}: {once}"));
+        let replay = replay.lines().next().expect("a command");
+        assert!(shown("-j4").contains(replay), "{step}: {replay}");
+        let replay: Vec<&str> = replay.split(' ').collect();
+        let again = run(&folder, &replay);
+        assert_code(&again, 1);
+        assert!(
+            text(&again).contains(&format!("{step}: B state")),
+            "{}",
+            text(&again)
+        );
+    }
+}
+
 #[test]
 fn a_server_that_is_a_program_of_its_own_cannot_be_simulated() {
     let folder = folder("program");

@@ -194,14 +194,22 @@ struct Board {
     first_failed: Option<usize>,
     /// What there is to report about a seed and a slot.
     told: BTreeMap<(usize, usize), Told>,
-    /// The first failure of `teardown_file`, and of a file's top level.
-    file_failures: BTreeMap<usize, Box<Failure>>,
+    /// The first failure of `teardown_file`, by the number of its seed and its slot, and that of a file's top level.
+    file_failures: BTreeMap<usize, ((usize, usize), Box<Failure>)>,
     ended: Vec<usize>,
     /// How often each rule was looked at.
     tally: Vec<Tally>,
 }
 
 impl Board {
+    /// Keeps a failure of `teardown_file` if it is the first in order, whichever came first.
+    fn teardown_failed(&mut self, file: usize, place: (usize, usize), failure: Box<Failure>) {
+        let known = self.file_failures.get(&file);
+        if known.is_none_or(|(known, _)| place < *known) {
+            self.file_failures.insert(file, (place, failure));
+        }
+    }
+
     fn add(&mut self, tally: &[Tally]) {
         if self.tally.is_empty() {
             self.tally = tally.to_vec();
@@ -330,7 +338,9 @@ impl Crew<'_> {
             flaky_fails: self.options.flaky_fails,
         };
         let replay = (self.simulator.simulation.replay)(number, &file.path, name);
-        let mut trials = Trials::new(registration, limits).with_hint(format!("to see it again: {replay}"));
+        let hint = format!("to see it again: {replay}");
+        let mut trials = Trials::new(registration, limits).with_hint(hint.clone());
+        let place = (seed, slot);
         let seed = scenario_seed(number, &file.path, name);
         loop {
             let trial = Trial {
@@ -339,6 +349,8 @@ impl Crew<'_> {
                 program: &program,
                 registration,
                 scenario,
+                place,
+                hint: &hint,
                 sink,
             };
             let attempt = trials.number();
@@ -408,10 +420,10 @@ impl Crew<'_> {
                 let failure = is_a_failure(&broken.fault).then(|| broken.failure.clone());
                 board
                     .file_failures
-                    .extend(failure.iter().map(|failure| (index, failure.clone())));
+                    .extend(failure.iter().map(|failure| (index, ((0, 0), failure.clone()))));
                 failure
             }
-            Content::Suite(_) => board.file_failures.get(&index).cloned(),
+            Content::Suite(_) => board.file_failures.get(&index).map(|(_, first)| first.clone()),
         };
         let outcomes: Vec<Outcome> = board
             .outcomes
@@ -525,6 +537,10 @@ struct Trial<'a> {
     program: &'a Arc<dyn Program>,
     registration: Option<&'a Registration>,
     scenario: usize,
+    /// The number of its seed, and its slot.
+    place: (usize, usize),
+    /// How to see it again.
+    hint: &'a str,
     sink: &'a Arc<dyn Sink>,
 }
 
@@ -622,6 +638,11 @@ impl Trial<'_> {
         let suite = match suite {
             Ok(suite) => suite,
             Err(fault) => {
+                let fault = if is_a_failure(&fault) {
+                    fault.hint(self.hint)
+                } else {
+                    fault
+                };
                 let outcome = not_run(&scene, registration, &fault);
                 scene.end();
                 outer.end();
@@ -641,11 +662,8 @@ impl Trial<'_> {
             };
             if let Err(fault) = torn_down {
                 let fault = named("teardown_file", fault.outside_scenarios());
-                let failure = Box::new(attempt::failure(&outer, &fault));
-                lock(&self.crew.board)
-                    .file_failures
-                    .entry(self.file)
-                    .or_insert(failure);
+                let failure = Box::new(attempt::failure(&outer, &fault.hint(self.hint)));
+                lock(&self.crew.board).teardown_failed(self.file, self.place, failure);
             }
             outer.end();
             self.judge(world, observing)
