@@ -236,6 +236,48 @@ fn of_many_seeds_the_one_that_fails_is_shown_with_the_command_that_repeats_it() 
     assert_code(&run(&folder, &fewer), 0);
 }
 
+/// While one fails slowly, more seeds behind it are begun the more run at a time, and nothing is told of them.
+#[test]
+fn nothing_is_told_of_seeds_behind_the_one_that_fails() {
+    let folder = folder("behind");
+    write(
+        &folder,
+        "a.rhai",
+        r#"
+        scenario("slow to fail", || {
+            let a = agent("A", #{ username: "alice", domain: "127.0.0.1" });
+            let b = agent("B", #{ username: "bob", domain: "127.0.0.1" });
+            a.dial(b.contact);
+            sleep("400ms");
+            if b.state != State::Ringing {
+                for i in 0..200000 {}
+                throw "lost";
+            }
+        });
+        "#,
+    );
+    let events = |jobs: &str| {
+        let flags = [
+            "run",
+            "--simulate",
+            "--seed",
+            "41",
+            "--repeat",
+            "200",
+            "--network",
+            "loss=10%",
+            "--json",
+            jobs,
+            "a.rhai",
+        ];
+        let ran = run(&folder, &flags);
+        assert_code(&ran, 1);
+        let told = without_ts(&stdout(&ran));
+        told.lines().skip(1).map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(events("-j1"), events("-j4"));
+}
+
 #[test]
 fn what_made_a_scenario_fail_is_in_the_command_that_repeats_it() {
     let folder = folder("replay");

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -142,7 +142,6 @@ impl Simulator {
             ordered: Ordered::new(Arc::clone(sink), slots.len()),
             next: AtomicUsize::new(0),
             stopped: AtomicBool::new(false),
-            nanos: AtomicU64::new(0),
             board: Mutex::new(Board::default()),
         };
         for (slot, step) in slots.iter().enumerate() {
@@ -181,8 +180,6 @@ struct Crew<'a> {
     /// The next piece of work: all scenarios with the first seed, then with the second.
     next: AtomicUsize,
     stopped: AtomicBool,
-    /// How long all attempts took, in virtual time.
-    nanos: AtomicU64,
     board: Mutex<Board>,
 }
 
@@ -197,8 +194,17 @@ struct Board {
     /// The first failure of `teardown_file`, by the number of its seed and its slot, and that of a file's top level.
     file_failures: BTreeMap<usize, ((usize, usize), Box<Failure>)>,
     ended: Vec<usize>,
+    /// By the number of the seed.
+    sums: BTreeMap<usize, Sums>,
+}
+
+/// What the attempts with one seed come to.
+#[derive(Default)]
+struct Sums {
     /// How often each rule was looked at.
     tally: Vec<Tally>,
+    /// How long they took, in virtual time.
+    took: Duration,
 }
 
 impl Board {
@@ -210,6 +216,24 @@ impl Board {
         }
     }
 
+    /// Forgets seeds behind the last that counts: how many of them were begun depends on the machine.
+    fn forget_after(&mut self, last: usize) {
+        self.outcomes.retain(|(seed, _), _| *seed <= last);
+        self.file_failures.retain(|_, ((seed, _), _)| *seed <= last);
+        self.sums.retain(|seed, _| *seed <= last);
+    }
+
+    fn sums(&self) -> Sums {
+        let mut all = Sums::default();
+        for sums in self.sums.values() {
+            all.add(&sums.tally);
+            all.took += sums.took;
+        }
+        all
+    }
+}
+
+impl Sums {
     fn add(&mut self, tally: &[Tally]) {
         if self.tally.is_empty() {
             self.tally = tally.to_vec();
@@ -453,8 +477,9 @@ impl Crew<'_> {
 
     fn conclude(&self, sink: &Arc<dyn Sink>, selected_before_sharding: usize) -> ExitCode {
         let (last, shown) = {
-            let board = lock(&self.board);
+            let mut board = lock(&self.board);
             let last = board.first_failed.unwrap_or(self.repeat - 1);
+            board.forget_after(last);
             (last, board.first_failed.unwrap_or(0))
         };
         for slot in 0..self.slots.len() {
@@ -481,6 +506,7 @@ impl Crew<'_> {
             }
         }
         let board = lock(&self.board);
+        let sums = board.sums();
         let outcomes = (0..=last)
             .flat_map(|seed| self.scenarios.iter().map(move |slot| (seed, *slot)))
             .map(|(seed, slot)| {
@@ -504,14 +530,14 @@ impl Crew<'_> {
             stopped: self.stopped.load(Ordering::Relaxed),
             interrupted: self.interrupt().is_raised(),
             selected_before_sharding,
-            idle_rules: board
+            idle_rules: sums
                 .tally
                 .iter()
                 .filter(|tally| tally.is_idle())
                 .map(|tally| tally.rule.name())
                 .collect(),
         };
-        let rules = board
+        let rules = sums
             .tally
             .iter()
             .map(|tally| RuleCount {
@@ -523,8 +549,7 @@ impl Crew<'_> {
             .collect();
         drop(board);
         sink.emit(self.simulator.run.record(RunEvent::Rules { rules }, None));
-        let duration = Duration::from_nanos(self.nanos.load(Ordering::Relaxed));
-        let (event, code) = totals.conclude(Health::default(), duration);
+        let (event, code) = totals.conclude(Health::default(), sums.took);
         sink.emit(self.simulator.run.record(event, None));
         code
     }
@@ -582,8 +607,9 @@ impl Trial<'_> {
             Some(registration) => self.in_suite(trials, &world, &observing, &run, registration),
         };
         world.close();
-        let took = u64::try_from(world.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        self.crew.nanos.fetch_add(took, Ordering::Relaxed);
+        let mut board = lock(&self.crew.board);
+        board.sums.entry(self.place.0).or_default().took += world.elapsed();
+        drop(board);
         episodes.extend(observing.episode(&world));
         outcome
     }
@@ -597,7 +623,9 @@ impl Trial<'_> {
             return Some(evidence::bare(FailureKind::Generator, &text));
         }
         let (violations, tally) = observing.verdict(world.now(), &left);
-        lock(&self.crew.board).add(&tally);
+        let mut board = lock(&self.crew.board);
+        board.sums.entry(self.place.0).or_default().add(&tally);
+        drop(board);
         broken(&violations, &|party| {
             world
                 .name(party)
