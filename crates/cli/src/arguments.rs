@@ -194,7 +194,7 @@ pub(crate) struct Environment {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Flow")]
 pub(crate) struct Flow {
-    /// How many scenarios run at the same time [default: 1]
+    /// How many scenarios run at the same time [default: 1; with --simulate as many as there are cores]
     #[arg(long, short = 'j', value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) jobs: Option<u16>,
     /// How often a failed scenario is tried again; one that passes then is FLAKY

@@ -276,7 +276,7 @@ pub trait World: Send + Sync {
         })
     }
 
-    /// Lets so much time pass, with everything that happens in it.
+    /// Whether so much time can be let pass at will, with everything that happens in it; [`World::wait`] does it then.
     ///
     /// # Errors
     /// As [`World::network`].
@@ -286,6 +286,11 @@ pub trait World: Send + Sync {
             what: "advance",
             why: "its time passes by itself",
         })
+    }
+
+    /// True when every wait is over at once: the world is about to end, and whoever still runs in it has to.
+    fn is_over(&self) -> bool {
+        false
     }
 
     /// How well the generator itself did since the world began.
