@@ -275,6 +275,9 @@ impl<N: PacketNode> Engine<N> {
                 party.node.handle_input(now, input);
             }
             self.drain(index, now);
+            if arrival.media && self.sockets.is_drained(slot) {
+                return;
+            }
             now = self.clock.now();
         }
         self.sockets.mark_ready(slot);

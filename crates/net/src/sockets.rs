@@ -3,7 +3,7 @@
 mod datagrams;
 mod streams;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -12,8 +12,8 @@ use std::thread::JoinHandle;
 
 use bytes::Bytes;
 use callwright_wire::{
-    BindError, BindErrorKind, Cause, ConnectionId, Fate, Input, SocketId, SocketUse, TapRecord, Time,
-    TimerQueue, Transport,
+    BindError, BindErrorKind, Cause, ConnectionId, Fate, Input, NumberMap, SocketId, SocketUse, TapRecord,
+    Time, TimerQueue, Transport,
 };
 use mio::{Interest, Registry, Token};
 
@@ -96,7 +96,7 @@ pub(crate) struct Sockets {
     registry: Registry,
     slots: Vec<Slot>,
     free: Vec<usize>,
-    owners: HashMap<(PartyId, SocketId), usize>,
+    owners: NumberMap<(PartyId, SocketId), usize>,
     ready: VecDeque<usize>,
     deadlines: TimerQueue<Deadline>,
     outbox: Vec<Outgoing>,
@@ -131,7 +131,7 @@ impl Sockets {
             registry,
             slots: Vec::new(),
             free: Vec::new(),
-            owners: HashMap::new(),
+            owners: NumberMap::default(),
             ready: VecDeque::new(),
             deadlines: TimerQueue::default(),
             outbox: Vec::new(),
