@@ -183,6 +183,15 @@ impl Machine {
         named || host.ip().is_some_and(listens)
     }
 
+    /// Whether a contact is this machine itself: one of its sockets, and not another process on the same host.
+    pub(crate) fn is_own_contact(&self, contact: &Uri) -> bool {
+        let Some(ip) = contact.host().ip() else {
+            return self.is_ours(contact);
+        };
+        let is_at = |at: &SocketAddr| at.ip() == ip && contact.port().is_none_or(|port| port == at.port());
+        self.listening.iter().any(is_at)
+    }
+
     /// The user that a URI of this domain names.
     pub(crate) fn user_at(&self, uri: &Uri) -> Option<UserKey> {
         if !self.is_ours(uri) {

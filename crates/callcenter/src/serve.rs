@@ -14,8 +14,8 @@ use crate::store::ModelStore;
 
 /// How long the system may take to open sockets.
 const OPEN: Duration = Duration::from_secs(10);
-/// How long calls in progress may take to end in order.
-const CLOSE: Duration = Duration::from_secs(5);
+/// How long calls in progress may take to end in order: the machine lets go of who does not answer, after 33 s.
+const CLOSE: Duration = Duration::from_secs(35);
 
 /// Why a call center does not run.
 #[derive(Debug, thiserror::Error)]
@@ -198,6 +198,9 @@ fn log(now: Time, event: &Event) {
 
 fn log_fact(now: Time, fact: &Fact) {
     match fact {
+        Fact::Bindings { user, bindings } if bindings.is_empty() => {
+            tracing::info!(%now, %user, "unregistered");
+        }
         Fact::Bindings { user, bindings } => {
             let contacts: Vec<_> = bindings
                 .iter()

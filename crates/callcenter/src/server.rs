@@ -125,7 +125,7 @@ impl Server {
     fn settle(&mut self) {
         loop {
             while let Some(output) = self.machine.poll_output() {
-                match output.to_world() {
+                match output.into_world() {
                     Ok(output) => self.outputs.push_back(output),
                     Err(event) => self.on_event(event),
                 }
@@ -155,12 +155,12 @@ impl Server {
                 self.listening.push((transport, local));
                 self.heard_of_a_socket();
             }
+            acd::Event::Closed => self.tell(Event::Closed),
             acd::Event::ListenFailed { transport, error } => {
                 self.failed = true;
                 self.tell(Event::ListenFailed { transport, error });
                 self.heard_of_a_socket();
             }
-            acd::Event::Closed => self.tell(Event::Closed),
         }
     }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use callwright_wire::{Carrier, Cause, Epoch, Fate, TapRecord, Time};
 
@@ -73,7 +74,7 @@ impl<W: Write> PcapngWriter<W> {
         let at = self.epoch.unix_nanos_at(record.time);
         let direction = match record.fate {
             Fate::Received => Direction::Inbound,
-            Fate::Sent | Fate::Lost | Fate::Duplicated => Direction::Outbound,
+            Fate::Sent | Fate::Lost | Fate::Delayed { .. } | Fate::Duplicated { .. } => Direction::Outbound,
         };
         let (source, destination) = shown(record);
         match record.carrier {
@@ -153,12 +154,21 @@ impl<W: Write> PcapngWriter<W> {
         };
         let fate = match record.fate {
             Fate::Sent | Fate::Received => None,
-            Fate::Lost => Some("lost on its way"),
-            Fate::Duplicated => Some("delivered twice"),
+            Fate::Lost => Some("lost on its way".to_owned()),
+            Fate::Delayed { by } => Some(delayed(by)),
+            Fate::Duplicated { by } if by.is_zero() => Some("delivered twice".to_owned()),
+            Fate::Duplicated { by } => Some(format!("delivered twice, {}", delayed(by))),
         };
-        let parts: Vec<&str> = [cause.as_deref(), carrier, fate].into_iter().flatten().collect();
+        let parts: Vec<&str> = [cause.as_deref(), carrier, fate.as_deref()]
+            .into_iter()
+            .flatten()
+            .collect();
         parts.join("; ")
     }
+}
+
+fn delayed(by: Duration) -> String {
+    format!("delayed by {:.1} ms", by.as_secs_f64() * 1_000.0)
 }
 
 /// The addresses as the capture shows them.

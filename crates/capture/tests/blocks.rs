@@ -2,6 +2,8 @@
 
 mod story;
 
+use std::time::Duration;
+
 use callwright_wire::{Carrier, Epoch, Fate, TapRecord};
 use etherparse::{NetSlice, SlicedPacket, TransportSlice};
 use pcap_parser::pcapng::PcapNGOption;
@@ -160,6 +162,13 @@ fn time_is_that_of_the_world_in_nanoseconds() {
     );
 }
 
+fn fated(second: u64, fate: Fate) -> TapRecord {
+    TapRecord {
+        fate,
+        ..record(second, Carrier::Udp, ALICE, BOB, "x")
+    }
+}
+
 #[test]
 fn the_cause_the_encryption_and_the_fate_are_in_the_comment() {
     let contents = contents(&capture(&[
@@ -170,6 +179,19 @@ fn the_cause_the_encryption_and_the_fate_are_in_the_comment() {
             fate: Fate::Lost,
             ..record(4, Carrier::Udp, ALICE, BOB, "x")
         },
+        fated(
+            5,
+            Fate::Delayed {
+                by: Duration::from_micros(12_345),
+            },
+        ),
+        fated(6, Fate::Duplicated { by: Duration::ZERO }),
+        fated(
+            7,
+            Fate::Duplicated {
+                by: Duration::from_millis(3),
+            },
+        ),
     ]));
     let comments: Vec<_> = contents
         .packets
@@ -183,6 +205,9 @@ fn the_cause_the_encryption_and_the_fate_are_in_the_comment() {
             None,
             Some("call.rhai:13: alice.dial(bob); clear text of SRTP"),
             Some("lost on its way"),
+            Some("delayed by 12.3 ms"),
+            Some("delivered twice"),
+            Some("delivered twice, delayed by 3.0 ms"),
         ]
     );
 }

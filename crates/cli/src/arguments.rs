@@ -31,7 +31,13 @@ pub(crate) struct Arguments {
     pub(crate) no_color: bool,
 
     /// The form of log lines on standard error; what is logged is chosen by RUST_LOG
-    #[arg(long, global = true, value_enum, default_value = "text")]
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        value_name = "FORMAT",
+        default_value = "text"
+    )]
     pub(crate) log_format: LogFormat,
 }
 
@@ -122,7 +128,7 @@ pub(crate) struct Run {
     #[command(flatten)]
     pub(crate) reports: Reports,
 
-    /// Start no [[server]] of callwright.toml: against a system that runs already
+    /// Start no [[server]] of callwright.toml, where what is tested runs already; also CALLWRIGHT_NO_SERVERS=1
     #[arg(long)]
     pub(crate) no_servers: bool,
     /// Accept any certificate in http(…); also CALLWRIGHT_INSECURE_HTTP=1
@@ -200,6 +206,13 @@ pub(crate) struct Flow {
     /// How long a scenario may take, as in 90s or 2m
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub(crate) timeout: Option<Duration>,
+    /// How long await_until waits where a script says nothing else [default: 5s]
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub(crate) default_timeout: Option<Duration>,
+    /// How packets of all agents travel where a script says nothing else, as in loss=5%,latency=20ms,jitter=40ms; the
+    /// keys are those of network(…)
+    #[arg(long, value_name = "CONDITIONS")]
+    pub(crate) network: Option<String>,
     /// Run everything so often
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) repeat: Option<u32>,
@@ -209,8 +222,9 @@ pub(crate) struct Flow {
     /// The seed of every choice made by chance [default: another one each time]
     #[arg(long, value_name = "N")]
     pub(crate) seed: Option<u64>,
-    /// Not supported yet
-    #[arg(long, hide = true)]
+    /// Run in virtual time, on a simulated network, each scenario in a world of its own with the built-in servers of
+    /// callwright.toml. With --repeat N: with N seeds, and the first that fails is reported
+    #[arg(long)]
     pub(crate) simulate: bool,
 }
 

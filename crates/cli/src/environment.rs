@@ -14,9 +14,16 @@ pub(crate) fn process() -> BTreeMap<String, String> {
 pub(crate) fn insecure_http(environment: &BTreeMap<String, String>) -> bool {
     ["CALLWRIGHT_INSECURE_HTTP", "RINGO_FLOW_INSECURE_HTTP"]
         .iter()
-        .any(|name| {
-            environment
-                .get(*name)
-                .is_some_and(|value| !matches!(value.as_str(), "" | "0" | "false"))
-        })
+        .any(|name| is_on(environment, name))
+}
+
+/// True when the environment says that no [[server]] is to be started.
+pub(crate) fn no_servers(environment: &BTreeMap<String, String>) -> bool {
+    is_on(environment, "CALLWRIGHT_NO_SERVERS")
+}
+
+fn is_on(environment: &BTreeMap<String, String>, name: &str) -> bool {
+    environment
+        .get(name)
+        .is_some_and(|value| !matches!(value.as_str(), "" | "0" | "false"))
 }

@@ -54,9 +54,12 @@ pub(crate) struct Defaults {
     pub(crate) retries: Option<u32>,
     pub(crate) flaky: Option<String>,
     pub(crate) timeout: Option<String>,
+    pub(crate) default_timeout: Option<String>,
+    pub(crate) network: Option<String>,
     pub(crate) repeat: Option<u32>,
     pub(crate) fail_fast: Option<bool>,
     pub(crate) seed: Option<u64>,
+    pub(crate) simulate: Option<bool>,
     #[serde(default)]
     pub(crate) tag: Vec<String>,
     #[serde(default)]
@@ -144,7 +147,7 @@ impl Project {
         for entry in std::mem::take(&mut project.server) {
             let span = entry.span();
             let server = Entry::server(entry, folder).map_err(|error| match error {
-                EntryError::Wrong((span, message)) => wrong(Some(span), message),
+                EntryError::Wrong { span, message } => wrong(Some(span), message),
                 EntryError::Settings(error) => ProjectError::Callcenter(error),
             })?;
             if project.servers.iter().any(|other| other.name == server.name) {
@@ -205,9 +208,12 @@ impl Defaults {
             retries: self.retries.or(other.retries),
             flaky: self.flaky.or(other.flaky),
             timeout: self.timeout.or(other.timeout),
+            default_timeout: self.default_timeout.or(other.default_timeout),
+            network: self.network.or(other.network),
             repeat: self.repeat.or(other.repeat),
             fail_fast: self.fail_fast.or(other.fail_fast),
             seed: self.seed.or(other.seed),
+            simulate: self.simulate.or(other.simulate),
             tag: either(self.tag, other.tag),
             exclude_tag: either(self.exclude_tag, other.exclude_tag),
             // Of two files the later one wins: the profile's come last.

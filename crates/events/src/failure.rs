@@ -80,6 +80,8 @@ pub enum FailureKind {
     Flaky,
     /// It was expected to fail, and passed.
     UnexpectedPass,
+    /// A rule of a protocol was broken by what our own agents or servers sent.
+    Protocol,
     /// The generator was too late or lost packets: nothing is proved.
     Generator,
     /// Something outside: a file, a port, the network.

@@ -12,4 +12,4 @@ mod run_event;
 pub use exit::ExitCode;
 pub use failure::{AgentLine, Failure, FailureKind, Hint, Observed, SipLine};
 pub use record::{Record, ScenarioStamp};
-pub use run_event::{Health, Location, Outcome, RunEvent, SipDirection, VOCABULARY_VERSION};
+pub use run_event::{Health, Location, Outcome, RuleCount, RunEvent, SipDirection, VOCABULARY_VERSION};

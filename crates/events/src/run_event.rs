@@ -98,6 +98,9 @@ pub enum RunEvent {
         vocabulary: u32,
         /// The seed that repeats every choice made by chance.
         seed: u64,
+        /// In virtual time, on a simulated network.
+        #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+        simulated: bool,
         /// How many scenarios run at the same time.
         jobs: usize,
         /// How many files were given.
@@ -141,6 +144,17 @@ pub enum RunEvent {
         /// `register`, `dial`, `accept`, …
         kind: String,
         /// Its argument, as in the target of `dial`.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        detail: Option<String>,
+        /// Where it stands.
+        #[serde(flatten, skip_serializing_if = "Option::is_none", default)]
+        location: Option<Location>,
+    },
+    /// Something was done to the network, to a server, or to the time.
+    Network {
+        /// `network`, `partition`, `heal`, `crash`, `restart` or `advance`.
+        kind: String,
+        /// What, as in `alice ↔ bob: latency 40ms`.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         detail: Option<String>,
         /// Where it stands.
@@ -341,6 +355,11 @@ pub enum RunEvent {
         /// How long this attempt took, in milliseconds of the world's time.
         duration_ms: f64,
     },
+    /// How often each rule of the protocols was judged, in a simulated run.
+    Rules {
+        /// All of them, in the same order in every run.
+        rules: Vec<RuleCount>,
+    },
     /// The last event of a run.
     RunFinished {
         /// How many files ran.
@@ -378,6 +397,19 @@ pub enum RunEvent {
         /// In milliseconds.
         duration_ms: f64,
     },
+}
+
+/// How often a rule of a protocol was looked at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RuleCount {
+    /// Its name.
+    pub rule: String,
+    /// How often it was judged.
+    pub checks: u64,
+    /// How often its precondition did not hold: nothing was judged then.
+    pub excused: u64,
+    /// How often what it speaks of occurred.
+    pub subjects: u64,
 }
 
 impl From<ExitCode> for u8 {

@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 use bytes::Bytes;
-use callwright_wire::{Cause, ConnectionError, Flow, SocketId};
+use callwright_wire::{Cause, ConnectionError, Flow, SocketId, Time};
 use mio::net::TcpStream;
 
 use crate::PartyId;
@@ -42,6 +42,25 @@ pub(crate) enum Phase {
     Closing,
 }
 
+/// Clear bytes that a node wrote.
+#[derive(Debug)]
+pub(crate) struct Unsent {
+    pub(crate) bytes: Bytes,
+    pub(crate) cause: Option<Cause>,
+    /// True when the tap saw them already.
+    pub(crate) shown: bool,
+}
+
+impl Unsent {
+    /// Takes the first `count` bytes off.
+    fn split_to(&mut self, count: usize) -> Unsent {
+        Unsent {
+            bytes: self.bytes.split_to(count),
+            ..*self
+        }
+    }
+}
+
 /// What came of a turn, in order.
 #[derive(Debug)]
 pub(crate) enum Effect {
@@ -50,7 +69,7 @@ pub(crate) enum Effect {
     /// Clear bytes came in.
     Received(Bytes),
     /// The kernel took these clear bytes.
-    Sent(Bytes, Option<Cause>),
+    Sent(Unsent),
     /// It is gone: drop it.
     Gone(Option<ConnectionError>),
 }
@@ -64,11 +83,31 @@ pub(crate) struct Connection {
     pub(crate) phase: Phase,
     stream: TcpStream,
     tls: Option<Box<rustls::Connection>>,
-    unsent: VecDeque<(Bytes, Option<Cause>)>,
+    unsent: VecDeque<Unsent>,
     unsent_bytes: usize,
     /// Clear text inside TLS records that the kernel did not take yet.
-    sealed: Vec<(Bytes, Option<Cause>)>,
+    sealed: Vec<Unsent>,
     shut: bool,
+    out: Lane,
+    inward: Lane,
+    /// The node closed it while its link still holds back what it wrote.
+    pub(crate) closes_after: bool,
+}
+
+/// Pieces of one direction of a stream that a link of the script's holds back.
+#[derive(Debug, Default)]
+pub(crate) struct Lane {
+    pub(crate) pieces: VecDeque<(Bytes, Option<Cause>)>,
+    pub(crate) octets: usize,
+    /// How many of the first pieces have their time.
+    pub(crate) scheduled: usize,
+    /// When the last of these arrives.
+    pub(crate) last: Time,
+    /// How often the piece after these was lost, and since when.
+    pub(crate) attempts: u32,
+    pub(crate) stuck_since: Option<Time>,
+    /// True until it is sent again.
+    pub(crate) waits: bool,
 }
 
 impl Connection {
@@ -98,7 +137,14 @@ impl Connection {
             unsent_bytes: 0,
             sealed: Vec::new(),
             shut: false,
+            out: Lane::default(),
+            inward: Lane::default(),
+            closes_after: false,
         }
+    }
+
+    pub(crate) fn lane(&mut self, out: bool) -> &mut Lane {
+        if out { &mut self.out } else { &mut self.inward }
     }
 
     pub(crate) fn stream(&mut self) -> &mut TcpStream {
@@ -106,10 +152,10 @@ impl Connection {
     }
 
     /// Queues bytes for the next turn.
-    pub(crate) fn send(&mut self, bytes: Bytes, cause: Option<Cause>) {
+    pub(crate) fn send(&mut self, bytes: Bytes, cause: Option<Cause>, shown: bool) {
         if !bytes.is_empty() {
             self.unsent_bytes += bytes.len();
-            self.unsent.push_back((bytes, cause));
+            self.unsent.push_back(Unsent { bytes, cause, shown });
         }
     }
 
@@ -252,12 +298,12 @@ impl Connection {
     }
 
     fn flush_plain(&mut self, effects: &mut Vec<Effect>) -> Result<bool, End> {
-        while let Some((bytes, cause)) = self.unsent.front_mut() {
-            match self.stream.write(bytes) {
+        while let Some(unsent) = self.unsent.front_mut() {
+            match self.stream.write(&unsent.bytes) {
                 Ok(count) => {
                     self.unsent_bytes -= count;
-                    effects.push(Effect::Sent(bytes.split_to(count), *cause));
-                    if bytes.is_empty() {
+                    effects.push(Effect::Sent(unsent.split_to(count)));
+                    if unsent.bytes.is_empty() {
                         self.unsent.pop_front();
                     }
                 }
@@ -282,21 +328,17 @@ impl Connection {
                     Err(error) => return Err(error.into()),
                 }
             }
-            effects.extend(
-                self.sealed
-                    .drain(..)
-                    .map(|(bytes, cause)| Effect::Sent(bytes, cause)),
-            );
+            effects.extend(self.sealed.drain(..).map(Effect::Sent));
             if matches!(self.phase, Phase::Connecting | Phase::Handshaking) {
                 return Ok(true);
             }
-            let Some((bytes, cause)) = self.unsent.front_mut() else {
+            let Some(unsent) = self.unsent.front_mut() else {
                 return Ok(false);
             };
-            let count = tls.writer().write(bytes)?;
+            let count = tls.writer().write(&unsent.bytes)?;
             self.unsent_bytes -= count;
-            self.sealed.push((bytes.split_to(count), *cause));
-            if bytes.is_empty() {
+            self.sealed.push(unsent.split_to(count));
+            if unsent.bytes.is_empty() {
                 self.unsent.pop_front();
             }
         }

@@ -9,7 +9,7 @@ use callwright_wire::{Input, Output, PacketNode, Residue, Tap, Time};
 use crate::clock::Clock;
 use crate::health::Counters;
 use crate::resolver::{Answer, Resolver};
-use crate::sockets::{Dial, Service, Sockets};
+use crate::sockets::{Arrival, Dial, Service, Sockets};
 use crate::{EventSink, PartyId};
 
 /// How long the loop keeps the lock before others may have it.
@@ -159,6 +159,9 @@ impl<N: PacketNode> Engine<N> {
         let start = self.clock.now();
         let mut now = start;
         self.sockets.handle_timeout(now);
+        while let Some(arrival) = self.sockets.next_arrived() {
+            self.hand_over(&arrival, now);
+        }
         self.deliver(now);
         self.collect_due(now);
         while now.since(start) < HOLD
@@ -251,36 +254,43 @@ impl<N: PacketNode> Engine<N> {
             let Some(arrival) = self.sockets.receive(now, slot) else {
                 return;
             };
-            let index = arrival.party.0;
-            let Some(Some(party)) = self.parties.get_mut(index as usize) else {
-                continue;
-            };
-            let bytes = &self.sockets.buffer[..arrival.length];
-            if arrival.media {
-                let arrived = now - arrival.waited;
-                party
-                    .node
-                    .handle_arrival(now, arrived, arrival.socket, arrival.flow.remote, bytes);
-                if self.sockets.tapping.is_on() {
-                    self.sockets.tap_arrival(now, &arrival, party.node.clear_text());
-                }
-            } else {
-                let input = Input::Datagram {
-                    socket: arrival.socket,
-                    flow: arrival.flow,
-                    bytes: bytes::Bytes::copy_from_slice(bytes),
-                };
-                // Before the node answers it.
-                self.sockets.tap_arrival(now, &arrival, None);
-                party.node.handle_input(now, input);
+            if !self.sockets.is_shaped() || !self.sockets.detain(now, slot, &arrival) {
+                self.hand_over(&arrival, now);
             }
-            self.drain(index, now);
             if arrival.media && self.sockets.is_drained(slot) {
                 return;
             }
             now = self.clock.now();
         }
         self.sockets.mark_ready(slot);
+    }
+
+    /// Gives the datagram in the buffer to its node.
+    fn hand_over(&mut self, arrival: &Arrival, now: Time) {
+        let index = arrival.party.0;
+        let Some(Some(party)) = self.parties.get_mut(index as usize) else {
+            return;
+        };
+        let bytes = &self.sockets.buffer[..arrival.length];
+        if arrival.media {
+            let arrived = now - arrival.waited;
+            party
+                .node
+                .handle_arrival(now, arrived, arrival.socket, arrival.flow.remote, bytes);
+            if self.sockets.tapping.is_on() {
+                self.sockets.tap_arrival(now, arrival, party.node.clear_text());
+            }
+        } else {
+            let input = Input::Datagram {
+                socket: arrival.socket,
+                flow: arrival.flow,
+                bytes: bytes::Bytes::copy_from_slice(bytes),
+            };
+            // Before the node answers it.
+            self.sockets.tap_arrival(now, arrival, None);
+            party.node.handle_input(now, input);
+        }
+        self.drain(index, now);
     }
 
     /// Takes everything out of a node; returns how many media packets it sent.

@@ -19,6 +19,8 @@
 //!   connections it may open.
 //! - Every packet passes the tap once ([`World::set_tap`]): on its sender's side when that is in this world, else on
 //!   receipt; TLS and SRTP in the clear.
+//! - What a script wants done to packets is done to each once, where the tap would see it ([`World::set_shaper`]): some
+//!   are lost, others wait for their time among the deadlines of the loop.
 //! - How well all this keeps up is part of every verdict: [`World::health`].
 //!
 //! Linux only: ICMP errors, drop counters and precise timers are asked of its kernel.
@@ -34,6 +36,7 @@ mod limits;
 mod ports;
 mod resolver;
 mod route;
+mod shaper;
 mod sockets;
 mod tapping;
 mod tls;
@@ -41,5 +44,6 @@ mod world;
 
 pub use buffered_tap::{BufferedTap, TapDrain};
 pub use health::{Health, Lateness};
+pub use shaper::{PiecePassage, Shaper};
 pub use tls::{Identity, IdentityError, Trust, system_roots};
 pub use world::{EventSink, PartyId, StartError, Warning, World, WorldConfig};

@@ -1,6 +1,7 @@
 //! All sockets of the world: numbered slots, who owns each, and which of them are ready.
 
 mod datagrams;
+mod held;
 mod streams;
 
 use std::collections::VecDeque;
@@ -27,7 +28,9 @@ use crate::tapping::Tapping;
 use crate::tls::{Tls, Wake};
 use crate::{PartyId, Warning, WorldConfig};
 
+pub(crate) use datagrams::Arrival;
 use datagrams::{Outgoing, Port};
+use held::Holding;
 pub(crate) use streams::Dial;
 use streams::Listener;
 
@@ -100,6 +103,7 @@ pub(crate) struct Sockets {
     ready: VecDeque<usize>,
     deadlines: TimerQueue<Deadline>,
     outbox: Vec<Outgoing>,
+    holding: Holding,
     pool: PortPool<usize>,
     postponed: VecDeque<Postponed>,
     /// Connections that wait for the roots to be read.
@@ -135,6 +139,7 @@ impl Sockets {
             ready: VecDeque::new(),
             deadlines: TimerQueue::default(),
             outbox: Vec::new(),
+            holding: Holding::default(),
             pool: PortPool::new(config.media_ports.clone(), config.media_port_rest),
             postponed: VecDeque::new(),
             dials: VecDeque::new(),
@@ -280,12 +285,14 @@ impl Sockets {
 
     /// The next deadline of this layer.
     pub(crate) fn deadline(&self) -> Option<Time> {
-        self.deadlines.next().map(|(at, _)| at)
+        let own = self.deadlines.next().map(|(at, _)| at);
+        own.into_iter().chain(self.holding.deadline()).min()
     }
 
     /// Does what this layer itself waited for.
     pub(crate) fn handle_timeout(&mut self, now: Time) {
         self.retry_dials(now);
+        self.release(now);
         while let Some(deadline) = self.deadlines.pop(now) {
             match deadline {
                 Deadline::Connection { slot, generation } => self.connection_due(now, slot, generation),

@@ -23,6 +23,7 @@ use crate::engine::{Engine, HOLD};
 use crate::health::{Counters, Health};
 use crate::limits::{SIGNALLING_BUFFER, raise_open_files};
 use crate::resolver::{Answer, Resolver};
+use crate::shaper::Shaper;
 use crate::sockets::Sockets;
 use crate::tls::{Identity, Trust};
 
@@ -259,6 +260,17 @@ where
     /// Shows every packet to `tap` from now on; returns the tap before it. Without one, packets cost nothing more.
     pub fn set_tap(&self, tap: Option<Box<dyn Tap>>) -> Option<Box<dyn Tap>> {
         self.shared.engine.lock().replace_tap(tap)
+    }
+
+    /// Lets `shaper` say what becomes of every packet from now on; returns the one before it. Without one, packets cost
+    /// nothing more. What is on its way already stays there.
+    ///
+    /// A packet that is lost or held back is shown to the tap at the time when its node sent it, with its fate; one from
+    /// outside that is held back, when its node hears it. What jitter and round trips a node measures includes what the
+    /// link did; opening a connection, and its TLS handshake, take no link. A datagram that is still on its way when its
+    /// socket closes goes at once.
+    pub fn set_shaper(&self, shaper: Option<Box<dyn Shaper>>) -> Option<Box<dyn Shaper>> {
+        self.locked(|engine| engine.sockets().replace_shaper(shaper))
     }
 
     /// Binds `pairs` of media ports at `ip` ahead of their use, so that calls do not wait for it.

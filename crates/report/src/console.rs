@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use anstyle::{AnsiColor, Style};
-use callwright_events::{Health, Location, Outcome, Record, RunEvent, SipDirection};
+use callwright_events::{Health, Location, Outcome, Record, RuleCount, RunEvent, SipDirection};
 
 use crate::failure;
 
@@ -37,6 +37,8 @@ pub struct Console {
     verbosity: Verbosity,
     /// Flaky scenarios that count as failed.
     failed_flaky: usize,
+    /// Its time is virtual.
+    simulated: bool,
 }
 
 impl Console {
@@ -45,6 +47,7 @@ impl Console {
         Console {
             verbosity,
             failed_flaky: 0,
+            simulated: false,
         }
     }
 
@@ -53,8 +56,19 @@ impl Console {
         let at = record.stamp.as_ref().map(|stamp| stamp.t_ms);
         match &record.event {
             RunEvent::RunStarted {
-                version, seed, jobs, ..
-            } => self.verbose(|| format!("callwright {version}, seed {seed}, {jobs} at the same time\n")),
+                version,
+                seed,
+                simulated,
+                jobs,
+                ..
+            } => {
+                self.simulated = *simulated;
+                if *simulated {
+                    self.normal(|| format!("{}\n", paint(DIM, format!("simulated, seed {seed}"))))
+                } else {
+                    self.verbose(|| format!("callwright {version}, seed {seed}, {jobs} at the same time\n"))
+                }
+            }
             RunEvent::FileStarted { path, scenarios } => self.normal(|| match scenarios {
                 // Nothing of it runs, and why is told at its end.
                 Some(0) => String::new(),
@@ -76,6 +90,9 @@ impl Console {
             RunEvent::Action {
                 agent, kind, detail, ..
             } => self.normal(|| step(at, agent, kind, detail.as_deref(), &None)),
+            RunEvent::Network { kind, detail, .. } => {
+                self.normal(|| step(at, "", kind, detail.as_deref(), &None))
+            }
             RunEvent::Wait { seconds, .. } => {
                 self.normal(|| step(at, "", "wait", Some(&format!("{seconds} s")), &None))
             }
@@ -184,6 +201,7 @@ impl Console {
                 (None, Some(error)) => format!("  {} {path}: {error}\n", paint(RED, "✗")),
                 (None, None) => String::new(),
             },
+            RunEvent::Rules { rules } => self.rules(rules),
             RunEvent::RunFinished { .. } => self.result(&record.event),
         }
     }
@@ -301,6 +319,34 @@ impl Console {
         }
     }
 
+    fn rules(&self, rules: &[RuleCount]) -> String {
+        let judged = rules.iter().filter(|rule| rule.checks > 0).count();
+        let checks: u64 = rules.iter().map(|rule| rule.checks).sum();
+        if judged == 0 {
+            return String::new();
+        }
+        let mut text = self.normal(|| {
+            format!(
+                "{}\n",
+                paint(
+                    DIM,
+                    format!("{judged} rules of SIP, SDP and RTP judged {checks} times")
+                )
+            )
+        });
+        text += &self.verbose(|| {
+            let lines = rules.iter().map(|rule| {
+                let excused = match rule.excused {
+                    0 => String::new(),
+                    excused => format!(", excused {excused}"),
+                };
+                format!("  {:<24}{:>8} checks{excused}\n", rule.rule, rule.checks)
+            });
+            lines.collect()
+        });
+        text
+    }
+
     fn result(&self, event: &RunEvent) -> String {
         let RunEvent::RunFinished {
             failed_files,
@@ -350,6 +396,7 @@ impl Console {
             _ => RED,
         };
         let noun = if *scenarios == 1 { "scenario" } else { "scenarios" };
+        let virtually = if self.simulated { " of virtual time" } else { "" };
         let mut text = String::new();
         if let Some(error) = error {
             let _ = writeln!(text, "{}", paint(RED, error));
@@ -358,7 +405,7 @@ impl Console {
             text,
             "{} {}",
             paint(style.bold(), format!("{scenarios} {noun}: {}", parts.join(", "))),
-            paint(DIM, format!("({})", span(*duration_ms)))
+            paint(DIM, format!("({}{virtually})", span(*duration_ms)))
         );
         if self.verbosity >= Verbosity::Verbose || health.receive_drops > 0 || health.packets_skipped > 0 {
             text += &health_line(health);

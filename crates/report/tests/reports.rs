@@ -88,6 +88,7 @@ fn run() -> Vec<Record> {
                 version: "0.1.0".into(),
                 vocabulary: 1,
                 seed: 7,
+                simulated: false,
                 jobs: 1,
                 files: 1,
             },
@@ -114,6 +115,14 @@ fn run() -> Vec<Record> {
                 name: "Caller".into(),
                 aor: "sip:alice@example.com".into(),
                 location: at(4, 9),
+            },
+        ),
+        record(
+            one,
+            RunEvent::Network {
+                kind: "network".into(),
+                detail: Some("Caller ↔ Callee: latency 40ms, loss 2%".into()),
+                location: at(4, 3),
             },
         ),
         record(

@@ -10,7 +10,6 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::Duration;
 
 use callwright_events::RunEvent;
 
@@ -23,10 +22,6 @@ pub use config::{KEYS, Key};
 pub use getters::{Call, PeerView};
 pub use targets::Target;
 pub use verbs::Response;
-
-/// How long the end of a scenario waits for one more of its agents to have hung up and unregistered: a thousand may take
-/// their time, as long as they come to an end.
-const END_WITHIN: Duration = Duration::from_secs(2);
 
 /// A handle on an agent. Clones mean the same agent.
 #[derive(Clone)]
@@ -111,6 +106,7 @@ impl Agent {
             });
         }
         let agent = Agent(parts);
+        scene.join_network(&agent, at)?;
         agent.save_audio(scene, at)?;
         Ok(agent)
     }
@@ -209,7 +205,8 @@ pub(crate) fn end_all(scene: &Scene, agents: &[Arc<AgentParts>]) {
         agent.phone.close();
     }
     let world = scene.world();
-    let mut until = world.now() + END_WITHIN;
+    let patience = world.patience();
+    let mut until = world.now() + patience;
     let mut late = Vec::new();
     for agent in agents {
         let topic = agent.phone.topic(Aspect::Closed);
@@ -221,12 +218,12 @@ pub(crate) fn end_all(scene: &Scene, agents: &[Arc<AgentParts>]) {
             }
             seen = world.version(topic);
             if agent.phone.is_closed() {
-                until = world.now() + END_WITHIN;
+                until = world.now() + patience;
             }
         }
     }
     if !late.is_empty() {
-        let span = crate::span::text(END_WITHIN);
+        let span = crate::span::text(patience);
         let message = format!(
             "{} got no answer to the last BYE, CANCEL or REGISTER within {span}",
             late.join(", ")

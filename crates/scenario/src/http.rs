@@ -11,6 +11,7 @@ use bytes::Bytes;
 use callwright_events::RunEvent;
 
 pub use client::Client;
+pub(crate) use client::follow;
 pub(crate) use in_flight::Requests;
 pub use server::Servers;
 

@@ -3,6 +3,8 @@
 use std::convert::Infallible;
 use std::net::SocketAddr;
 
+#[cfg(feature = "fake")]
+use crate::simulated::Breaking;
 use callwright_callcenter as callcenter;
 use callwright_ua as ua;
 use callwright_wire::{Input, Node, Output, PacketNode, Residue, SocketId, Time};
@@ -14,6 +16,9 @@ pub enum Member {
     Phones(Box<ua::Fleet>),
     /// A call center.
     Server(Box<callcenter::Server>),
+    /// A phone that breaks a rule on purpose.
+    #[cfg(feature = "fake")]
+    Broken(Box<ua::Fleet>, Breaking),
 }
 
 /// What a [`Member`] tells.
@@ -30,6 +35,8 @@ impl Member {
     pub fn phones(&self) -> Option<&ua::Fleet> {
         match self {
             Member::Phones(fleet) => Some(fleet),
+            #[cfg(feature = "fake")]
+            Member::Broken(fleet, _) => Some(fleet),
             Member::Server(_) => None,
         }
     }
@@ -38,6 +45,8 @@ impl Member {
     pub fn phones_mut(&mut self) -> Option<&mut ua::Fleet> {
         match self {
             Member::Phones(fleet) => Some(fleet),
+            #[cfg(feature = "fake")]
+            Member::Broken(fleet, _) => Some(fleet),
             Member::Server(_) => None,
         }
     }
@@ -46,7 +55,7 @@ impl Member {
     pub fn server(&self) -> Option<&callcenter::Server> {
         match self {
             Member::Server(server) => Some(server),
-            Member::Phones(_) => None,
+            _ => None,
         }
     }
 
@@ -54,7 +63,18 @@ impl Member {
     pub fn server_mut(&mut self) -> Option<&mut callcenter::Server> {
         match self {
             Member::Server(server) => Some(server),
-            Member::Phones(_) => None,
+            _ => None,
+        }
+    }
+}
+
+#[cfg(feature = "fake")]
+impl Member {
+    /// A phone that breaks a rule on purpose.
+    pub(crate) fn broken(self, broken: Option<crate::simulated::Broken>) -> Member {
+        match (self, broken) {
+            (Member::Phones(fleet), Some(broken)) => Member::Broken(fleet, Breaking::new(broken)),
+            (member, _) => member,
         }
     }
 }
@@ -78,6 +98,8 @@ impl Node for Member {
     fn handle_input(&mut self, now: Time, input: Input<Infallible>) {
         match self {
             Member::Phones(fleet) => fleet.handle_input(now, input),
+            #[cfg(feature = "fake")]
+            Member::Broken(fleet, _) => fleet.handle_input(now, input),
             Member::Server(server) => server.handle_input(now, input.for_any()),
         }
     }
@@ -85,6 +107,8 @@ impl Node for Member {
     fn handle_timeout(&mut self, now: Time) {
         match self {
             Member::Phones(fleet) => fleet.handle_timeout(now),
+            #[cfg(feature = "fake")]
+            Member::Broken(fleet, _) => fleet.handle_timeout(now),
             Member::Server(server) => server.handle_timeout(now),
         }
     }
@@ -92,6 +116,13 @@ impl Node for Member {
     fn poll_output(&mut self) -> Option<Output<MemberEvent>> {
         match self {
             Member::Phones(fleet) => Some(fleet.poll_output()?.map_event(MemberEvent::Phones)),
+            #[cfg(feature = "fake")]
+            Member::Broken(fleet, breaking) => loop {
+                let output = fleet.poll_output()?.map_event(MemberEvent::Phones);
+                if let Some(output) = breaking.output(output) {
+                    return Some(output);
+                }
+            },
             Member::Server(server) => Some(server.poll_output()?.map_event(MemberEvent::Server)),
         }
     }
@@ -99,6 +130,8 @@ impl Node for Member {
     fn poll_timeout(&self) -> Option<(Time, &'static str)> {
         match self {
             Member::Phones(fleet) => fleet.poll_timeout(),
+            #[cfg(feature = "fake")]
+            Member::Broken(fleet, _) => fleet.poll_timeout(),
             Member::Server(server) => server.poll_timeout(),
         }
     }
@@ -106,6 +139,8 @@ impl Node for Member {
     fn residue(&self) -> Residue {
         match self {
             Member::Phones(fleet) => fleet.residue(),
+            #[cfg(feature = "fake")]
+            Member::Broken(fleet, breaking) => fleet.residue() + breaking.residue(),
             Member::Server(server) => server.residue(),
         }
     }
@@ -115,6 +150,8 @@ impl PacketNode for Member {
     fn handle_packet(&mut self, now: Time, socket: SocketId, from: SocketAddr, packet: &[u8]) {
         match self {
             Member::Phones(fleet) => fleet.handle_packet(now, socket, from, packet),
+            #[cfg(feature = "fake")]
+            Member::Broken(fleet, _) => fleet.handle_packet(now, socket, from, packet),
             Member::Server(server) => server.handle_packet(now, socket, from, packet),
         }
     }
@@ -129,6 +166,8 @@ impl PacketNode for Member {
     ) {
         match self {
             Member::Phones(fleet) => fleet.handle_arrival(now, arrived, socket, from, packet),
+            #[cfg(feature = "fake")]
+            Member::Broken(fleet, _) => fleet.handle_arrival(now, arrived, socket, from, packet),
             Member::Server(server) => server.handle_arrival(now, arrived, socket, from, packet),
         }
     }
@@ -136,6 +175,12 @@ impl PacketNode for Member {
     fn poll_transmit(&mut self, now: Time, buffer: &mut [u8]) -> Option<(SocketId, SocketAddr, usize)> {
         match self {
             Member::Phones(fleet) => fleet.poll_transmit(now, buffer),
+            #[cfg(feature = "fake")]
+            Member::Broken(fleet, breaking) => {
+                let sent = fleet.poll_transmit(now, buffer)?;
+                breaking.packet(buffer.get_mut(..sent.2)?);
+                Some(sent)
+            }
             Member::Server(server) => server.poll_transmit(now, buffer),
         }
     }
@@ -143,6 +188,8 @@ impl PacketNode for Member {
     fn clear_text(&self) -> Option<&[u8]> {
         match self {
             Member::Phones(fleet) => fleet.clear_text(),
+            #[cfg(feature = "fake")]
+            Member::Broken(fleet, _) => fleet.clear_text(),
             Member::Server(server) => server.clear_text(),
         }
     }

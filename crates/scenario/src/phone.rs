@@ -103,6 +103,9 @@ pub trait Phone: Send + Sync {
         cause: Option<Cause>,
     ) -> Result<Performed, VerbError>;
 
+    /// Its number in its world: what [`crate::world::Site`] means it by.
+    fn number(&self) -> u32;
+
     /// Everything that getters need, at one moment.
     fn snapshot(&self) -> PhoneSnapshot;
 

@@ -2,40 +2,29 @@
 
 mod callcenter;
 mod capture;
-mod phone;
-mod recorder;
-mod sink;
+mod network;
 
-use std::net::SocketAddr;
-use std::sync::Arc;
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
 use callwright_events::Health;
-use callwright_media::codec::Codec;
 use callwright_net as net;
-use callwright_sip_message::Uri;
 use callwright_ua as ua;
-use callwright_wire::{Epoch, Seed, Tap, Time};
+use callwright_wire::link::Link;
+use callwright_wire::{Epoch, Seed, Tap, Time, Transport};
 
+use crate::embedded::{EmbeddedPhone, Home, PhoneId, Recorder, Routes, account, check_version, started};
 use crate::http;
 use crate::member::{Member, MemberEvent};
-use crate::phone::{AudioCodec, DtmfMode, MediaEncryption, Phone, PhoneSpec};
-use crate::world::{StartError, Task, Topic, Topics, Version, Wake, World};
+use crate::phone::{Phone, PhoneSpec};
+use crate::world::{NetworkError, STACK, Site, StartError, Task, Topic, Topics, Version, Wake, World};
 
 use callcenter::Servers;
 pub use callcenter::{Callcenter, CallcenterError};
 pub use capture::{Capture, CaptureError};
-use phone::EmbeddedPhone;
-use recorder::Recorder;
-use sink::Routes;
-
-/// How long a user agent may take to come up: the resolver's patience and a margin.
-const START: Duration = Duration::from_secs(15);
-
-/// The stack of a task: a script may call its functions 64 deep, and each call takes several frames of the interpreter.
-/// Memory that is not touched costs nothing.
-const STACK: usize = 24 * 1024 * 1024;
+use network::{Asked, Links};
 
 /// Settings of a real world.
 #[derive(Clone, Debug, Default)]
@@ -49,6 +38,9 @@ pub struct RealConfig {
 /// The real world.
 pub struct RealWorld {
     shared: Arc<Shared>,
+    links: Arc<Links>,
+    /// Whether the network loop asks them.
+    asked: Mutex<bool>,
 }
 
 /// What the world and its phones share.
@@ -64,7 +56,7 @@ pub(crate) struct Shared {
     requests: http::Requests,
 }
 
-impl Shared {
+impl Home for Arc<Shared> {
     fn fleet<R>(&self, use_it: impl FnOnce(&mut ua::Fleet, Time) -> R) -> R {
         let used = self.net.with(self.party, |member, now| {
             member.phones_mut().map(|fleet| use_it(fleet, now))
@@ -74,6 +66,22 @@ impl Shared {
             // It was added when the world was made, and nobody takes it out.
             None => unreachable!("the fleet lives as long as its world"),
         }
+    }
+
+    fn routes(&self) -> &Routes {
+        &self.routes
+    }
+
+    fn recorder(&self) -> &Recorder {
+        &self.recorder
+    }
+
+    fn check_route(&self, from: IpAddr, to: IpAddr) -> Result<(), String> {
+        check_version(from, to)?;
+        // udp(7): connecting looks up the route and sends nothing.
+        UdpSocket::bind((from, 0))
+            .and_then(|socket| socket.connect((to, 5060)))
+            .map_err(|error| format!("from {from}: {error}"))
     }
 }
 
@@ -89,7 +97,7 @@ impl RealWorld {
         let callcenters = Arc::new(Servers::new(topics.clone()));
         let (of_phones, of_servers) = (routes.clone(), callcenters.clone());
         let net = net::World::start(config.net, move |party, now, event| match event {
-            MemberEvent::Phones(event) => of_phones.take(now, event),
+            MemberEvent::Phones(event) => of_phones.take(now, PhoneId(event.user_agent.0), event.change),
             MemberEvent::Server(event) => of_servers.take(party, now, event),
         })?;
         let seed = Seed::from_number(config.seed);
@@ -114,8 +122,14 @@ impl RealWorld {
             servers: http::Servers::default(),
             requests: http::Requests::default(),
         };
+        let links = Links::new(
+            Seed::from_number(config.seed).derive("links"),
+            shared.routes.addresses().clone(),
+        );
         Ok(Arc::new(RealWorld {
             shared: Arc::new(shared),
+            links: Arc::new(links),
+            asked: Mutex::new(false),
         }))
     }
 
@@ -124,9 +138,26 @@ impl RealWorld {
         self.shared.net.set_tap(tap)
     }
 
+    /// A server of this process, by its name, sends from this address and is reached there: links to it are links of its
+    /// own ([`Site::Server`]).
+    pub fn server_address(&self, name: &str, transport: Transport, address: SocketAddr) {
+        self.links.insert_server(name, transport, address);
+    }
+
     /// How well the network loop does, in full.
     pub fn net_health(&self) -> net::Health {
         self.shared.net.health()
+    }
+
+    /// Lets the network loop ask for links while there are any: without, packets pass it as ever.
+    fn ask_for_links(&self) {
+        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        let wanted = !self.links.is_idle();
+        if *asked != wanted {
+            let shaper = wanted.then(|| Box::new(Asked(self.links.clone())) as Box<dyn net::Shaper>);
+            self.shared.net.set_shaper(shaper);
+            *asked = wanted;
+        }
     }
 
     /// Uses the fleet under the world's lock: it must not block.
@@ -195,30 +226,14 @@ impl World for RealWorld {
         let proxied = account.outbound.is_some();
         let id = self.shared.fleet(|fleet, now| {
             let id = fleet.start(now, &name, account);
-            self.shared.routes.addresses().name(id, name);
+            self.shared.routes.addresses().name(PhoneId(id.0), name);
             id
         });
-        let topics = self.shared.routes.topics_of(id);
+        let number = PhoneId(id.0);
         // From here on the phone gives back what it holds, however this ends.
-        let phone = Arc::new(EmbeddedPhone::new(self.shared.clone(), id, topics, proxied));
-        let deadline = self.now() + START;
-        loop {
-            let seen = self.version(topics.started);
-            match self.shared.routes.started(id) {
-                Some(Ok(())) => return Ok(phone),
-                Some(Err(ua::StartError::Bind(error))) => return Err(error.into()),
-                Some(Err(ua::StartError::NoRoute { host, detail })) => {
-                    return Err(StartError::NoRoute { domain: host, detail });
-                }
-                None => {}
-            }
-            if self.wait(&[(topics.started, seen)], deadline) == Wake::TimeUp {
-                return Err(StartError::NoRoute {
-                    domain,
-                    detail: "the resolver did not answer".into(),
-                });
-            }
-        }
+        let phone = Arc::new(EmbeddedPhone::new(self.shared.clone(), number, id, proxied));
+        started(self, &self.shared.routes, number, domain)?;
+        Ok(phone)
     }
 
     fn listen(
@@ -235,6 +250,55 @@ impl World for RealWorld {
         end: &[(Topic, Version)],
     ) -> Result<http::Response, http::RequestError> {
         self.shared.requests.send(request, end, &self.shared.topics)
+    }
+
+    fn network(
+        &self,
+        agents: &[u32],
+        between: Option<(&Site, &Site)>,
+        link: Link,
+    ) -> Result<(), NetworkError> {
+        self.links.set(agents, between, link)?;
+        self.ask_for_links();
+        Ok(())
+    }
+
+    fn partition(&self, a: &Site, b: &Site) -> Result<(), NetworkError> {
+        self.links.cut(a, b)?;
+        self.ask_for_links();
+        Ok(())
+    }
+
+    fn heal(&self, agents: &[u32]) -> Result<(), NetworkError> {
+        self.links.heal(agents);
+        self.ask_for_links();
+        Ok(())
+    }
+
+    fn restore_network(&self, agents: &[u32]) {
+        self.links.forget(agents);
+        self.ask_for_links();
+    }
+
+    fn crash(&self, _server: &str) -> Result<(), NetworkError> {
+        Err(NetworkError::OnlySimulated {
+            what: "crash",
+            why: "a real server is stopped by whoever runs it",
+        })
+    }
+
+    fn restart(&self, _server: &str) -> Result<(), NetworkError> {
+        Err(NetworkError::OnlySimulated {
+            what: "restart",
+            why: "a real server is started by whoever runs it",
+        })
+    }
+
+    fn advance(&self, _span: Duration) -> Result<(), NetworkError> {
+        Err(NetworkError::OnlySimulated {
+            what: "advance",
+            why: "real time passes as it does; wait(…) waits for it",
+        })
     }
 
     fn lateness_p99_ms(&self, since: Time) -> Option<f64> {
@@ -259,73 +323,4 @@ impl World for RealWorld {
             }
         })
     }
-}
-
-fn account(spec: PhoneSpec) -> Result<ua::Account, StartError> {
-    let bad = |key: &'static str, detail: String| StartError::BadValue { key, detail };
-    // The same grammar as in a URI: a name or an address, IPv6 in brackets, maybe a port.
-    let aor: Uri = format!("sip:x@{}", spec.domain).parse().map_err(|error| {
-        bad(
-            "domain",
-            format!("{:?} is not a host, or host:port: {error}", spec.domain),
-        )
-    })?;
-    let outbound = match spec.outbound {
-        Some(text) => {
-            let uri = if text.contains(':') && text.starts_with("sip") {
-                text.clone()
-            } else {
-                format!("sip:{text}")
-            };
-            Some(
-                uri.parse()
-                    .map_err(|error| bad("outbound", format!("{text:?} is not a SIP URI: {error}")))?,
-            )
-        }
-        None => None,
-    };
-    let mut account = ua::Account::new(spec.username, aor.host().clone());
-    account.port = aor.port();
-    account.password = spec.password;
-    account.auth_user = spec.auth_user;
-    account.display_name = spec.display_name;
-    account.transport = spec.transport;
-    account.outbound = outbound;
-    account.tls_verify = spec.tls_verify;
-    account.local = spec.local.map(|local| match local.port {
-        Some(port) => ua::LocalAddress::Socket(SocketAddr::new(local.ip, port)),
-        None => ua::LocalAddress::Ip(local.ip),
-    });
-    account.registration_interval = spec.registration_interval;
-    account.message_waiting = spec.mwi;
-    account.dtmf = match spec.dtmf_mode {
-        DtmfMode::Rtp => ua::DtmfMode::RtpEvent,
-        DtmfMode::Info => ua::DtmfMode::Info,
-        DtmfMode::Auto => ua::DtmfMode::Auto,
-        DtmfMode::Inband => ua::DtmfMode::Inband,
-    };
-    account.media_encryption = match spec.media_encryption {
-        MediaEncryption::None => ua::MediaEncryption::None,
-        MediaEncryption::Srtp => ua::MediaEncryption::Offered,
-        MediaEncryption::SrtpMandatory => ua::MediaEncryption::Required,
-        MediaEncryption::SrtpMandatoryProfile => ua::MediaEncryption::RequiredWithFeedback,
-    };
-    account.codecs = spec
-        .codecs
-        .iter()
-        .map(|codec| match codec {
-            AudioCodec::Pcmu => Codec::Pcmu,
-            AudioCodec::Pcma => Codec::Pcma,
-        })
-        .collect();
-    account.headers = spec.headers;
-    account.deflect_to = match spec.deflect_to {
-        Some(target) => {
-            ua::resolve(&target, &account).map_err(|error| bad("deflect_to", error.to_string()))?;
-            Some(target)
-        }
-        None => None,
-    };
-    account.auto_answer = spec.auto_answer;
-    Ok(account)
 }

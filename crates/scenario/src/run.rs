@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use callwright_events::{Record, RunEvent, ScenarioStamp};
 
 use callwright_wire::Time;
+use callwright_wire::link::Link;
 
 use crate::environment::EnvFile;
 use crate::sound::Checks;
@@ -30,6 +32,10 @@ pub struct Settings {
     pub project_env: BTreeMap<String, String>,
     /// The constants of `--set`.
     pub constants: Vec<(String, String)>,
+    /// The default of `await_until`, unless a script sets its own; `None` leaves it at 5 s.
+    pub default_timeout: Option<Duration>,
+    /// How packets of all agents travel, unless a script says otherwise; `None` does nothing to them.
+    pub network: Option<Link>,
     /// `http` accepts any certificate.
     pub insecure_http: bool,
     /// Show each SIP message as an event at the end of its scenario.
@@ -41,7 +47,7 @@ pub struct Settings {
 /// What all scenarios of a run share: the world, the settings, who holds which account, and the table of causes.
 pub struct Run {
     world: Arc<dyn World>,
-    settings: Settings,
+    settings: Arc<Settings>,
     causes: Arc<Causes>,
     accounts: Mutex<BTreeMap<String, Holder>>,
     interrupt: Arc<Interrupt>,
@@ -57,8 +63,28 @@ struct Holder {
 impl Run {
     /// A run in a world. `causes` is the table that the world's captures read.
     pub fn new(world: Arc<dyn World>, settings: Settings, causes: Arc<Causes>) -> Arc<Self> {
+        Run::with(world, Arc::new(settings), causes, Arc::default())
+    }
+
+    /// A part of this run in a world of its own: with its settings and causes, and ended by the same interrupt. The world
+    /// has to look at [`Interrupt::flag`].
+    pub(crate) fn part(&self, world: Arc<dyn World>) -> Arc<Self> {
+        Run::with(
+            world,
+            Arc::clone(&self.settings),
+            Arc::clone(&self.causes),
+            Arc::clone(&self.interrupt.raised),
+        )
+    }
+
+    fn with(
+        world: Arc<dyn World>,
+        settings: Arc<Settings>,
+        causes: Arc<Causes>,
+        raised: Arc<AtomicBool>,
+    ) -> Arc<Self> {
         let interrupt = Arc::new(Interrupt {
-            raised: AtomicBool::new(false),
+            raised,
             topic: world.new_topic(),
             world: Arc::clone(&world),
         });
@@ -157,7 +183,7 @@ fn account(aor: &str) -> String {
 
 /// Ctrl-C: raised from a signal thread, noticed by every wait of every scenario.
 pub struct Interrupt {
-    raised: AtomicBool,
+    raised: Arc<AtomicBool>,
     topic: Topic,
     world: Arc<dyn World>,
 }
@@ -172,6 +198,16 @@ impl Interrupt {
     /// Whether it was raised.
     pub fn is_raised(&self) -> bool {
         self.raised.load(Ordering::SeqCst)
+    }
+
+    /// True once it was raised.
+    pub fn flag(&self) -> &Arc<AtomicBool> {
+        &self.raised
+    }
+
+    /// What changes when it is raised.
+    pub(crate) fn topic(&self) -> Topic {
+        self.topic
     }
 
     /// What a wait has to look at besides: the version before the interrupt.

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use callwright_events::{FailureKind, RunEvent, ScenarioStamp};
 use callwright_wire::Time;
+use callwright_wire::link::Link;
 
 use crate::agent::AgentParts;
 use crate::environment::{EnvFile, Environment};
@@ -47,6 +48,9 @@ struct State {
     default_timeout: Option<Duration>,
     mock_errors: Vec<String>,
     once: BTreeMap<String, ()>,
+    /// How the packets of all its agents travel, once it said so.
+    link: Option<Link>,
+    touched_network: bool,
 }
 
 impl Scene {
@@ -90,8 +94,11 @@ impl Scene {
         file: &Path,
         name: Option<String>,
         worker: usize,
-        state: State,
+        mut state: State,
     ) -> Self {
+        if state.link.is_none() {
+            state.link.clone_from(&run.settings().network);
+        }
         Scene {
             run: Arc::clone(run),
             sink,
@@ -215,7 +222,9 @@ impl Scene {
 
     /// The default of `await_until`.
     pub fn default_timeout(&self) -> Duration {
-        self.state().default_timeout.unwrap_or(DEFAULT_TIMEOUT)
+        let of_run = self.run.settings().default_timeout;
+        let own = self.state().default_timeout;
+        own.or(of_run).unwrap_or(DEFAULT_TIMEOUT)
     }
 
     /// Ends what runs in it after `span` from now, with an error.
@@ -309,6 +318,23 @@ impl Scene {
         self.outer.as_ref()
     }
 
+    pub(crate) fn keep_link(&self, link: Link) {
+        self.state().link = Some(link);
+    }
+
+    pub(crate) fn kept_link(&self) -> Option<Link> {
+        self.state().link.clone()
+    }
+
+    /// It changed its network, or tried to.
+    pub(crate) fn touch_network(&self) {
+        self.state().touched_network = true;
+    }
+
+    pub(crate) fn has_touched_network(&self) -> bool {
+        self.state().touched_network
+    }
+
     pub(crate) fn keep_mock(&self, mock: Arc<MockParts>) {
         self.state().mocks.push(mock);
     }
@@ -353,9 +379,10 @@ impl Scene {
         self.state().mock_errors.clone()
     }
 
-    /// Stops the mock servers, hangs up and unregisters every agent, and waits for that, but not for long.
+    /// Makes the network perfect again, stops the mock servers, hangs up and unregisters every agent, and waits for that, but not for long.
     pub fn end(&self) {
         self.begin_end();
+        self.restore_network();
         let (agents, mocks) = {
             let mut state = self.state();
             (

@@ -11,6 +11,8 @@ mod order;
 mod plan;
 mod runner;
 mod selection;
+mod simulated;
+mod totals;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -21,6 +23,7 @@ use crate::{Fault, Position, Scene};
 pub use plan::Only;
 pub use runner::{Listed, Options, Plan, list, run};
 pub use selection::{NamePattern, PatternError, Selection, Shard, ShardError};
+pub use simulated::{Replay, Simulation, Simulator};
 
 /// A scenario as a file registered it.
 #[derive(Clone, Debug)]

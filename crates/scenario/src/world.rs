@@ -8,8 +8,10 @@ mod topics;
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use callwright_events::Health;
+use callwright_wire::link::Link;
 use callwright_wire::{BindError, Epoch};
 
 use crate::http;
@@ -18,8 +20,11 @@ use crate::phone::{Phone, PhoneSpec};
 pub use callwright_wire::Time;
 pub(crate) use topics::OwnTouches;
 pub use topics::Topics;
-#[cfg(any(test, feature = "fake"))]
 pub(crate) use topics::touched;
+
+/// The stack of a task: a script may call its functions 64 deep, and each call takes several frames of the interpreter.
+/// Memory that is not touched costs nothing.
+pub(crate) const STACK: usize = 24 * 1024 * 1024;
 
 /// Something whose change can end a wait: a phone's calls, its registration, the requests of a mock server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -87,6 +92,52 @@ impl From<BindError> for StartError {
     }
 }
 
+/// A side of a link.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Site {
+    /// An agent, by the number of its phone ([`Phone::number`]).
+    Agent(u32),
+    /// A server of this run, by its name.
+    Server(String),
+}
+
+/// Why something cannot be done to the network. Each text says what the reader can do.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NetworkError {
+    /// What only a simulated world can do.
+    #[error("{what} is only possible in a simulated run (--simulate): {why}")]
+    OnlySimulated {
+        /// The verb.
+        what: &'static str,
+        /// What stands in its way.
+        why: &'static str,
+    },
+    /// What this world cannot do at all.
+    #[error("{what} is not possible here: {why}")]
+    NotHere {
+        /// The verb.
+        what: &'static str,
+        /// What stands in its way.
+        why: &'static str,
+    },
+    /// Nobody has the name.
+    #[error("there is no server {name:?} in this run{known}")]
+    NoServer {
+        /// The name.
+        name: String,
+        /// Those that there are: `; there is "a", "b"`, or nothing.
+        known: String,
+    },
+    /// It is not in a state for that: a server that runs cannot be restarted.
+    #[error("{detail}")]
+    NotNow {
+        /// What is in the way.
+        detail: String,
+    },
+}
+
+const NO_NETWORK: &str = "this world has no network of its own";
+
 /// The surroundings of scenarios. All methods can be called from any task of the world.
 pub trait World: Send + Sync {
     /// The time now.
@@ -142,6 +193,100 @@ pub trait World: Send + Sync {
         request: &http::Request,
         end: &[(Topic, Version)],
     ) -> Result<http::Response, http::RequestError>;
+
+    /// How long the end of a scenario waits for one more of its agents to have hung up and unregistered: a thousand may
+    /// take their time, as long as they come to an end.
+    fn patience(&self) -> Duration {
+        Duration::from_secs(2)
+    }
+
+    /// From now on packets travel so: those between two sites, in both directions, or, without `between`, all packets
+    /// from and to each of `agents`, whatever was said for two of them before. With a perfect link without latency all
+    /// is as in the beginning.
+    ///
+    /// `agents` are the numbers of the phones of the scenario that asks; it asks again, without `between`, for one that
+    /// it starts later. A world that nobody else uses need not tell them apart from all.
+    ///
+    /// # Errors
+    /// [`NetworkError`], when this world cannot do that, or has no such site.
+    fn network(
+        &self,
+        agents: &[u32],
+        between: Option<(&Site, &Site)>,
+        link: Link,
+    ) -> Result<(), NetworkError> {
+        let _ = (agents, between, link);
+        Err(NetworkError::NotHere {
+            what: "network",
+            why: NO_NETWORK,
+        })
+    }
+
+    /// From now on nothing that one of two sites sends to the other arrives, until [`World::heal`].
+    ///
+    /// # Errors
+    /// As [`World::network`].
+    fn partition(&self, a: &Site, b: &Site) -> Result<(), NetworkError> {
+        let _ = (a, b);
+        Err(NetworkError::NotHere {
+            what: "partition",
+            why: NO_NETWORK,
+        })
+    }
+
+    /// Ends every partition that one of `agents` is part of, and those between servers; links stay as they are.
+    ///
+    /// # Errors
+    /// As [`World::network`].
+    fn heal(&self, agents: &[u32]) -> Result<(), NetworkError> {
+        let _ = agents;
+        Err(NetworkError::NotHere {
+            what: "heal",
+            why: NO_NETWORK,
+        })
+    }
+
+    /// Ends partitions and makes links perfect again, for these agents: their scenario is over.
+    fn restore_network(&self, agents: &[u32]) {
+        let _ = agents;
+    }
+
+    /// Ends the process of a server of this run without warning: what it had not stored is gone, and who sends to it hears
+    /// that nobody is there.
+    ///
+    /// # Errors
+    /// As [`World::network`].
+    fn crash(&self, server: &str) -> Result<(), NetworkError> {
+        let _ = server;
+        Err(NetworkError::NotHere {
+            what: "crash",
+            why: NO_NETWORK,
+        })
+    }
+
+    /// Starts a server again that crashed: it knows what it had stored.
+    ///
+    /// # Errors
+    /// As [`World::network`].
+    fn restart(&self, server: &str) -> Result<(), NetworkError> {
+        let _ = server;
+        Err(NetworkError::NotHere {
+            what: "restart",
+            why: NO_NETWORK,
+        })
+    }
+
+    /// Lets so much time pass, with everything that happens in it.
+    ///
+    /// # Errors
+    /// As [`World::network`].
+    fn advance(&self, span: Duration) -> Result<(), NetworkError> {
+        let _ = span;
+        Err(NetworkError::NotHere {
+            what: "advance",
+            why: "its time passes by itself",
+        })
+    }
 
     /// How well the generator itself did since the world began.
     fn health(&self) -> Health;

@@ -135,6 +135,18 @@ fn keys_and_options_are_known() {
         ["1:28: error: unknown option `header`; did you mean `headers`?"]
     );
     assert_eq!(
+        findings("network(#{ jiter: \"10ms\" });"),
+        ["1:12: error: unknown key `jiter`; did you mean `jitter`?"]
+    );
+    assert_eq!(
+        findings("let s = \"callcenter\"; network(s, s, #{ latency: \"40ms\", loss: \"2\" });"),
+        ["1:57: error: network: `loss`: expected a share such as \"2%\", from 0% to 100%, not \"2\""]
+    );
+    assert_eq!(
+        findings("advance(\"10\");"),
+        ["1:9: error: \"10\" has no unit; write \"10s\" for seconds, or use ms, m or h"]
+    );
+    assert_eq!(
         findings("mock_server(#{ prt: 1 });"),
         ["1:16: error: unknown key `prt`; did you mean `port`?"]
     );

@@ -290,6 +290,6 @@ fn what_does_not_exist_yet_says_so() {
     assert!(config("#{ media_enc: \"zrtp\" }").contains("\"zrtp\" is not supported; use \"srtp-mand\""));
     assert_eq!(
         run("network(#{ loss: \"2%\" });").error(),
-        "1:1: network is not supported yet"
+        "1:1: network is not possible here: this world has no network of its own"
     );
 }

@@ -20,6 +20,13 @@ pub struct WorldConfig {
     pub handshake_timeout: Duration,
     /// How long a connection lives while nothing of it passes the network.
     pub stream_timeout: Duration,
+    /// True when all hosts share the loopback addresses (127.0.0.0/8 and ::1), as the processes of one machine do; false:
+    /// each host has its own.
+    ///
+    /// A port at such an address, or at a wildcard, then belongs to one host of the whole world, and ephemeral ports and
+    /// media ports there are given out once. What is sent to it takes the link between the two hosts. Where nobody
+    /// listens, datagrams and connections are refused after the latency of the default link there and back.
+    pub shared_loopback: bool,
     /// How much there may be of everything.
     pub limits: Limits,
 }
@@ -34,6 +41,7 @@ impl WorldConfig {
             connect_timeout: Duration::from_secs(10),
             handshake_timeout: Duration::from_secs(10),
             stream_timeout: Duration::from_secs(60),
+            shared_loopback: false,
             limits: Limits::default(),
         }
     }

@@ -47,6 +47,8 @@ pub(crate) struct Ports {
     bound: BTreeMap<(u16, IpAddr), Key>,
     /// Ports of connections that were opened from here.
     lent: BTreeSet<u16>,
+    /// Ports that a host held whose machine stopped: who sends there hears nothing.
+    silent: BTreeMap<(u16, IpAddr), HostId>,
     next: u16,
 }
 
@@ -79,25 +81,49 @@ impl Ports {
         self.bound.remove(&(local.port(), local.ip()));
     }
 
-    /// A port that nobody holds; counted up, so that one is not soon used again.
-    pub(crate) fn ephemeral(&mut self, ip: IpAddr) -> Option<u16> {
-        let first = self.next.max(*EPHEMERAL.start());
-        let port = (first..=*EPHEMERAL.end())
-            .chain(*EPHEMERAL.start()..first)
-            .find(|port| !self.lent.contains(port) && self.holder(SocketAddr::new(ip, *port)).is_none())?;
-        self.next = port.checked_add(1).unwrap_or(0);
-        Some(port)
+    /// True when `local` may be given to somebody who named no port.
+    pub(crate) fn is_free(&self, local: SocketAddr) -> bool {
+        !self.lent.contains(&local.port())
+            && self.holder(local).is_none()
+            && !self.silent.contains_key(&(local.port(), local.ip()))
     }
 
-    /// An ephemeral port for a connection.
-    pub(crate) fn lend(&mut self, ip: IpAddr) -> Option<u16> {
-        let port = self.ephemeral(ip)?;
+    /// Ephemeral ports in the order in which they are tried: counted up, so that one is not soon used again.
+    pub(crate) fn ephemeral(&self) -> impl Iterator<Item = u16> + use<> {
+        let first = self.next.max(*EPHEMERAL.start());
+        (first..=*EPHEMERAL.end()).chain(*EPHEMERAL.start()..first)
+    }
+
+    /// An ephemeral port was chosen.
+    pub(crate) fn count_on(&mut self, port: u16) {
+        self.next = port.checked_add(1).unwrap_or(0);
+    }
+
+    /// An ephemeral port is that of a connection.
+    pub(crate) fn lend(&mut self, port: u16) {
         self.lent.insert(port);
-        Some(port)
     }
 
     pub(crate) fn take_back(&mut self, port: u16) {
         self.lent.remove(&port);
+    }
+
+    /// Remembers who had the address when its machine stopped.
+    pub(crate) fn silence(&mut self, local: SocketAddr, host: HostId) {
+        self.silent.insert((local.port(), local.ip()), host);
+    }
+
+    /// The host that had this address, and is down.
+    pub(crate) fn silent_at(&self, local: SocketAddr) -> Option<HostId> {
+        let exact = self.silent.get(&(local.port(), local.ip()));
+        exact
+            .or_else(|| self.silent.get(&(local.port(), wildcard(local.ip()))))
+            .copied()
+    }
+
+    /// The machine of a host runs again: its ports are refused until they are bound.
+    pub(crate) fn unsilence(&mut self, host: HostId) {
+        self.silent.retain(|_, holder| *holder != host);
     }
 }
 
@@ -128,18 +154,29 @@ impl MediaPool {
         self.resting.into_iter().map(|(_, pair)| pair)
     }
 
-    /// An even port that is free together with the one above.
-    pub(crate) fn new_pair(&mut self, udp: &Ports, ip: IpAddr, range: &RangeInclusive<u16>) -> Option<u16> {
-        let low = range.start().checked_next_multiple_of(2)?;
+    /// Even ports, each with one above it in `range`, in the order in which they are tried.
+    pub(crate) fn new_pairs(&self, range: &RangeInclusive<u16>) -> impl Iterator<Item = u16> + use<> {
+        let end = *range.end();
+        let low = range.start().checked_next_multiple_of(2).unwrap_or(end);
         let first = self.next.max(low);
-        let is_free = |port: u16| udp.holder(SocketAddr::new(ip, port)).is_none();
-        let port = (first..*range.end())
+        (first..end)
             .step_by(2)
             .chain((low..first).step_by(2))
-            .find(|port| *port < *range.end() && is_free(*port) && is_free(*port + 1))?;
-        self.next = port.saturating_add(2);
-        Some(port)
+            .filter(move |port| *port < end)
     }
+
+    /// A new pair was chosen.
+    pub(crate) fn count_on(&mut self, port: u16) {
+        self.next = port.saturating_add(2);
+    }
+}
+
+/// The ports of everything at the loopback addresses of a machine that all hosts of a world share, as its processes do.
+#[derive(Debug, Default)]
+pub(crate) struct Loopback {
+    pub(crate) udp: Ports,
+    pub(crate) tcp: Ports,
+    pub(crate) media: BTreeMap<IpAddr, MediaPool>,
 }
 
 /// A machine.

@@ -65,6 +65,8 @@
 //!   the [`Certificate`] exists. What is lost of it is sent again, after 200 ms and a round trip at first, and so shows as
 //!   delay. Where nothing passes for [`WorldConfig::stream_timeout`], be it for loss, a partition or a host that is
 //!   down, both sides hear that it is closed: [`callwright_wire::ConnectionError::TimedOut`].
+//! - With [`WorldConfig::shared_loopback`] all hosts share the loopback addresses, as the processes of one machine do, and
+//!   still have a link between each two of them.
 //! - A [`Nat`] translates where a datagram leaves the private network, and filters where it would enter. Connections are
 //!   opened from inside only.
 //! - A pair of media ports comes from a pool of its host and rests before it is leased again.
@@ -79,11 +81,9 @@
 mod agenda;
 mod arena;
 mod certificate;
-mod channel;
 mod config;
 mod connection;
 mod host;
-mod link;
 mod links;
 mod nat;
 mod network;
@@ -91,10 +91,10 @@ mod pace;
 mod world;
 mod zone;
 
+pub use callwright_wire::link::{Bandwidth, GilbertElliott, Link, Loss, Reordering};
 pub use certificate::Certificate;
 pub use config::{LimitExceeded, Limits, WorldConfig};
 pub use host::{HostError, HostId};
-pub use link::{Bandwidth, GilbertElliott, Link, Loss, Reordering};
 pub use nat::{Nat, NatBehavior, NatId};
 pub use world::{CrashKind, PartyId, World};
 pub use zone::Zone;

@@ -3,12 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use callwright_wire::link::{Channel, Link, Passage};
 use callwright_wire::{Seed, Time};
 
 use crate::HostId;
-use crate::channel::{Channel, Passage};
 use crate::host::Host;
-use crate::link::Link;
 
 /// What takes no network, from one socket of a host to another.
 pub(crate) const LOOPBACK: Duration = Duration::from_micros(10);
@@ -45,6 +44,11 @@ impl Links {
         self.default = link;
     }
 
+    pub(crate) fn set_every(&mut self, link: Link) {
+        self.own.clear();
+        self.set_default(link);
+    }
+
     pub(crate) fn set(&mut self, from: HostId, to: HostId, link: Link) {
         if let Some(channel) = self.channels.get_mut(&(from, to)) {
             channel.set(link.clone());
@@ -74,6 +78,11 @@ impl Links {
         self.own.get(&(from, to)).unwrap_or(&self.default).latency
     }
 
+    /// The least time on a way for which nothing was said.
+    pub(crate) fn default_latency(&self) -> Duration {
+        self.default.latency
+    }
+
     /// A datagram sets out.
     pub(crate) fn carry_datagram(
         &mut self,
@@ -84,7 +93,11 @@ impl Links {
         octets: usize,
     ) -> Passage {
         if from == to {
-            return Passage::Once(now + LOOPBACK);
+            return Passage::Arrives {
+                at: now + LOOPBACK,
+                late: Duration::ZERO,
+                twice: false,
+            };
         }
         if self.is_cut(from, to) {
             return Passage::Lost;

@@ -2,6 +2,7 @@
 
 mod datagrams;
 mod places;
+mod ports;
 mod sockets;
 mod streams;
 
@@ -20,7 +21,7 @@ use callwright_wire::{
 use crate::agenda::Agenda;
 use crate::arena::{Arena, Key};
 use crate::connection::Connection;
-use crate::host::Host;
+use crate::host::{Host, Loopback};
 use crate::links::Links;
 use crate::nat::Translator;
 use crate::zone::{Kind, Zone};
@@ -85,6 +86,8 @@ pub(crate) struct Network {
     pub(crate) inbox: VecDeque<(PartyId, Input<Infallible>)>,
     nats: Vec<(String, Translator)>,
     public: BTreeMap<IpAddr, Place>,
+    /// There when hosts share it.
+    loopback: Option<Loopback>,
     sockets: Arena<Socket>,
     owners: BTreeMap<(PartyId, SocketId), Key>,
     postponed: VecDeque<Postponed>,
@@ -98,6 +101,7 @@ impl Network {
         Network {
             now: Time::ZERO,
             links: Links::new(config.seed.derive("links")),
+            loopback: config.shared_loopback.then(Loopback::default),
             config,
             agenda: Agenda::default(),
             hosts: Vec::new(),

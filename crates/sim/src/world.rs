@@ -4,12 +4,12 @@ use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use callwright_wire::link::Link;
 use callwright_wire::{Epoch, PacketNode, Residue, Tap, Time};
 
 use crate::agenda::Next;
 use crate::config::{LimitExceeded, WorldConfig};
 use crate::host::{HostError, HostId};
-use crate::link::Link;
 use crate::nat::Nat;
 use crate::network::{Arrival, Leaving, Network, Seat};
 use crate::pace::Pace;
@@ -166,7 +166,7 @@ impl<N: PacketNode> World<N> {
             Some(Some(_)) | None => return Err(node),
         }
         let host = self.network.seat(party).host;
-        self.network.host_mut(host).up = true;
+        self.network.start_host(host);
         self.settle(party);
         Ok(())
     }
@@ -254,6 +254,11 @@ impl<N: PacketNode> World<N> {
     /// fixed when it sets out.
     pub fn set_default_link(&mut self, link: Link) {
         self.network.links.set_default(link);
+    }
+
+    /// How packets travel between every two hosts, whatever was said for some of them before.
+    pub fn set_every_link(&mut self, link: Link) {
+        self.network.links.set_every(link);
     }
 
     /// How packets travel between these two hosts, in both directions: each has its own dice and its own queue.

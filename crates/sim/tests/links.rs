@@ -53,6 +53,19 @@ fn each_direction_has_a_link_of_its_own() {
 }
 
 #[test]
+fn what_is_said_of_every_link_counts_for_those_that_were_their_own() {
+    let mut lab = Lab::new();
+    let (a, b) = (lab.peer("192.0.2.1"), lab.peer("192.0.2.2"));
+    lab.world.set_link(HostId(0), HostId(1), Link::perfect(ms(30)));
+    lab.world.set_every_link(Link::perfect(ms(5)));
+    let (from, _) = lab.udp(a, "192.0.2.1:5060");
+    lab.udp(b, "192.0.2.2:5060");
+    lab.send(a, from, addr("192.0.2.2:5060"), "fast");
+    lab.pass(ms(100));
+    assert_eq!(lab.texts(b), [(at(5), "fast".to_owned())]);
+}
+
+#[test]
 fn within_one_host_nothing_is_lost_and_little_time_passes() {
     let mut lab = Lab::linked(
         1,
@@ -203,7 +216,8 @@ fn a_narrow_line_sends_one_packet_after_the_other_and_drops_what_does_not_fit() 
     assert_eq!(times, [at(110), at(210), at(310), at(410)]);
     let fates: Vec<_> = records.take().iter().map(|record| record.fate).collect();
     use Fate::{Lost, Sent};
-    assert_eq!(fates, [Sent, Sent, Sent, Lost, Lost, Sent]);
+    let waits = |millis| Fate::Delayed { by: ms(millis) };
+    assert_eq!(fates, [Sent, waits(100), waits(200), Lost, Lost, waits(150)]);
 }
 
 #[test]
@@ -234,7 +248,7 @@ fn the_fate_of_each_datagram_is_what_the_tap_says() {
         let fate = match count {
             0 => Fate::Lost,
             1 => Fate::Sent,
-            _ => Fate::Duplicated,
+            _ => Fate::Duplicated { by: ms(0) },
         };
         assert_eq!(record.fate, fate, "number {number}");
     }

@@ -24,8 +24,10 @@
 //! - Nothing that comes from the network makes an engine panic.
 //! - An engine holds no reference to its driver: there are no callbacks, handles are integers.
 
+mod channel;
 mod entropy;
 mod flow;
+pub mod link;
 mod node;
 mod number_map;
 mod tap;

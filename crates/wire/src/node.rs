@@ -259,7 +259,7 @@ impl<E> Output<E> {
     ///
     /// # Errors
     /// The event, where it is one.
-    pub fn to_world<F>(self) -> Result<Output<F>, E> {
+    pub fn into_world<F>(self) -> Result<Output<F>, E> {
         Ok(match self {
             Output::Bind { socket, local, usage } => Output::Bind { socket, local, usage },
             Output::Unbind { socket } => Output::Unbind { socket },
@@ -302,7 +302,8 @@ impl<E> Output<E> {
 
     /// The same with another event.
     pub fn map_event<F>(self, map: impl FnOnce(E) -> F) -> Output<F> {
-        self.to_world().unwrap_or_else(|event| Output::Event(map(event)))
+        self.into_world()
+            .unwrap_or_else(|event| Output::Event(map(event)))
     }
 }
 

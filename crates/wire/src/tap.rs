@@ -1,6 +1,7 @@
 //! The one place that every packet passes.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -19,7 +20,8 @@ pub enum Carrier {
     SrtpClear,
 }
 
-/// What became of a datagram in a simulated network; in the real one that is not known.
+/// What became of a datagram on a link of ours ([`crate::link::Link`]); what else happens to it in a real network is not
+/// known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Fate {
     /// Handed to the network.
@@ -28,8 +30,16 @@ pub enum Fate {
     Received,
     /// Lost on its way.
     Lost,
+    /// Delivered later than the latency of its link, for jitter, reordering or a queue.
+    Delayed {
+        /// How much later.
+        by: Duration,
+    },
     /// Delivered twice.
-    Duplicated,
+    Duplicated {
+        /// How much later than the latency of its link, both times; zero: on time.
+        by: Duration,
+    },
 }
 
 /// One datagram, or a piece of a stream.

@@ -124,6 +124,19 @@ impl Epoch {
         Epoch { unix_nanos }
     }
 
+    /// The epoch of a world that started `span` later.
+    pub const fn later(self, span: Duration) -> Self {
+        let span = span.as_nanos();
+        let span = if span > u64::MAX as u128 {
+            u64::MAX
+        } else {
+            span as u64
+        };
+        Epoch {
+            unix_nanos: self.unix_nanos.saturating_add(span),
+        }
+    }
+
     /// Nanoseconds from 1970-01-01T00:00:00Z to `time` in this world.
     pub const fn unix_nanos_at(self, time: Time) -> u64 {
         self.unix_nanos.saturating_add(time.as_nanos())

@@ -14,10 +14,11 @@ pub fn callwright(arguments: &[&str]) -> Output {
         .unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"))
 }
 
-/// A command for `callwright`, to be given arguments, an environment, a folder.
+/// A command for `callwright`, to be given arguments, an environment, a folder. It starts no server of a project: here the
+/// peers are that.
 pub fn command() -> Command {
     let mut command = Command::new(binary());
-    command.env("NO_COLOR", "1");
+    command.env("NO_COLOR", "1").env("CALLWRIGHT_NO_SERVERS", "1");
     command
 }
 

@@ -129,8 +129,8 @@ struct Timers {
     ring: Option<Span>,
     session: Option<Spanned<SpanOrOff>>,
     nonce: Option<Span>,
-    min_expires: Option<Span>,
-    max_expires: Option<Span>,
+    min_expires: Option<Spanned<Span>>,
+    max_expires: Option<Spanned<Span>>,
     default_expires: Option<Spanned<Span>>,
     retry_after: Option<Span>,
 }
@@ -232,7 +232,7 @@ impl File {
             });
             config.digest = algorithms.collect();
         }
-        let expires = self.timers.default_expires.as_ref().map(Spanned::span);
+        let expires = self.timers.expires().next();
         self.timers
             .put_into(config)
             .map_err(|(span, message)| wrong(Some(span), message))?;
@@ -246,7 +246,7 @@ impl File {
                 ConfigError::NoSecret { name } => {
                     of_user(name).or_else(|| self.auth.as_ref().map(Spanned::span))
                 }
-                ConfigError::Expires => expires.or_else(|| text.find("expires").map(|at| at..at)),
+                ConfigError::Expires => expires,
                 ConfigError::NoAlgorithm => self.digest.as_ref().map(Spanned::span),
                 ConfigError::TooManyUsers { .. } | ConfigError::AnyAddress { .. } => None,
             };
@@ -259,31 +259,40 @@ impl File {
 impl Account {
     fn user(self, config: &Config) -> Result<User, &'static str> {
         let UserName(name) = self.name;
-        let mut user = match (self.password, self.ha1) {
-            (Some(_), Some(_)) => return Err("a user has a password or ha1, not both"),
-            (Some(password), None) => return Ok(User::with_password(name, &config.domain, &password)),
-            (None, None) => return Ok(User::open(name)),
-            (None, Some(hashes)) => (User::open(name), hashes),
-        };
-        let hashes = [
-            (Algorithm::Sha256, user.1.sha256.map(|Hex(hash)| hash)),
-            (Algorithm::Md5, user.1.md5.map(|Hex(hash)| hash)),
-        ];
-        let secret = |(algorithm, hash): (Algorithm, Option<String>)| {
-            Some(Secret::Ha1 {
-                algorithm,
-                hash: hash?,
-            })
-        };
-        user.0.secrets = hashes.into_iter().filter_map(secret).collect();
-        if user.0.secrets.is_empty() {
-            return Err("ha1 is empty: it has a hash for md5, for sha256, or for both");
+        match (self.password, self.ha1) {
+            (Some(_), Some(_)) => Err("a user has a password or ha1, not both"),
+            (Some(password), None) => Ok(User::with_password(name, &config.domain, &password)),
+            (None, None) => Ok(User::open(name)),
+            (None, Some(hashes)) => {
+                let secrets = hashes.secrets();
+                if secrets.is_empty() {
+                    return Err("ha1 is empty: it has a hash for md5, for sha256, or for both");
+                }
+                Ok(User { name, secrets })
+            }
         }
-        Ok(user.0)
+    }
+}
+
+impl Hashes {
+    /// In the order in which they are offered.
+    fn secrets(self) -> Vec<Secret> {
+        let sha256 = self.sha256.map(|Hex(hash)| (Algorithm::Sha256, hash));
+        let md5 = self.md5.map(|Hex(hash)| (Algorithm::Md5, hash));
+        let secret = |(algorithm, hash)| Secret::Ha1 { algorithm, hash };
+        sha256.into_iter().chain(md5).map(secret).collect()
     }
 }
 
 impl Timers {
+    /// Where the times of bindings stand.
+    fn expires(&self) -> impl Iterator<Item = std::ops::Range<usize>> {
+        [&self.default_expires, &self.min_expires, &self.max_expires]
+            .into_iter()
+            .flatten()
+            .map(Spanned::span)
+    }
+
     fn put_into(self, config: &mut Config) -> Result<(), (std::ops::Range<usize>, &'static str)> {
         let set = |to: &mut Duration, span: Option<Span>| {
             if let Some(Span(span)) = span {
@@ -292,8 +301,8 @@ impl Timers {
         };
         set(&mut config.ring_timeout, self.ring);
         set(&mut config.nonce_lifetime, self.nonce);
-        set(&mut config.min_expires, self.min_expires);
-        set(&mut config.max_expires, self.max_expires);
+        set(&mut config.min_expires, self.min_expires.map(Spanned::into_inner));
+        set(&mut config.max_expires, self.max_expires.map(Spanned::into_inner));
         set(&mut config.retry_after, self.retry_after);
         match self.default_expires {
             Some(span) => config.default_expires = span.into_inner().0,

@@ -72,8 +72,11 @@ fn nearest<'a>(wanted: &str, candidates: impl Iterator<Item = &'a str>) -> Optio
     candidates
         .map(|candidate| {
             let edits = strsim::damerau_levenshtein(&wanted.to_lowercase(), candidate);
-            let part = wanted.len() >= 4 && candidate.split(['_', '-']).any(|word| word == wanted);
-            (if part { edits.min(1) } else { edits }, candidate)
+            // `timeout` for `ring_timeout`, or the other way round.
+            let part =
+                |whole: &str, part: &str| part.len() >= 4 && whole.split(['_', '-']).any(|word| word == part);
+            let related = part(candidate, wanted) || part(wanted, candidate);
+            (if related { edits.min(1) } else { edits }, candidate)
         })
         .filter(|(distance, _)| *distance <= allowed)
         .min_by_key(|(distance, _)| *distance)

@@ -1,5 +1,9 @@
 //! `callwright run`.
 
+mod simulated;
+
+use std::num::NonZero;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,9 +11,9 @@ use anyhow::{Context as _, anyhow, bail};
 use callwright_events::ExitCode;
 use callwright_report::Verbosity;
 use callwright_scenario::environment::EnvFile;
-use callwright_scenario::real::{Capture, RealConfig, RealWorld};
+use callwright_scenario::real::{Capture, CaptureError, RealConfig, RealWorld};
 use callwright_scenario::suite::{self, Options};
-use callwright_scenario::{Causes, Interrupt, Run, Settings, Sink, World};
+use callwright_scenario::{Causes, Interrupt, Run, Settings, Sink, World, network};
 
 use crate::arguments::{self, Environment, Flaky, Selection};
 use crate::project::{Defaults, Project};
@@ -18,9 +22,6 @@ use crate::{environment, files, output, signals};
 
 /// Runs scenarios.
 pub(super) fn run(arguments: &arguments::Run) -> anyhow::Result<ExitCode> {
-    if arguments.flow.simulate {
-        bail!("--simulate is not supported yet");
-    }
     if arguments.reports.report.is_some() {
         bail!("--report is not supported yet; --junit FILE and --json are");
     }
@@ -28,17 +29,19 @@ pub(super) fn run(arguments: &arguments::Run) -> anyhow::Result<ExitCode> {
     if project.run.no_color == Some(true) {
         anstream::ColorChoice::Never.write_global();
     }
+    let simulate = arguments.flow.simulate || project.run.simulate.unwrap_or(false);
     let seed = arguments.flow.seed.or(project.run.seed).unwrap_or_else(any_seed);
-    let options = options(arguments, &project.run, seed)?;
+    let options = options(arguments, &project.run, seed, simulate)?;
     let junit = arguments.reports.junit.clone().or(project.run.junit.clone());
     let capture = arguments.reports.capture.clone().or(project.run.capture.clone());
     let verbosity = verbosity(arguments, &project.run)?;
-    let servers = if arguments.no_servers {
+    let servers = project.servers().to_vec();
+    let settings = settings(arguments, project)?;
+    let servers = if arguments.no_servers || environment::no_servers(&settings.process_env) {
         Vec::new()
     } else {
-        project.servers().to_vec()
+        servers
     };
-    let settings = settings(arguments, project)?;
     // A broken script is part of the run: it is reported as such, and no agent is started for it.
     let files = files::scenarios(&arguments.paths)?;
     for unused in files::unused(&arguments.paths, &files)? {
@@ -53,28 +56,24 @@ pub(super) fn run(arguments: &arguments::Run) -> anyhow::Result<ExitCode> {
         .collect();
     // What cannot be written is known before the first call.
     let output = Arc::new(output::Output::new(arguments.reports.json, verbosity, junit)?);
-
-    let world = RealWorld::start(RealConfig {
-        seed,
-        net: servers::world_config(&servers)?,
-    })?;
-    let causes = Arc::new(Causes::default());
-    let capture = capture
-        .map(|path| Capture::start(&world, &path, causes.clone()))
-        .transpose()?;
-    let run = Run::new(world.clone() as Arc<dyn World>, settings, causes);
-    let groups = Groups::default();
-    signals::raise(run.interrupt().clone(), groups.clone()).context("cannot handle signals")?;
     let sink: Arc<dyn Sink> = output.clone();
-    let verdict = served(&world, &servers, &groups, run.interrupt(), || {
-        suite::run(&run, &sink, programs, &options)
-    });
+    let prepared = Prepared {
+        servers,
+        settings,
+        programs,
+        capture,
+        sink,
+        options,
+    };
+    let (verdict, capture) = if simulate {
+        simulated::run(prepared, arguments)?
+    } else {
+        real(prepared)?
+    };
 
     // Each file on its own: one that cannot be written takes no other with it, and never the verdict.
     let mut errors = output.finish();
-    if let Some(Err(error)) = capture.map(|capture| capture.finish(&world)) {
-        errors.push(error.into());
-    }
+    errors.extend(capture.err().map(Into::into));
     for error in &errors {
         anstream::eprintln!("callwright: {error:#}");
     }
@@ -83,6 +82,38 @@ pub(super) fn run(arguments: &arguments::Run) -> anyhow::Result<ExitCode> {
     } else {
         verdict.max(ExitCode::Failed)
     })
+}
+
+/// What a run needs, in whichever world.
+struct Prepared {
+    servers: Vec<Server>,
+    settings: Settings,
+    programs: Vec<suite::Loaded>,
+    capture: Option<PathBuf>,
+    sink: Arc<dyn Sink>,
+    options: Options,
+}
+
+/// The exit code, and whether the capture is whole.
+type Verdict = (ExitCode, Result<(), CaptureError>);
+
+fn real(prepared: Prepared) -> anyhow::Result<Verdict> {
+    let world = RealWorld::start(RealConfig {
+        seed: prepared.options.seed,
+        net: servers::world_config(&prepared.servers)?,
+    })?;
+    let causes = Arc::new(Causes::default());
+    let capture = prepared
+        .capture
+        .map(|path| Capture::start(&world, &path, causes.clone()))
+        .transpose()?;
+    let run = Run::new(world.clone() as Arc<dyn World>, prepared.settings, causes);
+    let groups = Groups::default();
+    signals::raise(run.interrupt().clone(), groups.clone()).context("cannot handle signals")?;
+    let verdict = served(&world, &prepared.servers, &groups, run.interrupt(), || {
+        suite::run(&run, &prepared.sink, prepared.programs, &prepared.options)
+    });
+    Ok((verdict, capture.map_or(Ok(()), |capture| capture.finish(&world))))
 }
 
 /// Runs with the servers of the project: without them nothing is run, and nothing is proved when one of them did not last.
@@ -132,7 +163,12 @@ fn verbosity(arguments: &arguments::Run, defaults: &Defaults) -> anyhow::Result<
     })
 }
 
-fn options(arguments: &arguments::Run, defaults: &Defaults, seed: u64) -> anyhow::Result<Options> {
+fn options(
+    arguments: &arguments::Run,
+    defaults: &Defaults,
+    seed: u64,
+    simulate: bool,
+) -> anyhow::Result<Options> {
     let flow = &arguments.flow;
     let timeout = match (&flow.timeout, &defaults.timeout) {
         (Some(timeout), _) => Some(*timeout),
@@ -158,7 +194,12 @@ fn options(arguments: &arguments::Run, defaults: &Defaults, seed: u64) -> anyhow
             .repeat
             .or(defaults.repeat)
             .map_or(1, |repeat| repeat as usize),
-        jobs: usize::from(flow.jobs.or(defaults.jobs).unwrap_or(1)),
+        jobs: match flow.jobs.or(defaults.jobs) {
+            Some(jobs) => usize::from(jobs),
+            // Each has a world of its own: they do not disturb each other.
+            None if simulate => std::thread::available_parallelism().map_or(1, NonZero::get),
+            None => 1,
+        },
         retries: flow.retries.or(defaults.retries).unwrap_or(0),
         timeout,
         fail_fast: flow.fail_fast || defaults.fail_fast.unwrap_or(false),
@@ -203,6 +244,20 @@ fn settings(arguments: &arguments::Run, project: Project) -> anyhow::Result<Sett
     settings.insecure_http = arguments.insecure_http
         || project.run.insecure_http.unwrap_or(false)
         || environment::insecure_http(&settings.process_env);
+    settings.default_timeout = match (&arguments.flow.default_timeout, &project.run.default_timeout) {
+        (Some(timeout), _) => Some(*timeout),
+        (None, Some(text)) => Some(parse_span("default-timeout", text)?),
+        (None, None) => None,
+    };
+    let network = |text: &str, place: &str| {
+        network::parse(text)
+            .map_err(|fault| anyhow!("{place}: {}", fault.to_string().replacen("network: ", "", 1)))
+    };
+    settings.network = match (&arguments.flow.network, &project.run.network) {
+        (Some(text), _) => Some(network(text, "--network")?),
+        (None, Some(text)) => Some(network(text, "network in callwright.toml")?),
+        (None, None) => None,
+    };
     settings.sip_messages = arguments.reports.logs || project.run.logs.unwrap_or(false);
     settings.save_audio = arguments.reports.save_audio.clone().or(project.run.save_audio);
     Ok(settings)

@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use callwright_callcenter::Settings;
+use callwright_callcenter::{Settings, SettingsError};
 use callwright_scenario::span;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
@@ -79,85 +79,29 @@ impl<'de> Deserialize<'de> for Timeout {
     }
 }
 
-/// What is wrong with an entry, and where in the file.
-pub(crate) type Wrong = (Range<usize>, String);
-
 impl Entry {
     /// The server that an entry in the file of this folder means.
     pub(crate) fn server(entry: Spanned<Entry>, folder: &Path) -> Result<Server, EntryError> {
         let whole = entry.span();
-        let entry = entry.into_inner();
-        let at = |span: Range<usize>, message: &str| EntryError::Wrong((span, message.to_owned()));
-        let (kind, usual_name) = match (entry.command, entry.callcenter) {
+        let mut entry = entry.into_inner();
+        let (kind, usual_name) = match (entry.command.take(), entry.callcenter.take()) {
             (Some(_), Some(callcenter)) => {
-                return Err(at(
-                    callcenter.span(),
-                    "a server is a command or the callcenter, not both",
-                ));
+                let message = "a server is a command or the callcenter, not both";
+                return Err(wrong(callcenter.span(), message));
             }
             (None, None) => {
                 let message = "a server needs `command = \"…\"`, or `callcenter = \"callcenter.toml\"`";
-                return Err(at(whole, message));
+                return Err(wrong(whole, message));
             }
-            (Some(command), None) => {
-                let (program, arguments) = command
-                    .words()
-                    .ok_or_else(|| at(whole.clone(), "the command is empty"))?;
-                let usual_name = match (&*program, arguments.last()) {
-                    ("sh", Some(line)) => line.split_whitespace().next().unwrap_or("sh").to_owned(),
-                    _ => program.clone(),
-                };
-                let directory = entry.cwd.map_or_else(
-                    || folder.to_owned(),
-                    |directory| folder.join(directory.into_inner()),
-                );
-                // A program in a folder is relative to the file; one without is looked for in PATH.
-                let program = if program.contains('/') {
-                    folder.join(program).into_os_string()
-                } else {
-                    program.into()
-                };
-                let kind = Kind::Command {
-                    program,
-                    arguments: arguments.into_iter().map(OsString::from).collect(),
-                    env: entry.env.map(Spanned::into_inner).unwrap_or_default(),
-                    directory,
-                };
-                (kind, usual_name)
-            }
-            (None, Some(callcenter)) => {
-                for span in [entry.env.map(|env| env.span()), entry.cwd.map(|cwd| cwd.span())]
-                    .into_iter()
-                    .flatten()
-                {
-                    let message =
-                        "`env` and `cwd` are for a command: the callcenter is no process of its own";
-                    return Err(at(span, message));
-                }
-                let settings = Settings::read(&folder.join(callcenter.get_ref())).map_err(|error| {
-                    match error {
-                        // The name stands in this file, the mistake in that one.
-                        callwright_callcenter::SettingsError::Read { .. } => {
-                            EntryError::Wrong((callcenter.span(), error.to_string()))
-                        }
-                        other => EntryError::Settings(other),
-                    }
-                })?;
-                (Kind::Callcenter(Box::new(settings)), "callcenter".to_owned())
-            }
+            (Some(command), None) => entry.command(command, whole, folder)?,
+            (None, Some(callcenter)) => (entry.callcenter(&callcenter, folder)?, "callcenter".to_owned()),
         };
-        if matches!(kind, Kind::Command { .. }) && entry.ready.is_none() {
-            let message = "a command needs `ready = \"sip:127.0.0.1:5060\"` or a URL of HTTP: what answers when it is up";
-            return Err(at(whole, message));
-        }
         let name = match entry.name {
             Some(name) if name.get_ref().trim().is_empty() => {
-                return Err(at(name.span(), "a name that is empty"));
+                return Err(wrong(name.span(), "a name that is empty"));
             }
             Some(name) => name.into_inner(),
-            None => Path::new(&usual_name)
-                .file_name()
-                .map_or(usual_name.clone(), |name| name.to_string_lossy().into_owned()),
+            None => usual_name,
         };
         Ok(Server {
             name,
@@ -166,15 +110,87 @@ impl Entry {
             timeout: entry.timeout.map_or(TIMEOUT, |Timeout(span)| span),
         })
     }
+
+    /// A command, and the name of its program.
+    fn command(
+        &mut self,
+        command: CommandLine,
+        whole: Range<usize>,
+        folder: &Path,
+    ) -> Result<(Kind, String), EntryError> {
+        let Some((program, arguments)) = command.words() else {
+            return Err(wrong(whole, "the command is empty"));
+        };
+        if self.ready.is_none() {
+            let message = "a command needs `ready = \"sip:127.0.0.1:5060\"` or a URL of HTTP: what answers when it is up";
+            return Err(wrong(whole, message));
+        }
+        let named = match (&*program, arguments.last()) {
+            ("sh", Some(line)) => first_word(line),
+            _ => &program,
+        };
+        let name = Path::new(named)
+            .file_name()
+            .map_or_else(|| named.to_owned(), |name| name.to_string_lossy().into_owned());
+        let kind = Kind::Command {
+            // A program in a folder is relative to the file; one without is looked for in PATH.
+            program: if program.contains('/') {
+                folder.join(program).into_os_string()
+            } else {
+                program.into()
+            },
+            arguments: arguments.into_iter().map(OsString::from).collect(),
+            env: self.env.take().map(Spanned::into_inner).unwrap_or_default(),
+            directory: match self.cwd.take() {
+                Some(directory) => folder.join(directory.into_inner()),
+                None => folder.to_owned(),
+            },
+        };
+        Ok((kind, name))
+    }
+
+    fn callcenter(&self, file: &Spanned<PathBuf>, folder: &Path) -> Result<Kind, EntryError> {
+        let of_commands = self.env.as_ref().map(Spanned::span);
+        if let Some(span) = of_commands.or(self.cwd.as_ref().map(Spanned::span)) {
+            let message = "`env` and `cwd` are for a command: the callcenter is no process of its own";
+            return Err(wrong(span, message));
+        }
+        match Settings::read(&folder.join(file.get_ref())) {
+            Ok(settings) => Ok(Kind::Callcenter(Box::new(settings))),
+            // The name stands in this file, a mistake in that one.
+            Err(error @ SettingsError::Read { .. }) => Err(wrong(file.span(), &error.to_string())),
+            Err(error @ (SettingsError::Wrong { .. } | SettingsError::Tls { .. })) => {
+                Err(EntryError::Settings(error))
+            }
+        }
+    }
+}
+
+fn wrong(span: Range<usize>, message: &str) -> EntryError {
+    EntryError::Wrong {
+        span,
+        message: message.to_owned(),
+    }
+}
+
+/// The program of a line for the shell.
+fn first_word(line: &str) -> &str {
+    line.split_whitespace()
+        .find(|word| *word != "exec" && !word.contains('='))
+        .unwrap_or("sh")
 }
 
 /// Why an entry is not taken.
 #[derive(Debug)]
 pub(crate) enum EntryError {
     /// Something in `callwright.toml`.
-    Wrong(Wrong),
+    Wrong {
+        /// Where.
+        span: Range<usize>,
+        message: String,
+    },
     /// Something in the file of the call center.
-    Settings(callwright_callcenter::SettingsError),
+    Settings(SettingsError),
 }
 
 impl CommandLine {

@@ -16,6 +16,8 @@ use super::ServersError;
 
 /// How long a server may take to end after SIGTERM.
 const TERM: Duration = Duration::from_secs(5);
+/// How long what it started may take after its own end. Less: the dead whom no init of a container buries count, too.
+const ORPHANS: Duration = Duration::from_secs(1);
 /// How often it is looked at meanwhile.
 const LOOK: Duration = Duration::from_millis(10);
 /// How much of its output is kept.
@@ -161,22 +163,32 @@ impl Process {
     /// Ends it and everything that it started: SIGTERM, and SIGKILL when that is not enough.
     pub(super) fn stop(&mut self, groups: &Groups) {
         signal(self.group, Signal::TERM);
-        let until = Instant::now() + TERM;
-        while self.is_there() && Instant::now() < until {
-            std::thread::sleep(LOOK);
-        }
-        if self.is_there() {
+        if !within(TERM, || self.has_ended()) {
             tracing::warn!(server = %self.name, "it did not end by SIGTERM, and is killed");
+        } else {
+            within(ORPHANS, || test_kill_process_group(self.group).is_err());
         }
         signal(self.group, Signal::KILL);
         let _ended = self.child.wait();
         groups.remove(self.group);
     }
 
-    /// Whether something of it runs. Its own end is taken note of, so that it does not stay as a zombie of its group.
-    fn is_there(&mut self) -> bool {
-        let runs = matches!(self.child.try_wait(), Ok(None));
-        runs || test_kill_process_group(self.group).is_ok()
+    fn has_ended(&mut self) -> bool {
+        !matches!(self.child.try_wait(), Ok(None))
+    }
+}
+
+/// Looks until it holds, for so long at most; whether it held.
+fn within(patience: Duration, mut holds: impl FnMut() -> bool) -> bool {
+    let until = Instant::now() + patience;
+    loop {
+        if holds() {
+            return true;
+        }
+        if Instant::now() >= until {
+            return false;
+        }
+        std::thread::sleep(LOOK);
     }
 }
 

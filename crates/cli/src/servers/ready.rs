@@ -196,7 +196,7 @@ impl SipProbe<'_> {
             None => {
                 let spec = PhoneSpec {
                     transport: self.transport,
-                    ..PhoneSpec::new("ready?", "ready", self.host)
+                    ..PhoneSpec::new("readiness", "readiness", self.host)
                 };
                 // The domain may be a name that only the server makes known.
                 let phone = world

@@ -52,11 +52,13 @@ struct Media {
 /// A datagram on its way out.
 #[derive(Debug)]
 pub(super) struct Outgoing {
-    slot: usize,
-    party: PartyId,
-    to: SocketAddr,
-    bytes: Bytes,
-    cause: Option<Cause>,
+    pub(super) slot: usize,
+    pub(super) party: PartyId,
+    pub(super) to: SocketAddr,
+    pub(super) bytes: Bytes,
+    pub(super) cause: Option<Cause>,
+    /// True when the tap saw it already.
+    pub(super) shown: bool,
 }
 
 /// A datagram that is in the buffer, for a node.
@@ -67,8 +69,10 @@ pub(crate) struct Arrival {
     pub(crate) media: bool,
     pub(crate) flow: Flow,
     pub(crate) length: usize,
-    /// How long it waited in the kernel.
+    /// How long it waited in the kernel, or after its time on a link was over.
     pub(crate) waited: Duration,
+    /// What the tap is told of it; `None` when it is the copy of another.
+    pub(crate) fate: Option<Fate>,
 }
 
 impl Sockets {
@@ -265,6 +269,7 @@ impl Sockets {
     }
 
     fn drop_port(&mut self, now: Time, index: usize) {
+        self.release_slot(now, index);
         self.disown(index);
         if let Some(Kind::Port(port)) = self.take(index) {
             let fd = port.socket.as_fd().as_raw_fd();
@@ -291,13 +296,24 @@ impl Sockets {
             );
             return;
         };
-        self.outbox.push(Outgoing {
+        if self.is_shaped()
+            && let Some(way) = self.passage(slot, to, bytes.len())
+        {
+            let seen = (Carrier::Udp, bytes.clone());
+            return self.send_held(slot, party, false, way, to, bytes, seen, cause);
+        }
+        self.outbox_push(Outgoing {
             slot,
             party,
             to,
             bytes,
             cause,
+            shown: false,
         });
+    }
+
+    pub(super) fn outbox_push(&mut self, outgoing: Outgoing) {
+        self.outbox.push(outgoing);
     }
 
     /// How many datagrams are queued.
@@ -363,7 +379,7 @@ impl Sockets {
     fn sent(&mut self, local: SocketAddr, one: Outgoing) {
         Counters::one(&self.counters.datagrams_sent);
         Counters::add(&self.counters.bytes_sent, one.bytes.len());
-        if self.tapping.is_on() {
+        if self.tapping.is_on() && !one.shown {
             let source = self.source(local, one.to);
             self.tap(
                 one.party,
@@ -423,23 +439,45 @@ impl Sockets {
         let Some(index) = self.owners.get(&(party, socket)).copied() else {
             return;
         };
-        let Some(port) = self.port(index) else { return };
-        let local = port.socket.local();
+        if self.is_shaped()
+            && let Some(way) = self.passage(index, to, packet.len())
+        {
+            let bytes = Bytes::copy_from_slice(packet);
+            let seen = clear_or(packet, clear);
+            return self.send_held(index, party, true, way, to, bytes, seen, None);
+        }
+        let Some(local) = self.port_address(index) else {
+            return;
+        };
+        if self.put_packet(index, to, packet) && self.tapping.is_on() {
+            let source = self.source(local, to);
+            let (carrier, bytes) = clear_or(packet, clear);
+            self.tap(party, carrier, Fate::Sent, source, to, bytes, None);
+        }
+    }
+
+    /// Gives a media packet to the kernel; false when that did not take it.
+    pub(super) fn put_packet(&mut self, index: usize, to: SocketAddr, packet: &[u8]) -> bool {
+        let Some(port) = self.port(index) else {
+            return false;
+        };
         match port.socket.send(to, packet) {
             Ok(()) => {
                 Counters::one(&self.counters.packets_sent);
                 Counters::add(&self.counters.bytes_sent, packet.len());
-                if self.tapping.is_on() {
-                    let source = self.source(local, to);
-                    let (carrier, bytes) = clear_or(packet, clear);
-                    self.tap(party, carrier, Fate::Sent, source, to, bytes, None);
-                }
+                return true;
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 Counters::one(&self.counters.send_drops);
             }
             Err(error) => self.not_sent(index, to, &error),
         }
+        false
+    }
+
+    /// The address that a UDP socket is bound to.
+    pub(super) fn port_address(&self, index: usize) -> Option<SocketAddr> {
+        self.port(index).map(|port| port.socket.local())
     }
 
     /// Receives one datagram into the buffer; `None` when the socket is empty.
@@ -505,21 +543,24 @@ impl Sockets {
             },
             length: received.length.min(self.buffer.len()),
             waited: received.waited,
+            fate: Some(Fate::Received),
         }
     }
 
     /// Shows the datagram in the buffer to the tap, unless its sender did: `clear` is what was inside, decrypted.
     pub(crate) fn tap_arrival(&mut self, now: Time, arrival: &Arrival, clear: Option<&[u8]>) {
-        if !self.tapping.is_on()
-            || self
-                .tapping
-                .is_own_datagram(now, arrival.flow.remote, &mut self.routes)
+        let Some(fate) = arrival.fate.filter(|_| self.tapping.is_on()) else {
+            return;
+        };
+        if self
+            .tapping
+            .is_own_datagram(now, arrival.flow.remote, &mut self.routes)
         {
             return;
         }
         let (carrier, bytes) = clear_or(&self.buffer[..arrival.length], clear);
         let (from, to) = (arrival.flow.remote, arrival.flow.local);
-        self.tap(arrival.party, carrier, Fate::Received, from, to, bytes, None);
+        self.tap(arrival.party, carrier, fate, from, to, bytes, None);
     }
 
     /// Takes ICMP errors off a socket and tells its owner.
@@ -558,7 +599,7 @@ impl Sockets {
     }
 
     /// The address that a datagram carries as its source.
-    fn source(&mut self, mut local: SocketAddr, to: SocketAddr) -> SocketAddr {
+    pub(super) fn source(&mut self, mut local: SocketAddr, to: SocketAddr) -> SocketAddr {
         if local.ip().is_unspecified()
             && let Some(ip) = self.routes.source(self.clock.now(), to.ip())
         {

@@ -13,8 +13,9 @@ use mio::Interest;
 use mio::net::{TcpListener, TcpStream};
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 
+use super::held::Way;
 use super::{Deadline, Kind, Sockets};
-use crate::connection::{Connection, Effect, Origin, Phase, handshake_timed_out};
+use crate::connection::{Connection, Effect, Origin, Phase, Unsent, handshake_timed_out};
 use crate::datagram::bind_error;
 use crate::health::Counters;
 use crate::{PartyId, Warning};
@@ -273,18 +274,27 @@ impl Sockets {
         if connection.phase != Phase::Open {
             return;
         }
-        connection.send(bytes, cause);
-        let mut effects = Vec::new();
-        connection.write(&mut effects);
+        if connection.closes_after {
+            return;
+        }
         let (party, flow) = (connection.party, connection.flow);
-        self.carry_out(now, index, party, flow, effects);
+        if self.divert(now, index, Way::Out, bytes.clone(), cause) {
+            if self.tapping.is_on() {
+                let carrier = carrier(flow.transport);
+                self.tap(party, carrier, Fate::Sent, flow.local, flow.remote, bytes, cause);
+            }
+        } else {
+            self.write_stream(now, index, bytes, cause, false);
+        }
         // The peer may have ended it.
         if self.connection_slot(id).is_none() {
             return;
         }
-        let waiting = self
-            .connection(index)
-            .map_or(0, |connection| connection.unsent_bytes());
+        let held = self.diverted(index, Way::Out);
+        let waiting = held
+            + self
+                .connection(index)
+                .map_or(0, |connection| connection.unsent_bytes());
         if waiting > limit {
             Counters::one(&self.counters.connections_failed);
             let error = ConnectionError::Other {
@@ -294,12 +304,43 @@ impl Sockets {
         }
     }
 
+    /// Queues bytes and writes what the kernel takes; `shown`: the tap saw them already.
+    pub(super) fn write_stream(
+        &mut self,
+        now: Time,
+        index: usize,
+        bytes: Bytes,
+        cause: Option<Cause>,
+        shown: bool,
+    ) {
+        let Some(connection) = self.connection(index) else {
+            return;
+        };
+        connection.send(bytes, cause, shown);
+        let mut effects = Vec::new();
+        connection.write(&mut effects);
+        let (party, flow) = (connection.party, connection.flow);
+        self.carry_out(now, index, party, flow, effects);
+    }
+
     /// Closes a connection, after what was sent on it.
     pub(crate) fn close(&mut self, now: Time, id: ConnectionId) {
         let Some(index) = self.connection_slot(id) else {
             return;
         };
+        let held = self.diverted(index, Way::Out);
         if let Some(connection) = self.connection(index) {
+            connection.closes_after = true;
+        }
+        if held == 0 {
+            self.close_if_asked(now, index);
+        }
+    }
+
+    pub(super) fn close_if_asked(&mut self, now: Time, index: usize) {
+        if let Some(connection) = self.connection(index)
+            && connection.closes_after
+        {
             connection.close();
             self.set_deadline(index, now + CLOSING);
             self.turn(now, index);
@@ -336,9 +377,9 @@ impl Sockets {
             match effect {
                 Effect::Up => self.is_up(now, index),
                 Effect::Received(bytes) => self.stream_received(now, index, party, flow, bytes),
-                Effect::Sent(bytes, cause) => {
+                Effect::Sent(Unsent { bytes, cause, shown }) => {
                     Counters::add(&self.counters.bytes_sent, bytes.len());
-                    if self.tapping.is_on() {
+                    if self.tapping.is_on() && !shown {
                         let carrier = carrier(flow.transport);
                         self.tap(party, carrier, Fate::Sent, flow.local, flow.remote, bytes, cause);
                     }
@@ -381,7 +422,10 @@ impl Sockets {
 
     fn stream_received(&mut self, now: Time, index: usize, party: PartyId, flow: Flow, bytes: Bytes) {
         Counters::add(&self.counters.bytes_received, bytes.len());
-        if self.tapping.is_on() && !self.tapping.is_own_stream(now, flow.remote, &mut self.routes) {
+        let on_a_link = self.is_shaped() || self.diverted(index, Way::In) > 0;
+        let is_outside = (self.tapping.is_on() || on_a_link)
+            && !self.tapping.is_own_stream(now, flow.remote, &mut self.routes);
+        if self.tapping.is_on() && is_outside {
             let carrier = carrier(flow.transport);
             self.tap(
                 party,
@@ -401,15 +445,28 @@ impl Sockets {
         if accepted {
             self.set_deadline(index, now + idle_timeout);
         }
+        if on_a_link && is_outside && self.divert(now, index, Way::In, bytes.clone(), None) {
+            return;
+        }
         self.inbox.push_back((party, Input::Stream { connection, bytes }));
     }
 
     /// Drops a connection and tells its node.
-    fn ended(&mut self, now: Time, index: usize, error: Option<ConnectionError>) {
+    pub(super) fn ended(&mut self, now: Time, index: usize, error: Option<ConnectionError>) {
         let id = self.connection_id(index);
-        let Some(connection) = self.drop_connection(now, index) else {
+        let Some(mut connection) = self.drop_connection(now, index) else {
             return;
         };
+        if connection.phase == Phase::Open {
+            // It came before the end, and would not come after it.
+            for (bytes, _) in std::mem::take(&mut connection.lane(false).pieces) {
+                let input = Input::Stream {
+                    connection: id,
+                    bytes,
+                };
+                self.inbox.push_back((connection.party, input));
+            }
+        }
         let input = match (connection.phase, connection.origin) {
             (Phase::Connecting | Phase::Handshaking, Origin::Dialled(socket)) => {
                 Counters::one(&self.counters.connections_failed);
@@ -487,7 +544,7 @@ impl Sockets {
         });
     }
 
-    fn connection(&mut self, index: usize) -> Option<&mut Connection> {
+    pub(super) fn connection(&mut self, index: usize) -> Option<&mut Connection> {
         match self.slots.get_mut(index)?.kind.as_mut()? {
             Kind::Connection(connection) => Some(connection),
             Kind::Port(_) | Kind::Listener(_) => None,

@@ -181,6 +181,10 @@ impl Phone for FakePhone {
         Ok(Performed::default())
     }
 
+    fn number(&self) -> u32 {
+        self.number as u32
+    }
+
     fn snapshot(&self) -> PhoneSnapshot {
         let state = self.world.lock();
         let line = &state.exchange.phones[self.number];

@@ -16,6 +16,27 @@ const REDIRECTS: usize = 10;
 /// What a response body may have at most.
 const BODY_LIMIT: u64 = 64 * 1024 * 1024;
 
+/// Sends a request by `exchange`, and those to which its responses redirect (RFC 9110 §15.4).
+///
+/// # Errors
+/// Those of `exchange`, and where there is no end of redirects.
+pub(crate) fn follow(
+    request: &Request,
+    mut exchange: impl FnMut(&Request) -> Result<Response, RequestError>,
+) -> Result<Response, RequestError> {
+    let mut request = request.clone();
+    for _ in 0..=REDIRECTS {
+        let response = exchange(&request)?;
+        match redirect(&request, &response) {
+            Some(next) => request = next,
+            None => return Ok(response),
+        }
+    }
+    Err(RequestError::Other {
+        detail: format!("more than {REDIRECTS} redirects"),
+    })
+}
+
 /// The HTTP client of the real world. Connections are kept and used again.
 #[derive(Default)]
 pub struct Client {
@@ -31,17 +52,8 @@ impl Client {
     pub fn send(&self, request: &Request) -> Result<Response, RequestError> {
         // The deadline of a real request is a real one: this is the real world's client.
         let until = Instant::now() + request.timeout;
-        let mut request = request.clone();
-        for _ in 0..=REDIRECTS {
-            let left = until.saturating_duration_since(Instant::now());
-            let response = self.exchange(&request, left)?;
-            match redirect(&request, &response) {
-                Some(next) => request = next,
-                None => return Ok(response),
-            }
-        }
-        Err(RequestError::Other {
-            detail: format!("more than {REDIRECTS} redirects"),
+        follow(request, |request| {
+            self.exchange(request, until.saturating_duration_since(Instant::now()))
         })
     }
 

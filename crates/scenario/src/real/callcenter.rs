@@ -65,10 +65,15 @@ impl RealWorld {
         let config = settings.config(shared.net.epoch(), seed.clone(), nonces);
         let server = Server::new(shared.net.now(), config, ModelStore::new(seed))?;
         let party = shared.net.add(name, server.into());
-        shared.routes.addresses().name_server(party, name.to_owned());
+        shared.routes.addresses().name_server(party.0, name.to_owned());
         let listening = self.wait_for(party, OPEN, |entry| entry.listening.take());
         match listening {
-            Some(Ok(addresses)) => Ok(Callcenter { party, addresses }),
+            Some(Ok(addresses)) => {
+                for (transport, address) in &addresses {
+                    self.server_address(name, *transport, *address);
+                }
+                Ok(Callcenter { party, addresses })
+            }
             Some(Err((transport, error))) => {
                 self.drop_callcenter(party);
                 Err(CallcenterError::Listen { transport, error })

@@ -1,17 +1,15 @@
 //! `--capture`: every packet of a run in one pcapng file, an interface for each agent.
 
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufWriter};
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use callwright_capture::PcapngWriter;
-use callwright_net::{BufferedTap, PartyId, TapDrain};
-use callwright_ua::UserAgentId;
-use callwright_wire::{Carrier, Cause, Epoch, Fate, Tap, TapRecord, Transport};
+use callwright_net::{BufferedTap, TapDrain};
+use callwright_wire::{Cause, Epoch, Tap, TapRecord};
 
+use crate::embedded::Addresses;
 use crate::position::Causes;
 use crate::world::World as _;
 
@@ -19,74 +17,6 @@ use super::RealWorld;
 
 /// How many packets may wait for the disk: four seconds of a thousand calls.
 const WAITING: usize = 400_000;
-
-/// Who sends from where, and what it is called.
-#[derive(Debug, Default)]
-pub(super) struct Addresses {
-    table: Mutex<Table>,
-}
-
-#[derive(Debug, Default)]
-struct Table {
-    /// A datagram socket and a stream of one number may belong to two agents.
-    datagrams: BTreeMap<SocketAddr, UserAgentId>,
-    streams: BTreeMap<SocketAddr, UserAgentId>,
-    names: BTreeMap<UserAgentId, String>,
-    servers: BTreeMap<PartyId, String>,
-}
-
-/// The numbers of servers in a capture stand above those of agents.
-const SERVERS: u32 = 1 << 31;
-
-impl Addresses {
-    pub(super) fn insert(&self, transport: Transport, address: SocketAddr, agent: UserAgentId) {
-        let mut table = self.lock();
-        match transport {
-            Transport::Udp => table.datagrams.insert(address, agent),
-            Transport::Tcp | Transport::Tls => table.streams.insert(address, agent),
-        };
-    }
-
-    pub(super) fn name(&self, agent: UserAgentId, name: String) {
-        self.lock().names.insert(agent, name);
-    }
-
-    /// A server is a party of its own in the world.
-    pub(super) fn name_server(&self, server: PartyId, name: String) {
-        self.lock().servers.insert(server, name);
-    }
-
-    /// The agent or server whose packet it is: its sender, or who received it from an outsider.
-    fn party(&self, record: &TapRecord) -> u32 {
-        let own = match record.fate {
-            Fate::Received => record.destination,
-            Fate::Sent | Fate::Lost | Fate::Duplicated => record.source,
-        };
-        let table = self.lock();
-        if table.servers.contains_key(&PartyId(record.party)) {
-            return SERVERS | record.party;
-        }
-        let agent = match record.carrier {
-            Carrier::Udp | Carrier::SrtpClear => table.datagrams.get(&own),
-            Carrier::Tcp | Carrier::TlsClear => table.streams.get(&own),
-        };
-        agent.map_or(u32::MAX, |agent| agent.0)
-    }
-
-    fn name_of(&self, party: u32) -> String {
-        let table = self.lock();
-        let name = if party & SERVERS == 0 {
-            table.names.get(&UserAgentId(party))
-        } else {
-            table.servers.get(&PartyId(party & !SERVERS))
-        };
-        name.cloned().unwrap_or_else(|| "callwright".into())
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Table> {
-        self.table.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 /// Names the agent of each record while its address is still that agent's.
 struct Attributing {

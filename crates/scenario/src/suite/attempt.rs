@@ -52,51 +52,108 @@ struct Failed {
 
 /// Runs a scenario until it passes or has no more retries. `open` makes the scene of an attempt.
 pub(super) fn run(subject: &Subject<'_>, limits: Limits, open: &dyn Fn() -> Arc<Scene>) -> Outcome {
-    let (limits, expect_fail) = match subject {
-        Subject::Scenario { registration, .. } => (
-            Limits {
-                retries: registration.retries.unwrap_or(limits.retries),
-                timeout: registration.timeout.or(limits.timeout),
+    let mut trials = Trials::new(subject.registration(), limits);
+    loop {
+        if let Some(outcome) = trials.attempt(subject, &open(), || None) {
+            return outcome;
+        }
+    }
+}
+
+/// The attempts of one scenario.
+pub(super) struct Trials {
+    limits: Limits,
+    expect_fail: Option<String>,
+    attempt: u32,
+    first_error: Option<String>,
+    /// What every failure is told with.
+    hint: Option<String>,
+}
+
+impl Trials {
+    /// None yet; of a file that is itself a scenario without a registration.
+    pub(super) fn new(registration: Option<&Registration>, limits: Limits) -> Trials {
+        Trials {
+            limits: Limits {
+                retries: registration
+                    .and_then(|registration| registration.retries)
+                    .unwrap_or(limits.retries),
+                timeout: registration
+                    .and_then(|registration| registration.timeout)
+                    .or(limits.timeout),
                 ..limits
             },
-            registration.expect_fail.as_deref(),
-        ),
-        Subject::File { .. } => (limits, None),
-    };
-    let mut attempt = 1;
-    let mut first_error = None;
-    loop {
-        let scene = open();
-        scene.limit(limits.timeout);
-        subject.report_start(&scene, attempt);
-        let ended = subject.attempt(&scene);
-        let mut verdict = Verdict::of(ended, expect_fail, &scene);
+            expect_fail: registration.and_then(|registration| registration.expect_fail.clone()),
+            attempt: 1,
+            first_error: None,
+            hint: None,
+        }
+    }
+
+    /// The same; every failure is told with this hint.
+    pub(super) fn with_hint(mut self, hint: String) -> Trials {
+        self.hint = Some(hint);
+        self
+    }
+
+    /// The number of the next attempt, from 1.
+    pub(super) fn number(&self) -> u32 {
+        self.attempt
+    }
+
+    /// Makes an attempt in a scene, and ends the scene. `conclude` looks at what is left then, and may find that the
+    /// attempt failed for it. Gives the outcome, or nothing when it is to be tried again.
+    pub(super) fn attempt(
+        &mut self,
+        subject: &Subject<'_>,
+        scene: &Arc<Scene>,
+        conclude: impl FnOnce() -> Option<Failure>,
+    ) -> Option<Outcome> {
+        let attempt = self.attempt;
+        scene.limit(self.limits.timeout);
+        subject.report_start(scene, attempt);
+        let ended = subject.attempt(scene);
+        let mut verdict = Verdict::of(ended, self.expect_fail.as_deref(), scene);
+        let duration = scene.world().now().since(scene.started());
+        report_agents(scene);
+        scene.end();
+        if let Some(found) = conclude() {
+            verdict.add(found);
+        }
         let again = verdict.outcome == Outcome::Failed
-            && expect_fail.is_none()
-            && attempt <= limits.retries
+            && self.expect_fail.is_none()
+            && attempt <= self.limits.retries
             && !scene.run().interrupt().is_raised();
         if verdict.outcome == Outcome::Passed && attempt > 1 {
             verdict.outcome = Outcome::Flaky;
-            verdict.failure = limits
+            verdict.failure = self
+                .limits
                 .flaky_fails
-                .then(|| flaky(attempt, first_error.as_deref().unwrap_or("failed")));
+                .then(|| flaky(attempt, self.first_error.as_deref().unwrap_or("failed")));
         }
         let outcome = verdict.outcome;
+        if let (Some(failure), Some(hint)) = (&mut verdict.failure, &self.hint)
+            && outcome != Outcome::Interrupted
+        {
+            failure.hints.push(Hint(hint.clone()));
+        }
         if let Some(failure) = verdict.failure.as_ref().filter(|_| again) {
-            first_error.get_or_insert_with(|| first_line(failure));
+            self.first_error.get_or_insert_with(|| first_line(failure));
         }
-        let duration = scene.world().now().since(scene.started());
-        report_agents(&scene);
-        scene.end();
-        subject.report_end(&scene, verdict, (!again).then_some(outcome), attempt, duration);
-        if !again {
-            return outcome;
-        }
-        attempt += 1;
+        subject.report_end(scene, verdict, (!again).then_some(outcome), attempt, duration);
+        self.attempt += 1;
+        (!again).then_some(outcome)
     }
 }
 
 impl Subject<'_> {
+    fn registration(&self) -> Option<&Registration> {
+        match self {
+            Subject::Scenario { registration, .. } => Some(registration),
+            Subject::File { .. } => None,
+        }
+    }
+
     fn name(&self) -> String {
         match self {
             Subject::Scenario { registration, .. } => registration.name.clone(),
@@ -323,6 +380,24 @@ impl Verdict {
                     )));
                 }
                 verdict(Outcome::Failed, Some(failure))
+            }
+        }
+    }
+}
+
+impl Verdict {
+    /// Something was found when all was over. It fails what passed, and whatever else the scenario found stays in front.
+    fn add(&mut self, found: Failure) {
+        match (self.outcome, &mut self.failure) {
+            (Outcome::Failed | Outcome::Invalid | Outcome::Interrupted, Some(failure)) => {
+                failure.hints.push(Hint(format!("besides: {}", found.message)));
+            }
+            _ => {
+                self.outcome = match found.kind {
+                    FailureKind::Generator => Outcome::Invalid,
+                    _ => Outcome::Failed,
+                };
+                self.failure = Some(found);
             }
         }
     }

@@ -85,6 +85,20 @@ impl File {
         }
     }
 
+    /// What is evaluated for it; none where it could not be loaded.
+    pub(super) fn program(&self) -> Option<&Arc<dyn Program>> {
+        self.program.as_ref()
+    }
+
+    /// Gives back what its top level holds, where it still holds anything.
+    pub(super) fn release(&self) {
+        let mut opened = self.opened();
+        if !opened.returned && !opened.scene.holds().is_empty() {
+            opened.give_back();
+            *self.opened.lock().unwrap_or_else(PoisonError::into_inner) = opened;
+        }
+    }
+
     pub(super) fn registrations(&self) -> &[Registration] {
         &self.registrations
     }

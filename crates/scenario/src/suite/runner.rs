@@ -1,6 +1,5 @@
 //! The run: files, selection, slots, workers, the result.
 
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -11,11 +10,12 @@ use callwright_wire::Time;
 use super::attempt::{self, Limits, Subject, first_line};
 use super::order::{Ordered, SlotSink};
 use super::plan::{Content, File, Only, Slot, select, slots};
+use super::totals::Totals;
 use super::{Loaded, Registration, Selection, Shard};
 use crate::context::Context;
 use crate::scene::millis;
 use crate::world::{Task, Topic};
-use crate::{Fault, Run, Scene, Sink, nearest};
+use crate::{Fault, Run, Scene, Sink};
 
 /// How to run.
 #[derive(Clone, Debug)]
@@ -59,6 +59,18 @@ impl Default for Options {
     }
 }
 
+impl Options {
+    /// Whether an outcome counts as passed in this run.
+    pub(super) fn is_pass(&self, outcome: Outcome) -> bool {
+        outcome.is_pass() && !(outcome == Outcome::Flaky && self.flaky_fails)
+    }
+
+    /// Whether an outcome lets the run pass.
+    pub(super) fn is_fine(&self, outcome: Outcome) -> bool {
+        self.is_pass(outcome) || outcome == Outcome::Skipped
+    }
+}
+
 /// A scenario that would run.
 #[derive(Clone, Debug)]
 pub struct Listed {
@@ -82,24 +94,11 @@ pub struct Plan {
 /// Runs files in order. Events go to `sink` in the order of the plan, whatever runs at the same time.
 pub fn run(run: &Arc<Run>, sink: &Arc<dyn Sink>, files: Vec<Loaded>, options: &Options) -> ExitCode {
     let started = run.world().now();
-    sink.emit(run.record(
-        RunEvent::RunStarted {
-            version: options.version.clone(),
-            vocabulary: VOCABULARY_VERSION,
-            seed: options.seed,
-            jobs: options.jobs.max(1),
-            files: files.len(),
-        },
-        None,
-    ));
+    report_start(run, sink, files.len(), options, false);
     let mut files = open(run, files);
     let selected = select(&mut files, options);
-    if let Some(only) = selected.only {
-        let warning = RunEvent::Warning {
-            message: only.to_string(),
-            location: only.at.location(),
-        };
-        sink.emit(run.record(warning, None));
+    if let Some(only) = &selected.only {
+        warn_of_only(run, sink, only);
     }
     let slots = slots(&files);
     let ordered = Ordered::new(Arc::clone(sink), slots.len());
@@ -128,8 +127,34 @@ pub fn run(run: &Arc<Run>, sink: &Arc<dyn Sink>, files: Vec<Loaded>, options: &O
     crew.conclude(sink, started)
 }
 
+pub(super) fn report_start(
+    run: &Run,
+    sink: &Arc<dyn Sink>,
+    files: usize,
+    options: &Options,
+    simulated: bool,
+) {
+    let event = RunEvent::RunStarted {
+        version: options.version.clone(),
+        vocabulary: VOCABULARY_VERSION,
+        seed: options.seed,
+        simulated,
+        jobs: options.jobs.max(1),
+        files,
+    };
+    sink.emit(run.record(event, None));
+}
+
+pub(super) fn warn_of_only(run: &Run, sink: &Arc<dyn Sink>, only: &Only) {
+    let warning = RunEvent::Warning {
+        message: only.to_string(),
+        location: only.at.location(),
+    };
+    sink.emit(run.record(warning, None));
+}
+
 /// Evaluates the top level of all suites, one after the other.
-fn open(run: &Arc<Run>, files: Vec<Loaded>) -> Vec<File> {
+pub(super) fn open(run: &Arc<Run>, files: Vec<Loaded>) -> Vec<File> {
     let alone = files.len() == 1;
     let files = files.into_iter().map(|loaded| File::open(run, loaded, alone));
     files.collect()
@@ -261,7 +286,7 @@ impl Crew<'_> {
                 let outcome = self.scenario(file, index, &sink, worker);
                 let mut board = self.board();
                 board.outcomes[slot] = Some(outcome);
-                board.stopped |= self.options.fail_fast && !self.is_fine(outcome);
+                board.stopped |= self.options.fail_fast && !self.options.is_fine(outcome);
             }
             Slot::End { file } => {
                 let began = self.board().began[file];
@@ -275,16 +300,6 @@ impl Crew<'_> {
     /// Whether nothing more is started.
     fn is_over(&self) -> bool {
         self.board().stopped || self.run.interrupt().is_raised()
-    }
-
-    /// Whether an outcome counts as passed in this run.
-    fn is_pass(&self, outcome: Outcome) -> bool {
-        outcome.is_pass() && !(outcome == Outcome::Flaky && self.options.flaky_fails)
-    }
-
-    /// Whether an outcome lets the run pass.
-    fn is_fine(&self, outcome: Outcome) -> bool {
-        self.is_pass(outcome) || outcome == Outcome::Skipped
     }
 
     fn begin(&self, index: usize, sink: &Arc<SlotSink>) {
@@ -402,7 +417,10 @@ impl Crew<'_> {
         let event = RunEvent::SuiteFinished {
             path: file.path.display().to_string(),
             total: file.selected.len(),
-            passed: outcomes.iter().filter(|outcome| self.is_pass(**outcome)).count(),
+            passed: outcomes
+                .iter()
+                .filter(|outcome| self.options.is_pass(**outcome))
+                .count(),
             skipped: outcomes
                 .iter()
                 .filter(|outcome| **outcome == Outcome::Skipped)
@@ -427,118 +445,28 @@ impl Crew<'_> {
     /// The last event, and the exit code.
     fn conclude(&self, sink: &Arc<dyn Sink>, started: Time) -> ExitCode {
         let board = self.board();
-        let total = self
+        let scenarios = self
             .slots
             .iter()
-            .filter(|slot| matches!(slot, Slot::Scenario { .. }))
-            .count();
-        let count = |wanted: fn(Outcome) -> bool| {
-            board
-                .outcomes
-                .iter()
-                .flatten()
-                .filter(|one| wanted(**one))
-                .count()
-        };
-        let flaky = count(|outcome| outcome == Outcome::Flaky);
-        let failed_flaky = if self.options.flaky_fails { flaky } else { 0 };
-        let failed = count(|outcome| outcome == Outcome::Failed) + failed_flaky;
-        let invalid = count(|outcome| outcome == Outcome::Invalid);
-        let cut = count(|outcome| outcome == Outcome::Interrupted);
-        let unrun = total - count(|_| true);
-        let broken = board.file_failed.iter().filter(|failed| **failed).count();
-        let ran_files: Vec<usize> = (0..self.files.len())
-            .filter(|file| board.began[*file].is_some())
-            .collect();
-        let planned: BTreeSet<usize> = self.slots.iter().map(Slot::file).collect();
-        let left = if unrun > 0 {
-            not_run_text(unrun, "scenario")
-        } else {
-            not_run_text(planned.len() - ran_files.len(), "file")
-        };
-        let interrupted = self.run.interrupt().is_raised();
-        let error = if interrupted {
-            Some(format!("interrupted{left}"))
-        } else if total == 0 && broken == 0 {
-            Some(self.nothing())
-        } else if board.stopped {
-            Some(format!("ended at the first failure (--fail-fast){left}"))
-        } else {
-            None
-        };
-        let code = if interrupted {
-            ExitCode::Interrupted
-        } else if failed > 0 || broken > 0 || total == 0 {
-            ExitCode::Failed
-        } else if invalid > 0 {
-            ExitCode::Invalid
-        } else {
-            ExitCode::Passed
-        };
-        let fine = |file: &usize| {
-            let outcomes = self.slots.iter().zip(&board.outcomes);
-            let mut of_file =
-                outcomes.filter(|(slot, _)| matches!(slot, Slot::Scenario { .. }) && slot.file() == *file);
-            !board.file_failed[*file]
-                && of_file.all(|(_, outcome)| outcome.is_some_and(|outcome| self.is_fine(outcome)))
-        };
-        let event = RunEvent::RunFinished {
-            files: ran_files.len(),
-            passed_files: ran_files.iter().filter(|file| fine(file)).count(),
-            failed_files: broken,
-            scenarios: total,
-            passed_scenarios: count(Outcome::is_pass) - failed_flaky,
-            skipped_scenarios: count(|outcome| outcome == Outcome::Skipped),
-            failed_scenarios: failed,
-            flaky_scenarios: flaky,
-            invalid_scenarios: invalid,
-            interrupted_scenarios: cut,
-            unrun_scenarios: unrun,
-            error,
-            exit_code: code.code(),
-            health: self.run.world().health(),
-            duration_ms: millis(self.run.world().now().since(started)),
+            .zip(&board.outcomes)
+            .filter(|(slot, _)| matches!(slot, Slot::Scenario { .. }));
+        let totals = Totals {
+            options: self.options,
+            files: self.files,
+            slots: self.slots,
+            outcomes: scenarios.map(|(slot, outcome)| (slot.file(), *outcome)).collect(),
+            began: board.began.iter().map(Option::is_some).collect(),
+            file_failed: board.file_failed.clone(),
+            stopped: board.stopped,
+            interrupted: self.run.interrupt().is_raised(),
+            selected_before_sharding: self.selected_before_sharding,
+            idle_rules: Vec::new(),
         };
         drop(board);
+        let world = self.run.world();
+        let (event, code) = totals.conclude(world.health(), world.now().since(started));
         sink.emit(self.run.record(event, None));
         code
-    }
-
-    /// Why nothing was selected.
-    fn nothing(&self) -> String {
-        let known: usize = self.files.iter().map(|file| file.registrations().len()).sum();
-        let asked = self.options.selection.text();
-        if let Some(shard) = self.options.shard
-            && let Some(selected) = self.selected_by_all_shards()
-        {
-            let (index, count) = (shard.index, shard.count);
-            return format!("part {index} of {count} has none of the selected scenarios: there {selected}");
-        }
-        match (self.files.len(), asked.is_empty()) {
-            (0, _) => "there is no scenario file".to_owned(),
-            (_, true) => "there is no scenario to run".to_owned(),
-            (_, false) => {
-                let tags = self.files.iter().flat_map(|file| file.registrations());
-                let tags: Vec<&str> = tags
-                    .flat_map(|known| known.tags.iter().map(String::as_str))
-                    .collect();
-                let unknown = self.options.selection.tags.iter();
-                let meant: String = unknown
-                    .filter(|tag| !tags.contains(&tag.as_str()))
-                    .map(|tag| nearest::question(tag, tags.iter().copied()))
-                    .collect();
-                format!("{asked} selects none of {known} scenarios{meant}")
-            }
-        }
-    }
-
-    /// How many scenarios all parts of the work have together; none when there are none.
-    fn selected_by_all_shards(&self) -> Option<String> {
-        match self.selected_before_sharding {
-            0 => None,
-            1 => Some("is 1".to_owned()),
-            more => Some(format!("are {more}")),
-        }
     }
 
     fn board(&self) -> MutexGuard<'_, Board> {
@@ -547,27 +475,18 @@ impl Crew<'_> {
 }
 
 /// An interrupt ends a hook, and is nobody's failure.
-fn is_a_failure(fault: &Fault) -> bool {
+pub(super) fn is_a_failure(fault: &Fault) -> bool {
     fault.kind() != Some(FailureKind::Interrupted)
 }
 
-fn named(hook: &str, mut fault: Fault) -> Fault {
+pub(super) fn named(hook: &str, mut fault: Fault) -> Fault {
     let parts = fault.parts_mut();
     parts.message = format!("{hook}: {}", parts.message);
     fault
 }
 
-/// What was left out, as the end of a sentence.
-fn not_run_text(count: usize, what: &str) -> String {
-    match count {
-        0 => String::new(),
-        1 => format!(": 1 {what} was not run"),
-        _ => format!(": {count} {what}s were not run"),
-    }
-}
-
 /// A scenario whose file could not be set up.
-fn not_run(scene: &Scene, registration: &Registration, fault: &Fault) -> Outcome {
+pub(super) fn not_run(scene: &Scene, registration: &Registration, fault: &Fault) -> Outcome {
     let name = registration.name.clone();
     scene.report(RunEvent::ScenarioStarted {
         name: name.clone(),

@@ -6,6 +6,7 @@ use std::path::Path;
 use callwright_scenario::agent::KEYS;
 use callwright_scenario::environment::Environment;
 use callwright_scenario::mock::PathPattern;
+use callwright_scenario::network::{self, KEYS as CONDITIONS};
 use callwright_scenario::phone::PhoneSpec;
 use callwright_scenario::{Settings, Value, nearest, span};
 use rhai::{AST, Expr, Position, Stmt};
@@ -28,7 +29,8 @@ pub(super) struct Arguments<'a> {
 }
 
 /// Functions that take a duration, and its place among the arguments; the object of a method counts as the first.
-const DURATIONS: [(&str, usize); 6] = [
+const DURATIONS: [(&str, usize); 7] = [
+    ("advance", 0),
     ("await_until", 1),
     ("default_timeout", 0),
     ("wait", 0),
@@ -82,6 +84,7 @@ impl Arguments<'_> {
                 self.scenario_options(name, rest);
             }
             ("http", [_, _, rest @ ..]) => self.option_keys(rest, &HTTP_OPTIONS, "option"),
+            ("network", [Argument::Map(keys)] | [_, _, Argument::Map(keys)]) => self.network(keys),
             ("mock_server", rest) => self.option_keys(rest, &["port"], "key"),
             ("send", [_, rest @ ..]) if call.is_method => {
                 self.option_keys(rest, &SEND_OPTIONS, "option");
@@ -222,6 +225,31 @@ impl Arguments<'_> {
                 .find(|(key, ..)| fault.to_string().contains(&format!("`{key}`")));
             let (at, length) = culprit.map_or((call.at, 5), |(key, at, _)| (*at, key.chars().count()));
             self.error(at, length, fault.to_string());
+        }
+    }
+
+    /// Unknown conditions, and what is wrong with values that are literals.
+    fn network(&mut self, keys: &[(String, Position, Option<Value>)]) {
+        let found = self.found.len();
+        let known: Vec<&str> = CONDITIONS.iter().map(|key| key.name).collect();
+        self.option_keys(&[Argument::Map(keys.to_vec())], &known, "key");
+        // What one key means may depend on another, that only a run can tell.
+        let Some(values) = keys
+            .iter()
+            .map(|(key, _, value)| Some((key.clone(), value.clone()?)))
+            .collect::<Option<BTreeMap<_, _>>>()
+        else {
+            return;
+        };
+        if self.found.len() == found
+            && let Err(fault) = network::read(&Value::Map(values))
+        {
+            let culprit = keys
+                .iter()
+                .find(|(key, ..)| fault.to_string().contains(&format!(": `{key}`:")));
+            if let Some((key, at, _)) = culprit {
+                self.error(*at, key.chars().count(), fault.to_string());
+            }
         }
     }
 

@@ -4,13 +4,14 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
+use callwright_wire::link::Passage;
 use callwright_wire::{Carrier, Cause, Fate, Flow, Input, SocketId, Transport};
 
 use super::places::Route;
+use super::ports::{Shared, Table};
 use super::sockets::Role;
 use super::{Due, Network};
 use crate::arena::Key;
-use crate::channel::Passage;
 use crate::{HostId, NatId, PartyId};
 
 /// A media socket whose peer is gone gets an ICMP error for each packet: one a second is told, as in the real world.
@@ -128,7 +129,7 @@ impl Network {
             self.recycle(parcel.payload);
             return None;
         };
-        let Some(key) = self.host(host).udp.at(destination) else {
+        let Some(key) = self.listener(host, Table::Udp, destination) else {
             self.refuse(host, &parcel);
             self.recycle(parcel.payload);
             return None;
@@ -204,6 +205,15 @@ impl Network {
         to: SocketAddr,
         payload: Payload,
     ) -> Fate {
+        if let Route::Refused(after) = self.route(host, Table::Udp, to) {
+            let due = Due::Unreachable {
+                socket: sender,
+                remote: to,
+            };
+            self.agenda.put(self.now + after, due);
+            self.recycle(payload);
+            return Fate::Sent;
+        }
         let Some((source, place, target)) = self.way(host, source, to) else {
             self.recycle(payload);
             return Fate::Lost;
@@ -217,24 +227,19 @@ impl Network {
             place,
             payload,
         };
-        match self
+        let passage = self
             .links
-            .carry_datagram(self.now, &self.hosts, host, target, octets)
-        {
-            Passage::Lost => {
-                self.recycle(parcel.payload);
-                Fate::Lost
-            }
-            Passage::Once(at) => {
+            .carry_datagram(self.now, &self.hosts, host, target, octets);
+        match passage {
+            Passage::Lost => self.recycle(parcel.payload),
+            Passage::Arrives { at, twice, .. } => {
+                if twice {
+                    self.agenda.put(at, Due::Datagram(parcel.clone()));
+                }
                 self.agenda.put(at, Due::Datagram(parcel));
-                Fate::Sent
-            }
-            Passage::Twice(at) => {
-                self.agenda.put(at, Due::Datagram(parcel.clone()));
-                self.agenda.put(at, Due::Datagram(parcel));
-                Fate::Duplicated
             }
         }
+        passage.fate()
     }
 
     /// The source as it is seen outside, where the datagram arrives, and the host that the link leads to; `None` when
@@ -251,21 +256,25 @@ impl Network {
             Some(nat) => self.translator_mut(nat).outward(now, source, to)?,
             None => source,
         };
-        match self.route(host, to.ip()) {
+        match self.route(host, Table::Udp, to) {
             Route::Host(target) => Some((source, Arrives::At(target), target)),
             Route::Nat(nat) if gateway == Some(nat) && !self.translator(nat).hairpinning() => None,
             Route::Nat(nat) => {
                 let target = self.translator(nat).behind(to.port())?;
                 Some((source, Arrives::Behind(nat), target))
             }
-            Route::Nowhere => None,
+            Route::Nowhere | Route::Refused(_) => None,
         }
     }
 
     /// The host and its address that a datagram reaches, if any.
     fn destination(&self, parcel: &Parcel) -> Option<(HostId, SocketAddr)> {
         let (host, destination) = match parcel.place {
-            Arrives::At(host) => (host, parcel.to),
+            // Of a shared loopback address: whoever has it now.
+            Arrives::At(host) => match self.shared_at(Table::Udp, parcel.to) {
+                Some(Shared::Host(holder)) => (holder, parcel.to),
+                Some(Shared::Nobody) | None => (host, parcel.to),
+            },
             Arrives::Behind(nat) => {
                 let translator = self.translator(nat);
                 let inner = translator.inward(self.now, parcel.to.port(), parcel.source)?;
@@ -287,7 +296,7 @@ impl Network {
             .carry_datagram(self.now, &self.hosts, host, back, ICMP_OCTETS)
         {
             Passage::Lost => {}
-            Passage::Once(at) | Passage::Twice(at) => self.agenda.put(at, due),
+            Passage::Arrives { at, .. } => self.agenda.put(at, due),
         }
     }
 }

@@ -1,8 +1,10 @@
 //! Who has which address, and where packets for an address go.
 
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use super::Network;
+use super::ports::{Shared, Table};
 use crate::host::{Host, HostError, wildcard};
 use crate::nat::{Nat, Translator};
 use crate::{HostId, NatId};
@@ -23,6 +25,8 @@ pub(super) enum Route {
     Nat(NatId),
     /// Nobody has the address.
     Nowhere,
+    /// The address is there, and nobody listens: that is heard after this time.
+    Refused(Duration),
 }
 
 impl Network {
@@ -81,7 +85,13 @@ impl Network {
     }
 
     /// Where packets of `host` for `to` go.
-    pub(super) fn route(&self, host: HostId, to: IpAddr) -> Route {
+    pub(super) fn route(&self, host: HostId, table: Table, to: SocketAddr) -> Route {
+        match self.shared_at(table, to) {
+            Some(Shared::Host(holder)) => return Route::Host(holder),
+            Some(Shared::Nobody) => return Route::Refused(2 * self.links.default_latency()),
+            None => {}
+        }
+        let to = to.ip();
         if self.host(host).has(to) {
             return Route::Host(host);
         }

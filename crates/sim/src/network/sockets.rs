@@ -4,9 +4,9 @@ use std::net::{IpAddr, SocketAddr};
 
 use callwright_wire::{BindError, BindErrorKind, Input, SocketId, SocketUse, Time, Transport};
 
+use super::ports::Table;
 use super::{Due, Leaving, Network};
 use crate::arena::Key;
-use crate::host::{Host, Ports};
 use crate::{HostId, PartyId};
 
 /// A UDP socket or a listener.
@@ -36,6 +36,15 @@ pub(super) enum Role {
     /// Waits for connections of this transport.
     Listener(Transport),
     Media(Media),
+}
+
+impl Role {
+    fn table(self) -> Table {
+        match self {
+            Role::Signalling | Role::Media(_) => Table::Udp,
+            Role::Listener(_) => Table::Tcp,
+        }
+    }
 }
 
 /// One of a pair of media sockets.
@@ -143,17 +152,19 @@ impl Network {
             Transport::Udp => Role::Signalling,
             Transport::Tcp | Transport::Tls => Role::Listener(transport),
         };
-        let ports = ports_mut(self.host_mut(host), role);
+        let table = role.table();
         let local = match local.port() {
             0 => {
-                let port = ports.ephemeral(local.ip()).ok_or(BindErrorKind::Other {
-                    detail: "every ephemeral port of this host is in use".into(),
-                })?;
+                let port = self
+                    .ephemeral(host, table, local.ip())
+                    .ok_or(BindErrorKind::Other {
+                        detail: "every ephemeral port of this host is in use".into(),
+                    })?;
                 SocketAddr::new(local.ip(), port)
             }
             _ => local,
         };
-        if let Some(holder) = ports.holder(local) {
+        if let Some(holder) = self.holder(host, table, local) {
             return Err(self.in_use(holder));
         }
         let key = self.open(host, local, role);
@@ -199,20 +210,19 @@ impl Network {
     /// A pair that has rested or is new; else when the next one will have rested.
     fn pooled_pair(&mut self, host: HostId, ip: IpAddr) -> Result<Key, Option<Time>> {
         let now = self.now;
-        let range = self.config.media_ports.clone();
-        let Host { udp, media, .. } = self.host_mut(host);
-        let pool = media.entry(ip).or_default();
-        if let Some(pair) = pool.lease(now) {
+        if let Some(pair) = self.pool(host, ip).lease(now) {
             return Ok(pair);
         }
-        let port = pool.new_pair(udp, ip, &range).ok_or(pool.rested_at())?;
-        Ok(self.open_pair(host, SocketAddr::new(ip, port), true))
+        match self.new_pair(host, ip) {
+            Some(port) => Ok(self.open_pair(host, SocketAddr::new(ip, port), true)),
+            None => Err(self.pool(host, ip).rested_at()),
+        }
     }
 
     fn named_pair(&mut self, host: HostId, local: SocketAddr) -> Result<Key, BindErrorKind> {
         let above = local.port().checked_add(1).ok_or(BindErrorKind::NoSuchAddress)?;
         for port in [local.port(), above] {
-            if let Some(holder) = self.host(host).udp.holder(SocketAddr::new(local.ip(), port)) {
+            if let Some(holder) = self.holder(host, Table::Udp, SocketAddr::new(local.ip(), port)) {
                 return Err(self.in_use(holder));
             }
         }
@@ -270,8 +280,7 @@ impl Network {
         self.disown(rtp);
         self.disown(rtcp);
         let until = self.now + self.config.media_port_rest;
-        let pool = self.host_mut(host).media.entry(ip).or_default();
-        pool.rest(until, rtp);
+        self.pool(host, ip).rest(until, rtp);
     }
 
     fn drop_pair(&mut self, one: Key) {
@@ -288,20 +297,23 @@ impl Network {
             owner: None,
             role,
         });
-        ports_mut(self.host_mut(host), role).bind(local, key);
+        self.enter(host, role.table(), local, key);
         key
     }
 
     fn drop_socket(&mut self, key: Key) {
         self.disown(key);
         if let Some(socket) = self.sockets.remove(key) {
-            ports_mut(self.host_mut(socket.host), socket.role).release(socket.local);
+            self.release(socket.host, socket.role.table(), socket.local);
         }
     }
 
     fn own(&mut self, key: Key, party: PartyId, number: SocketId) {
+        let host = self.seat(party).host;
         if let Some(socket) = self.sockets.get_mut(key) {
             socket.owner = Some((party, number));
+            // A pair of media ports at a loopback address that is shared may have rested since another host had it.
+            socket.host = host;
         }
         self.owners.insert((party, number), key);
     }
@@ -320,12 +332,5 @@ impl Network {
                 None => "media ports that rest".to_owned(),
             }),
         }
-    }
-}
-
-fn ports_mut(host: &mut Host, role: Role) -> &mut Ports {
-    match role {
-        Role::Signalling | Role::Media(_) => &mut host.udp,
-        Role::Listener(_) => &mut host.tcp,
     }
 }

@@ -440,8 +440,7 @@ impl Network {
             return;
         }
         if let Some(Connection { dialler, nat, .. }) = self.connections.remove(key) {
-            let port = dialler.flow.local.port();
-            self.host_mut(dialler.host).tcp.take_back(port);
+            self.take_back(dialler.host, dialler.flow.local);
             if let Some((nat, port)) = nat {
                 self.translator_mut(nat).close_stream(port);
             }

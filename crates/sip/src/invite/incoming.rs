@@ -46,6 +46,13 @@ pub(crate) struct Ringing {
     expires: bool,
 }
 
+impl Ringing {
+    /// Whether the caller knows of the dialog: a response with our tag went out.
+    pub(crate) fn has_dialog(&self) -> bool {
+        self.last.is_some() || self.rseq != 0
+    }
+}
+
 /// A new INVITE and what was found out about it.
 pub(crate) struct Arrival {
     pub(crate) server: ServerId,

@@ -59,6 +59,18 @@ impl Call {
         if self.queue.len() >= limit {
             return Err(Misuse::QueueFull { limit });
         }
+        // RFC 3261 §12.1: a response above 100 makes the dialog; before it, the caller would answer 481.
+        if let (
+            Phase::Ringing(ringing),
+            Operation::Update { .. } | Operation::Request(..) | Operation::Refer(..),
+        ) = (&self.phase, &operation)
+            && !ringing.has_dialog()
+        {
+            return Err(Misuse::State {
+                operation: "a request to a caller who was told nothing yet",
+                state: self.phase.words(),
+            });
+        }
         // Most never wait, and their calls never need a queue.
         if self.queue.is_empty() && self.is_possible(&operation) {
             self.carry_out(channel, now, operation, cause);

@@ -2,6 +2,7 @@
 
 use callwright_sip::Event;
 use callwright_sip::command::{DialogRequest, Hangup, Progress};
+use callwright_sip::endpoint::Misuse;
 use callwright_sip_message::{HeaderName, Message, Method};
 use callwright_wire::Node;
 
@@ -300,4 +301,21 @@ fn an_offer_in_an_early_dialog_that_another_one_outran_is_withdrawn() {
     script.expect("SIP/2.0 487");
     script.expect("ACK ");
     script.told(|event| matches!(event, Event::OfferWithdrawn { .. }).then_some(()));
+}
+
+#[test]
+fn a_callee_sends_nothing_inside_a_dialog_that_the_caller_does_not_know() {
+    // §12.1: responses from 101 to 299 make a dialog, and 100 does not.
+    let mut script = Script::new();
+    let (call, _) = script.invited("");
+    let update =
+        |node: &mut callwright_sip::endpoint::Endpoint, now| node.update(now, call, None, vec![], None);
+    let refused = script.act(update);
+    assert!(matches!(refused, Err(Misuse::State { .. })), "{refused:?}");
+    let refused = script.act(|node, now| node.request(now, call, DialogRequest::new(Method::Info), None));
+    assert!(matches!(refused, Err(Misuse::State { .. })), "{refused:?}");
+    script.act(|node, now| node.progress(now, call, Progress::new(180), None).expect("rings"));
+    script.expect("SIP/2.0 180");
+    script.act(update).expect("there is a dialog now");
+    script.expect("UPDATE ");
 }

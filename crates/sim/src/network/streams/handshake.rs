@@ -13,6 +13,7 @@ use crate::connection::{Connection, End, Phase, Piece, Side};
 use crate::host::wildcard;
 use crate::network::Network;
 use crate::network::places::Route;
+use crate::network::ports::Table;
 
 /// When an unanswered first packet is sent again (RFC 6298 §2.1); the wait doubles.
 const SYN_RETRANSMISSION: Duration = Duration::from_secs(1);
@@ -75,12 +76,13 @@ impl Network {
             }
             None => None,
         };
-        let port = self.host_mut(host).tcp.lend(source.ip());
+        let port = self.lend(host, source.ip());
         let port = port.ok_or_else(|| other("every ephemeral port of this host is in use".into()))?;
-        let target = match self.route(host, remote.ip()) {
-            Route::Host(target) => Some(target),
+        let (target, refused) = match self.route(host, Table::Tcp, remote) {
+            Route::Host(target) => (Some(target), None),
+            Route::Refused(after) => (None, Some(after)),
             // RFC 5382 §4.3: a NAT drops what nobody inside asked for, and says nothing.
-            Route::Nat(_) | Route::Nowhere => None,
+            Route::Nat(_) | Route::Nowhere => (None, None),
         };
         let flow = Flow {
             transport: if tls.is_some() {
@@ -91,7 +93,7 @@ impl Network {
             local: SocketAddr::new(source.ip(), port),
             remote,
         };
-        Ok(self.connections.insert(Connection {
+        let key = self.connections.insert(Connection {
             dialler: End::new(party, host, flow, Phase::Connecting),
             acceptor: None,
             socket,
@@ -101,7 +103,11 @@ impl Network {
             nat,
             syns: 0,
             apart_since: None,
-        }))
+        });
+        if let Some(after) = refused {
+            self.put(self.now + after, StreamDue::Refused(key));
+        }
+        Ok(key)
     }
 
     /// Sends the first packet, again and again until it is answered.
@@ -151,8 +157,10 @@ impl Network {
             Some((nat, port)) => SocketAddr::new(self.translator(nat).public, port),
             None => local,
         };
-        let listener = self.host(host).tcp.at(remote);
-        let found = listener.and_then(|listener| Some((listener, self.sockets.get(listener)?)));
+        let listener = self.listener(host, Table::Tcp, remote);
+        let found = listener
+            .and_then(|listener| Some((listener, self.sockets.get(listener)?)))
+            .filter(|(_, socket)| socket.host == host);
         let Some((listener, socket)) = found else {
             return false;
         };

@@ -1,6 +1,10 @@
-//! What a network does to packets between two hosts.
+//! What a network does to packets between two hosts: [`Link`] says how it behaves, [`Channel`] throws its dice.
+//!
+//! Both worlds use it: the simulated one for everything, the real one for what a script wants done to its packets.
 
 use std::time::Duration;
+
+pub use crate::channel::{Channel, Passage};
 
 /// One direction between two hosts.
 ///

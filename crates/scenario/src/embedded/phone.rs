@@ -1,6 +1,5 @@
-//! A phone of our own engine: a user agent in the fleet of the real world.
+//! A phone of our own engine: a user agent in a fleet.
 
-use std::net::{IpAddr, UdpSocket};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -17,9 +16,9 @@ use crate::phone::{
 };
 use crate::world::Topic;
 
-use super::Shared;
 use super::recorder::Recording;
 use super::sink::PhoneTopics;
+use super::{Home, PhoneId};
 
 /// The tone must be in the last so much audio for [`Phone::hears`].
 const HEARS_WITHIN: Duration = Duration::from_millis(200);
@@ -29,8 +28,9 @@ const STRONGEST_WITHIN: Duration = Duration::from_secs(1);
 const RATE: u32 = 8_000;
 
 /// A user agent of the fleet, as scenarios use it. Dropping it takes it out of the fleet.
-pub(super) struct EmbeddedPhone {
-    shared: Arc<Shared>,
+pub(crate) struct EmbeddedPhone<H: Home> {
+    home: H,
+    number: PhoneId,
     id: ua::UserAgentId,
     topics: PhoneTopics,
     /// Its requests go to an outbound proxy, whatever they name.
@@ -40,11 +40,15 @@ pub(super) struct EmbeddedPhone {
     recordings: Mutex<Vec<Recording>>,
 }
 
-impl EmbeddedPhone {
-    pub(super) fn new(shared: Arc<Shared>, id: ua::UserAgentId, topics: PhoneTopics, proxied: bool) -> Self {
+impl<H: Home> EmbeddedPhone<H> {
+    /// The user agent `id` of a fleet, which is the phone `number` of its world. `proxied` says that its requests go to an
+    /// outbound proxy, whatever they name.
+    pub(crate) fn new(home: H, number: PhoneId, id: ua::UserAgentId, proxied: bool) -> Self {
+        let topics = home.routes().topics_of(number);
         let sending = Mutex::new("silence".to_owned());
         EmbeddedPhone {
-            shared,
+            home,
+            number,
             id,
             topics,
             proxied,
@@ -54,7 +58,7 @@ impl EmbeddedPhone {
     }
 
     fn fleet<R>(&self, use_it: impl FnOnce(&mut ua::Fleet, Time) -> R) -> R {
-        self.shared.fleet(use_it)
+        self.home.fleet(use_it)
     }
 
     fn say_what_is_sent(&self, audio: &Audio) {
@@ -71,13 +75,13 @@ impl EmbeddedPhone {
 
     fn record(&self, call: Option<ua::CallKey>, path: &std::path::Path) -> Result<ua::Done, VerbError> {
         let new = self
-            .shared
-            .recorder
+            .home
+            .recorder()
             .begin(path)
             .map_err(|error| VerbError::NotNow {
                 detail: error.to_string(),
             })?;
-        self.shared.routes.record(self.id, call, new.tape());
+        self.home.routes().record(self.number, call, new.tape());
         let mut recordings = self.recordings.lock().unwrap_or_else(PoisonError::into_inner);
         recordings.push(new);
         drop(recordings);
@@ -91,6 +95,7 @@ impl EmbeddedPhone {
         request: &ua::FreeRequest,
         cause: Option<Cause>,
     ) -> Result<Performed, VerbError> {
+        self.home.writes_messages();
         let key = self
             .fleet(|fleet, now| fleet.send(now, self.id, call, request, cause))
             .map_err(|error| self.explained(error))?;
@@ -101,7 +106,7 @@ impl EmbeddedPhone {
     }
 }
 
-impl Phone for EmbeddedPhone {
+impl<H: Home> Phone for EmbeddedPhone<H> {
     fn perform(
         &self,
         call: Option<CallRef>,
@@ -175,6 +180,10 @@ impl Phone for EmbeddedPhone {
             Verb::Record { path } => return self.record(call, &path).map(performed),
         };
         done.map(performed).map_err(|error| self.explained(error))
+    }
+
+    fn number(&self) -> u32 {
+        self.number.0
     }
 
     fn snapshot(&self) -> PhoneSnapshot {
@@ -340,10 +349,10 @@ impl Phone for EmbeddedPhone {
     }
 }
 
-impl Drop for EmbeddedPhone {
+impl<H: Home> Drop for EmbeddedPhone<H> {
     fn drop(&mut self) {
-        self.fleet(|fleet, now| fleet.remove(now, self.id));
-        self.shared.routes.forget(self.id);
+        self.home.leave(self.id);
+        self.home.routes().forget(self.number);
     }
 }
 
@@ -359,7 +368,7 @@ fn performed(done: ua::Done) -> Performed {
     }
 }
 
-impl EmbeddedPhone {
+impl<H: Home> EmbeddedPhone<H> {
     /// A target that is an address tells at once whether there is a way to it; one that is a name only when it is
     /// looked up.
     fn check_route(&self, target: &str) -> Result<(), VerbError> {
@@ -372,22 +381,12 @@ impl EmbeddedPhone {
         let Some(from) = self.fleet(|fleet, _| Some(fleet.user_agent(self.id)?.local_ip())) else {
             return Ok(());
         };
-        let refused = |detail: String| VerbError::NoRoute {
-            target: target.to_owned(),
-            detail,
-        };
-        if from.is_ipv4() != to.is_ipv4() {
-            let version = |ip: IpAddr| if ip.is_ipv4() { "IPv4" } else { "IPv6" };
-            return Err(refused(format!(
-                "{to} is an {} address, and the agent sends from {from}; give it another with the key `local`",
-                version(to)
-            )));
-        }
-        // udp(7): connecting looks up the route and sends nothing.
-        match UdpSocket::bind((from, 0)).and_then(|socket| socket.connect((to, 5060))) {
-            Ok(()) => Ok(()),
-            Err(error) => Err(refused(format!("from {from}: {error}"))),
-        }
+        self.home
+            .check_route(from, to)
+            .map_err(|detail| VerbError::NoRoute {
+                target: target.to_owned(),
+                detail,
+            })
     }
 
     /// Why a verb cannot be carried out, with the state of the phone where that explains it.

@@ -2,16 +2,37 @@
 
 use std::time::Duration;
 
-use callwright_wire::{Entropy, Seed, Time};
-
 use crate::link::{Bandwidth, Link, Loss};
+use crate::{Entropy, Fate, Seed, Time};
 
 /// What becomes of a datagram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Passage {
+pub enum Passage {
+    /// It does not arrive.
     Lost,
-    Once(Time),
-    Twice(Time),
+    /// It arrives.
+    Arrives {
+        /// When.
+        at: Time,
+        /// How much later than it would alone on the line, without jitter and reordering.
+        late: Duration,
+        /// True when a copy follows directly.
+        twice: bool,
+    },
+}
+
+impl Passage {
+    /// What the tap says of it.
+    pub const fn fate(self) -> Fate {
+        match self {
+            Passage::Lost => Fate::Lost,
+            Passage::Arrives {
+                late, twice: true, ..
+            } => Fate::Duplicated { by: late },
+            Passage::Arrives { late, .. } if late.is_zero() => Fate::Sent,
+            Passage::Arrives { late, .. } => Fate::Delayed { by: late },
+        }
+    }
 }
 
 /// What dice are thrown for. Each has a stream of its own: more jitter does not choose other losses, and a stream of
@@ -67,12 +88,14 @@ impl Dice {
     }
 }
 
-/// One direction between two hosts.
+/// A [`Link`] at work, in the hands of whoever carries packets: it says when each of them arrives.
+///
+/// The same seed and the same packets at the same times have the same fates.
 #[derive(Debug)]
-pub(crate) struct Channel {
+pub struct Channel {
     link: Link,
     dice: Dice,
-    /// The bad state of [`crate::GilbertElliott`], for datagrams and for streams.
+    /// The bad state of [`super::GilbertElliott`], for datagrams and for streams.
     bad: bool,
     stream_bad: bool,
     /// When the line is free again.
@@ -82,7 +105,8 @@ pub(crate) struct Channel {
 }
 
 impl Channel {
-    pub(crate) fn new(link: Link, seed: Seed) -> Self {
+    /// A link on which nothing was sent yet.
+    pub fn new(link: Link, seed: Seed) -> Self {
         Channel {
             link,
             dice: Dice {
@@ -97,16 +121,17 @@ impl Channel {
     }
 
     /// From now on it behaves so; its dice are thrown on.
-    pub(crate) fn set(&mut self, link: Link) {
+    pub fn set(&mut self, link: Link) {
         self.link = link;
     }
 
     /// A datagram of `octets` of payload sets out.
-    pub(crate) fn carry_datagram(&mut self, now: Time, octets: usize) -> Passage {
+    pub fn carry_datagram(&mut self, now: Time, octets: usize) -> Passage {
         if self.is_full(now, octets) {
             return Passage::Lost;
         }
         let departure = self.depart(now, octets);
+        let plain = now + self.time_on_line(octets) + self.link.latency;
         if is_lost(
             &self.link.loss,
             &mut self.bad,
@@ -128,15 +153,15 @@ impl Channel {
                 self.last_arrival = arrival;
             }
         }
-        if self.dice.chance(Throw::Duplication, self.link.duplication) {
-            Passage::Twice(arrival)
-        } else {
-            Passage::Once(arrival)
+        Passage::Arrives {
+            at: arrival,
+            late: arrival.since(plain),
+            twice: self.dice.chance(Throw::Duplication, self.link.duplication),
         }
     }
 
     /// A piece of a stream sets out; `None` when it is lost and must be sent again.
-    pub(crate) fn carry_piece(&mut self, now: Time, octets: usize) -> Option<Time> {
+    pub fn carry_piece(&mut self, now: Time, octets: usize) -> Option<Time> {
         let departure = self.depart(now, octets);
         if is_lost(
             &self.link.loss,
@@ -159,11 +184,18 @@ impl Channel {
 
     /// When the last bit of a packet is on the line.
     fn depart(&mut self, now: Time, octets: usize) -> Time {
-        let Some(bandwidth) = self.link.bandwidth else {
+        if self.link.bandwidth.is_none() {
             return now;
-        };
-        self.free_at = self.free_at.max(now) + time_of(bandwidth, octets as u64 + Bandwidth::HEADERS);
+        }
+        self.free_at = self.free_at.max(now) + self.time_on_line(octets);
         self.free_at
+    }
+
+    /// How long the line takes to send a packet.
+    fn time_on_line(&self, octets: usize) -> Duration {
+        self.link.bandwidth.map_or(Duration::ZERO, |bandwidth| {
+            time_of(bandwidth, octets as u64 + Bandwidth::HEADERS)
+        })
     }
 }
 

@@ -3,18 +3,18 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use callwright_ua::{CallKey, Change, FleetEvent, StartError, UserAgentId};
+use callwright_ua::{CallKey, Change, StartError};
 use callwright_wire::Time;
 
 use crate::phone::Aspect;
-use crate::world::{Topic, Topics};
+use crate::world::Topic;
 
-use super::capture::Addresses;
 use super::recorder::Tape;
+use super::{Addresses, Changes, PhoneId};
 
 /// One topic for each aspect of a phone.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct PhoneTopics {
+pub(crate) struct PhoneTopics {
     registration: Topic,
     calls: Topic,
     messages: Topic,
@@ -22,11 +22,11 @@ pub(super) struct PhoneTopics {
     message_waiting: Topic,
     audio: Topic,
     closed: Topic,
-    pub(super) started: Topic,
+    pub(crate) started: Topic,
 }
 
 impl PhoneTopics {
-    fn open(topics: &Topics) -> Self {
+    fn open(topics: &dyn Changes) -> Self {
         PhoneTopics {
             registration: topics.open(),
             calls: topics.open(),
@@ -39,7 +39,7 @@ impl PhoneTopics {
         }
     }
 
-    pub(super) fn of(&self, aspect: Aspect) -> Topic {
+    pub(crate) fn of(&self, aspect: Aspect) -> Topic {
         match aspect {
             Aspect::Registration => self.registration,
             Aspect::Calls => self.calls,
@@ -63,15 +63,14 @@ struct Entry {
 
 /// Where the changes of each user agent go. An entry is there from the first change on, which comes while the user
 /// agent is being started.
-#[derive(Debug)]
-pub(super) struct Routes {
-    topics: Arc<Topics>,
-    entries: Mutex<BTreeMap<UserAgentId, Entry>>,
+pub(crate) struct Routes {
+    topics: Arc<dyn Changes>,
+    entries: Mutex<BTreeMap<PhoneId, Entry>>,
     addresses: Arc<Addresses>,
 }
 
 impl Routes {
-    pub(super) fn new(topics: Arc<Topics>) -> Self {
+    pub(crate) fn new(topics: Arc<dyn Changes>) -> Self {
         Routes {
             topics,
             entries: Mutex::new(BTreeMap::new()),
@@ -80,14 +79,14 @@ impl Routes {
     }
 
     /// Takes a change; called under the world's lock, so it only touches topics.
-    pub(super) fn take(&self, now: Time, event: FleetEvent) {
+    pub(crate) fn take(&self, now: Time, phone: PhoneId, change: Change) {
         let mut entries = self.lock();
-        let entry = entries.entry(event.user_agent).or_insert_with(|| Entry {
-            topics: PhoneTopics::open(&self.topics),
+        let entry = entries.entry(phone).or_insert_with(|| Entry {
+            topics: PhoneTopics::open(&*self.topics),
             started: None,
             recordings: Vec::new(),
         });
-        let topic = match event.change {
+        let topic = match change {
             Change::Started => {
                 entry.started = Some(Ok(()));
                 entry.topics.started
@@ -97,7 +96,7 @@ impl Routes {
                 entry.topics.started
             }
             Change::Address { transport, address } => {
-                self.addresses.insert(transport, address, event.user_agent);
+                self.addresses.insert(transport, address, phone);
                 return;
             }
             Change::Registration => entry.topics.registration,
@@ -124,35 +123,35 @@ impl Routes {
     }
 
     /// Who sends from where.
-    pub(super) fn addresses(&self) -> &Arc<Addresses> {
+    pub(crate) fn addresses(&self) -> &Arc<Addresses> {
         &self.addresses
     }
 
-    pub(super) fn topics_of(&self, id: UserAgentId) -> PhoneTopics {
+    pub(crate) fn topics_of(&self, id: PhoneId) -> PhoneTopics {
         let mut entries = self.lock();
         let entry = entries.entry(id).or_insert_with(|| Entry {
-            topics: PhoneTopics::open(&self.topics),
+            topics: PhoneTopics::open(&*self.topics),
             started: None,
             recordings: Vec::new(),
         });
         entry.topics
     }
 
-    pub(super) fn started(&self, id: UserAgentId) -> Option<Result<(), StartError>> {
+    pub(crate) fn started(&self, id: PhoneId) -> Option<Result<(), StartError>> {
         self.lock().get(&id)?.started.clone()
     }
 
-    pub(super) fn record(&self, id: UserAgentId, call: Option<CallKey>, tape: Tape) {
+    pub(crate) fn record(&self, id: PhoneId, call: Option<CallKey>, tape: Tape) {
         if let Some(entry) = self.lock().get_mut(&id) {
             entry.recordings.push((call, tape));
         }
     }
 
-    pub(super) fn forget(&self, id: UserAgentId) {
+    pub(crate) fn forget(&self, id: PhoneId) {
         self.lock().remove(&id);
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<UserAgentId, Entry>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<PhoneId, Entry>> {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

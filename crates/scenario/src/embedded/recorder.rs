@@ -62,9 +62,11 @@ struct Writing {
 
 /// Begins recordings.
 #[derive(Debug, Default)]
-pub(super) struct Recorder {
+pub(crate) struct Recorder {
     writer: Mutex<Option<Writer>>,
     so_far: AtomicU64,
+    /// Time stands still while the disk is busy: nothing is left out.
+    patient: bool,
 }
 
 #[derive(Debug)]
@@ -75,22 +77,31 @@ struct Writer {
 
 /// A recording under way; the file is complete when this is dropped.
 #[derive(Debug)]
-pub(super) struct Recording {
+pub(crate) struct Recording {
     tape: Tape,
     shown: String,
 }
 
 /// Where the audio of a recording goes.
 #[derive(Clone, Debug)]
-pub(super) struct Tape {
+pub(crate) struct Tape {
     id: RecordingId,
     orders: SyncSender<Order>,
     lost: Arc<AtomicU64>,
+    patient: bool,
 }
 
 impl Recorder {
+    /// One that waits for the disk rather than leave something out: for a world whose time can stand still.
+    pub(crate) fn patient() -> Self {
+        Recorder {
+            patient: true,
+            ..Recorder::default()
+        }
+    }
+
     /// Creates the file.
-    pub(super) fn begin(&self, path: &Path) -> Result<Recording, RecordError> {
+    pub(crate) fn begin(&self, path: &Path) -> Result<Recording, RecordError> {
         let create = |error| RecordError::Create {
             path: path.to_owned(),
             error,
@@ -116,7 +127,12 @@ impl Recorder {
             .map_err(|_| create(io::Error::other("the writer of recordings has ended")))?;
         let lost = Arc::default();
         Ok(Recording {
-            tape: Tape { id, orders, lost },
+            tape: Tape {
+                id,
+                orders,
+                lost,
+                patient: self.patient,
+            },
             shown,
         })
     }
@@ -189,21 +205,26 @@ impl Writing {
 }
 
 impl Recording {
-    pub(super) fn tape(&self) -> Tape {
+    pub(crate) fn tape(&self) -> Tape {
         self.tape.clone()
     }
 }
 
 impl Tape {
-    /// Takes a piece of a call: stereo samples at 8,000 Hz, interleaved. Never blocks.
-    pub(super) fn take(&self, call: CallKey, at: Time, samples: &Arc<[i16]>) {
+    /// Takes a piece of a call: stereo samples at 8,000 Hz, interleaved. Never blocks, unless it is patient.
+    pub(crate) fn take(&self, call: CallKey, at: Time, samples: &Arc<[i16]>) {
         let piece = Order::Piece {
             to: self.id,
             call,
             at,
             samples: samples.clone(),
         };
-        if self.orders.try_send(piece).is_err() {
+        let taken = if self.patient {
+            self.orders.send(piece).is_ok()
+        } else {
+            self.orders.try_send(piece).is_ok()
+        };
+        if !taken {
             self.lost.fetch_add(1, Ordering::Relaxed);
         }
     }

@@ -1,0 +1,8 @@
+//! The rules over real engines in a simulated world: silent where nothing is wrong, and each speaks when it is broken.
+
+mod mutant;
+mod mutations;
+mod relay;
+mod stories;
+mod town;
+mod walks;

@@ -1,0 +1,177 @@
+//! `callwright callcenter`, through the binary.
+
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::net::UdpSocket;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
+
+/// An empty folder of its own for a test.
+fn folder(name: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR"))
+        .join("callcenter")
+        .join(name);
+    if folder.exists() {
+        std::fs::remove_dir_all(&folder).expect("what an earlier test left can go");
+    }
+    std::fs::create_dir_all(&folder).expect("a folder");
+    folder
+}
+
+fn command(folder: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_callwright"));
+    command
+        .env("NO_COLOR", "1")
+        .env_remove("RUST_LOG")
+        .current_dir(folder)
+        .arg("callcenter")
+        .args(arguments)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command
+}
+
+fn run(folder: &Path, arguments: &[&str]) -> Output {
+    command(folder, arguments).output().expect("it runs")
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// A call center that runs, and where it listens by UDP.
+struct Running {
+    child: Child,
+    udp: String,
+}
+
+impl Running {
+    fn start(mut command: Command) -> Running {
+        let mut child = command.spawn().expect("it runs");
+        let stdout = child.stdout.take().expect("a pipe");
+        let first = BufReader::new(stdout).lines().next();
+        let Some(Ok(line)) = first else {
+            let mut said = String::new();
+            let mut stderr = child.stderr.take().expect("a pipe");
+            let _all = stderr.read_to_string(&mut said);
+            panic!("it does not listen: {said}");
+        };
+        let udp = line
+            .strip_prefix("listening on ")
+            .and_then(|line| line.strip_suffix(" (UDP)"))
+            .unwrap_or_else(|| panic!("{line}"));
+        Running {
+            udp: udp.to_owned(),
+            child,
+        }
+    }
+
+    fn answers_options(&self) -> bool {
+        let socket = UdpSocket::bind("127.0.0.1:0").expect("a port");
+        socket
+            .set_read_timeout(Some(Duration::from_secs(10)))
+            .expect("a limit");
+        let own = socket.local_addr().expect("its number");
+        let options = format!(
+            "OPTIONS sip:{0} SIP/2.0\r\nVia: SIP/2.0/UDP {own};branch=z9hG4bK1;rport\r\nMax-Forwards: 70\r\n\
+             From: <sip:test@{own}>;tag=1\r\nTo: <sip:{0}>\r\nCall-ID: 1@{own}\r\nCSeq: 1 OPTIONS\r\n\
+             Content-Length: 0\r\n\r\n",
+            self.udp
+        );
+        socket
+            .send_to(options.as_bytes(), &self.udp)
+            .expect("it can be sent");
+        let mut answer = [0; 2048];
+        let length = socket.recv(&mut answer).expect("an answer");
+        answer[..length].starts_with(b"SIP/2.0 ")
+    }
+
+    fn stop(self, signal: &str) -> Output {
+        let pid = self.child.id().to_string();
+        let sent = Command::new("kill")
+            .args(["-s", signal, &pid])
+            .status()
+            .expect("kill");
+        assert!(sent.success());
+        self.child.wait_with_output().expect("it ends")
+    }
+}
+
+#[test]
+fn without_a_configuration_it_serves_and_stops_in_order_when_told() {
+    let folder = folder("plain");
+    for signal in ["INT", "TERM"] {
+        let running = Running::start(command(&folder, &["--port", "0", "--capture", "calls.pcapng"]));
+        assert!(running.answers_options());
+        let ended = running.stop(signal);
+        assert_eq!(ended.status.code(), Some(0), "{}", stderr(&ended));
+        let said = stderr(&ended);
+        assert!(said.contains("auth is \"none\""), "{said}");
+        assert!(said.contains("stopped"), "{said}");
+        let capture = std::fs::read(folder.join("calls.pcapng")).expect("a capture");
+        assert!(capture.windows(8).any(|window| window == b"OPTIONS "));
+    }
+}
+
+#[test]
+fn logs_are_lines_of_json_where_that_is_wanted() {
+    let folder = folder("json");
+    let running = Running::start(command(&folder, &["--port", "0", "--log-format", "json"]));
+    let ended = running.stop("TERM");
+    let said = stderr(&ended);
+    let listening = said.lines().find(|line| line.contains("\"listening\""));
+    let listening = listening.unwrap_or_else(|| panic!("{said}"));
+    assert!(
+        listening.starts_with('{') && listening.contains("\"transport\":\"UDP\""),
+        "{listening}"
+    );
+}
+
+#[test]
+fn it_writes_a_configuration_that_it_takes_and_never_writes_over_one() {
+    let folder = folder("init");
+    let begun = run(&folder, &["--init"]);
+    assert_eq!(begun.status.code(), Some(0), "{}", stderr(&begun));
+    let running = Running::start(command(&folder, &["--config", "callcenter.toml", "--port", "0"]));
+    assert_eq!(running.stop("TERM").status.code(), Some(0));
+    let again = run(&folder, &["--init"]);
+    assert_eq!(again.status.code(), Some(2));
+    assert!(
+        stderr(&again).contains("callcenter.toml is there already"),
+        "{}",
+        stderr(&again)
+    );
+}
+
+#[test]
+fn a_port_in_use_is_named_with_who_holds_it() {
+    let folder = folder("taken");
+    let running = Running::start(command(&folder, &["--port", "0"]));
+    let port = running.udp.rsplit_once(':').expect("a port").1;
+    let second = run(&folder, &["--port", port]);
+    assert_eq!(second.status.code(), Some(1), "{}", stderr(&second));
+    let pid = running.child.id();
+    let said = format!("cannot bind 127.0.0.1:{port}: the port is in use by callwright (pid {pid})");
+    assert!(stderr(&second).contains(&said), "{}", stderr(&second));
+    running.stop("TERM");
+}
+
+#[test]
+fn a_wrong_configuration_is_a_wrong_command_line() {
+    let folder = folder("wrong");
+    std::fs::write(folder.join("callcenter.toml"), "auth = \"none\"\ndoman = \"x\"\n").expect("a file");
+    let ended = run(&folder, &["--config", "callcenter.toml"]);
+    assert_eq!(ended.status.code(), Some(2));
+    let said = stderr(&ended);
+    assert!(
+        said.starts_with("callwright: callcenter.toml:2:1: unknown key `doman`"),
+        "{said}"
+    );
+    let ended = run(&folder, &["--config", "missing.toml"]);
+    assert_eq!(ended.status.code(), Some(2));
+    assert!(
+        stderr(&ended).contains("cannot read missing.toml"),
+        "{}",
+        stderr(&ended)
+    );
+}
