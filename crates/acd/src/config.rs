@@ -189,7 +189,7 @@ pub enum ConfigError {
         name: String,
     },
     /// A user that could never register.
-    #[error("{name} has no password, and no hash for an algorithm of `digest`, and `auth` asks for one")]
+    #[error("{name} has no password or hash, and `auth` asks for one: a hash by an algorithm of `digest`")]
     NoSecret {
         /// The name.
         name: String,
