@@ -40,4 +40,4 @@ pub use ports::{Port, wait_for_sip};
 pub use product::{binary, callwright, command, example};
 pub use rtpengine::Rtpengine;
 pub use sipp::{RunningSipp, Sipp, SippCalls};
-pub use tshark::{Capture, Digit};
+pub use tshark::{Capture, Digit, Stream};

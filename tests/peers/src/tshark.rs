@@ -31,6 +31,22 @@ pub struct Digit {
     pub ends: usize,
 }
 
+/// A stream of RTP as tshark counts it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stream {
+    /// The port that it comes from.
+    pub from: u16,
+    /// The port that it goes to.
+    pub to: u16,
+    /// The synchronization source, as tshark writes it: `0x1234ABCD`.
+    pub ssrc: String,
+    /// How many packets the capture has of it.
+    pub packets: i64,
+    /// How many are missing from its first to its highest sequence number; a packet that is there twice makes up for one
+    /// that is missing.
+    pub lost: i64,
+}
+
 impl Capture {
     /// A capture at `path`.
     pub fn open(path: &Path) -> Self {
@@ -143,6 +159,28 @@ impl Capture {
             }
         }
         digits
+    }
+
+    /// The streams of RTP.
+    pub fn streams(&self) -> Vec<Stream> {
+        let table = self.tshark(&["-q", "-z", "rtp,streams"]);
+        // Start, end, address, port, address, port, SSRC, codecs with blanks between them, packets, lost, percent in
+        // brackets, …
+        let streams = table.lines().filter_map(|row| {
+            let words: Vec<&str> = row.split_whitespace().collect();
+            let percent = words.iter().position(|word| word.ends_with("%)"))?;
+            let read = || {
+                Some(Stream {
+                    from: words.get(3)?.parse().ok()?,
+                    to: words.get(5)?.parse().ok()?,
+                    ssrc: (*words.get(6)?).to_owned(),
+                    packets: words.get(percent.checked_sub(2)?)?.parse().ok()?,
+                    lost: words.get(percent.checked_sub(1)?)?.parse().ok()?,
+                })
+            };
+            Some(read().unwrap_or_else(|| panic!("tshark's line of a stream: {row}")))
+        });
+        streams.collect()
     }
 
     fn tshark(&self, arguments: &[&str]) -> String {
