@@ -194,7 +194,7 @@ pub(crate) struct Environment {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Flow")]
 pub(crate) struct Flow {
-    /// How many scenarios run at the same time [default: 1; with --simulate as many as there are cores]
+    /// How many scenarios run at the same time [default: 1; with --simulate the number of cores]
     #[arg(long, short = 'j', value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) jobs: Option<u16>,
     /// How often a failed scenario is tried again; one that passes then is FLAKY
@@ -213,7 +213,7 @@ pub(crate) struct Flow {
     /// keys are those of network(…)
     #[arg(long, value_name = "CONDITIONS")]
     pub(crate) network: Option<String>,
-    /// Run everything so often
+    /// Run everything so often; with --simulate, with so many seeds from --seed on: the first that fails is reported
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) repeat: Option<u32>,
     /// Start no further scenario after a failure
@@ -223,7 +223,7 @@ pub(crate) struct Flow {
     #[arg(long, value_name = "N")]
     pub(crate) seed: Option<u64>,
     /// Run in virtual time, on a simulated network, each scenario in a world of its own with the built-in servers of
-    /// callwright.toml. With --repeat N: with N seeds, and the first that fails is reported
+    /// callwright.toml; the same --seed is the same run
     #[arg(long)]
     pub(crate) simulate: bool,
 }

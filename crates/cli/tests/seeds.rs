@@ -31,8 +31,8 @@ fn a_thousand_seeds_of_every_example_pass_on_a_bad_line() {
     run(&["--seed", "1", "--repeat", "1000"], "examples");
 }
 
-/// The last packets of a call were numbered anew, and the rule `rtp-sequence` said so.
+/// The rule `rtp-sequence` was broken at the end of this call.
 #[test]
-fn call_quality_with_seed_449_ends_its_audio_in_order() {
+fn call_quality_keeps_its_sequence_to_the_end_with_seed_449() {
     run(&["--seed", "449"], "examples/call-quality.rhai");
 }

@@ -125,6 +125,29 @@ fn the_same_seed_is_the_same_run_byte_for_byte_however_many_run_at_a_time() {
 }
 
 #[test]
+fn a_scenario_is_the_same_alone_and_among_others() {
+    let of = |files: &[&str]| {
+        let flags = [
+            &["run", "--simulate", "--seed", "7", "--json"],
+            &BAD_LINE[..],
+            files,
+        ]
+        .concat();
+        let ran = run(&root(), &flags);
+        assert_code(&ran, 0);
+        let scenario = r#""scenario":"examples/three-party-transfer.rhai""#;
+        let told = without_ts(&stdout(&ran));
+        told.lines()
+            .filter(|line| line.contains(scenario))
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    let alone = of(&["examples/three-party-transfer.rhai"]);
+    assert!(alone.len() > 20, "{alone:#?}");
+    assert_eq!(alone, of(&["examples"]));
+}
+
+#[test]
 fn another_seed_is_another_run_where_chance_has_a_part() {
     let folder = folder("other-seed");
     let line = &[&BAD_LINE[..], &["--network", "loss=5%"]].concat();
@@ -212,6 +235,41 @@ fn of_many_seeds_the_one_that_fails_is_shown_with_the_command_that_repeats_it() 
     let mut fewer = many;
     fewer[5] = &count;
     assert_code(&run(&folder, &fewer), 0);
+}
+
+#[test]
+fn what_made_a_scenario_fail_is_in_the_command_that_repeats_it() {
+    let folder = folder("replay");
+    write(
+        &folder,
+        "a.rhai",
+        "print(env(\"WHO\")); wait(90); print(\"it is over\");",
+    );
+    write(&folder, "who.env", "WHO=somebody\n");
+    let flags = [
+        "--timeout",
+        "1500ms",
+        "--default-timeout",
+        "40s",
+        "--env-file",
+        "who.env",
+    ];
+    let ran = run(
+        &folder,
+        &[&["run", "--simulate", "--seed", "3", "a.rhai"], &flags[..]].concat(),
+    );
+    assert_code(&ran, 1);
+    let shown = stdout(&ran);
+    assert!(
+        shown.contains("the scenario did not end within 1500 ms")
+            || shown.contains("the scenario did not end within 1.5 s"),
+        "{shown}"
+    );
+    let (_, replay) = shown.split_once("see it again: callwright ").expect("a hint");
+    let replay: Vec<&str> = replay.lines().next().expect("a command").split(' ').collect();
+    let again = run(&folder, &replay);
+    assert_code(&again, 1);
+    assert_eq!(stdout(&again), shown);
 }
 
 #[test]

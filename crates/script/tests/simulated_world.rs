@@ -212,6 +212,24 @@ fn time_passes_on_demand() {
 }
 
 #[test]
+fn time_that_passes_on_demand_ends_with_the_time_of_its_scenario() {
+    let ran = run(r#"
+        scenario("long", #{ timeout: "10s" }, || {
+            advance("10000h");
+            log("it is over");
+        });
+        "#);
+    let error = ran.error();
+    assert!(error.contains("did not end within 10 s"), "{error}");
+    let late = ran
+        .records
+        .iter()
+        .filter_map(|record| record.stamp.as_ref().map(|stamp| stamp.t_ms))
+        .fold(0.0, f64::max);
+    assert!(late < 200_000.0, "{late} ms");
+}
+
+#[test]
 fn calls_go_over_tcp_and_tls() {
     for (transport, port) in [("tcp", 5060), ("tls", 5061)] {
         run(&format!(

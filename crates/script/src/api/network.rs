@@ -36,7 +36,8 @@ pub(super) fn register(api: &mut Api) {
         "network(conditions: map)",
         &format!(
             "From now on the packets of all agents of the scenario, also of such as start later, travel so, in both \
-             directions; what was said for two of them before is forgotten. What is not named is perfect: `network(#{{}})` \
+             directions; what was said for two of them before is forgotten. What is not named is perfect, but for the 10 ms of \
+             latency that a simulated network has where none is named: `network(#{{}})` \
              makes everything perfect again. Conditions end with their scenario. Which packets are lost is drawn from the seed of the \
              run.\n\n{}\n\n\
              ```rhai\nnetwork(#{{ latency: \"40ms\", jitter: \"10ms\", loss: \"2%\" }});\n```\n\n\

@@ -154,7 +154,8 @@ fn variables(api: &mut Api) {
     );
     api.describe(
         "const worker: int",
-        "The number of the running worker, from 0: to pick accounts by when scenarios run at the same time.",
+        "The number of the running worker, from 0: to pick accounts by when scenarios run at the same time. Always 0 in a \
+         simulated run, where each scenario has a world of its own.",
     );
     api.add(
         "uuid() -> string",
