@@ -17,7 +17,7 @@ enum Evidence {
     File(&'static str, &'static str),
 }
 
-const DEBIAN_PACKAGES: [DebianPackage; 10] = [
+const DEBIAN_PACKAGES: [DebianPackage; 9] = [
     DebianPackage {
         name: "sip-tester",
         shown_by: Evidence::Command("sipp"),
@@ -33,10 +33,6 @@ const DEBIAN_PACKAGES: [DebianPackage; 10] = [
     DebianPackage {
         name: "baresip-core",
         shown_by: Evidence::Command("baresip"),
-    },
-    DebianPackage {
-        name: "rtpengine-daemon",
-        shown_by: Evidence::Command("rtpengine"),
     },
     DebianPackage {
         name: "tshark",

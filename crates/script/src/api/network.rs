@@ -42,7 +42,7 @@ pub(super) fn register(api: &mut Api) {
              run.\n\n{}\n\n\
              ```rhai\nnetwork(#{{ latency: \"40ms\", jitter: \"10ms\", loss: \"2%\" }});\n```\n\n\
              A capture shows what was lost, came twice or was delayed. Of a TCP or TLS stream nothing is lost for good: loss \
-             is a delay there, as it is sent again.",
+             is a delay there, as it is sent again. HTTP of a simulated run takes the latency, and nothing else of it.",
             keys()
         ),
         |context: NativeCallContext<'_>, conditions: Map| -> Outcome<()> {
