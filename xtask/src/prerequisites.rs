@@ -17,7 +17,7 @@ enum Evidence {
     File(&'static str, &'static str),
 }
 
-const DEBIAN_PACKAGES: [DebianPackage; 8] = [
+const DEBIAN_PACKAGES: [DebianPackage; 9] = [
     DebianPackage {
         name: "sip-tester",
         shown_by: Evidence::Command("sipp"),
@@ -29,6 +29,10 @@ const DEBIAN_PACKAGES: [DebianPackage; 8] = [
     DebianPackage {
         name: "kamailio-tls-modules",
         shown_by: Evidence::File("/usr/lib", "kamailio/modules/tls.so"),
+    },
+    DebianPackage {
+        name: "baresip-core",
+        shown_by: Evidence::Command("baresip"),
     },
     DebianPackage {
         name: "tshark",

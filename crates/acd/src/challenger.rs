@@ -5,7 +5,7 @@ use callwright_sip::digest::{Algorithm, Refusal, Secret, Server, ServerConfig, S
 use callwright_sip_message::{HeaderName, Message, StartLine};
 use callwright_wire::{Entropy, Time};
 
-use crate::config::{ALGORITHMS, Config};
+use crate::config::{ALGORITHMS, Config, is_for};
 
 /// Challenges, and what of them was answered.
 #[derive(Debug)]
@@ -30,7 +30,7 @@ impl Challenger {
         let mut entropy = config.nonce_seed.stream();
         let realm = config.domain.to_string();
         let server = ServerConfig {
-            algorithms: ALGORITHMS.to_vec(),
+            algorithms: config.digest.clone(),
             nonce_lifetime: config.nonce_lifetime,
             remembered_nonces: config.limits.nonces,
             ..ServerConfig::new(realm.clone())
@@ -101,12 +101,5 @@ impl Challenger {
             headers,
             refusal,
         }
-    }
-}
-
-fn is_for(secret: &Secret, algorithm: Algorithm) -> bool {
-    match secret {
-        Secret::Password(_) => true,
-        Secret::Ha1 { algorithm: own, .. } => own.base() == algorithm.base(),
     }
 }

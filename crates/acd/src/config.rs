@@ -26,6 +26,9 @@ pub struct Config {
     pub users: Vec<User>,
     /// Who has to prove who it is.
     pub auth: Auth,
+    /// The algorithms that challenges offer, the most wanted first (RFC 8760 §2.4): SHA-256 and MD5 by default. Some clients give up
+    /// at an algorithm that they do not know, instead of looking at the next one.
+    pub digest: Vec<Algorithm>,
     /// How long a nonce serves. Default 5 minutes.
     pub nonce_lifetime: Duration,
     /// The shortest binding; shorter ones are answered 423 (RFC 3261 §10.3). Default 60 s.
@@ -93,7 +96,15 @@ impl User {
     }
 }
 
-/// What is offered, the most wanted first (RFC 8760 §2.4).
+/// Whether a secret serves for an algorithm.
+pub(crate) fn is_for(secret: &Secret, algorithm: Algorithm) -> bool {
+    match secret {
+        Secret::Password(_) => true,
+        Secret::Ha1 { algorithm: own, .. } => own.base() == algorithm.base(),
+    }
+}
+
+/// What is offered unless told otherwise.
 pub(crate) const ALGORITHMS: [Algorithm; 2] = [Algorithm::Sha256, Algorithm::Md5];
 
 impl Config {
@@ -106,6 +117,7 @@ impl Config {
             media_address: None,
             users: Vec::new(),
             auth: Auth::default(),
+            digest: ALGORITHMS.to_vec(),
             nonce_lifetime: Duration::from_secs(300),
             min_expires: Duration::from_secs(60),
             max_expires: Duration::from_secs(3_600),
@@ -142,7 +154,11 @@ impl Config {
                 name: pair[0].to_owned(),
             });
         }
-        let wanting = |user: &&User| self.auth != Auth::None && user.secrets.is_empty();
+        if self.digest.is_empty() {
+            return Err(ConfigError::NoAlgorithm);
+        }
+        let fits = |secret: &Secret| self.digest.iter().any(|algorithm| is_for(secret, *algorithm));
+        let wanting = |user: &&User| self.auth != Auth::None && !user.secrets.iter().any(fits);
         if let Some(user) = self.users.iter().find(wanting) {
             return Err(ConfigError::NoSecret {
                 name: user.name.clone(),
@@ -173,11 +189,14 @@ pub enum ConfigError {
         name: String,
     },
     /// A user that could never register.
-    #[error("{name} has no password or hash, and `auth` asks for one")]
+    #[error("{name} has no password or hash, and `auth` asks for one: a hash by an algorithm of `digest`")]
     NoSecret {
         /// The name.
         name: String,
     },
+    /// No algorithm to prove anything by.
+    #[error("`digest` names no algorithm: name SHA-256, MD5 or both")]
+    NoAlgorithm,
     /// The times of bindings contradict each other.
     #[error("min_expires must not be above max_expires or default_expires")]
     Expires,

@@ -70,6 +70,20 @@ fn both_algorithms_are_offered_the_stronger_first_and_either_is_taken() {
 }
 
 #[test]
+fn an_algorithm_alone_is_offered_where_the_configuration_says_so() {
+    let mut lab = Lab::with(|config| config.digest = vec![Algorithm::Md5]);
+    let phone = lab.script("10.0.0.77:5060");
+    let challenged = register(&mut lab, phone, "bob", 1, "");
+    let offered: Vec<_> = challenged.headers("WWW-Authenticate").collect();
+    assert!(
+        matches!(offered[..], [only] if only.contains("MD5")),
+        "{offered:?}"
+    );
+    let proof = prove(&challenged, Algorithm::Md5, ("bob", "bob"), 2);
+    assert_eq!(register(&mut lab, phone, "bob", 2, &proof).status(), 200);
+}
+
+#[test]
 fn an_unknown_user_cannot_be_told_from_a_wrong_password() {
     let (mut lab, phone) = lab();
     let mut answers = Vec::new();

@@ -117,6 +117,12 @@ impl Datagrams {
         Ok(received)
     }
 
+    /// Whether nothing waits to be received, asked for less than a try to receive costs. An empty datagram in front counts as
+    /// nothing, and with it what stands behind, until the next one arrives.
+    pub(crate) fn is_drained(&self) -> bool {
+        rustix::io::ioctl_fionread(&self.socket).is_ok_and(|octets| octets == 0)
+    }
+
     /// Takes what is in the error queue, and returns where datagrams went whose destination is unreachable.
     pub(crate) fn take_errors(&self) -> Vec<SocketAddr> {
         let mut unreachable = Vec::new();

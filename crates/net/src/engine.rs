@@ -257,6 +257,9 @@ impl<N: PacketNode> Engine<N> {
             if !self.sockets.is_shaped() || !self.sockets.detain(now, slot, &arrival) {
                 self.hand_over(&arrival, now);
             }
+            if arrival.media && self.sockets.is_drained(slot) {
+                return;
+            }
             now = self.clock.now();
         }
         self.sockets.mark_ready(slot);

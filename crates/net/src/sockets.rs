@@ -4,7 +4,7 @@ mod datagrams;
 mod held;
 mod streams;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -13,8 +13,8 @@ use std::thread::JoinHandle;
 
 use bytes::Bytes;
 use callwright_wire::{
-    BindError, BindErrorKind, Cause, ConnectionId, Fate, Input, SocketId, SocketUse, TapRecord, Time,
-    TimerQueue, Transport,
+    BindError, BindErrorKind, Cause, ConnectionId, Fate, Input, NumberMap, SocketId, SocketUse, TapRecord,
+    Time, TimerQueue, Transport,
 };
 use mio::{Interest, Registry, Token};
 
@@ -99,7 +99,7 @@ pub(crate) struct Sockets {
     registry: Registry,
     slots: Vec<Slot>,
     free: Vec<usize>,
-    owners: HashMap<(PartyId, SocketId), usize>,
+    owners: NumberMap<(PartyId, SocketId), usize>,
     ready: VecDeque<usize>,
     deadlines: TimerQueue<Deadline>,
     outbox: Vec<Outgoing>,
@@ -135,7 +135,7 @@ impl Sockets {
             registry,
             slots: Vec::new(),
             free: Vec::new(),
-            owners: HashMap::new(),
+            owners: NumberMap::default(),
             ready: VecDeque::new(),
             deadlines: TimerQueue::default(),
             outbox: Vec::new(),

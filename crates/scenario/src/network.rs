@@ -329,13 +329,13 @@ impl Scene {
     pub fn advance(&self, span: Duration, at: &Position) -> Result<(), Fault> {
         self.check()?;
         self.report_network("advance", Some(span::text(span)), at);
-        let (mut until, mut end) = (self.world().now() + span, Vec::new());
-        if !self.is_ending() {
-            until = until.min(self.deadline());
-            end.push(self.run().interrupt().watch());
-        }
-        let advanced = self.world().advance(until, &end);
+        let until = self.world().now() + span;
+        let advanced = self.world().advance(span);
         advanced.map_err(|error| fault(&error, at))?;
+        // An interrupt and the scenario's own time end it.
+        while self.world().now() < until {
+            self.wait_for(&[], until).map_err(|fault| fault.at(at))?;
+        }
         self.check().map_err(|fault| fault.at(at))
     }
 

@@ -68,10 +68,18 @@ impl Run {
 
     /// A part of this run in a world of its own: with its settings and causes, and ended by the same interrupt. The world
     /// has to look at [`Interrupt::flag`].
-    pub(crate) fn part(&self, world: Arc<dyn World>) -> Arc<Self> {
+    /// It records agents in `recordings`, where that is given.
+    pub(crate) fn part(&self, world: Arc<dyn World>, recordings: Option<std::path::PathBuf>) -> Arc<Self> {
+        let settings = match recordings {
+            Some(folder) => Arc::new(Settings {
+                save_audio: Some(folder),
+                ..Settings::clone(&self.settings)
+            }),
+            None => Arc::clone(&self.settings),
+        };
         Run::with(
             world,
-            Arc::clone(&self.settings),
+            settings,
             Arc::clone(&self.causes),
             Arc::clone(&self.interrupt.raised),
         )

@@ -68,6 +68,8 @@ pub struct SimulatedConfig {
     pub interrupt: Arc<AtomicBool>,
     /// Its servers.
     pub servers: Vec<ServerPlan>,
+    /// What is done to packets from the beginning; `None` does nothing.
+    pub link: Option<Link>,
     /// What every phone does wrong.
     #[cfg(feature = "fake")]
     pub broken: Option<Broken>,
@@ -113,6 +115,8 @@ struct Core {
     phones: Vec<(sim::PartyId, ua::UserAgentId)>,
     /// The hosts of phones.
     places: BTreeMap<sim::PartyId, sim::HostId>,
+    /// How packets travel from the beginning.
+    first_link: Link,
     /// How long a packet takes where nothing else was said.
     latency: Duration,
     /// The pairs for which something else was said.
@@ -129,10 +133,12 @@ impl SimulatedWorld {
     /// When a server does not start.
     pub fn new(config: SimulatedConfig) -> Result<Arc<Self>, ServerError> {
         let baton = Arc::new(Baton::new());
-        let world = sim::World::new(sim::WorldConfig {
+        let mut world = sim::World::new(sim::WorldConfig {
             shared_loopback: true,
             ..sim::WorldConfig::new(config.seed.derive("network"))
         });
+        let first_link = conditions::of_this_world(config.link.unwrap_or(Link::perfect(Duration::ZERO)));
+        world.set_default_link(first_link.clone());
         let core = Core {
             world,
             random: config.seed.derive("random").stream(),
@@ -143,7 +149,8 @@ impl SimulatedWorld {
             on_interrupt: None,
             phones: Vec::new(),
             places: BTreeMap::new(),
-            latency: sim::Link::default().latency,
+            latency: first_link.latency,
+            first_link,
             linked: BTreeSet::new(),
             servers: Vec::new(),
             refused: None,
@@ -232,7 +239,7 @@ impl SimulatedWorld {
         self.shared.core().residues()
     }
 
-    /// Ends requests that are still being answered. No task of this world may run after it.
+    /// Ends requests that are still being answered: after a while every wait of theirs is over at once. No other task may run.
     pub fn close(&self) {
         let answering = std::mem::take(&mut *lock(&self.shared.answering));
         if answering.is_empty() {
@@ -244,8 +251,11 @@ impl SimulatedWorld {
             let next = self.shared.core().world.next_event().unwrap_or(until);
             self.wait(&[], next.max(self.now() + Duration::from_millis(100)).min(until));
         }
-        self.shared.baton.close();
-        self.shared.baton.join(&tasks, &*self.shared);
+        if self.shared.baton.any_alive(&tasks) {
+            self.shared.baton.set_closing(true);
+            self.shared.baton.join(&tasks, &*self.shared);
+            self.shared.baton.set_closing(false);
+        }
         for (_, thread) in answering {
             // A panic of a responder was its own; it answered 500 with it.
             let _ = thread.join();
@@ -272,6 +282,20 @@ impl Shared {
                 MemberEvent::Phones(event) => self.routes.take(at, PhoneId(party.0), event.change),
                 MemberEvent::Server(_) => core.hear(event),
             }
+        }
+    }
+
+    /// Keeps the thread that answers a request until it has ended.
+    fn keep(&self, task: TaskId, thread: JoinHandle<()>) {
+        let mut answering = lock(&self.answering);
+        let ended: Vec<_> = answering
+            .extract_if(.., |(_, thread)| thread.is_finished())
+            .collect();
+        answering.push((task, thread));
+        drop(answering);
+        for (_, thread) in ended {
+            // A panic of a responder was its own; it answered 500 with it.
+            let _ = thread.join();
         }
     }
 
@@ -409,10 +433,13 @@ impl World for SimulatedWorld {
                     let number = shared.baton.number();
                     let body = move || shared.baton.run(number, shared, task);
                     let spawned = thread::Builder::new().stack_size(STACK).spawn_scoped(scope, body);
-                    let spawned = spawned.expect("the system gives a thread");
-                    shared
-                        .baton
-                        .started(number, spawned.thread(), Clockwork::now(shared));
+                    match &spawned {
+                        Ok(thread) => {
+                            let now = Clockwork::now(shared);
+                            shared.baton.started(number, thread.thread(), now);
+                        }
+                        Err(_) => shared.baton.not_started(number),
+                    }
                     (number, spawned)
                 })
                 .collect();
@@ -420,7 +447,10 @@ impl World for SimulatedWorld {
             shared.baton.join(&numbers, shared);
             let panics: Vec<_> = running
                 .into_iter()
-                .filter_map(|(_, task)| task.join().err())
+                .filter_map(|(_, task)| match task {
+                    Ok(task) => task.join().err(),
+                    Err(error) => Some(Box::new(format!("the system gives no thread: {error}")) as _),
+                })
                 .collect();
             if let Some(panic) = panics.into_iter().next() {
                 std::panic::resume_unwind(panic);
@@ -499,9 +529,9 @@ impl World for SimulatedWorld {
         Ok(())
     }
 
-    /// Partitions end, so that everybody can say goodbye; links stay as they are: the world ends with its scenario.
     fn restore_network(&self, _agents: &[u32]) {
         self.heal_all();
+        self.restore_links();
     }
 
     fn crash(&self, server: &str) -> Result<(), NetworkError> {
@@ -512,9 +542,12 @@ impl World for SimulatedWorld {
         Ok(self.restart_server(server)?)
     }
 
-    fn advance(&self, until: Time, end: &[(Topic, Version)]) -> Result<(), NetworkError> {
-        self.wait(end, until);
+    fn advance(&self, _span: Duration) -> Result<(), NetworkError> {
         Ok(())
+    }
+
+    fn is_over(&self) -> bool {
+        self.shared.baton.is_closing()
     }
 
     /// Virtual time costs nothing: everything may take what it takes by the RFCs.
@@ -537,6 +570,9 @@ impl SimulatedWorld {
     ) -> Result<crate::http::Response, crate::http::RequestError> {
         use crate::http::RequestError;
 
+        if self.is_over() {
+            return Err(RequestError::GivenUp);
+        }
         let to = addressed(request)?;
         let timeout = || RequestError::Timeout {
             within: request.timeout,
@@ -580,7 +616,7 @@ impl SimulatedWorld {
         self.shared
             .baton
             .started(number, thread.thread(), Clockwork::now(&*self.shared));
-        lock(&self.shared.answering).push((number, thread));
+        self.shared.keep(number, thread);
         let mut reads = end.to_vec();
         reads.push((topic, seen));
         let wake = self.wait(&reads, until);

@@ -200,6 +200,9 @@ impl Scene {
             limit = until.min(self.deadline());
         }
         let wake = self.world().wait(&reads, limit);
+        if self.world().is_over() {
+            return Err(Fault::interrupted());
+        }
         self.check()?;
         Ok(wake)
     }

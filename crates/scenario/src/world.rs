@@ -276,16 +276,21 @@ pub trait World: Send + Sync {
         })
     }
 
-    /// Lets time pass until then, with everything that happens in it, or until something of `end` changes.
+    /// Whether so much time can be let pass at will, with everything that happens in it; [`World::wait`] does it then.
     ///
     /// # Errors
     /// As [`World::network`].
-    fn advance(&self, until: Time, end: &[(Topic, Version)]) -> Result<(), NetworkError> {
-        let _ = (until, end);
+    fn advance(&self, span: Duration) -> Result<(), NetworkError> {
+        let _ = span;
         Err(NetworkError::NotHere {
             what: "advance",
             why: "its time passes by itself",
         })
+    }
+
+    /// True when every wait is over at once: the world is about to end, and whoever still runs in it has to.
+    fn is_over(&self) -> bool {
+        false
     }
 
     /// How well the generator itself did since the world began.

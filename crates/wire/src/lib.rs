@@ -29,6 +29,7 @@ mod entropy;
 mod flow;
 pub mod link;
 mod node;
+mod number_map;
 mod tap;
 mod time;
 mod timer;
@@ -39,6 +40,7 @@ pub use node::{
     BindError, BindErrorKind, Cause, ConnectionError, ConnectionId, DnsAnswer, DnsError, DnsQuery, DnsRecord,
     Input, Node, Output, PacketNode, QueryId, Residue, SocketId, SocketUse, TlsClient,
 };
+pub use number_map::{NumberHasher, NumberMap};
 pub use tap::{Carrier, Fate, Tap, TapRecord};
 pub use time::{Epoch, Time};
 pub use timer::{Timer, TimerQueue};

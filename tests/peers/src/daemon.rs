@@ -56,6 +56,26 @@ impl Daemon {
         Some(kibibytes * 1_024)
     }
 
+    /// The time of the CPU that it and those whom it waited for took so far, all threads together; zero once it has ended.
+    pub(crate) fn cpu_time(&self) -> Duration {
+        cpu_time_of(self.child.id())
+    }
+
+    /// The same of the processes that it started.
+    pub(crate) fn cpu_time_of_children(&self) -> Duration {
+        let children = self.children();
+        children
+            .iter()
+            .map(|child| cpu_time_of(child.as_raw_nonzero().get().unsigned_abs()))
+            .sum()
+    }
+
+    /// Asks the process to finish, once, and waits for it.
+    pub(crate) fn finish(&mut self, limit: Duration) -> Option<ExitStatus> {
+        let _gone = kill_process(self.pid, self.polite);
+        self.wait(limit)
+    }
+
     /// Waits until the process has ended, at most for `limit`.
     pub(crate) fn wait(&mut self, limit: Duration) -> Option<ExitStatus> {
         let timeout = Timespec::try_from(limit).expect("a limit that the kernel can count");
@@ -100,4 +120,30 @@ impl Drop for Daemon {
     fn drop(&mut self) {
         self.stop();
     }
+}
+
+/// A command that stays on one CPU, where one is named.
+pub(crate) fn pinned(cpu: Option<usize>, program: &Path) -> Command {
+    match cpu {
+        Some(cpu) => {
+            let mut command = Command::new("taskset");
+            command.args(["-c", &cpu.to_string()]).arg(program);
+            command
+        }
+        None => Command::new(program),
+    }
+}
+
+/// User and system time of a process, by `/proc` (proc(5), fields 14 and 15): in ticks of 10 ms.
+fn cpu_time_of(process: u32) -> Duration {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+    // The name in parentheses may hold spaces.
+    let fields = stat.rsplit_once(") ").map_or("", |(_, fields)| fields);
+    let ticks: u64 = fields
+        .split(' ')
+        .skip(11)
+        .take(2)
+        .filter_map(|field| field.parse::<u64>().ok())
+        .sum();
+    Duration::from_millis(ticks * 10)
 }

@@ -4,7 +4,6 @@ use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -12,7 +11,7 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::authority::Authority;
-use crate::daemon::Daemon;
+use crate::daemon::{Daemon, pinned};
 use crate::evidence::Evidence;
 use crate::peer::program;
 use crate::ports::Port;
@@ -33,6 +32,25 @@ pub struct Kamailio {
     evidence: Evidence,
 }
 
+/// How to start it.
+#[derive(Clone, Copy)]
+struct Start<'a> {
+    options: &'a [&'a str],
+    cpu: Option<usize>,
+    /// The registrar that it is in front of.
+    behind: Option<SocketAddr>,
+}
+
+impl<'a> Start<'a> {
+    fn with(options: &'a [&'a str]) -> Self {
+        Start {
+            options,
+            cpu: None,
+            behind: None,
+        }
+    }
+}
+
 impl Kamailio {
     /// Starts it and waits until it answers.
     pub fn start() -> Self {
@@ -42,11 +60,34 @@ impl Kamailio {
     /// Starts it with options of `kamailio.cfg`, such as `WITHOUT_INVITE_AUTH`.
     pub fn start_with(options: &[&str]) -> Self {
         for _ in 1..ATTEMPTS {
-            if let Ok(kamailio) = Self::try_start(options) {
+            if let Ok(kamailio) = Self::try_start(&Start::with(options)) {
                 return kamailio;
             }
         }
-        Self::try_start(options).unwrap_or_else(|log| panic!("Kamailio does not start:\n{log}"))
+        Self::try_start(&Start::with(options)).unwrap_or_else(|log| panic!("Kamailio does not start:\n{log}"))
+    }
+
+    /// Starts it to be measured: on one CPU, with one worker for UDP and the memory manager that is made for speed.
+    pub fn start_on(cpu: usize) -> Self {
+        let start = Start {
+            cpu: Some(cpu),
+            ..Start::with(&["WITHOUT_INVITE_AUTH", "ONE_WORKER"])
+        };
+        Self::try_start(&start).unwrap_or_else(|log| panic!("Kamailio does not start:\n{log}"))
+    }
+
+    /// Starts it as a proxy in front of a registrar, as `front.cfg` describes.
+    pub fn in_front_of(registrar: SocketAddr) -> Self {
+        let start = Start {
+            behind: Some(registrar),
+            ..Start::with(&[])
+        };
+        Self::try_start(&start).unwrap_or_else(|log| panic!("Kamailio does not start:\n{log}"))
+    }
+
+    /// The time of the CPU that its processes took so far.
+    pub fn cpu_time(&self) -> Duration {
+        self.daemon.cpu_time() + self.daemon.cpu_time_of_children()
     }
 
     /// Where it listens for UDP.
@@ -128,15 +169,26 @@ impl Kamailio {
         self.evidence.read("kamailio.log")
     }
 
-    fn try_start(options: &[&str]) -> Result<Self, String> {
+    fn try_start(start: &Start<'_>) -> Result<Self, String> {
+        let Start { options, cpu, behind } = *start;
         let evidence = Evidence::new("kamailio");
         let authority = Authority::create(evidence.path());
         let (sip, tls) = (Port::lease(), Port::lease());
-        let mut command = Command::new(program("kamailio").expect("require!(Kamailio) comes first"));
+        let kamailio = program("kamailio").expect("require!(Kamailio) comes first");
+        let mut command = pinned(cpu, &kamailio);
+        if cpu.is_some() {
+            command.args(["-x", "fm"]);
+        }
+        let config = if let Some(behind) = behind {
+            command.args(["--subst", &format!("!BEHIND!{behind}!g")]);
+            "front.cfg"
+        } else {
+            "kamailio.cfg"
+        };
         command
             .args(["-DD", "-E", "-m", "256", "-M", "16"])
             .arg("-f")
-            .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("kamailio.cfg"))
+            .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join(config))
             .arg("-P")
             .arg(evidence.file("pid"))
             .arg("-Y")

@@ -1,4 +1,4 @@
-//! Foreign peers for tests: Kamailio, SIPp, tshark and the product's own image, each started on ports of its own, waited for without a
+//! Foreign peers for tests: Kamailio, SIPp, baresip, rtpengine, tshark and the product's own image, each started on ports of its own, waited for without a
 //! fixed sleep, read when it is done, and stopped when it is dropped. Whatever a peer wrote stays in a folder that
 //! is shown when the test fails.
 //!
@@ -14,6 +14,8 @@
 //! ```
 
 mod authority;
+mod baresip;
+mod callcenter;
 mod daemon;
 mod evidence;
 mod image;
@@ -22,10 +24,13 @@ mod measured;
 mod peer;
 mod ports;
 mod product;
+mod rtpengine;
 mod sipp;
 mod tshark;
 
 pub use authority::Authority;
+pub use baresip::Baresip;
+pub use callcenter::{CallCenter, CallCenterOptions};
 pub use evidence::Evidence;
 pub use image::{Container, Image};
 pub use kamailio::Kamailio;
@@ -33,5 +38,6 @@ pub use measured::{Measured, measure};
 pub use peer::{Peer, available};
 pub use ports::{Port, wait_for_sip};
 pub use product::{binary, callwright, command, example};
+pub use rtpengine::Rtpengine;
 pub use sipp::{RunningSipp, Sipp, SippCalls};
 pub use tshark::{Capture, Digit, Stream};

@@ -11,6 +11,10 @@ pub enum Peer {
     Sipp,
     /// The command line of Wireshark.
     Tshark,
+    /// A user agent, with the modules that come with it.
+    Baresip,
+    /// Relays RTP.
+    Rtpengine,
     /// Builds and runs images without a container engine.
     Buildah,
 }
@@ -22,6 +26,8 @@ impl Peer {
             Self::Kamailio => "kamailio kamailio-tls-modules",
             Self::Sipp => "sip-tester",
             Self::Tshark => "tshark",
+            Self::Baresip => "baresip-core",
+            Self::Rtpengine => "rtpengine-daemon",
             Self::Buildah => "buildah",
         }
     }
@@ -32,6 +38,8 @@ impl Peer {
             Self::Kamailio => program("kamailio").is_some() && tls_module_is_installed(),
             Self::Sipp => program("sipp").is_some(),
             Self::Tshark => program("tshark").is_some(),
+            Self::Baresip => program("baresip").is_some(),
+            Self::Rtpengine => program("rtpengine").is_some(),
             Self::Buildah => program("buildah").is_some(),
         }
     }

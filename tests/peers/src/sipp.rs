@@ -2,12 +2,11 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
 use rustix::process::Signal;
 
-use crate::daemon::Daemon;
+use crate::daemon::{Daemon, pinned};
 use crate::evidence::Evidence;
 use crate::peer::program;
 use crate::ports::{Port, is_bound};
@@ -25,6 +24,7 @@ pub struct Sipp {
     /// Lines for the fields of a scenario, one a call.
     table: Option<String>,
     arguments: Vec<String>,
+    cpu: Option<usize>,
     limit: Duration,
 }
 
@@ -125,6 +125,13 @@ impl Sipp {
         self
     }
 
+    /// Keeps it on one CPU.
+    #[must_use]
+    pub fn on_cpu(mut self, cpu: usize) -> Self {
+        self.cpu = Some(cpu);
+        self
+    }
+
     /// How long all calls together may take: one minute unless told.
     #[must_use]
     pub fn limit(mut self, limit: Duration) -> Self {
@@ -155,6 +162,7 @@ impl Sipp {
             calls: 1,
             table: None,
             arguments: Vec::new(),
+            cpu: None,
             limit: Duration::from_secs(60),
         }
     }
@@ -162,7 +170,8 @@ impl Sipp {
     fn try_start(&self) -> Result<RunningSipp, String> {
         let evidence = Evidence::new("sipp");
         let (port, media) = (Port::lease(), Port::lease());
-        let mut command = Command::new(program("sipp").expect("require!(Sipp) comes first"));
+        let sipp = program("sipp").expect("require!(Sipp) comes first");
+        let mut command = pinned(self.cpu, &sipp);
         command
             .current_dir(evidence.path())
             .args(&self.scenario)

@@ -22,6 +22,7 @@ pub(super) struct File {
     #[serde(default)]
     aliases: Vec<Domain>,
     auth: Option<Spanned<Who>>,
+    digest: Option<Spanned<Vec<Hash>>>,
     listen: Option<Listen>,
     tls: Option<Tls>,
     #[serde(default)]
@@ -39,6 +40,14 @@ enum Who {
     None,
     Registrations,
     Everything,
+}
+
+/// An algorithm of digest, called as in `ha1`.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Hash {
+    Sha256,
+    Md5,
 }
 
 #[derive(Debug, Deserialize)]
@@ -216,6 +225,13 @@ impl File {
                 Who::Everything => Auth::Everything,
             };
         }
+        if let Some(digest) = &self.digest {
+            let algorithms = digest.get_ref().iter().map(|hash| match hash {
+                Hash::Sha256 => Algorithm::Sha256,
+                Hash::Md5 => Algorithm::Md5,
+            });
+            config.digest = algorithms.collect();
+        }
         let expires = self.timers.expires().next();
         self.timers
             .put_into(config)
@@ -231,6 +247,7 @@ impl File {
                     of_user(name).or_else(|| self.auth.as_ref().map(Spanned::span))
                 }
                 ConfigError::Expires => expires,
+                ConfigError::NoAlgorithm => self.digest.as_ref().map(Spanned::span),
                 ConfigError::TooManyUsers { .. } | ConfigError::AnyAddress { .. } => None,
             };
             SettingsError::at(path, text, span, error.to_string())

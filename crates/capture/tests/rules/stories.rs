@@ -711,7 +711,7 @@ fn rtp_pauses_for_as_long_as_its_timestamp_says() {
 fn a_relay_lacks_what_was_lost_before_it() {
     let relay = |lost: bool, late: bool| {
         let mut story = Story::new();
-        for n in 0..10_u16 {
+        for n in 0..40_u16 {
             story.at(20 * u64::from(n));
             if n == 5 && lost {
                 story.lost();

@@ -36,6 +36,7 @@ pub(super) fn run(arguments: &arguments::Run) -> anyhow::Result<ExitCode> {
     let capture = arguments.reports.capture.clone().or(project.run.capture.clone());
     let verbosity = verbosity(arguments, &project.run)?;
     let servers = project.servers().to_vec();
+    let project_repeats = project.run.repeat.is_some();
     let settings = settings(arguments, project)?;
     let servers = if arguments.no_servers || environment::no_servers(&settings.process_env) {
         Vec::new()
@@ -64,6 +65,8 @@ pub(super) fn run(arguments: &arguments::Run) -> anyhow::Result<ExitCode> {
         capture,
         sink,
         options,
+        quiet: verbosity == Verbosity::Quiet,
+        project_repeats,
     };
     let (verdict, capture) = if simulate {
         simulated::run(prepared, arguments)?
@@ -92,6 +95,10 @@ struct Prepared {
     capture: Option<PathBuf>,
     sink: Arc<dyn Sink>,
     options: Options,
+    /// Failures and the result only.
+    quiet: bool,
+    /// `callwright.toml` says how often everything runs.
+    project_repeats: bool,
 }
 
 /// The exit code, and whether the capture is whole.

@@ -25,11 +25,11 @@ mod relay;
 mod stats;
 mod wheel;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use callwright_wire::{Entropy, Epoch, SocketId, Time};
+use callwright_wire::{Entropy, Epoch, NumberMap, SocketId, Time};
 
 pub use self::command::{
     Command, CommandError, Dtmf, DtmfMode, Ports, Remote, SendFormat, Source, SrtpKeys, Start,
@@ -66,7 +66,7 @@ pub struct Plane {
     config: PlaneConfig,
     places: Vec<Place>,
     vacant: Vec<u32>,
-    sockets: BTreeMap<SocketId, Port>,
+    sockets: NumberMap<SocketId, Port>,
     wheel: Wheel,
     /// Sessions whose interval is over, and which may have something to send.
     ready: VecDeque<SessionId>,
@@ -118,7 +118,7 @@ impl Plane {
             config,
             places: Vec::new(),
             vacant: Vec::new(),
-            sockets: BTreeMap::new(),
+            sockets: NumberMap::default(),
             wheel: Wheel::new(now),
             ready: VecDeque::new(),
             events: VecDeque::new(),
@@ -397,7 +397,8 @@ impl Plane {
                 {
                     return Some((transmit.socket, transmit.to, transmit.length));
                 }
-                self.wheel.set(id, session.due());
+                let at = session.wakes_next();
+                self.wheel.set(id, at);
             }
             self.ready.pop_front();
         }

@@ -94,6 +94,10 @@ impl Ears {
         }
     }
 
+    pub(crate) fn is_recording(&self) -> bool {
+        self.recorder.is_some()
+    }
+
     /// When the newest audio heard arrived.
     pub(crate) fn last(&self) -> Option<Time> {
         self.last

@@ -17,6 +17,8 @@ mod security;
 mod sink;
 mod transmit;
 
+use std::time::Duration;
+
 use callwright_sdp::Direction;
 use callwright_wire::{Entropy, Epoch, Time};
 
@@ -27,6 +29,9 @@ use self::outgoing::Outgoing;
 use self::report::Reporting;
 use self::security::Security;
 use crate::plane::{Command, CommandError, Event, Ports, Relay, SessionId, Start, Stats};
+
+/// How much later than at each interval a session is woken that sends nothing by itself.
+const NAP: Duration = Duration::from_millis(80);
 
 pub use self::evidence::LastHeard;
 pub(crate) use self::security::Clear;
@@ -46,6 +51,8 @@ pub(crate) struct Session {
     security: Option<Box<Security>>,
     /// When the next interval ends.
     due: Time,
+    /// When the plane wakes it.
+    wakes: Time,
     told_first_packet: bool,
     /// Who sends what this one receives, and receives what this one sends.
     bridge: Option<SessionId>,
@@ -73,6 +80,7 @@ impl Session {
             reporting: Reporting::new(epoch, entropy),
             security: None,
             due: Time::NEVER,
+            wakes: Time::ZERO,
             told_first_packet: false,
             bridge: None,
         }
@@ -94,12 +102,27 @@ impl Session {
         }
     }
 
+    /// The intervals that it slept through were not to be used: what is sent by itself begins when it is woken, and is not late then.
+    pub(crate) fn sleep_in(&mut self, now: Time) {
+        let until = self.wakes.min(now);
+        if self.due < until {
+            let interval = self.outgoing.interval();
+            let intervals = (until.since(self.due).as_nanos() / interval.as_nanos()) as u32;
+            self.outgoing.skip(intervals.into(), false);
+            self.due += interval * intervals;
+        }
+    }
+
     pub(crate) fn is_started(&self) -> bool {
         self.direction.is_some()
     }
 
-    pub(crate) fn due(&self) -> Time {
-        self.due
+    /// When the session wants to be woken next: at its next interval. What is joined to another sends nothing by itself, and has
+    /// only reports to write and gaps to give up: it is woken less often.
+    pub(crate) fn wakes_next(&mut self) -> Time {
+        let idle = self.bridge.is_some() && !self.ears.is_recording();
+        self.wakes = if idle { self.due + NAP } else { self.due };
+        self.wakes
     }
 
     /// Carries out a command; `first` is the time of the first interval, for a session that starts.
@@ -146,6 +169,7 @@ impl Session {
     fn start(&mut self, start: &Start, first: Time) {
         if !self.is_started() {
             self.due = first;
+            self.wakes = first;
         }
         self.direction = Some(start.direction);
         self.rtcp_mux = start.rtcp_mux;

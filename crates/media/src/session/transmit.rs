@@ -33,6 +33,7 @@ impl Session {
         lateness: &mut Lateness,
         sink: &mut Sink<'_>,
     ) -> Option<Transmit> {
+        self.sleep_in(now);
         while self.due <= now {
             self.skip_what_is_too_late(now, lateness, sink);
             let late = now - self.due;

@@ -511,6 +511,11 @@ impl Sockets {
         }
     }
 
+    /// Whether a media socket is empty, so that no more needs to be received: most have one packet at a time.
+    pub(crate) fn is_drained(&self, index: usize) -> bool {
+        self.port(index).is_some_and(|port| port.socket.is_drained())
+    }
+
     fn arrival(
         &self,
         party: PartyId,

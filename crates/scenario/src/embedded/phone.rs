@@ -146,6 +146,9 @@ impl<H: Home> Phone for EmbeddedPhone<H> {
                 reason,
                 headers,
             } => {
+                if !headers.is_empty() {
+                    self.home.writes_messages();
+                }
                 let response = ua::ArmedResponse {
                     status: code,
                     reason,

@@ -92,9 +92,9 @@ impl Baton {
         self.lock().version(topic)
     }
 
-    /// Ends every wait from now on.
-    pub(super) fn close(&self) {
-        self.closing.store(true, Ordering::SeqCst);
+    /// True ends every wait from now on.
+    pub(super) fn set_closing(&self, closing: bool) {
+        self.closing.store(closing, Ordering::SeqCst);
     }
 
     pub(super) fn is_closing(&self) -> bool {
@@ -181,8 +181,10 @@ impl Baton {
             thread: thread::current(),
         };
         self.lock().waiting.insert(me, waiting);
+        let waits = Waits { baton: self, me };
         self.pass_on(me, clock);
         self.take(me);
+        drop(waits);
     }
 
     /// Gives the baton to whoever can go on first; lets time pass until somebody can.
@@ -201,7 +203,7 @@ impl Baton {
                 }
                 state.earliest()
             };
-            if !clock.pass(limit, &self.moved) {
+            if self.is_closing() || !clock.pass(limit, &self.moved) {
                 // Nobody would ever go on: the first one hears that its time is up.
                 let mut state = self.lock();
                 if let Some(next) = state.next(Time::NEVER, true) {
@@ -251,6 +253,18 @@ impl Changes for Baton {
     }
 }
 
+/// A task that waits, until it does not: be it for a panic of what lets time pass.
+struct Waits<'a> {
+    baton: &'a Baton,
+    me: TaskId,
+}
+
+impl Drop for Waits<'_> {
+    fn drop(&mut self) {
+        self.baton.lock().waiting.remove(&self.me);
+    }
+}
+
 /// The end of a task.
 struct Ended<'a, C: Clockwork> {
     baton: &'a Baton,
@@ -261,6 +275,10 @@ struct Ended<'a, C: Clockwork> {
 impl<C: Clockwork> Drop for Ended<'_, C> {
     fn drop(&mut self) {
         self.baton.lock().alive.remove(&self.task);
+        if thread::panicking() {
+            // Whatever let time pass may be what panicked: the others go on without.
+            self.baton.set_closing(true);
+        }
         self.baton.pass_on(self.task, self.clock);
         TASK.set(None);
     }

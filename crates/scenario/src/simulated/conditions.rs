@@ -16,7 +16,7 @@ impl SimulatedWorld {
         between: Option<(&Site, &Site)>,
         link: Link,
     ) -> Result<(), NetworkError> {
-        let link = with_latency(link);
+        let link = of_this_world(link);
         self.shared.with(|core| {
             if let Some((a, b)) = between {
                 let (a, b) = (core.site(a)?, core.site(b)?);
@@ -54,6 +54,16 @@ impl SimulatedWorld {
         self.shared.with(|core| core.world.heal());
         self.shared.disturbed(Disturbance::PathsHealed);
     }
+
+    /// Links are again as they were when the world began.
+    pub(super) fn restore_links(&self) {
+        self.shared.with(|core| {
+            let link = core.first_link.clone();
+            core.latency = link.latency;
+            core.linked.clear();
+            core.world.set_every_link(link);
+        });
+    }
 }
 
 /// A party and its host.
@@ -85,16 +95,10 @@ impl Core {
     }
 }
 
-/// A link for which no latency was asked for has that of the beginning.
-fn with_latency(link: Link) -> Link {
-    if link.latency.is_zero() {
-        Link {
-            latency: sim::Link::default().latency,
-            ..link
-        }
-    } else {
-        link
-    }
+/// A link of this world: a packet takes the time that it takes anyway, and what a script adds.
+pub(super) fn of_this_world(link: Link) -> Link {
+    let latency = link.latency + sim::Link::default().latency;
+    Link { latency, ..link }
 }
 
 impl From<ServerError> for NetworkError {

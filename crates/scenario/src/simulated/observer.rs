@@ -16,8 +16,6 @@ use crate::real::CaptureError;
 /// The packets of one simulated world.
 #[derive(Debug)]
 pub struct Episode {
-    /// The calendar time of its beginning.
-    epoch: Epoch,
     /// The names of its parties.
     names: Vec<String>,
     records: Vec<TapRecord>,
@@ -85,11 +83,7 @@ impl Observing {
             .map_while(|party| world.name(party))
             .map(|name| name.to_string())
             .collect();
-        Some(Episode {
-            epoch: world.shared.epoch,
-            names,
-            records,
-        })
+        Some(Episode { names, records })
     }
 }
 
@@ -100,6 +94,8 @@ pub struct SimulatedCapture {
     writer: Mutex<std::io::Result<PcapngWriter<BufWriter<File>>>>,
     /// The names of all parties of all worlds.
     names: Arc<Mutex<Vec<String>>>,
+    /// When the next world begins: the file has one calendar, and each world comes after the one before it.
+    begins: Mutex<Time>,
 }
 
 impl SimulatedCapture {
@@ -125,6 +121,7 @@ impl SimulatedCapture {
             path: path.to_owned(),
             writer: Mutex::new(Ok(writer)),
             names,
+            begins: Mutex::new(Time::ZERO),
         }))
     }
 
@@ -136,19 +133,21 @@ impl SimulatedCapture {
             names.extend(episode.names);
             first
         };
-        let later = Time::from_nanos(
-            episode.epoch.unix_nanos_at(Time::ZERO) - Epoch::SIMULATED.unix_nanos_at(Time::ZERO),
-        );
+        let mut begins = lock(&self.begins);
+        let begin = *begins;
         let mut writing = lock(&self.writer);
         for mut record in episode.records {
             record.party = record.party.saturating_add(first);
-            record.time = later + record.time.since(Time::ZERO);
+            record.time = begin + record.time.since(Time::ZERO);
+            *begins = record.time;
             if let Ok(writer) = &mut *writing
                 && let Err(error) = writer.write(&record)
             {
                 *writing = Err(error);
             }
         }
+        // At a full second, so that times can be compared with those of the reports.
+        *begins = Time::from_secs(begins.as_nanos().div_ceil(1_000_000_000) + 1);
     }
 
     /// Closes the file.

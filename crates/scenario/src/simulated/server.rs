@@ -104,11 +104,12 @@ impl SimulatedWorld {
             name: name.to_owned(),
         };
         let restarted = self.shared.with(|core| {
-            let store = core.server(name)?.store.take().ok_or_else(up)?;
             let now = core.world.now();
             let placed = core.server(name)?;
+            let store = placed.store.take().ok_or_else(up)?;
             placed.lives += 1;
             let (party, plan, lives) = (placed.party, placed.plan.clone(), placed.lives);
+            // Its settings were good when it started first.
             let server = plan.server(&self.shared, now, lives, store)?;
             core.world
                 .restart(party, server.into())
@@ -117,7 +118,7 @@ impl SimulatedWorld {
         });
         let party = restarted?.0;
         self.shared.disturbed(Disturbance::PartyRestarted { party });
-        Ok(())
+        self.shared.with(|core| core.not_listening())
     }
 
     /// Lets every server end in order.

@@ -117,10 +117,14 @@ impl Trials {
         let duration = scene.world().now().since(scene.started());
         report_agents(scene);
         scene.end();
-        if let Some(found) = conclude() {
+        let found = conclude();
+        // A rule that was broken is not made whole by another attempt.
+        let lasting = found.is_some();
+        if let Some(found) = found {
             verdict.add(found);
         }
         let again = verdict.outcome == Outcome::Failed
+            && !lasting
             && self.expect_fail.is_none()
             && attempt <= self.limits.retries
             && !scene.run().interrupt().is_raised();
@@ -386,17 +390,24 @@ impl Verdict {
 }
 
 impl Verdict {
-    /// Something was found when all was over. It fails what passed, and whatever else the scenario found stays in front.
-    fn add(&mut self, found: Failure) {
-        match (self.outcome, &mut self.failure) {
-            (Outcome::Failed | Outcome::Invalid | Outcome::Interrupted, Some(failure)) => {
+    /// Something was found when all was over. It fails what passed; what the scenario found itself stays in front, unless
+    /// nothing is proved by it.
+    fn add(&mut self, mut found: Failure) {
+        let before = self.failure.take();
+        if found.kind == FailureKind::Generator {
+            let besides = before.map(|failure| Hint(format!("the scenario had failed: {}", failure.message)));
+            found.hints.extend(besides);
+            self.outcome = Outcome::Invalid;
+            self.failure = Some(found);
+            return;
+        }
+        match (self.outcome, before) {
+            (Outcome::Failed | Outcome::Invalid | Outcome::Interrupted, Some(mut failure)) => {
                 failure.hints.push(Hint(format!("besides: {}", found.message)));
+                self.failure = Some(failure);
             }
             _ => {
-                self.outcome = match found.kind {
-                    FailureKind::Generator => Outcome::Invalid,
-                    _ => Outcome::Failed,
-                };
+                self.outcome = Outcome::Failed;
                 self.failure = Some(found);
             }
         }

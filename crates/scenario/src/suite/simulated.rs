@@ -3,41 +3,32 @@
 //! The top level of a file is evaluated anew in each world, and `setup_file` and `teardown_file` run around each scenario:
 //! nothing that one scenario does is seen by another, and its course depends on its seed alone.
 
-use std::collections::BTreeMap;
+mod board;
+mod trial;
+
 use std::fmt;
-use std::path::Path;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use callwright_capture::rules::{Tally, Violation};
-use callwright_events::{ExitCode, Failure, FailureKind, Health, Hint, Outcome, Record, RuleCount, RunEvent};
+use callwright_events::{ExitCode, Health, Outcome, Record, RuleCount, RunEvent};
 use callwright_wire::{Epoch, Seed};
 
-use super::attempt::{self, Limits, Subject, Trials, first_line};
+use super::attempt::{Limits, Trials, first_line};
 use super::order::Ordered;
 use super::plan::{Content, File, Slot, select, slots};
-use super::runner::{is_a_failure, named, not_run, open, report_start, warn_of_only};
+use super::runner::{is_a_failure, not_run, open, report_start, warn_of_only};
 use super::totals::Totals;
-use super::{Loaded, Options, Program, Registration};
-use crate::context::Context;
-use crate::simulated::{Episode, Observing, ServerError, ServerPlan, SimulatedConfig, SimulatedWorld};
+use super::{Loaded, Options, Registration};
+use crate::simulated::{Episode, ServerError, ServerPlan, SimulatedConfig, SimulatedWorld};
 use crate::world::{STACK, World};
-use crate::{Causes, Fault, Interrupt, Run, Scene, Settings, Sink, evidence};
+use crate::{Causes, Fault, Interrupt, Run, Scene, Settings, Sink};
 
-/// How long everything may take to come to its end once a scenario is over: a BYE and then a REGISTER without answers,
-/// and the transactions that linger behind them (RFC 3261 §17: 64·T1 each).
-const RUN_OUT: Duration = Duration::from_secs(110);
-
-/// How far the calendars of two scenarios are apart, so that one capture can hold them all in order.
-const APART: Duration = Duration::from_secs(3_600);
-
-/// How many further violations a failure shows.
-const VIOLATIONS_SHOWN: usize = 4;
-
-/// Nobody else is in a scenario's world: it always has the accounts of the first worker.
-const WORKER: usize = 0;
+use board::{Board, Piece};
+use trial::{Trial, WORKER};
 
 /// The command that repeats a scenario, for a seed, a file, and the name of a scenario unless the file is one.
 pub type Replay = dyn Fn(u64, &Path, Option<&str>) -> String + Send + Sync;
@@ -81,6 +72,7 @@ impl fmt::Debug for Simulation {
 pub struct Simulator {
     /// Of the world in which files are evaluated for their scenarios.
     run: Arc<Run>,
+    world: Arc<SimulatedWorld>,
     simulation: Simulation,
 }
 
@@ -99,11 +91,17 @@ impl Simulator {
             epoch: Epoch::SIMULATED,
             interrupt: Arc::default(),
             servers: simulation.servers.clone(),
+            link: settings.network.clone(),
             #[cfg(feature = "fake")]
             broken: None,
         })?;
-        let run = Run::new(world as Arc<dyn World>, settings, causes);
-        Ok(Simulator { run, simulation })
+        let run = Run::new(world.clone() as Arc<dyn World>, settings, causes);
+        world.watch(run.interrupt());
+        Ok(Simulator {
+            run,
+            world,
+            simulation,
+        })
     }
 
     /// The way to interrupt it, from any thread.
@@ -120,6 +118,7 @@ impl Simulator {
         for file in &files {
             file.release();
         }
+        self.world.close();
         let once = Options {
             repeat: 1,
             ..options.clone()
@@ -144,6 +143,8 @@ impl Simulator {
             stopped: AtomicBool::new(false),
             board: Mutex::new(Board::default()),
         };
+        let broken = files.iter().any(File::is_broken);
+        crew.stopped.store(options.fail_fast && broken, Ordering::Relaxed);
         for (slot, step) in slots.iter().enumerate() {
             if let Slot::Begin { file } = step {
                 crew.begin(*file, slot);
@@ -183,77 +184,6 @@ struct Crew<'a> {
     board: Mutex<Board>,
 }
 
-#[derive(Default)]
-struct Board {
-    /// By the number of the seed and the slot.
-    outcomes: BTreeMap<(usize, usize), Outcome>,
-    /// The number of the first seed that fails.
-    first_failed: Option<usize>,
-    /// What there is to report about a seed and a slot.
-    told: BTreeMap<(usize, usize), Told>,
-    /// The first failure of `teardown_file`, by the number of its seed and its slot, and that of a file's top level.
-    file_failures: BTreeMap<usize, ((usize, usize), Box<Failure>)>,
-    ended: Vec<usize>,
-    /// By the number of the seed.
-    sums: BTreeMap<usize, Sums>,
-}
-
-/// What the attempts with one seed come to.
-#[derive(Default)]
-struct Sums {
-    /// How often each rule was looked at.
-    tally: Vec<Tally>,
-    /// How long they took, in virtual time.
-    took: Duration,
-}
-
-impl Board {
-    /// Keeps a failure of `teardown_file` if it is the first in order, whichever came first.
-    fn teardown_failed(&mut self, file: usize, place: (usize, usize), failure: Box<Failure>) {
-        let known = self.file_failures.get(&file);
-        if known.is_none_or(|(known, _)| place < *known) {
-            self.file_failures.insert(file, (place, failure));
-        }
-    }
-
-    /// Forgets seeds behind the last that counts: how many of them were begun depends on the machine.
-    fn forget_after(&mut self, last: usize) {
-        self.outcomes.retain(|(seed, _), _| *seed <= last);
-        self.file_failures.retain(|_, ((seed, _), _)| *seed <= last);
-        self.sums.retain(|seed, _| *seed <= last);
-    }
-
-    fn sums(&self) -> Sums {
-        let mut all = Sums::default();
-        for sums in self.sums.values() {
-            all.add(&sums.tally);
-            all.took += sums.took;
-        }
-        all
-    }
-}
-
-impl Sums {
-    fn add(&mut self, tally: &[Tally]) {
-        if self.tally.is_empty() {
-            self.tally = tally.to_vec();
-            return;
-        }
-        for (sum, more) in self.tally.iter_mut().zip(tally) {
-            sum.subjects += more.subjects;
-            sum.excused += more.excused;
-            sum.checks += more.checks;
-        }
-    }
-}
-
-/// What one piece of work has to say.
-#[derive(Default)]
-struct Told {
-    records: Vec<Record>,
-    episodes: Vec<Episode>,
-}
-
 /// Keeps what a scenario reports until it is known whether anybody wants it.
 #[derive(Default)]
 struct Kept(Mutex<Vec<Record>>);
@@ -268,18 +198,16 @@ impl Crew<'_> {
     fn work(&self) {
         loop {
             let piece = self.next.fetch_add(1, Ordering::Relaxed);
-            let (seed, scenario) = (
-                piece / self.scenarios.len().max(1),
-                piece % self.scenarios.len().max(1),
-            );
-            if seed >= self.repeat || self.scenarios.is_empty() {
+            if piece >= self.repeat * self.scenarios.len() || self.interrupt().is_raised() {
                 return;
             }
-            let is_late = lock(&self.board).first_failed.is_some_and(|first| seed > first);
-            if is_late || self.stopped.load(Ordering::Relaxed) || self.interrupt().is_raised() {
+            let seed = piece / self.scenarios.len();
+            // Of many seeds, those before the first that fails are run to their end.
+            let is_late = lock(&self.board).first_failed().is_some_and(|first| seed > first);
+            if is_late || self.repeat == 1 && self.stopped.load(Ordering::Relaxed) {
                 return;
             }
-            self.perform(seed, self.scenarios[scenario]);
+            self.perform(seed, self.scenarios[piece % self.scenarios.len()]);
         }
     }
 
@@ -297,50 +225,67 @@ impl Crew<'_> {
         } else {
             kept.clone()
         };
-        let mut episodes = Vec::new();
-        let outcome = self.scenario(seed, slot, file, index, &sink, &mut episodes);
-        let mut board = lock(&self.board);
-        board.outcomes.insert((seed, slot), outcome);
-        let failed = !self.options.is_fine(outcome);
-        if failed {
-            board.first_failed = Some(board.first_failed.map_or(seed, |first| first.min(seed)));
-            if self.options.fail_fast {
-                self.stopped.store(true, Ordering::Relaxed);
-            }
+        let mut piece = Piece::default();
+        let ran = catch_unwind(AssertUnwindSafe(|| {
+            self.scenario(seed, file, index, &sink, &mut piece)
+        }));
+        piece.outcome = ran.unwrap_or_else(|panic| {
+            let what = panic.downcast_ref::<String>().map(String::as_str);
+            let what = what
+                .or_else(|| panic.downcast_ref::<&str>().copied())
+                .unwrap_or("no message");
+            self.broke(seed, file, index, &sink, what)
+        });
+        piece.records = std::mem::take(&mut *lock(&kept.0));
+        let failed = !self.options.is_fine(piece.outcome) || piece.file_failure.is_some();
+        if failed && self.options.fail_fast {
+            self.stopped.store(true, Ordering::Relaxed);
         }
-        // Of many seeds the first is shown where all pass.
-        if self.repeat == 1 || failed || seed == 0 {
-            let records = std::mem::take(&mut *lock(&kept.0));
-            board.told.insert((seed, slot), Told { records, episodes });
+        let mut board = lock(&self.board);
+        board.add(seed, slot, piece, failed);
+        if self.repeat > 1 {
+            board.forget_if_fine(seed, self.scenarios);
+            return;
+        }
+        let ready = board.episodes_in_order(self.scenarios);
+        if let Some(capture) = &self.simulator.simulation.capture {
+            ready.into_iter().for_each(|episode| capture(episode));
         }
         drop(board);
-        if self.repeat == 1 {
-            self.ordered.done(slot);
-            self.end_when_done(file);
-        }
+        self.ordered.done(slot);
+        self.end_when_done(file);
+    }
+
+    fn registration(&self, file: usize, scenario: usize) -> Option<&Registration> {
+        self.files[file].registrations().get(scenario)
+    }
+
+    fn seed(&self, seed: usize) -> u64 {
+        self.options.seed.wrapping_add(seed as u64)
+    }
+
+    fn hint(&self, seed: usize, file: usize, name: Option<&str>) -> String {
+        let replay = (self.simulator.simulation.replay)(self.seed(seed), &self.files[file].path, name);
+        format!("to see it again: {replay}")
     }
 
     /// One scenario, with all its attempts.
     fn scenario(
         &self,
         seed: usize,
-        slot: usize,
         index: usize,
         scenario: usize,
         sink: &Arc<dyn Sink>,
-        episodes: &mut Vec<Episode>,
+        piece: &mut Piece,
     ) -> Outcome {
         let file = &self.files[index];
         let opened = file.opened();
-        let (program, registration) = match &opened.content {
-            Content::Single(program) => (Arc::clone(program), None),
-            Content::Suite(_) | Content::Broken(_) => {
-                let program = file.program().cloned();
-                match (program, file.registrations().get(scenario)) {
-                    (Some(program), Some(registration)) => (program, Some(registration)),
-                    _ => return Outcome::Failed,
-                }
-            }
+        let registration = match &opened.content {
+            Content::Single(_) => None,
+            Content::Suite(_) | Content::Broken(_) => self.registration(index, scenario),
+        };
+        let Some(program) = file.program() else {
+            return Outcome::Failed;
         };
         if let Some(registration) = registration
             && let Some(reason) = &registration.skip
@@ -354,39 +299,71 @@ impl Crew<'_> {
             });
             return Outcome::Skipped;
         }
-        let number = self.options.seed.wrapping_add(seed as u64);
         let name = registration.map(|registration| registration.name.as_str());
         let limits = Limits {
             retries: self.options.retries,
             timeout: self.options.timeout,
             flaky_fails: self.options.flaky_fails,
         };
-        let replay = (self.simulator.simulation.replay)(number, &file.path, name);
-        let hint = format!("to see it again: {replay}");
+        let hint = self.hint(seed, index, name);
         let mut trials = Trials::new(registration, limits).with_hint(hint.clone());
-        let place = (seed, slot);
-        let seed = scenario_seed(number, &file.path, name);
+        let trial = Trial {
+            run: &self.simulator.run,
+            simulation: &self.simulator.simulation,
+            path: &file.path,
+            program,
+            registration,
+            scenario,
+            sink,
+            recordings: self.recordings(seed),
+            hint: &hint,
+        };
+        let root = scenario_seed(self.seed(seed), &file.path, name);
         loop {
-            let trial = Trial {
-                crew: self,
-                file: index,
-                program: &program,
-                registration,
-                scenario,
-                place,
-                hint: &hint,
-                sink,
-            };
             let attempt = trials.number();
-            let epoch = epoch_of(slot, attempt);
-            let ended = trial.run(
-                &mut trials,
-                seed.derive(&format!("attempt {attempt}")),
-                epoch,
-                episodes,
-            );
-            if let Some(outcome) = ended {
+            let (outcome, left) = trial.run(&mut trials, root.derive(&format!("attempt {attempt}")));
+            piece.add(left);
+            if let Some(outcome) = outcome {
                 return outcome;
+            }
+        }
+    }
+
+    /// Where agents are recorded with a seed: of many seeds each has a folder.
+    fn recordings(&self, seed: usize) -> Option<PathBuf> {
+        let folder = self.simulator.run.settings().save_audio.as_ref()?;
+        (self.repeat > 1).then(|| folder.join(format!("seed-{}", self.seed(seed))))
+    }
+
+    /// A fault of the program ended a scenario.
+    fn broke(&self, seed: usize, file: usize, scenario: usize, sink: &Arc<dyn Sink>, what: &str) -> Outcome {
+        let registration = match self.files[file].opened().content {
+            Content::Single(_) => None,
+            Content::Suite(_) | Content::Broken(_) => self.registration(file, scenario),
+        };
+        let name = registration.map(|registration| registration.name.as_str());
+        let fault = Fault::script(format!("a fault of callwright itself: {what}"))
+            .hint("please report it, with the script and the seed")
+            .hint(self.hint(seed, file, name));
+        let path = &self.files[file].path;
+        let outer = Scene::of_file(&self.simulator.run, Arc::clone(sink), path, None, WORKER);
+        match registration {
+            Some(registration) => {
+                let scene = outer.of_scenario(Arc::clone(sink), &registration.name, WORKER);
+                not_run(&scene, registration, &fault)
+            }
+            None => {
+                let failure = super::attempt::failure(&outer, &fault);
+                outer.report(RunEvent::Finished {
+                    path: path.display().to_string(),
+                    passed: false,
+                    outcome: Some(Outcome::Failed),
+                    attempt: 1,
+                    error: Some(first_line(&failure)),
+                    failure: Some(Box::new(failure)),
+                    duration_ms: 0.0,
+                });
+                Outcome::Failed
             }
         }
     }
@@ -395,7 +372,7 @@ impl Crew<'_> {
         let file = &self.files[index];
         let scenarios = match &file.opened().content {
             Content::Single(_) => None,
-            Content::Suite(_) | Content::Broken(_) => Some(file.selected.len() * self.repeat),
+            Content::Suite(_) | Content::Broken(_) => Some(file.selected.len()),
         };
         let path = file.path.display().to_string();
         let event = RunEvent::FileStarted { path, scenarios };
@@ -411,20 +388,18 @@ impl Crew<'_> {
     /// Ends a file when its last scenario has ended.
     fn end_when_done(&self, file: usize) {
         let of_file = |slot: &&usize| self.slots[**slot].file() == file;
-        let mut board = lock(&self.board);
-        let done = self
-            .scenarios
-            .iter()
-            .filter(of_file)
-            .all(|slot| board.outcomes.contains_key(&(0, *slot)));
-        if done && !board.ended.contains(&file) {
-            board.ended.push(file);
-            drop(board);
-            self.end(file);
+        let ends = {
+            let mut board = lock(&self.board);
+            let mut slots = self.scenarios.iter().filter(of_file);
+            slots.all(|slot| board.is_done(0, *slot)) && board.ends(file)
+        };
+        if ends {
+            self.end(file, 0);
         }
     }
 
-    fn end(&self, index: usize) {
+    /// Reports the end of a file, as it went with one seed.
+    fn end(&self, index: usize, seed: usize) {
         let is_end = |slot: &usize| matches!(self.slots[*slot], Slot::End { file } if file == index);
         let Some(slot) = (0..self.slots.len()).find(is_end) else {
             return;
@@ -432,7 +407,8 @@ impl Crew<'_> {
         let file = &self.files[index];
         let opened = file.opened();
         let sink = self.ordered.slot(slot);
-        let mut board = lock(&self.board);
+        let board = lock(&self.board);
+        let of_file = |slot: &usize| self.slots[*slot].file() == index;
         let failure = match &opened.content {
             Content::Single(_) => {
                 drop(board);
@@ -441,33 +417,21 @@ impl Crew<'_> {
             }
             Content::Broken(broken) => {
                 opened.early.go_on(Arc::clone(&sink));
-                let failure = is_a_failure(&broken.fault).then(|| broken.failure.clone());
-                board
-                    .file_failures
-                    .extend(failure.iter().map(|failure| (index, ((0, 0), failure.clone()))));
-                failure
+                is_a_failure(&broken.fault).then(|| broken.failure.clone())
             }
-            Content::Suite(_) => board.file_failures.get(&index).map(|(_, first)| first.clone()),
+            Content::Suite(_) => board.file_failure(seed, self.scenarios.iter().copied().filter(of_file)),
         };
-        let outcomes: Vec<Outcome> = board
-            .outcomes
-            .iter()
-            .filter(|((_, slot), _)| self.slots[*slot].file() == index)
-            .map(|(_, outcome)| *outcome)
-            .collect();
+        let slots = self.scenarios.iter().filter(|slot| of_file(slot));
+        let outcomes: Vec<Outcome> = slots.filter_map(|slot| board.outcome(seed, *slot)).collect();
+        let duration = board.duration(seed, self.scenarios.iter().copied().filter(of_file));
         drop(board);
+        let count = |wanted: &dyn Fn(Outcome) -> bool| outcomes.iter().filter(|one| wanted(**one)).count();
         let event = RunEvent::SuiteFinished {
             path: file.path.display().to_string(),
-            total: outcomes.len(),
-            passed: outcomes
-                .iter()
-                .filter(|outcome| self.options.is_pass(**outcome))
-                .count(),
-            skipped: outcomes
-                .iter()
-                .filter(|outcome| **outcome == Outcome::Skipped)
-                .count(),
-            duration_ms: 0.0,
+            total: file.selected.len(),
+            passed: count(&|outcome| self.options.is_pass(outcome)),
+            skipped: count(&|outcome| outcome == Outcome::Skipped),
+            duration_ms: crate::scene::millis(duration),
             error: failure.as_deref().map(first_line),
             failure,
         };
@@ -475,70 +439,75 @@ impl Crew<'_> {
         self.ordered.done(slot);
     }
 
+    /// Reports what was kept back: of many seeds the first that failed, or else the first.
     fn conclude(&self, sink: &Arc<dyn Sink>, selected_before_sharding: usize) -> ExitCode {
-        let (last, shown) = {
-            let mut board = lock(&self.board);
-            let last = board.first_failed.unwrap_or(self.repeat - 1);
-            board.forget_after(last);
-            (last, board.first_failed.unwrap_or(0))
-        };
+        let first_failed = lock(&self.board).first_failed();
+        let shown = first_failed.unwrap_or(0);
+        let last = first_failed.unwrap_or(self.repeat - 1);
         for slot in 0..self.slots.len() {
             match self.slots[slot] {
                 Slot::Begin { .. } => {}
                 Slot::Scenario { .. } => {
-                    let told = lock(&self.board).told.remove(&(shown, slot)).unwrap_or_default();
-                    if self.repeat > 1 && shown == last {
+                    let (records, episodes) = lock(&self.board).take(shown, slot);
+                    if self.repeat > 1 {
                         let to = self.ordered.slot(slot);
-                        told.records.into_iter().for_each(|record| to.emit(record));
+                        records.into_iter().for_each(|record| to.emit(record));
                     }
                     if let Some(capture) = &self.simulator.simulation.capture {
-                        told.episodes.into_iter().for_each(|episode| capture(episode));
+                        episodes.into_iter().for_each(|episode| capture(episode));
                     }
                     self.ordered.done(slot);
                 }
                 Slot::End { file } => {
-                    let ended = lock(&self.board).ended.contains(&file);
-                    if !ended {
-                        lock(&self.board).ended.push(file);
-                        self.end(file);
+                    if lock(&self.board).ends(file) {
+                        self.end(file, shown);
                     }
                 }
             }
         }
+        self.keep_recordings_of(first_failed);
         let board = lock(&self.board);
-        let sums = board.sums();
-        let outcomes = (0..=last)
-            .flat_map(|seed| self.scenarios.iter().map(move |slot| (seed, *slot)))
-            .map(|(seed, slot)| {
-                (
-                    self.slots[slot].file(),
-                    board.outcomes.get(&(seed, slot)).copied(),
-                )
-            })
-            .collect();
+        let pieces = (0..=last).flat_map(|seed| self.scenarios.iter().map(move |slot| (seed, *slot)));
+        let broken = |file: &usize| self.files[*file].is_broken();
+        let failed = |file: usize| {
+            let mut of_file = pieces
+                .clone()
+                .filter(|(_, slot)| self.slots[*slot].file() == file);
+            broken(&file) || of_file.any(|(seed, slot)| board.file_failed(seed, slot))
+        };
+        let tally = board.tally(last);
         let totals = Totals {
             options: self.options,
             files: self.files,
             slots: self.slots,
-            outcomes,
+            outcomes: pieces
+                .clone()
+                .map(|(seed, slot)| (self.slots[slot].file(), board.outcome(seed, slot)))
+                .collect(),
             began: (0..self.files.len())
-                .map(|file| self.slots.iter().any(|slot| slot.file() == file))
+                .map(|file| {
+                    let mut of_file = pieces
+                        .clone()
+                        .filter(|(_, slot)| self.slots[*slot].file() == file);
+                    broken(&file) || of_file.any(|(seed, slot)| board.is_done(seed, slot))
+                })
                 .collect(),
-            file_failed: (0..self.files.len())
-                .map(|file| board.file_failures.contains_key(&file))
-                .collect(),
+            file_failed: (0..self.files.len()).map(failed).collect(),
             stopped: self.stopped.load(Ordering::Relaxed),
             interrupted: self.interrupt().is_raised(),
             selected_before_sharding,
-            idle_rules: sums
-                .tally
+            idle_rules: tally
                 .iter()
                 .filter(|tally| tally.is_idle())
                 .map(|tally| tally.rule.name())
                 .collect(),
         };
-        let rules = sums
-            .tally
+        let duration = pieces
+            .clone()
+            .map(|(seed, slot)| board.duration(seed, std::iter::once(slot)))
+            .sum::<Duration>();
+        drop(board);
+        let rules = tally
             .iter()
             .map(|tally| RuleCount {
                 rule: tally.rule.name().to_owned(),
@@ -547,180 +516,24 @@ impl Crew<'_> {
                 subjects: tally.subjects,
             })
             .collect();
-        drop(board);
         sink.emit(self.simulator.run.record(RunEvent::Rules { rules }, None));
-        let (event, code) = totals.conclude(Health::default(), sums.took);
+        let (event, code) = totals.conclude(Health::default(), duration);
         sink.emit(self.simulator.run.record(event, None));
         code
     }
-}
 
-/// One attempt, in a world that is made for it.
-struct Trial<'a> {
-    crew: &'a Crew<'a>,
-    file: usize,
-    program: &'a Arc<dyn Program>,
-    registration: Option<&'a Registration>,
-    scenario: usize,
-    /// The number of its seed, and its slot.
-    place: (usize, usize),
-    /// How to see it again.
-    hint: &'a str,
-    sink: &'a Arc<dyn Sink>,
-}
-
-impl Trial<'_> {
-    fn run(
-        &self,
-        trials: &mut Trials,
-        seed: Seed,
-        epoch: Epoch,
-        episodes: &mut Vec<Episode>,
-    ) -> Option<Outcome> {
-        let simulator = self.crew.simulator;
-        let world = SimulatedWorld::new(SimulatedConfig {
-            seed,
-            epoch,
-            interrupt: Arc::clone(simulator.run.interrupt().flag()),
-            servers: simulator.simulation.servers.clone(),
-            #[cfg(feature = "fake")]
-            broken: simulator.simulation.broken,
-        });
-        let world = match world {
-            Ok(world) => world,
-            // It started when the run began.
-            Err(error) => panic!("{error}"),
-        };
-        let run = simulator.run.part(world.clone() as Arc<dyn World>);
-        world.watch(run.interrupt());
-        let observing = world.observe(simulator.simulation.capture.is_some());
-        let outcome = match self.registration {
-            None => {
-                let path = &self.crew.files[self.file].path;
-                let name = path.display().to_string();
-                let scene = Scene::of_file(&run, Arc::clone(self.sink), path, Some(name), WORKER);
-                let subject = Subject::File {
-                    program: &**self.program,
-                };
-                trials.attempt(&subject, &scene, || self.judge(&world, &observing))
+    /// Of many seeds only those recordings stay that belong to what is reported.
+    fn keep_recordings_of(&self, first_failed: Option<usize>) {
+        for seed in 0..self.repeat {
+            if Some(seed) != first_failed
+                && let Some(folder) = self.recordings(seed)
+                && folder.is_dir()
+                && let Err(error) = std::fs::remove_dir_all(&folder)
+            {
+                tracing::warn!("the recordings in {} stay: {error}", folder.display());
             }
-            Some(registration) => self.in_suite(trials, &world, &observing, &run, registration),
-        };
-        world.close();
-        let mut board = lock(&self.crew.board);
-        board.sums.entry(self.place.0).or_default().took += world.elapsed();
-        drop(board);
-        episodes.extend(observing.episode(&world));
-        outcome
-    }
-
-    /// Lets everything come to its end, and says what is wrong then.
-    fn judge(&self, world: &SimulatedWorld, observing: &Observing) -> Option<Failure> {
-        world.close_servers();
-        let left = world.run_out(RUN_OUT);
-        if let Some(trouble) = world.trouble() {
-            let text = format!("the simulated world could not go on: {trouble}");
-            return Some(evidence::bare(FailureKind::Generator, &text));
         }
-        let (violations, tally) = observing.verdict(world.now(), &left);
-        let mut board = lock(&self.crew.board);
-        board.sums.entry(self.place.0).or_default().add(&tally);
-        drop(board);
-        broken(&violations, &|party| {
-            world
-                .name(party)
-                .map_or_else(|| format!("party {party}"), |name| name.to_string())
-        })
     }
-
-    /// Evaluates the file up to the scenario, runs that, and tears the file down again.
-    fn in_suite(
-        &self,
-        trials: &mut Trials,
-        world: &Arc<SimulatedWorld>,
-        observing: &Observing,
-        run: &Arc<Run>,
-        registration: &Registration,
-    ) -> Option<Outcome> {
-        let path = &self.crew.files[self.file].path;
-        let outer = Scene::of_file(run, Arc::clone(self.sink), path, None, WORKER);
-        let opened = {
-            let _entered = Context::new(&outer).enter();
-            self.program.open(&outer).map_err(Fault::outside_scenarios)
-        };
-        let suite = opened.and_then(|suite| {
-            let name = suite.registrations().get(self.scenario).map(|one| &one.name);
-            if name != Some(&registration.name) {
-                let text = "the top level registers other scenarios each time it is evaluated";
-                return Err(Fault::script(text).hint(
-                    "the names of scenarios must not depend on chance, on the time, or on what happened before",
-                ));
-            }
-            let _entered = Context::new(&outer).enter();
-            suite
-                .setup_file(&outer)
-                .map_err(|fault| named("setup_file", fault.outside_scenarios()))?;
-            Ok(suite)
-        });
-        let scene = outer.of_scenario(Arc::clone(self.sink), &registration.name, WORKER);
-        let suite = match suite {
-            Ok(suite) => suite,
-            Err(fault) => {
-                let fault = if is_a_failure(&fault) {
-                    fault.hint(self.hint)
-                } else {
-                    fault
-                };
-                let outcome = not_run(&scene, registration, &fault);
-                scene.end();
-                outer.end();
-                return Some(outcome);
-            }
-        };
-        let subject = Subject::Scenario {
-            suite: &*suite,
-            index: self.scenario,
-            registration,
-        };
-        trials.attempt(&subject, &scene, || {
-            let torn_down = {
-                let _entered = Context::new(&outer).enter();
-                outer.begin_end();
-                suite.teardown_file(&outer)
-            };
-            if let Err(fault) = torn_down {
-                let fault = named("teardown_file", fault.outside_scenarios());
-                let failure = Box::new(attempt::failure(&outer, &fault.hint(self.hint)));
-                lock(&self.crew.board).teardown_failed(self.file, self.place, failure);
-            }
-            outer.end();
-            self.judge(world, observing)
-        })
-    }
-}
-
-/// The first rule that was broken, and the others as hints.
-fn broken(violations: &[Violation], names: &dyn Fn(u32) -> String) -> Option<Failure> {
-    let (first, others) = violations.split_first()?;
-    let text = |violation: &Violation| {
-        format!(
-            "{} broke the rule `{}` ({}): {}; {}",
-            names(violation.party),
-            violation.rule.name(),
-            violation.reference,
-            violation.detail,
-            violation.message,
-        )
-    };
-    let mut failure = evidence::bare(FailureKind::Protocol, &text(first));
-    failure.expected = Some(first.rule.description().to_owned());
-    let shown = others.iter().take(VIOLATIONS_SHOWN);
-    failure.hints = shown.map(|violation| Hint(text(violation))).collect();
-    if others.len() > VIOLATIONS_SHOWN {
-        let more = others.len() - VIOLATIONS_SHOWN;
-        failure.hints.push(Hint(format!("and {more} more")));
-    }
-    Some(failure)
 }
 
 /// Where the file lies has no part in it: a replay from another folder is the same.
@@ -733,11 +546,6 @@ fn scenario_seed(seed: u64, file: &Path, scenario: Option<&str>) -> Seed {
         || seed.derive("file"),
         |name| seed.derive("scenario").derive(name),
     )
-}
-
-fn epoch_of(slot: usize, attempt: u32) -> Epoch {
-    let slots = u32::try_from(slot).unwrap_or(u32::MAX);
-    Epoch::SIMULATED.later(APART * slots + APART / 64 * (attempt - 1))
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

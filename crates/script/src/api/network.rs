@@ -36,13 +36,12 @@ pub(super) fn register(api: &mut Api) {
         "network(conditions: map)",
         &format!(
             "From now on the packets of all agents of the scenario, also of such as start later, travel so, in both \
-             directions; what was said for two of them before is forgotten. What is not named is perfect, but for the 10 ms of \
-             latency that a simulated network has where none is named: `network(#{{}})` \
-             makes everything perfect again. Conditions end with their scenario. Which packets are lost is drawn from the seed of the \
+             directions; what was said for two of them before is forgotten. What is not named is perfect: `network(#{{}})` \
+             makes everything perfect again. In a simulated run a packet takes 10 ms anyway. Conditions end with their scenario. Which packets are lost is drawn from the seed of the \
              run.\n\n{}\n\n\
              ```rhai\nnetwork(#{{ latency: \"40ms\", jitter: \"10ms\", loss: \"2%\" }});\n```\n\n\
              A capture shows what was lost, came twice or was delayed. Of a TCP or TLS stream nothing is lost for good: loss \
-             is a delay there, as it is sent again.",
+             is a delay there, as it is sent again. HTTP of a simulated run takes the latency, and nothing else of it.",
             keys()
         ),
         |context: NativeCallContext<'_>, conditions: Map| -> Outcome<()> {

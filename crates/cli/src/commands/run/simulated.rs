@@ -6,9 +6,9 @@ use std::time::Instant;
 
 use anyhow::{Context as _, bail};
 use callwright_events::ExitCode;
+use callwright_scenario::Causes;
 use callwright_scenario::simulated::{ServerPlan, SimulatedCapture};
-use callwright_scenario::suite::{Simulation, Simulator};
-use callwright_scenario::{Causes, span};
+use callwright_scenario::suite::{Options, Simulation, Simulator};
 
 use super::{Prepared, Verdict};
 use crate::arguments;
@@ -41,8 +41,8 @@ pub(super) fn run(prepared: Prepared, arguments: &arguments::Run) -> anyhow::Res
         servers,
         capture: writer.map(|writer| Arc::new(move |episode| writer.take(episode)) as _),
         ..Simulation::new(Box::new({
-            let environment = environment(arguments);
-            move |seed, file, scenario| replay(&environment, seed, file, scenario)
+            let flags = flags(arguments, &prepared.options, prepared.project_repeats);
+            move |seed, file, scenario| replay(&flags, seed, file, scenario)
         }))
     };
     let simulator = match Simulator::new(prepared.settings, causes, simulation) {
@@ -56,14 +56,14 @@ pub(super) fn run(prepared: Prepared, arguments: &arguments::Run) -> anyhow::Res
     let verdict = simulator.run(&prepared.sink, prepared.programs, &prepared.options);
     drop(simulator);
     let captured = capture.map_or(Ok(()), SimulatedCapture::finish);
-    if !arguments.reports.json && !arguments.reports.quiet {
+    if !arguments.reports.json && !prepared.quiet {
         anstream::eprintln!("simulated in {:.2} s", began.elapsed().as_secs_f64());
     }
     Ok((verdict, captured))
 }
 
-/// The flags that change what scripts see, and whether they pass.
-fn environment(arguments: &arguments::Run) -> String {
+/// The flags that a replay needs: what changes the course of a scenario, or how it is judged.
+fn flags(arguments: &arguments::Run, options: &Options, project_repeats: bool) -> String {
     let environment = &arguments.environment;
     let mut words = Vec::new();
     for file in &environment.env_file {
@@ -75,17 +75,27 @@ fn environment(arguments: &arguments::Run) -> String {
     if let Some(profile) = &environment.profile {
         words.push(format!(" --profile {}", quoted(profile)));
     }
-    let flow = &arguments.flow;
-    for (flag, span) in [
-        ("--timeout", flow.timeout),
-        ("--default-timeout", flow.default_timeout),
-    ] {
-        if let Some(span) = span {
-            words.push(format!(" {flag} {}", span::text(span).replace(' ', "")));
-        }
+    if let Some(timeout) = arguments.flow.default_timeout {
+        words.push(format!(" --default-timeout {}ms", timeout.as_millis()));
     }
     if let Some(network) = &arguments.flow.network {
         words.push(format!(" --network {}", quoted(network)));
+    }
+    if let Some(timeout) = arguments.flow.timeout {
+        words.push(format!(" --timeout {}ms", timeout.as_millis()));
+    }
+    if options.retries > 0 {
+        words.push(format!(" --retries {}", options.retries));
+    }
+    if options.flaky_fails {
+        words.push(" --flaky fail".to_owned());
+    }
+    // What the project says for whole runs is not meant for one scenario.
+    if project_repeats {
+        words.push(" --repeat 1".to_owned());
+    }
+    if options.shard.is_some() {
+        words.push(" --shard 1/1".to_owned());
     }
     if arguments.no_servers {
         words.push(" --no-servers".to_owned());
@@ -94,10 +104,25 @@ fn environment(arguments: &arguments::Run) -> String {
 }
 
 /// The command that repeats a scenario.
-fn replay(environment: &str, seed: u64, file: &Path, scenario: Option<&str>) -> String {
-    let scenario = scenario.map_or_else(String::new, |name| format!(" --scenario {}", quoted(name)));
+fn replay(flags: &str, seed: u64, file: &Path, scenario: Option<&str>) -> String {
+    // The name as a whole: others may contain it.
+    let scenario = scenario.map_or_else(String::new, |name| {
+        format!(" --scenario {}", quoted(&format!("re:^{}$", escaped(name))))
+    });
     let file = quoted(&file.display().to_string());
-    format!("callwright run --simulate --seed {seed}{environment} {file}{scenario}")
+    format!("callwright run --simulate --seed {seed}{flags} {file}{scenario}")
+}
+
+/// A text as a regular expression that means it.
+fn escaped(text: &str) -> String {
+    let mut escaped = String::new();
+    for c in text.chars() {
+        if r"\.+*?()|[]{}^$#&-~".contains(c) {
+            escaped.push('\\');
+        }
+        escaped.push(c);
+    }
+    escaped
 }
 
 /// A word as a shell takes it.
@@ -119,7 +144,7 @@ mod tests {
         let file = Path::new("my calls/a.rhai");
         assert_eq!(
             replay(" --set A=1", 7, file, Some("it's up")),
-            r"callwright run --simulate --seed 7 --set A=1 'my calls/a.rhai' --scenario 'it'\''s up'"
+            r"callwright run --simulate --seed 7 --set A=1 'my calls/a.rhai' --scenario 're:^it'\''s up$'"
         );
     }
 }

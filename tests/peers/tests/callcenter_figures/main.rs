@@ -1,0 +1,19 @@
+//! What a call through our call center costs, beside what it costs others on the same machine in the same run: Kamailio for the
+//! signalling, rtpengine for the audio. Measured is the time of the CPU, which other work on the machine changes little.
+//!
+//! They are ignored unless asked for, and want a release build and two CPUs, the first for who is measured and the second for who
+//! makes the calls:
+//!
+//! ```sh
+//! cargo build --release -p callwright-cli
+//! CALLWRIGHT_BIN=$PWD/target/release/callwright \
+//!     cargo test -p callwright-peers --test callcenter_figures -- --ignored --nocapture --test-threads 1
+//! ```
+
+mod relay;
+mod signalling;
+
+/// Where who is measured runs.
+const MEASURED: usize = 0;
+/// Where who makes the calls runs.
+const GENERATOR: usize = 1;
