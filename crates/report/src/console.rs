@@ -330,7 +330,7 @@ impl Console {
                 "{}\n",
                 paint(
                     DIM,
-                    format!("{judged} rules of SIP, SDP and RTP judged {checks} times")
+                    format!("rules of SIP, SDP and RTP: {judged} judged, {checks} checks")
                 )
             )
         });
