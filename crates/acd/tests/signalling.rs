@@ -181,6 +181,32 @@ fn a_user_whose_contact_is_the_machine_itself_does_not_ring_for_ever() {
 }
 
 #[test]
+fn a_message_to_a_user_whose_contact_is_the_machine_itself_is_a_loop() {
+    let mut script = Script::new();
+    let register = Request {
+        method: "REGISTER",
+        uri: &format!("sip:{SERVER}"),
+        from: ("sip:dave@10.0.0.250", "f"),
+        to: ("sip:dave@10.0.0.250", ""),
+        call_id: "dave",
+        cseq: 1,
+    };
+    let contacts = ["Contact: <sip:dave@10.0.0.250;n=1>, <sip:dave@10.0.0.250;n=2>"];
+    let text = register.write(script.alice, &contacts, "");
+    script.lab.say(script.alice, text);
+    script.lab.expect(script.alice, "SIP/2.0 200");
+    let message = Request {
+        uri: "sip:dave@10.0.0.250",
+        ..Script::request("MESSAGE", CALLEE, 1, "")
+    };
+    let text = message.write(script.alice, &[], "");
+    script.lab.say(script.alice, text);
+    let refused = script.lab.expect(script.alice, "SIP/2.0 4");
+    assert_eq!(refused.status(), 482);
+    assert_eq!(script.lab.machine.counters().loops, 1);
+}
+
+#[test]
 fn early_media_passes_with_its_status() {
     let mut script = Script::new();
     script.invite(&[], &Script::offer());

@@ -38,6 +38,8 @@ mod rule;
 mod signalling;
 mod transaction;
 
+use std::time::Duration;
+
 use callwright_media::rtp::{self, Kind};
 use callwright_sip_message::{Datagram, Limits, Message, classify};
 use callwright_wire::{Carrier, Residue, TapRecord, Time};
@@ -83,6 +85,11 @@ impl Rules {
     /// From now on a party may break rules on purpose, as by [`RulesConfig::allow_illegal`].
     pub fn exempt(&mut self, party: u32) {
         self.parties.exempt(party);
+    }
+
+    /// A packet that arrives may take this long from now on, unless that is less than before.
+    pub fn allow_transit(&mut self, transit: Duration) {
+        self.config.transit = self.config.transit.max(transit);
     }
 
     /// Takes a packet: each once, in order of time. Judges first what was due before it.

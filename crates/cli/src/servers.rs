@@ -69,7 +69,14 @@ pub(crate) fn world_config(servers: &[Server]) -> anyhow::Result<net::WorldConfi
             showing = Some(name);
             config.identity = Some(identity);
         }
-        config.media_ports = settings.media_ports().or(config.media_ports);
+        match (settings.media_ports(), &config.media_ports) {
+            (Some(ports), Some(others)) if ports != *others => anyhow::bail!(
+                "{name} and another server have different ranges of ports for RTP: of the servers in one run all share \
+                 one; give them the same"
+            ),
+            (Some(ports), _) => config.media_ports = Some(ports),
+            (None, _) => {}
+        }
     }
     Ok(config)
 }

@@ -22,7 +22,11 @@ pub(crate) fn handle(
     at_once: impl Fn() + Send + 'static,
 ) -> io::Result<()> {
     // A terminal that is closed is no reason to leave servers and registrations behind.
-    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
+    let mut signals = Signals::new([SIGINT, SIGTERM])?;
+    // Whom nohup started is to outlive its terminal.
+    if !hangup_is_ignored() {
+        signals.add_signal(SIGHUP)?;
+    }
     std::thread::Builder::new()
         .name("callwright-sig".into())
         .spawn(move || {
@@ -52,4 +56,12 @@ pub(crate) fn raise(interrupt: Arc<Interrupt>, servers: Groups) -> io::Result<()
         },
         move || servers.kill(),
     )
+}
+
+/// Whether SIGHUP was ignored when this process began (proc(5): the mask of ignored signals).
+fn hangup_is_ignored() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_some_and(|mask| mask & 1 != 0)
 }

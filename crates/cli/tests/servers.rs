@@ -237,7 +237,8 @@ fn a_server_that_does_not_last_makes_the_run_invalid() {
     assert_eq!(ran.status.code(), Some(3), "{}", text(&ran));
     let said = text(&ran);
     assert!(
-        said.contains("the server echo ended before the run did: by signal 9"),
+        // Who answers for it is somebody else, and it may have ended before or after that.
+        said.contains("the server echo ended before") && said.contains(": by signal 9"),
         "{said}"
     );
     assert!(said.ends_with("\n  bye\n"), "{said}");

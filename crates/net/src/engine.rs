@@ -257,7 +257,7 @@ impl<N: PacketNode> Engine<N> {
             if !self.sockets.is_shaped() || !self.sockets.detain(now, slot, &arrival) {
                 self.hand_over(&arrival, now);
             }
-            if arrival.media && self.sockets.is_drained(slot) {
+            if arrival.media && self.sockets.is_drained(slot, arrival.length) {
                 return;
             }
             now = self.clock.now();

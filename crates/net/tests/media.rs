@@ -217,3 +217,31 @@ fn a_media_peer_that_is_gone_is_told_once_a_second_not_once_a_packet() {
         .count();
     assert!(again <= 1, "told {again} times more");
 }
+
+#[test]
+fn empty_datagrams_hide_nothing_that_stands_behind_them() {
+    let mut stage = Stage::new();
+    let a = stage.add();
+    let local = stage.leased(a, 10, "127.0.0.1:0");
+    let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
+    // One in front may wait for the next to come; after it nothing does.
+    peer.send_to(b"first", local).unwrap();
+    stage.wait_packet(a);
+    for round in 0..20_u8 {
+        stage.with(a, |_| {
+            // All of them are there before the first is looked at.
+            peer.send_to(b"", local).unwrap();
+            peer.send_to(&[1, round], local).unwrap();
+            peer.send_to(b"", local).unwrap();
+            peer.send_to(&[2, round], local).unwrap();
+        });
+        let mut heard = Vec::new();
+        while heard.len() < 2 {
+            let (_, _, packet) = stage.wait_packet(a);
+            if !packet.is_empty() {
+                heard.push(packet);
+            }
+        }
+        assert_eq!(heard, [vec![1, round], vec![2, round]]);
+    }
+}

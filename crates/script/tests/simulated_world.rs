@@ -362,3 +362,23 @@ fn the_races_of_rfc_5407_end_in_the_simulation_as_on_sockets() {
     });
     assert_eq!(held.count(), races.matches("\nscenario(").count());
 }
+
+#[test]
+fn a_network_of_four_seconds_breaks_no_rule() {
+    run(r#"
+        network(#{ latency: "4s" });
+        let domain = env("SIP_DOMAIN");
+        let a = agent("A", #{ username: "alice", domain: domain, password: env("A_PASS") });
+        let b = agent("B", #{ username: "bob", domain: domain, password: env("B_PASS") });
+        a.register();
+        b.register();
+        await_until(|| assert(a.registered && b.registered).is_true(), "60s");
+        a.dial(b);
+        await_until(|| assert(b.state).equals(State::Ringing), "60s");
+        b.accept();
+        await_until(|| assert(a.state).equals(State::Established), "60s");
+        a.hangup();
+        await_until(|| assert(b.state).equals(State::Idle), "60s");
+    "#)
+    .passed();
+}

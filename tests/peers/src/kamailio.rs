@@ -137,6 +137,11 @@ impl Kamailio {
         variables
     }
 
+    /// Whether one of its processes ended by a fault of its own: what failed then says nothing about anybody else.
+    pub fn crashed(&self) -> bool {
+        self.evidence.read("kamailio.log").contains("exited by a signal")
+    }
+
     /// How many contacts are registered now.
     pub fn contacts(&self) -> u64 {
         let answer = self.rpc("stats.fetch", &json!(["location_contacts"]));

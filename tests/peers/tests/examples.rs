@@ -63,13 +63,21 @@ fn assert_passes(output: &Output) {
 }
 
 fn all_pass(door: Door) {
-    let kamailio = Kamailio::start();
+    let mut kamailio = Kamailio::start();
     for name in WITH_SERVER {
-        let output = against(&kamailio, door)
-            .arg("run")
-            .arg(example(name))
-            .output()
-            .expect("it runs");
+        let run = |kamailio: &Kamailio| {
+            against(kamailio, door)
+                .arg("run")
+                .arg(example(name))
+                .output()
+                .expect("it runs")
+        };
+        let mut output = run(&kamailio);
+        // Its TLS now and then frees memory twice.
+        if !output.status.success() && kamailio.crashed() {
+            kamailio = Kamailio::start();
+            output = run(&kamailio);
+        }
         assert_passes(&output);
     }
     // Agents unregister when their scenario is over, whatever happened.

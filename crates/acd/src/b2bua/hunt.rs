@@ -54,7 +54,8 @@ impl Machine {
                 // RFC 3327 §5.3: the way that the REGISTER came.
                 routes: binding.path.clone(),
                 // A contact that is this machine itself is behind no NAT, wherever its REGISTER came from.
-                flow: Some(binding.flow).filter(|_| !self.is_own_contact(&binding.contact)),
+                flow: Some(binding.flow)
+                    .filter(|_| binding.needs_flow() || !self.is_own_contact(&binding.contact)),
                 only_by_flow: binding.needs_flow(),
             },
             ..Invite::new(self.identity, binding.contact.clone())

@@ -146,6 +146,14 @@ impl Machine {
         if contacts.is_empty() {
             return self.respond(now, request, 480, Headers::new());
         }
+        // RFC 3261 §16.3, 4: a user who is bound to this machine itself would be asked again and again.
+        if contacts
+            .iter()
+            .any(|binding| self.is_own_contact(&binding.contact))
+        {
+            self.counters.loops += 1;
+            return self.respond(now, request, 482, Headers::new());
+        }
         if self.switch.relayed.len() + contacts.len() > self.config.limits.relayed_requests {
             return self.respond_over_limit(now, request);
         }

@@ -108,12 +108,11 @@ impl Update {
             }
             Asked::Change(ref wanted) => {
                 for contact in wanted {
-                    if let Some(at) = bindings.iter().position(|binding| contact.replaces(binding)) {
-                        if overtaken(&bindings[at]) {
-                            return Err(UpdateError::OutOfOrder);
-                        }
-                        bindings.remove(at);
+                    let mut replaced = bindings.iter().filter(|binding| contact.replaces(binding));
+                    if replaced.any(overtaken) {
+                        return Err(UpdateError::OutOfOrder);
                     }
+                    bindings.retain(|binding| !contact.replaces(binding));
                 }
                 let kept = wanted.iter().filter(|contact| !contact.expires.is_zero());
                 let new = kept.map(|contact| Binding {

@@ -102,16 +102,18 @@ pub(super) fn wait(
     let mut told = false;
     let mut probe = Probe::new(ready);
     loop {
-        let problem = match probe.look(world) {
-            Ok(()) => return Ok(()),
-            Err(problem) => problem,
-        };
+        let looked = probe.look(world);
+        // Before the answer counts: it may be that of an earlier server, for whose sake this one ended.
         if let Some(ended) = process
             .as_mut()
             .and_then(|process| process.ended("before it was ready"))
         {
             return Err(ended);
         }
+        let problem = match looked {
+            Ok(()) => return Ok(()),
+            Err(problem) => problem,
+        };
         if interrupt.is_raised() {
             return Err(ServersError::Interrupted {
                 name: server.name.clone(),

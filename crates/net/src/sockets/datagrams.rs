@@ -35,6 +35,8 @@ pub(super) struct Port {
     media: Option<Media>,
     drops: u32,
     unsent: VecDeque<Outgoing>,
+    /// An empty datagram came here.
+    hollow: bool,
 }
 
 /// One of a pair of media sockets.
@@ -113,6 +115,7 @@ impl Sockets {
             media: None,
             drops: 0,
             unsent: VecDeque::new(),
+            hollow: false,
         }));
         if let Err(error) = self.register(&mut SourceFd(&fd), index, Interest::READABLE) {
             self.take(index);
@@ -511,9 +514,14 @@ impl Sockets {
         }
     }
 
-    /// Whether a media socket is empty, so that no more needs to be received: most have one packet at a time.
-    pub(crate) fn is_drained(&self, index: usize) -> bool {
-        self.port(index).is_some_and(|port| port.socket.is_drained())
+    /// Whether a media socket is empty after a datagram of so many octets, so that no more needs to be received: most have one
+    /// packet at a time. One that received an empty datagram is not asked any more: such a one may hide what stands behind it.
+    pub(crate) fn is_drained(&mut self, index: usize, octets: usize) -> bool {
+        let Some(port) = self.port_mut(index) else {
+            return false;
+        };
+        port.hollow |= octets == 0;
+        !port.hollow && port.socket.is_drained()
     }
 
     fn arrival(

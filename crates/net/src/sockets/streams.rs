@@ -459,7 +459,10 @@ impl Sockets {
         };
         if connection.phase == Phase::Open {
             // It came before the end, and would not come after it.
-            for (bytes, _) in std::mem::take(&mut connection.lane(false).pieces) {
+            // What was lost has not come.
+            let lane = connection.lane(false);
+            let came = lane.scheduled;
+            for (bytes, _) in std::mem::take(&mut lane.pieces).into_iter().take(came) {
                 let input = Input::Stream {
                     connection: id,
                     bytes,

@@ -1,5 +1,7 @@
 //! What scenarios do to the network and the servers of a simulated world.
 
+use std::time::Duration;
+
 use callwright_capture::rules::Disturbance;
 use callwright_sim as sim;
 use callwright_wire::link::Link;
@@ -7,6 +9,9 @@ use callwright_wire::link::Link;
 use super::server::ServerError;
 use super::{Core, SimulatedWorld};
 use crate::world::{NetworkError, Site};
+
+/// What a packet may wait for those before it, and a margin.
+const QUEUE: Duration = Duration::from_secs(2);
 
 impl SimulatedWorld {
     /// Links between two sites, or all of them.
@@ -17,6 +22,7 @@ impl SimulatedWorld {
         link: Link,
     ) -> Result<(), NetworkError> {
         let link = of_this_world(link);
+        self.allow_transit_of(&link);
         self.shared.with(|core| {
             if let Some((a, b)) = between {
                 let (a, b) = (core.site(a)?, core.site(b)?);
@@ -38,6 +44,17 @@ impl SimulatedWorld {
             }
             Ok(())
         })
+    }
+
+    /// The rules know how long a packet may be on its way.
+    pub(super) fn allow_transit_of(&self, link: &Link) {
+        let held_back = link
+            .reordering
+            .map_or(Duration::ZERO, |reordering| reordering.delay);
+        let transit = link.latency + link.jitter + held_back + QUEUE;
+        if let Some(seen) = &*super::lock(&self.shared.seen) {
+            super::lock(seen).allow_transit(transit);
+        }
     }
 
     pub(super) fn cut(&self, a: &Site, b: &Site) -> Result<(), NetworkError> {

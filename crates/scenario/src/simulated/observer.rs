@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use callwright_capture::PcapngWriter;
 use callwright_capture::rules::{Disturbance, Rules, RulesConfig, Tally, Violation};
@@ -32,6 +33,11 @@ impl Seen {
     /// Something was done to the world on purpose.
     pub(super) fn disturbed(&mut self, now: Time, disturbance: Disturbance) {
         self.rules.disturbed(now, disturbance);
+    }
+
+    /// Packets may take so long.
+    pub(super) fn allow_transit(&mut self, transit: Duration) {
+        self.rules.allow_transit(transit);
     }
 
     /// A party may break rules from now on: a script makes its messages.
@@ -63,6 +69,8 @@ impl SimulatedWorld {
             records: keep.then(Vec::new),
         }));
         *lock(&self.shared.seen) = Some(seen.clone());
+        let link = self.shared.core().first_link.clone();
+        self.allow_transit_of(&link);
         self.set_tap(Some(Box::new(Eye(seen.clone()))));
         Observing(seen)
     }
