@@ -111,12 +111,12 @@ impl Node for Party {
                         let stored = Input::Command(Command::Persisted { token });
                         server.machine.handle_input(server.now, stored);
                     }
-                    other => return Some(with_event(other, |_| Told::Server)),
+                    other => return Some(other.map_event(|_| Told::Server)),
                 }
             },
             Party::Phone(fleet) => {
                 let output = fleet.poll_output()?;
-                Some(with_event(output, |_| Told::Phone))
+                Some(output.map_event(|_| Told::Phone))
             }
             Party::Script(script) => (!script.outputs.is_empty()).then(|| script.outputs.remove(0)),
         }
@@ -162,47 +162,6 @@ impl PacketNode for Party {
             Party::Phone(fleet) => fleet.clear_text(),
             Party::Script(_) => None,
         }
-    }
-}
-
-fn with_event<A, B>(output: Output<A>, event: impl FnOnce(A) -> B) -> Output<B> {
-    match output {
-        Output::Event(it) => Output::Event(event(it)),
-        Output::Bind { socket, local, usage } => Output::Bind { socket, local, usage },
-        Output::Unbind { socket } => Output::Unbind { socket },
-        Output::Datagram {
-            socket,
-            to,
-            bytes,
-            cause,
-        } => Output::Datagram {
-            socket,
-            to,
-            bytes,
-            cause,
-        },
-        Output::Connect {
-            socket,
-            local,
-            remote,
-            tls,
-        } => Output::Connect {
-            socket,
-            local,
-            remote,
-            tls,
-        },
-        Output::Stream {
-            connection,
-            bytes,
-            cause,
-        } => Output::Stream {
-            connection,
-            bytes,
-            cause,
-        },
-        Output::Close { connection } => Output::Close { connection },
-        Output::Resolve { query, question } => Output::Resolve { query, question },
     }
 }
 

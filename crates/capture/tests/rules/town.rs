@@ -60,8 +60,8 @@ impl Node for Someone {
 
     fn poll_output(&mut self) -> Option<Output<Told>> {
         match self {
-            Someone::Phone(fleet) => Some(with_event(fleet.poll_output()?, Told::Phone)),
-            Someone::Server(machine) => Some(with_event(machine.poll_output()?, Told::Server)),
+            Someone::Phone(fleet) => Some(fleet.poll_output()?.map_event(Told::Phone)),
+            Someone::Server(machine) => Some(machine.poll_output()?.map_event(Told::Server)),
         }
     }
 
@@ -85,47 +85,6 @@ impl PacketNode for Someone {
 
     fn clear_text(&self) -> Option<&[u8]> {
         each!(self, node => node.clear_text())
-    }
-}
-
-fn with_event<A, B>(output: Output<A>, event: impl FnOnce(A) -> B) -> Output<B> {
-    match output {
-        Output::Event(it) => Output::Event(event(it)),
-        Output::Bind { socket, local, usage } => Output::Bind { socket, local, usage },
-        Output::Unbind { socket } => Output::Unbind { socket },
-        Output::Datagram {
-            socket,
-            to,
-            bytes,
-            cause,
-        } => Output::Datagram {
-            socket,
-            to,
-            bytes,
-            cause,
-        },
-        Output::Connect {
-            socket,
-            local,
-            remote,
-            tls,
-        } => Output::Connect {
-            socket,
-            local,
-            remote,
-            tls,
-        },
-        Output::Stream {
-            connection,
-            bytes,
-            cause,
-        } => Output::Stream {
-            connection,
-            bytes,
-            cause,
-        },
-        Output::Close { connection } => Output::Close { connection },
-        Output::Resolve { query, question } => Output::Resolve { query, question },
     }
 }
 

@@ -43,11 +43,8 @@ impl Node for Someone {
 
     fn poll_output(&mut self) -> Option<Output<Self::Event>> {
         match self {
-            Someone::Phone(fleet) => fleet.poll_output().map(|output| with_event(output, Some)),
-            Someone::Edge(edge) => edge
-                .outputs
-                .pop_front()
-                .map(|output| with_event(output, |()| None)),
+            Someone::Phone(fleet) => fleet.poll_output().map(|output| output.map_event(Some)),
+            Someone::Edge(edge) => edge.outputs.pop_front().map(|output| output.map_event(|()| None)),
         }
     }
 
@@ -85,47 +82,6 @@ impl PacketNode for Someone {
             Someone::Phone(fleet) => fleet.clear_text(),
             Someone::Edge(_) => None,
         }
-    }
-}
-
-fn with_event<A, B>(output: Output<A>, event: impl FnOnce(A) -> B) -> Output<B> {
-    match output {
-        Output::Event(it) => Output::Event(event(it)),
-        Output::Bind { socket, local, usage } => Output::Bind { socket, local, usage },
-        Output::Unbind { socket } => Output::Unbind { socket },
-        Output::Datagram {
-            socket,
-            to,
-            bytes,
-            cause,
-        } => Output::Datagram {
-            socket,
-            to,
-            bytes,
-            cause,
-        },
-        Output::Connect {
-            socket,
-            local,
-            remote,
-            tls,
-        } => Output::Connect {
-            socket,
-            local,
-            remote,
-            tls,
-        },
-        Output::Stream {
-            connection,
-            bytes,
-            cause,
-        } => Output::Stream {
-            connection,
-            bytes,
-            cause,
-        },
-        Output::Close { connection } => Output::Close { connection },
-        Output::Resolve { query, question } => Output::Resolve { query, question },
     }
 }
 

@@ -433,45 +433,10 @@ impl Channel {
 
     /// Hands an output of the core on; gives back what is an event of it.
     pub(crate) fn pass(&mut self, output: Output<CoreEvent>) -> Option<CoreEvent> {
-        let output = match output {
-            Output::Event(event) => return Some(event),
-            Output::Bind { socket, local, usage } => Output::Bind { socket, local, usage },
-            Output::Unbind { socket } => Output::Unbind { socket },
-            Output::Datagram {
-                socket,
-                to,
-                bytes,
-                cause,
-            } => Output::Datagram {
-                socket,
-                to,
-                bytes,
-                cause,
-            },
-            Output::Connect {
-                socket,
-                local,
-                remote,
-                tls,
-            } => Output::Connect {
-                socket,
-                local,
-                remote,
-                tls,
-            },
-            Output::Stream {
-                connection,
-                bytes,
-                cause,
-            } => Output::Stream {
-                connection,
-                bytes,
-                cause,
-            },
-            Output::Close { connection } => Output::Close { connection },
-            Output::Resolve { query, question } => Output::Resolve { query, question },
-        };
-        self.outputs.push_back(output);
+        match output.into_world() {
+            Ok(output) => self.outputs.push_back(output),
+            Err(event) => return Some(event),
+        }
         None
     }
 
