@@ -330,8 +330,8 @@ impl Scene {
         self.check()?;
         self.report_network("advance", Some(span::text(span)), at);
         let until = self.world().now() + span;
-        let advanced = self.world().advance(span);
-        advanced.map_err(|error| fault(&error, at))?;
+        let can = self.world().can_advance();
+        can.map_err(|error| fault(&error, at))?;
         // An interrupt and the scenario's own time end it.
         while self.world().now() < until {
             self.wait_for(&[], until).map_err(|fault| fault.at(at))?;

@@ -294,7 +294,7 @@ impl World for RealWorld {
         })
     }
 
-    fn advance(&self, _span: Duration) -> Result<(), NetworkError> {
+    fn can_advance(&self) -> Result<(), NetworkError> {
         Err(NetworkError::OnlySimulated {
             what: "advance",
             why: "real time passes as it does; wait(…) waits for it",

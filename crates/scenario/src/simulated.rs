@@ -35,7 +35,7 @@ use crate::phone::{Phone, PhoneSpec};
 use crate::world::{NetworkError, STACK, Site, StartError, Task, Topic, Version, Wake, World};
 
 use baton::{Baton, Clockwork, TaskId};
-use http::{Ports, addressed};
+use http::Ports;
 use observer::Seen;
 use server::Placed;
 
@@ -49,9 +49,6 @@ pub use server::{ServerError, ServerPlan};
 
 /// The addresses of hosts begin behind this one: from a range that is private (RFC 1918).
 const FIRST_ADDRESS: u32 = u32::from_be_bytes([10, 0, 0, 0]);
-
-/// How long requests that are still being answered may take once a scenario is over.
-const ANSWERS: Duration = Duration::from_secs(60);
 
 /// How long agents may take to hang up and unregister: a request without an answer, and the one behind it (RFC 3261
 /// §17.1.2.2: 64·T1 each).
@@ -238,29 +235,6 @@ impl SimulatedWorld {
         });
         self.shared.core().residues()
     }
-
-    /// Ends requests that are still being answered: after a while every wait of theirs is over at once. No other task may run.
-    pub fn close(&self) {
-        let answering = std::mem::take(&mut *lock(&self.shared.answering));
-        if answering.is_empty() {
-            return;
-        }
-        let tasks: Vec<TaskId> = answering.iter().map(|(task, _)| *task).collect();
-        let until = self.now() + ANSWERS;
-        while self.shared.baton.any_alive(&tasks) && self.now() < until {
-            let next = self.shared.core().world.next_event().unwrap_or(until);
-            self.wait(&[], next.max(self.now() + Duration::from_millis(100)).min(until));
-        }
-        if self.shared.baton.any_alive(&tasks) {
-            self.shared.baton.set_closing(true);
-            self.shared.baton.join(&tasks, &*self.shared);
-            self.shared.baton.set_closing(false);
-        }
-        for (_, thread) in answering {
-            // A panic of a responder was its own; it answered 500 with it.
-            let _ = thread.join();
-        }
-    }
 }
 
 impl Shared {
@@ -282,20 +256,6 @@ impl Shared {
                 MemberEvent::Phones(event) => self.routes.take(at, PhoneId(party.0), event.change),
                 MemberEvent::Server(_) => core.hear(event),
             }
-        }
-    }
-
-    /// Keeps the thread that answers a request until it has ended.
-    fn keep(&self, task: TaskId, thread: JoinHandle<()>) {
-        let mut answering = lock(&self.answering);
-        let ended: Vec<_> = answering
-            .extract_if(.., |(_, thread)| thread.is_finished())
-            .collect();
-        answering.push((task, thread));
-        drop(answering);
-        for (_, thread) in ended {
-            // A panic of a responder was its own; it answered 500 with it.
-            let _ = thread.join();
         }
     }
 
@@ -542,7 +502,7 @@ impl World for SimulatedWorld {
         Ok(self.restart_server(server)?)
     }
 
-    fn advance(&self, _span: Duration) -> Result<(), NetworkError> {
+    fn can_advance(&self) -> Result<(), NetworkError> {
         Ok(())
     }
 
@@ -557,78 +517,6 @@ impl World for SimulatedWorld {
 
     fn health(&self) -> Health {
         Health::default()
-    }
-}
-
-impl SimulatedWorld {
-    /// One request and its response.
-    fn exchange(
-        &self,
-        request: &crate::http::Request,
-        until: Time,
-        end: &[(Topic, Version)],
-    ) -> Result<crate::http::Response, crate::http::RequestError> {
-        use crate::http::RequestError;
-
-        if self.is_over() {
-            return Err(RequestError::GivenUp);
-        }
-        let to = addressed(request)?;
-        let timeout = || RequestError::Timeout {
-            within: request.timeout,
-        };
-        let pause = |span: Duration| {
-            let at = self.now() + span;
-            match self.wait(end, at.min(until)) {
-                Wake::Changed => Err(RequestError::GivenUp),
-                Wake::TimeUp if at > until => Err(timeout()),
-                Wake::TimeUp => Ok(()),
-            }
-        };
-        let latency = self.shared.latency();
-        pause(latency)?;
-        let Some(service) = self.shared.ports.find(to.port) else {
-            pause(latency)?;
-            return Err(RequestError::Connect {
-                host: to.host,
-                detail: "connection refused: no mock server has that port".to_owned(),
-            });
-        };
-        let topic = self.new_topic();
-        let seen = self.version(topic);
-        let answer: Arc<Mutex<Option<crate::http::Response>>> = Arc::default();
-        let (shared, given, incoming) = (self.shared.clone(), answer.clone(), to.incoming);
-        let number = shared.baton.number();
-        let spawned = thread::Builder::new().stack_size(STACK).spawn(move || {
-            let baton = shared.baton.clone();
-            baton.run(number, &*shared, || {
-                let response = service.answer(incoming);
-                *lock(&given) = Some(response);
-                shared.baton.touch(topic);
-            });
-        });
-        let thread = spawned.map_err(|error| {
-            self.shared.baton.not_started(number);
-            RequestError::Other {
-                detail: format!("the system gives no thread: {error}"),
-            }
-        })?;
-        self.shared
-            .baton
-            .started(number, thread.thread(), Clockwork::now(&*self.shared));
-        self.shared.keep(number, thread);
-        let mut reads = end.to_vec();
-        reads.push((topic, seen));
-        let wake = self.wait(&reads, until);
-        let response = lock(&answer).take();
-        match (response, wake) {
-            (Some(response), _) => {
-                pause(latency)?;
-                Ok(response)
-            }
-            (None, Wake::Changed) => Err(RequestError::GivenUp),
-            (None, Wake::TimeUp) => Err(timeout()),
-        }
     }
 }
 

@@ -276,12 +276,11 @@ pub trait World: Send + Sync {
         })
     }
 
-    /// Whether so much time can be let pass at will, with everything that happens in it; [`World::wait`] does it then.
+    /// Whether time can be let pass at will, with everything that happens in it; [`World::wait`] does it then.
     ///
     /// # Errors
     /// As [`World::network`].
-    fn advance(&self, span: Duration) -> Result<(), NetworkError> {
-        let _ = span;
+    fn can_advance(&self) -> Result<(), NetworkError> {
         Err(NetworkError::NotHere {
             what: "advance",
             why: "its time passes by itself",

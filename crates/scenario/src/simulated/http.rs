@@ -1,12 +1,24 @@
-//! Mock servers of a simulated world: no sockets, but a table of ports, and requests that take their time.
+//! Mock servers of a simulated world: no sockets, but a table of ports, requests that take their time, and tasks that answer
+//! them.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
-use crate::http::{Incoming, ListenError, Listener, Request, RequestError, Service, percent_decoded};
+use super::baton::{Clockwork, TaskId};
+use super::{Shared, SimulatedWorld, lock};
+use crate::embedded::Changes as _;
+use crate::http::{
+    Incoming, ListenError, Listener, Request, RequestError, Response, Service, percent_decoded,
+};
+use crate::world::{STACK, Time, Topic, Version, Wake, World as _};
 
 /// The first port that a server is given which asks for none.
 const FIRST_PORT: u16 = 49_152;
+
+/// How long requests that are still being answered may take once a scenario is over.
+const ANSWERS: Duration = Duration::from_secs(60);
 
 /// Who listens where.
 #[derive(Default)]
@@ -41,12 +53,12 @@ impl Ports {
         }))
     }
 
-    pub(super) fn find(&self, port: u16) -> Option<Arc<dyn Service>> {
+    fn find(&self, port: u16) -> Option<Arc<dyn Service>> {
         self.lock().get(&port).cloned()
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<u16, Arc<dyn Service>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 
@@ -68,18 +80,18 @@ impl Drop for Open {
 }
 
 /// Where a request goes, and what arrives there.
-pub(super) struct Addressed {
+struct Addressed {
     /// Host and port, for people.
-    pub(super) host: String,
-    pub(super) port: u16,
-    pub(super) incoming: Incoming,
+    host: String,
+    port: u16,
+    incoming: Incoming,
 }
 
 /// Reads the URL of a request.
 ///
 /// # Errors
 /// When it cannot be used, or leads out of the simulation.
-pub(super) fn addressed(request: &Request) -> Result<Addressed, RequestError> {
+fn addressed(request: &Request) -> Result<Addressed, RequestError> {
     let bad = |detail: String| RequestError::BadRequest {
         detail: format!("{}: {detail}", request.url),
     };
@@ -130,4 +142,113 @@ pub(super) fn addressed(request: &Request) -> Result<Addressed, RequestError> {
             body: request.body.clone(),
         },
     })
+}
+
+impl SimulatedWorld {
+    /// One request and its response.
+    pub(super) fn exchange(
+        &self,
+        request: &Request,
+        until: Time,
+        end: &[(Topic, Version)],
+    ) -> Result<Response, RequestError> {
+        if self.is_over() {
+            return Err(RequestError::GivenUp);
+        }
+        let to = addressed(request)?;
+        let timeout = || RequestError::Timeout {
+            within: request.timeout,
+        };
+        let pause = |span: Duration| {
+            let at = self.now() + span;
+            match self.wait(end, at.min(until)) {
+                Wake::Changed => Err(RequestError::GivenUp),
+                Wake::TimeUp if at > until => Err(timeout()),
+                Wake::TimeUp => Ok(()),
+            }
+        };
+        let latency = self.shared.latency();
+        pause(latency)?;
+        let Some(service) = self.shared.ports.find(to.port) else {
+            pause(latency)?;
+            return Err(RequestError::Connect {
+                host: to.host,
+                detail: "connection refused: no mock server has that port".to_owned(),
+            });
+        };
+        let topic = self.new_topic();
+        let seen = self.version(topic);
+        let answer: Arc<Mutex<Option<Response>>> = Arc::default();
+        let (shared, given, incoming) = (self.shared.clone(), answer.clone(), to.incoming);
+        let number = shared.baton.number();
+        let spawned = thread::Builder::new().stack_size(STACK).spawn(move || {
+            let baton = shared.baton.clone();
+            baton.run(number, &*shared, || {
+                let response = service.answer(incoming);
+                *lock(&given) = Some(response);
+                shared.baton.touch(topic);
+            });
+        });
+        let thread = spawned.map_err(|error| {
+            self.shared.baton.not_started(number);
+            RequestError::Other {
+                detail: format!("the system gives no thread: {error}"),
+            }
+        })?;
+        self.shared
+            .baton
+            .started(number, thread.thread(), Clockwork::now(&*self.shared));
+        self.shared.keep(number, thread);
+        let mut reads = end.to_vec();
+        reads.push((topic, seen));
+        let wake = self.wait(&reads, until);
+        let response = lock(&answer).take();
+        match (response, wake) {
+            (Some(response), _) => {
+                pause(latency)?;
+                Ok(response)
+            }
+            (None, Wake::Changed) => Err(RequestError::GivenUp),
+            (None, Wake::TimeUp) => Err(timeout()),
+        }
+    }
+
+    /// Ends requests that are still being answered: after a while every wait of theirs is over at once. No other task may run.
+    pub fn close(&self) {
+        let answering = std::mem::take(&mut *lock(&self.shared.answering));
+        if answering.is_empty() {
+            return;
+        }
+        let tasks: Vec<TaskId> = answering.iter().map(|(task, _)| *task).collect();
+        let until = self.now() + ANSWERS;
+        while self.shared.baton.any_alive(&tasks) && self.now() < until {
+            let next = self.shared.core().world.next_event().unwrap_or(until);
+            self.wait(&[], next.max(self.now() + Duration::from_millis(100)).min(until));
+        }
+        if self.shared.baton.any_alive(&tasks) {
+            self.shared.baton.set_closing(true);
+            self.shared.baton.join(&tasks, &*self.shared);
+            self.shared.baton.set_closing(false);
+        }
+        for (_, thread) in answering {
+            // A panic of a responder was its own; it answered 500 with it.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Shared {
+    /// Keeps the thread that answers a request until it has ended.
+    fn keep(&self, task: TaskId, thread: JoinHandle<()>) {
+        let mut answering = lock(&self.answering);
+        let ended: Vec<_> = answering
+            .extract_if(.., |(_, thread)| thread.is_finished())
+            .collect();
+        answering.push((task, thread));
+        drop(answering);
+        for (_, thread) in ended {
+            // A panic of a responder was its own; it answered 500 with it.
+            let _ = thread.join();
+        }
+    }
 }

@@ -1,5 +1,6 @@
 //! One scenario, from its first attempt to its verdict.
 
+use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
@@ -195,11 +196,7 @@ impl Subject<'_> {
             ),
         };
         catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| {
-            let what = panic.downcast_ref::<String>().map(String::as_str);
-            let what = what
-                .or_else(|| panic.downcast_ref::<&str>().copied())
-                .unwrap_or("no message");
-            let fault = Fault::script(format!("a fault of callwright itself: {what}"));
+            let fault = own_fault(&*panic);
             Ended::of(scene, fault.hint("please report it, with the script"))
         })
     }
@@ -456,6 +453,15 @@ fn report_agents(scene: &Scene) {
             }
         }
     }
+}
+
+/// A panic as a fault of the program.
+pub(super) fn own_fault(panic: &(dyn Any + Send)) -> Fault {
+    let what = panic.downcast_ref::<String>().map(String::as_str);
+    let what = what
+        .or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("no message");
+    Fault::script(format!("a fault of callwright itself: {what}"))
 }
 
 /// The story of a fault, with its line of the script.

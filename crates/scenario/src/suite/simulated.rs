@@ -17,7 +17,7 @@ use std::time::Duration;
 use callwright_events::{ExitCode, Health, Outcome, Record, RuleCount, RunEvent};
 use callwright_wire::{Epoch, Seed};
 
-use super::attempt::{Limits, Trials, first_line};
+use super::attempt::{Limits, Trials, first_line, own_fault};
 use super::order::Ordered;
 use super::plan::{Content, File, Slot, select, slots};
 use super::runner::{is_a_failure, not_run, open, report_start, warn_of_only};
@@ -229,13 +229,7 @@ impl Crew<'_> {
         let ran = catch_unwind(AssertUnwindSafe(|| {
             self.scenario(seed, file, index, &sink, &mut piece)
         }));
-        piece.outcome = ran.unwrap_or_else(|panic| {
-            let what = panic.downcast_ref::<String>().map(String::as_str);
-            let what = what
-                .or_else(|| panic.downcast_ref::<&str>().copied())
-                .unwrap_or("no message");
-            self.broke(seed, file, index, &sink, what)
-        });
+        piece.outcome = ran.unwrap_or_else(|panic| self.broke(seed, file, index, &sink, own_fault(&*panic)));
         piece.records = std::mem::take(&mut *lock(&kept.0));
         let failed = !self.options.is_fine(piece.outcome) || piece.file_failure.is_some();
         if failed && self.options.fail_fast {
@@ -336,13 +330,20 @@ impl Crew<'_> {
     }
 
     /// A fault of the program ended a scenario.
-    fn broke(&self, seed: usize, file: usize, scenario: usize, sink: &Arc<dyn Sink>, what: &str) -> Outcome {
+    fn broke(
+        &self,
+        seed: usize,
+        file: usize,
+        scenario: usize,
+        sink: &Arc<dyn Sink>,
+        fault: Fault,
+    ) -> Outcome {
         let registration = match self.files[file].opened().content {
             Content::Single(_) => None,
             Content::Suite(_) | Content::Broken(_) => self.registration(file, scenario),
         };
         let name = registration.map(|registration| registration.name.as_str());
-        let fault = Fault::script(format!("a fault of callwright itself: {what}"))
+        let fault = fault
             .hint("please report it, with the script and the seed")
             .hint(self.hint(seed, file, name));
         let path = &self.files[file].path;

@@ -121,15 +121,13 @@ impl Trial<'_> {
                 "the names of scenarios must not depend on chance, on the time, or on what happened before",
             ))
         });
-        let set_up = match &suite {
-            Ok(suite) => {
-                let _entered = Context::new(&outer).enter();
-                suite
-                    .setup_file(&outer)
-                    .map_err(|fault| named("setup_file", fault.outside_scenarios()))
-            }
-            Err(fault) => Err(fault.clone()),
-        };
+        let set_up = suite.as_ref().map_err(Fault::clone).and_then(|suite| {
+            let _entered = Context::new(&outer).enter();
+            suite
+                .setup_file(&outer)
+                .map(|()| suite)
+                .map_err(|fault| named("setup_file", fault.outside_scenarios()))
+        });
         let conclude = || {
             if let Ok(suite) = &suite {
                 let _entered = Context::new(&outer).enter();
@@ -144,8 +142,8 @@ impl Trial<'_> {
             judge(world, observing, left)
         };
         let scene = outer.of_scenario(Arc::clone(self.sink), &registration.name, WORKER);
-        match (&suite, set_up) {
-            (Ok(suite), Ok(())) => {
+        match set_up {
+            Ok(suite) => {
                 let subject = Subject::Scenario {
                     suite: &**suite,
                     index: self.scenario,
@@ -153,7 +151,7 @@ impl Trial<'_> {
                 };
                 trials.attempt(&subject, &scene, conclude)
             }
-            (_, Err(fault)) => {
+            Err(fault) => {
                 let interrupted = fault.kind() == Some(FailureKind::Interrupted);
                 let outcome = if interrupted {
                     Outcome::Interrupted
@@ -166,8 +164,6 @@ impl Trial<'_> {
                 conclude();
                 Some(outcome)
             }
-            // What was not evaluated was not set up.
-            (Err(_), Ok(())) => None,
         }
     }
 }
