@@ -186,7 +186,8 @@ impl Capture {
     fn tshark(&self, arguments: &[&str]) -> String {
         let mut command = Command::new(program("tshark").expect("require!(Tshark) comes first"));
         command
-            .args(["-n", "-r"])
+            // By what a datagram holds, before the games that once had its port: ports are leased, and any may come.
+            .args(["-o", "udp.try_heuristic_first:TRUE", "-n", "-r"])
             .arg(&self.path)
             .args(&self.arguments)
             .args(arguments);
