@@ -105,6 +105,9 @@ impl Machine {
         let hunt = call.hunt.as_ref();
         if hunt.is_some_and(|hunt| hunt.on_behalf == partner) {
             // RFC 5589 §6.1: who transfers may leave at once; the other one waits for the new party.
+            if call.service.is_some_and(|service| service.leg == leg) {
+                self.end_service(now, key, true);
+            }
             self.leave_exchange(now, key, leg);
             return;
         }
