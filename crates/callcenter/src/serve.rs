@@ -95,6 +95,7 @@ pub fn serve(
     let world_config = net::WorldConfig {
         identity: settings.identity()?,
         media_ports: settings.media_ports(),
+        media_notes: false,
         ..net::WorldConfig::default()
     };
     let (news, receiver) = channel();
