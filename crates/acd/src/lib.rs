@@ -32,6 +32,8 @@ pub use fact::{
 };
 pub use limits::{Counters, Limits};
 pub use machine::{Load, Machine};
-pub use record::{Answered, CallRecord, Ended, Presentation, Recording, Records, Transfer, Visit, WrapUp};
+pub use record::{
+    Answered, CallRecord, Ended, Presentation, Recording, Records, Touched, Transfer, Visit, WrapUp,
+};
 pub use snapshot::{AgentSnapshot, CallSnapshot, CallState, QueueSnapshot};
 pub use statistics::{Refused, Statistics, Thresholds};

@@ -3,7 +3,7 @@
 //! A record is a fold of facts and of nothing else: whoever has the facts, a database or a test, makes the same records of
 //! them again. Times are those of the facts.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use callwright_wire::Time;
@@ -144,6 +144,14 @@ impl CallRecord {
         self.answered.as_ref()?.agent.as_deref()
     }
 
+    /// Why it ended, as records call it: what is `completed_by_callee` between users is `completed_by_agent` with an agent.
+    pub fn cause(&self) -> Option<String> {
+        Some(match self.ended?.cause {
+            EndCause::CompletedByCallee if self.agent().is_some() => "completed_by_agent".to_owned(),
+            cause => cause.to_string(),
+        })
+    }
+
     /// Whether it is over, and nothing more is to come but recordings.
     pub fn is_over(&self) -> bool {
         let wraps = self.wrap_up.is_some_and(|wrap_up| wrap_up.ended.is_none());
@@ -204,11 +212,79 @@ pub struct Records {
     open: BTreeMap<CallKey, CallRecord>,
     /// The call that each agent answered last, as long as it is busy with it.
     busy: BTreeMap<String, CallKey>,
+    /// What was there before [`Records::mark`], of what changed since.
+    undo: Option<Undo>,
+}
+
+/// The calls that a fact changed: one, or two where an agent answers and was busy with another before.
+pub type Touched = [Option<CallKey>; 2];
+
+#[derive(Clone, Debug, Default)]
+struct Undo {
+    open: BTreeMap<CallKey, Option<CallRecord>>,
+    busy: BTreeMap<String, Option<CallKey>>,
 }
 
 impl Records {
-    /// Takes a fact; gives back the call whose record changed.
-    pub fn apply(&mut self, fact: &Fact) -> Option<CallKey> {
+    /// Takes a fact; gives back the calls whose records changed.
+    pub fn apply(&mut self, fact: &Fact) -> Touched {
+        let other = if let Fact::CallAnswered {
+            call,
+            agent: Some(agent),
+            ..
+        } = fact
+        {
+            self.set_busy(agent, Some(*call)).filter(|other| other != call)
+        } else {
+            None
+        };
+        [self.fold(fact), other]
+    }
+
+    /// What is applied from now on can be taken back.
+    pub fn mark(&mut self) {
+        self.undo = Some(Undo::default());
+    }
+
+    /// What was applied since the mark stays.
+    pub fn keep(&mut self) {
+        self.undo = None;
+    }
+
+    /// What was applied since the mark is taken back.
+    pub fn undo(&mut self) {
+        let Some(undo) = self.undo.take() else { return };
+        for (call, record) in undo.open {
+            match record {
+                Some(record) => self.open.insert(call, record),
+                None => self.open.remove(&call),
+            };
+        }
+        for (agent, call) in undo.busy {
+            self.set_busy(&agent, call);
+        }
+    }
+
+    fn set_busy(&mut self, agent: &str, call: Option<CallKey>) -> Option<CallKey> {
+        let before = match call {
+            Some(call) => self.busy.insert(agent.to_owned(), call),
+            None => self.busy.remove(agent),
+        };
+        if let Some(undo) = &mut self.undo {
+            undo.busy.entry(agent.to_owned()).or_insert(before);
+        }
+        before
+    }
+
+    /// Remembers how a record was, where that may be asked for.
+    fn save(&mut self, call: CallKey) {
+        if let Some(undo) = &mut self.undo {
+            let open = &self.open;
+            undo.open.entry(call).or_insert_with(|| open.get(&call).cloned());
+        }
+    }
+
+    fn fold(&mut self, fact: &Fact) -> Option<CallKey> {
         match fact {
             Fact::Bindings { .. } => None,
             Fact::AgentChanged { agent, state, at } => self.agent_changed(agent, state, *at),
@@ -235,7 +311,7 @@ impl Records {
                 agent,
                 attempt,
                 at,
-            } => self.change(*call, *at, |record| {
+            } => self.change_open(*call, |record| {
                 record.presentations.push(Presentation {
                     agent: agent.clone(),
                     attempt: *attempt,
@@ -249,7 +325,7 @@ impl Records {
                 agent,
                 outcome,
                 at,
-            } => self.change(*call, *at, |record| {
+            } => self.change_open(*call, |record| {
                 let rings = |presentation: &&mut Presentation| {
                     presentation.agent == *agent && presentation.ended.is_none()
                 };
@@ -264,35 +340,30 @@ impl Records {
                 callee,
                 agent,
                 at,
-            } => {
-                if let Some(agent) = agent {
-                    self.busy.insert(agent.clone(), *call);
+            } => self.change(*call, *at, |record| {
+                record.caller.get_or_insert_with(|| caller.clone());
+                record.dialled.get_or_insert_with(|| callee.clone());
+                record.leave_queue(*at);
+                let rings = |presentation: &&mut Presentation| {
+                    Some(&presentation.agent) == agent.as_ref() && presentation.ended.is_none()
+                };
+                if let Some(presentation) = record.presentations.iter_mut().rev().find(rings) {
+                    presentation.ended = Some(*at);
                 }
-                self.change(*call, *at, |record| {
-                    record.caller.get_or_insert_with(|| caller.clone());
-                    record.dialled.get_or_insert_with(|| callee.clone());
-                    record.leave_queue(*at);
-                    let rings = |presentation: &&mut Presentation| {
-                        Some(&presentation.agent) == agent.as_ref() && presentation.ended.is_none()
-                    };
-                    if let Some(presentation) = record.presentations.iter_mut().rev().find(rings) {
-                        presentation.ended = Some(*at);
-                    }
-                    record.answered.get_or_insert_with(|| Answered {
-                        callee: callee.clone(),
-                        agent: agent.clone(),
-                        at: *at,
-                        agent_left: None,
-                    });
-                })
-            }
-            Fact::CallTransferred { call, to, at } => self.change(*call, *at, |record| {
+                record.answered.get_or_insert_with(|| Answered {
+                    callee: callee.clone(),
+                    agent: agent.clone(),
+                    at: *at,
+                    agent_left: None,
+                });
+            }),
+            Fact::CallTransferred { call, to, at } => self.change_open(*call, |record| {
                 record.transfers.push(Transfer {
                     to: to.clone(),
                     at: *at,
                 });
             }),
-            Fact::RecordingStarted { call, file, at } => self.change(*call, *at, |record| {
+            Fact::RecordingStarted { call, file, at } => self.change_open(*call, |record| {
                 record.recordings.push(Recording {
                     file: file.clone(),
                     started: *at,
@@ -306,6 +377,7 @@ impl Records {
                 at: _,
             } => {
                 // It may be written after the call was put away: whoever keeps records completes it there.
+                self.save(*call);
                 let record = self.open.get_mut(call)?;
                 let of_file = |recording: &&mut Recording| recording.file == *file;
                 if let Some(recording) = record.recordings.iter_mut().find(of_file) {
@@ -346,12 +418,18 @@ impl Records {
 
     /// Puts a record away that is over; `None` where it is not, or where there is none.
     pub fn take_over(&mut self, call: CallKey) -> Option<CallRecord> {
-        let busy = self.busy.values().any(|of| *of == call);
-        let over = self
-            .open
-            .get(&call)
-            .is_some_and(|record| record.is_over() && !busy);
-        if over { self.open.remove(&call) } else { None }
+        if self.is_over(call) {
+            self.save(call);
+            self.open.remove(&call)
+        } else {
+            None
+        }
+    }
+
+    /// Whether a call that is held is over, and no agent is busy with it any more.
+    pub fn is_over(&self, call: CallKey) -> bool {
+        let busy = || self.busy.values().any(|of| *of == call);
+        self.open.get(&call).is_some_and(CallRecord::is_over) && !busy()
     }
 
     /// Takes every record, those that are up included.
@@ -359,13 +437,15 @@ impl Records {
         self.open.into_values().collect()
     }
 
-    /// No agent is busy any more: what is told of them next belongs to no call before.
-    pub fn forget_agents(&mut self) -> BTreeSet<CallKey> {
-        std::mem::take(&mut self.busy).into_values().collect()
-    }
-
     fn change(&mut self, call: CallKey, at: Time, change: impl FnOnce(&mut CallRecord)) -> Option<CallKey> {
         change(self.open.entry(call).or_insert_with(|| CallRecord::new(call, at)));
+        Some(call)
+    }
+
+    /// A call that is over, or was never let in, changes no more.
+    fn change_open(&mut self, call: CallKey, change: impl FnOnce(&mut CallRecord)) -> Option<CallKey> {
+        self.save(call);
+        change(self.open.get_mut(&call)?);
         Some(call)
     }
 
@@ -379,8 +459,9 @@ impl Records {
             }
         };
         if !wraps {
-            self.busy.remove(agent);
+            self.set_busy(agent, None);
         }
+        self.save(call);
         let record = self.open.get_mut(&call)?;
         if let Some(answered) = &mut record.answered {
             answered.agent_left.get_or_insert(at);
