@@ -64,6 +64,8 @@ pub struct Machine {
     pub(crate) alarms: TimerQueue<Alarm>,
     pub(crate) counters: Counters,
     pub(crate) life: Life,
+    /// Whether the store works, as far as it was told.
+    pub(crate) storing: bool,
     journal: Journal,
     listening: Vec<SocketAddr>,
     outputs: VecDeque<Output<Event>>,
@@ -96,6 +98,7 @@ impl Machine {
             alarms: TimerQueue::default(),
             counters: Counters::default(),
             life: Life::Serving,
+            storing: true,
             journal: Journal::default(),
             listening: Vec::new(),
             outputs: VecDeque::new(),
