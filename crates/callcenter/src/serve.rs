@@ -4,13 +4,13 @@ use std::net::SocketAddr;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
-use callwright_acd::{ConfigError, Fact};
+use callwright_acd::Fact;
 use callwright_net as net;
 use callwright_wire::{BindError, Epoch, Input, Node as _, Seed, Tap, Time, Transport};
 
-use crate::server::{Command, Event, Server};
+use crate::server::{Command, Event, Server, ServerError};
 use crate::settings::{Settings, SettingsError};
-use crate::store::ModelStore;
+use crate::store::{Health, ModelStore};
 
 /// How long the system may take to open sockets.
 const OPEN: Duration = Duration::from_secs(10);
@@ -23,9 +23,9 @@ pub enum ServeError {
     /// A certificate.
     #[error(transparent)]
     Settings(#[from] SettingsError),
-    /// Settings that contradict each other.
-    #[error("the settings of the call center: {0}")]
-    Config(#[from] ConfigError),
+    /// Settings that contradict each other, or a database that cannot be used.
+    #[error(transparent)]
+    Server(#[from] ServerError),
     /// The operating system.
     #[error(transparent)]
     Start(#[from] net::StartError),
@@ -192,6 +192,20 @@ fn log(now: Time, event: &Event) {
         }
         Event::ListenFailed { transport, error } => {
             tracing::error!(%now, %transport, %error, "not listening")
+        }
+        Event::Store {
+            health: Health::Failing { reason },
+        } => {
+            tracing::error!(%now, %reason, "nothing can be stored: new calls and registrations are refused, calls in progress go on");
+        }
+        Event::Store {
+            health: Health::Sound,
+        } => tracing::warn!(%now, "the database works again: calls and registrations are taken"),
+        Event::CallsLost { calls } => {
+            tracing::warn!(
+                ?calls,
+                "these calls were up when the server ended without a word: their records are closed"
+            );
         }
         Event::Listening { .. } | Event::Closed => {}
     }
