@@ -101,6 +101,7 @@ impl Machine {
             | MediaEvent::SilenceHeard
             | MediaEvent::DtmfSent
             | MediaEvent::PlayEnded
+            | MediaEvent::Announced
             | MediaEvent::Recorded { .. }
             | MediaEvent::RecordingEnded
             | MediaEvent::RemoteBye => {}
