@@ -1,5 +1,7 @@
 //! What a machine is told at its start.
 
+mod queue;
+
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -10,6 +12,8 @@ use callwright_sip_message::Host;
 use callwright_wire::{Epoch, Seed, Transport};
 
 use crate::limits::Limits;
+
+pub use queue::{AgentConfig, AnswerWith, FeatureCodes, Overflow, Prompts, QueueConfig, Sound, Strategy};
 
 /// Settings of a [`Machine`](crate::Machine). They do not change while it lives.
 #[derive(Clone, Debug)]
@@ -24,7 +28,15 @@ pub struct Config {
     pub media_address: Option<IpAddr>,
     /// The users.
     pub users: Vec<User>,
-    /// Who has to prove who it is.
+    /// Which of them are agents.
+    pub agents: Vec<AgentConfig>,
+    /// The queues.
+    pub queues: Vec<QueueConfig>,
+    /// What agents dial to say what they do.
+    pub feature_codes: FeatureCodes,
+    /// The number of the first call: above all that were stored before a restart. Default 1.
+    pub first_call: u64,
+    /// Who has to prove who it is. Who calls a queue is never asked.
     pub auth: Auth,
     /// The algorithms that challenges offer, the most wanted first (RFC 8760 §2.4): SHA-256 and MD5 by default. Some clients give up
     /// at an algorithm that they do not know, instead of looking at the next one.
@@ -116,6 +128,10 @@ impl Config {
             listen: Vec::new(),
             media_address: None,
             users: Vec::new(),
+            agents: Vec::new(),
+            queues: Vec::new(),
+            feature_codes: FeatureCodes::default(),
+            first_call: 1,
             auth: Auth::default(),
             digest: ALGORITHMS.to_vec(),
             nonce_lifetime: Duration::from_secs(300),

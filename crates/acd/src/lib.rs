@@ -5,6 +5,7 @@
 //!
 //! RTP never enters its decisions: it commands the media plane, which relays by itself.
 
+mod agent;
 mod b2bua;
 mod challenger;
 mod closing;
@@ -17,8 +18,16 @@ mod machine;
 mod media_host;
 mod register;
 mod registrar;
+mod snapshot;
 
-pub use config::{Auth, Config, ConfigError, User};
-pub use fact::{Binding, CallKey, Command, EndCause, Event, Fact, Token};
+pub use agent::{AgentRequest, AgentState, NotReadyReason};
+pub use config::{
+    AgentConfig, AnswerWith, Auth, Config, ConfigError, FeatureCodes, Overflow, Prompts, QueueConfig, Sound,
+    Strategy, User,
+};
+pub use fact::{
+    Binding, CallKey, Command, EndCause, Event, Fact, PresentationOutcome, RefusedBecause, Token,
+};
 pub use limits::{Counters, Limits};
 pub use machine::{Load, Machine};
+pub use snapshot::{AgentSnapshot, CallSnapshot, CallState, QueueSnapshot};

@@ -8,7 +8,9 @@ mod settings;
 mod store;
 
 pub use callwright_acd::{
-    Auth, Binding, CallKey, Config, ConfigError, Counters, EndCause, Fact, Limits, Load,
+    AgentConfig, AgentRequest, AgentSnapshot, AgentState, AnswerWith, Auth, Binding, CallKey, CallSnapshot,
+    CallState, Config, ConfigError, Counters, EndCause, Fact, FeatureCodes, Limits, Load, NotReadyReason,
+    Overflow, PresentationOutcome, Prompts, QueueConfig, QueueSnapshot, RefusedBecause, Sound, Strategy,
 };
 pub use serve::{ServeError, Stop, serve};
 pub use server::{Command, Event, Server};

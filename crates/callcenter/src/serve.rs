@@ -213,6 +213,24 @@ fn log_fact(now: Time, fact: &Fact) {
         } => {
             tracing::info!(%now, call = call.0, %caller, %callee, "answered");
         }
+        Fact::CallQueued {
+            call, queue, caller, ..
+        } => tracing::info!(%now, call = call.0, %queue, %caller, "queued"),
+        Fact::CallPresented {
+            call, agent, attempt, ..
+        } => tracing::info!(%now, call = call.0, %agent, attempt, "presented"),
+        Fact::PresentationEnded {
+            call, agent, outcome, ..
+        } => tracing::info!(%now, call = call.0, %agent, ?outcome, "presentation ended"),
+        Fact::AgentChanged { agent, state, .. } => {
+            tracing::info!(%now, %agent, state = state.as_str(), ?state, "agent");
+        }
+        Fact::RecordingStarted { call, file, .. } => {
+            tracing::info!(%now, call = call.0, %file, "recording");
+        }
+        Fact::RecordingEnded {
+            call, file, samples, ..
+        } => tracing::info!(%now, call = call.0, %file, samples, "recorded"),
         Fact::CallTransferred { call, to, .. } => tracing::info!(%now, call = call.0, %to, "transferred"),
         Fact::CallEnded { call, cause, .. } => tracing::info!(%now, call = call.0, ?cause, "ended"),
     }

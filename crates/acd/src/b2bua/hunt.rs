@@ -258,6 +258,7 @@ impl Machine {
             call: key,
             caller: call.invitation.from.uri.to_string(),
             callee: address.unwrap_or_default(),
+            agent: None,
             at: now,
         };
         self.persist(now, Due::Answer(key), fact);

@@ -11,7 +11,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use bytes::Bytes;
-use callwright_acd::{Config, Event, Fact, Machine, User};
+use callwright_acd::{Config, EndCause, Event, Fact, Machine, User};
 use callwright_sip_message::{Host, Message};
 use callwright_ua::{
     Account, Audio, Call, Change, Fleet, FleetConfig, ListenFor, ListenerId, Phase, TraceLimits, UserAgent,
@@ -397,6 +397,17 @@ impl Lab {
     pub(crate) fn close(&mut self) {
         self.machine.close(self.now);
         self.drain_machine();
+    }
+
+    /// Why calls ended, in order.
+    pub(crate) fn ends(&self) -> Vec<EndCause> {
+        let mut ends = Vec::new();
+        for fact in &self.facts {
+            if let Fact::CallEnded { cause, .. } = fact {
+                ends.push(*cause);
+            }
+        }
+        ends
     }
 
     /// The sockets of the machine.
