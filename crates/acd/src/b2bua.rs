@@ -8,6 +8,7 @@
 //! | hold, re-INVITE, UPDATE | [`change`] |
 //! | BYE, CANCEL, failures | [`ending`] |
 //! | REFER | [`transfer`] |
+//! | what is recorded | [`recording`] |
 //! | INFO, MESSAGE, OPTIONS | [`request`] |
 
 mod arrival;
@@ -17,6 +18,7 @@ mod ending;
 mod hunt;
 mod leg;
 mod media;
+mod recording;
 mod request;
 mod talk;
 mod transfer;
@@ -29,6 +31,7 @@ use crate::fact::CallKey;
 
 pub(crate) use call::{Call, Hunt, Refusal, Stage};
 pub(crate) use leg::{Leg, LegKey, Media};
+pub(crate) use recording::Recordings;
 use request::Relayed;
 
 /// All calls, and what they consist of.

@@ -20,6 +20,8 @@ mod register;
 mod registrar;
 mod snapshot;
 
+pub use callwright_media::plane::Piece;
+
 pub use agent::{AgentRequest, AgentState, NotReadyReason};
 pub use config::{
     AgentConfig, AnswerWith, Auth, Config, ConfigError, FeatureCodes, Overflow, Prompts, QueueConfig, Sound,

@@ -192,7 +192,7 @@ fn log(now: Time, event: &Event) {
         Event::ListenFailed { transport, error } => {
             tracing::error!(%now, %transport, %error, "not listening")
         }
-        Event::Listening { .. } | Event::Closed => {}
+        Event::RecordingBegan { .. } | Event::Recorded { .. } | Event::Listening { .. } | Event::Closed => {}
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 
 use callwright_acd as acd;
-use callwright_acd::{Config, ConfigError, Counters, Fact, Load, Machine};
+use callwright_acd::{CallKey, Config, ConfigError, Counters, Fact, Load, Machine, Piece};
 use callwright_wire::{BindError, Input, Node, Output, PacketNode, Residue, SocketId, Time, Transport};
 
 use crate::store::ModelStore;
@@ -40,6 +40,20 @@ pub enum Event {
     NotStored {
         /// The fact.
         fact: Fact,
+    },
+    /// Two parties of a call are recorded from now on: see [`acd::Event::RecordingBegan`].
+    RecordingBegan {
+        /// The call that names the recording.
+        call: CallKey,
+        /// When.
+        at: Time,
+    },
+    /// A piece of a recording.
+    Recorded {
+        /// The call that names it.
+        call: CallKey,
+        /// The piece.
+        piece: Piece,
     },
     /// It was asked to close, and holds nothing any more.
     Closed,
@@ -155,6 +169,8 @@ impl Server {
                 self.listening.push((transport, local));
                 self.heard_of_a_socket();
             }
+            acd::Event::RecordingBegan { call, at } => self.tell(Event::RecordingBegan { call, at }),
+            acd::Event::Recorded { call, piece } => self.tell(Event::Recorded { call, piece }),
             acd::Event::Closed => self.tell(Event::Closed),
             acd::Event::ListenFailed { transport, error } => {
                 self.failed = true;

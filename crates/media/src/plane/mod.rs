@@ -347,6 +347,9 @@ impl Plane {
         if session.is_some_and(|id| self.session(id).is_none()) {
             return Err(CommandError::NoSuchSession);
         }
+        if self.recordings.sources(recording)[track.index()] == session {
+            return Ok(());
+        }
         if let Some((other, other_track)) = session.and_then(|id| self.session_mut(id)?.take_track()) {
             self.recordings.put(other, other_track, None);
         }

@@ -34,7 +34,7 @@ pub enum Track {
 }
 
 impl Track {
-    fn index(self) -> usize {
+    pub(crate) fn index(self) -> usize {
         match self {
             Track::Left => 0,
             Track::Right => 1,

@@ -1,6 +1,7 @@
 //! Sounds for who waits, where nobody gave any: a melody, and a way to say a number.
 
 use std::f64::consts::TAU;
+use std::sync::{Arc, OnceLock};
 
 use crate::codec::SAMPLE_RATE;
 use crate::level::peak_of;
@@ -33,9 +34,14 @@ const BARS: [(i32, [i32; 4]); 8] = [
 ];
 
 /// A melody of 19 s for who waits, at 8 kHz; played in a loop it goes on without a seam. It is computed, so that nobody has
-/// rights in it.
+/// rights in it, and only once: all who hear it share it.
 #[must_use]
-pub fn melody() -> Vec<i16> {
+pub fn melody() -> Arc<[i16]> {
+    static MELODY: OnceLock<Arc<[i16]>> = OnceLock::new();
+    Arc::clone(MELODY.get_or_init(compose))
+}
+
+fn compose() -> Arc<[i16]> {
     let mut sum = vec![0.0; BARS.len() * 4 * BEAT];
     for (start, (bass, notes)) in (0..).step_by(4 * BEAT).zip(BARS) {
         strike(&mut sum, start, bass, 0.8);
