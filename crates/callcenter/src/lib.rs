@@ -14,5 +14,5 @@ pub use callwright_acd::{
 };
 pub use serve::{ServeError, Stop, serve};
 pub use server::{Command, Event, Server};
-pub use settings::{Settings, SettingsError, TlsFiles};
+pub use settings::{Http, OpenApi, Service, Settings, SettingsError, TlsFiles};
 pub use store::ModelStore;

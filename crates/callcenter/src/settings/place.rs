@@ -28,6 +28,12 @@ pub enum SettingsError {
         /// What is wrong, and what would be right.
         message: String,
     },
+    /// The name of a database.
+    #[error("{message}")]
+    Database {
+        /// What is wrong with it.
+        message: String,
+    },
     /// The certificate or its key.
     #[error("{path}: {error}")]
     Tls {
@@ -61,6 +67,18 @@ pub(super) fn explained(message: &str) -> String {
     let nearest = unknown.and_then(|unknown| nearest(unknown, names));
     let message = message.replacen("unknown field", "unknown key", 1);
     match nearest {
+        Some(near) => format!("{message}; did you mean `{near}`?"),
+        None => message,
+    }
+}
+
+/// A message about a name that is not known, with the one that was probably meant.
+pub(super) fn with_nearest<'a>(
+    message: String,
+    wanted: &str,
+    candidates: impl Iterator<Item = &'a str>,
+) -> String {
+    match nearest(wanted, candidates) {
         Some(near) => format!("{message}; did you mean `{near}`?"),
         None => message,
     }
