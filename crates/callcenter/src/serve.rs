@@ -2,12 +2,14 @@
 
 use std::net::SocketAddr;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use callwright_acd::{ConfigError, Fact};
 use callwright_net as net;
 use callwright_wire::{BindError, Epoch, Input, Node as _, Seed, Tap, Time, Transport};
 
+use crate::recordings::{Intake, Recordings, repair};
 use crate::server::{Command, Event, Server};
 use crate::settings::{Settings, SettingsError};
 use crate::store::ModelStore;
@@ -16,6 +18,8 @@ use crate::store::ModelStore;
 const OPEN: Duration = Duration::from_secs(10);
 /// How long calls in progress may take to end in order: the machine lets go of who does not answer, after 33 s.
 const CLOSE: Duration = Duration::from_secs(35);
+/// How long the last recordings may take to be stored.
+const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// Why a call center does not run.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +44,9 @@ pub enum ServeError {
     /// The system did not say whether the sockets are open.
     #[error("the sockets were not opened within {} s", OPEN.as_secs())]
     Silent,
+    /// The thread that writes recordings.
+    #[error("recordings cannot be written: {0}")]
+    Recordings(std::io::Error),
     /// The capture.
     #[error("{0}")]
     Capture(String),
@@ -50,6 +57,8 @@ pub enum ServeError {
 
 enum News {
     Of(Time, Event),
+    /// About a recording.
+    Fact(Fact),
     Stop,
     Failed,
 }
@@ -66,15 +75,92 @@ impl Stop {
     }
 }
 
-struct Sink(Sender<News>);
+/// Where recordings go, once the world is there and as long as it is.
+type Desk = Arc<Mutex<Option<Intake>>>;
+
+fn clear(desk: &Desk) -> Option<Intake> {
+    desk.lock().unwrap_or_else(PoisonError::into_inner).take()
+}
+
+struct Sink {
+    news: Sender<News>,
+    desk: Desk,
+}
+
+impl Sink {
+    fn record(&self, record: impl FnOnce(&mut Intake)) {
+        let mut desk = self.desk.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(intake) = desk.as_mut() {
+            record(intake);
+        }
+    }
+}
 
 impl net::EventSink<Event> for Sink {
     fn event(&mut self, _party: net::PartyId, now: Time, event: Event) {
-        let _over = self.0.send(News::Of(now, event));
+        match event {
+            Event::RecordingBegan { call, at } => self.record(|intake| intake.began(call, at)),
+            Event::Recorded { call, piece } => self.record(|intake| intake.take(call, piece)),
+            other => {
+                let _over = self.news.send(News::Of(now, other));
+            }
+        }
     }
 
     fn failed(&mut self) {
-        let _over = self.0.send(News::Failed);
+        let _over = self.news.send(News::Failed);
+    }
+}
+
+/// Has facts about recordings stored.
+struct Keeper<K> {
+    keep: K,
+    /// How many were neither stored nor refused.
+    pending: usize,
+}
+
+impl<K: Fn(Fact)> Keeper<K> {
+    fn keep(&mut self, fact: Fact) {
+        self.pending += 1;
+        (self.keep)(fact);
+    }
+
+    fn heard(&mut self, now: Time, event: &Event) {
+        let (Event::Stored { fact } | Event::NotStored { fact }) = event else {
+            return log(now, event);
+        };
+        if matches!(fact, Fact::RecordingStarted { .. } | Fact::RecordingEnded { .. }) {
+            self.pending = self.pending.saturating_sub(1);
+        }
+        log(now, event);
+    }
+
+    /// Has the last ones stored, and waits for that, for a while.
+    fn settle(&mut self, news: &Receiver<News>) {
+        let until = Instant::now() + LAST_WORDS;
+        loop {
+            let next = if self.pending > 0 {
+                news.recv_timeout(until.saturating_duration_since(Instant::now()))
+                    .ok()
+            } else {
+                news.try_recv().ok()
+            };
+            match next {
+                Some(News::Fact(fact)) => self.keep(fact),
+                Some(News::Of(now, event)) => self.heard(now, &event),
+                Some(News::Stop) => {}
+                Some(News::Failed) => return,
+                None if self.pending > 0 => {
+                    let facts = self.pending;
+                    tracing::error!(
+                        facts,
+                        "not stored in time: the records miss what was said of recordings"
+                    );
+                    return;
+                }
+                None => return,
+            }
+        }
     }
 }
 
@@ -98,25 +184,54 @@ pub fn serve(
         ..net::WorldConfig::default()
     };
     let (news, receiver) = channel();
-    let world = net::World::start(world_config, Sink(news.clone()))?;
+    let desk = Desk::default();
+    let sink = Sink {
+        news: news.clone(),
+        desk: Arc::clone(&desk),
+    };
+    let world = net::World::start(world_config, sink)?;
     world.set_tap(tap(world.epoch()).map_err(ServeError::Capture)?);
     let config = settings.config(world.epoch(), os_seed(), os_seed());
     let server = Server::new(world.now(), config, ModelStore::new(os_seed()))?;
+    let folder = &settings.service().recordings;
+    // After a crash: before there are new ones, and after the database was opened, which no other server uses then.
+    let left = repair(folder, world.now());
+    let recorded = news.clone();
+    let (intake, recordings) = Recordings::start(folder, world.epoch(), move |fact| {
+        // Nobody listens any more: the next start finds the file.
+        let _over = recorded.send(News::Fact(fact));
+    })
+    .map_err(ServeError::Recordings)?;
+    *desk.lock().unwrap_or_else(PoisonError::into_inner) = Some(intake);
     let party = world.add("callcenter", server);
-    let addresses = opened(&receiver)?;
+    let mut keeper = Keeper {
+        keep: |fact| {
+            world.with(party, |server, now| {
+                server.handle_input(now, Input::Command(Command::Store { fact }));
+            });
+        },
+        pending: 0,
+    };
+    for fact in left {
+        keeper.keep(fact);
+    }
+    let addresses = opened(&receiver, &mut keeper)?;
     for (transport, at) in &addresses {
         tracing::info!(%transport, address = %at, domain = %settings.domain(), "listening");
     }
     ready(&addresses, Stop(news));
 
-    let stopped = watch(&receiver);
+    let stopped = watch(&receiver, &mut keeper);
     if stopped.is_ok() {
         tracing::info!("stopping");
         world.with(party, |server, now| {
             server.handle_input(now, Input::Command(Command::Close));
         });
-        close(&receiver);
+        close(&receiver, &mut keeper);
     }
+    drop(clear(&desk));
+    recordings.join();
+    keeper.settle(&receiver);
     if let Some(server) = world.remove(party) {
         let counters = server.counters();
         let facts = server.store().committed();
@@ -136,7 +251,10 @@ fn warn(settings: &Settings) {
     }
 }
 
-fn opened(news: &Receiver<News>) -> Result<Vec<(Transport, SocketAddr)>, ServeError> {
+fn opened(
+    news: &Receiver<News>,
+    keeper: &mut Keeper<impl Fn(Fact)>,
+) -> Result<Vec<(Transport, SocketAddr)>, ServeError> {
     let until = Instant::now() + OPEN;
     loop {
         match news.recv_timeout(until.saturating_duration_since(Instant::now())) {
@@ -144,7 +262,8 @@ fn opened(news: &Receiver<News>) -> Result<Vec<(Transport, SocketAddr)>, ServeEr
             Ok(News::Of(_, Event::ListenFailed { transport, error })) => {
                 return Err(ServeError::Listen { transport, error });
             }
-            Ok(News::Of(now, event)) => log(now, &event),
+            Ok(News::Of(now, event)) => keeper.heard(now, &event),
+            Ok(News::Fact(fact)) => keeper.keep(fact),
             Ok(News::Stop) => {}
             Ok(News::Failed) => return Err(ServeError::Failed),
             Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
@@ -155,10 +274,11 @@ fn opened(news: &Receiver<News>) -> Result<Vec<(Transport, SocketAddr)>, ServeEr
 }
 
 /// Logs until it is to stop.
-fn watch(news: &Receiver<News>) -> Result<(), ServeError> {
+fn watch(news: &Receiver<News>, keeper: &mut Keeper<impl Fn(Fact)>) -> Result<(), ServeError> {
     loop {
         match news.recv() {
-            Ok(News::Of(now, event)) => log(now, &event),
+            Ok(News::Of(now, event)) => keeper.heard(now, &event),
+            Ok(News::Fact(fact)) => keeper.keep(fact),
             Ok(News::Stop) => return Ok(()),
             Ok(News::Failed) | Err(_) => return Err(ServeError::Failed),
         }
@@ -166,12 +286,13 @@ fn watch(news: &Receiver<News>) -> Result<(), ServeError> {
 }
 
 /// Waits for the calls in progress, for a while.
-fn close(news: &Receiver<News>) {
+fn close(news: &Receiver<News>, keeper: &mut Keeper<impl Fn(Fact)>) {
     let until = Instant::now() + CLOSE;
     loop {
         match news.recv_timeout(until.saturating_duration_since(Instant::now())) {
             Ok(News::Of(_, Event::Closed)) => return,
-            Ok(News::Of(now, event)) => log(now, &event),
+            Ok(News::Of(now, event)) => keeper.heard(now, &event),
+            Ok(News::Fact(fact)) => keeper.keep(fact),
             Ok(News::Stop) => {}
             Ok(News::Failed) | Err(RecvTimeoutError::Disconnected) => return,
             Err(RecvTimeoutError::Timeout) => {

@@ -10,10 +10,15 @@ use callwright_wire::{BindError, Input, Node, Output, PacketNode, Residue, Socke
 use crate::store::ModelStore;
 
 /// What can be asked of a [`Server`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
     /// End in order; [`Event::Closed`] follows when no call is left.
     Close,
+    /// Store this too: a fact of whoever writes the files of recordings. [`Event::Stored`] or [`Event::NotStored`] follows.
+    Store {
+        /// The fact.
+        fact: Fact,
+    },
 }
 
 /// What a [`Server`] tells whoever runs it.
@@ -70,6 +75,8 @@ pub struct Server {
     awaited: usize,
     listening: Vec<(Transport, SocketAddr)>,
     failed: bool,
+    /// Facts that did not come from the machine.
+    foreign_facts: u64,
     outputs: VecDeque<Output<Event>>,
     now: Time,
 }
@@ -93,6 +100,7 @@ impl Server {
             awaited,
             listening: Vec::new(),
             failed: false,
+            foreign_facts: 0,
             outputs: VecDeque::new(),
             now,
         })
@@ -202,6 +210,11 @@ impl Node for Server {
         match input.of_world() {
             Ok(input) => self.machine.handle_input(now, input),
             Err(Command::Close) => self.machine.close(now),
+            Err(Command::Store { fact }) => {
+                // The machine counts from below, and waits for none of these.
+                self.foreign_facts += 1;
+                self.store.take(acd::Token(u64::MAX - self.foreign_facts), fact);
+            }
         }
     }
 
