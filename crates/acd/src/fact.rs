@@ -1,5 +1,7 @@
 //! Facts: what must outlive this process, and what is asked of whoever stores them.
 
+use std::fmt;
+
 use callwright_media::plane::Piece;
 use callwright_sip_message::Uri;
 use callwright_wire::{BindError, Flow, Time, Transport};
@@ -124,6 +126,39 @@ pub enum Fact {
     },
 }
 
+impl Fact {
+    /// When it became true; `None` for bindings, each of which tells when it runs out.
+    pub fn at(&self) -> Option<Time> {
+        match self {
+            Fact::Bindings { .. } => None,
+            Fact::CallQueued { at, .. }
+            | Fact::CallPresented { at, .. }
+            | Fact::PresentationEnded { at, .. }
+            | Fact::AgentChanged { at, .. }
+            | Fact::CallAnswered { at, .. }
+            | Fact::CallTransferred { at, .. }
+            | Fact::RecordingStarted { at, .. }
+            | Fact::RecordingEnded { at, .. }
+            | Fact::CallEnded { at, .. } => Some(*at),
+        }
+    }
+
+    /// The call that it is about.
+    pub fn call(&self) -> Option<CallKey> {
+        match self {
+            Fact::Bindings { .. } | Fact::AgentChanged { .. } => None,
+            Fact::CallQueued { call, .. }
+            | Fact::CallPresented { call, .. }
+            | Fact::PresentationEnded { call, .. }
+            | Fact::CallAnswered { call, .. }
+            | Fact::CallTransferred { call, .. }
+            | Fact::RecordingStarted { call, .. }
+            | Fact::RecordingEnded { call, .. }
+            | Fact::CallEnded { call, .. } => Some(*call),
+        }
+    }
+}
+
 /// Why a presentation ended without an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PresentationOutcome {
@@ -169,6 +204,33 @@ pub enum EndCause {
     Failed(u16),
     /// The process that carried it ended without a word: told by the store when it is opened again.
     Restarted,
+}
+
+impl fmt::Display for RefusedBecause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            RefusedBecause::Full => "full",
+            RefusedBecause::Closed => "closed",
+            RefusedBecause::NoAgents => "no_agents",
+        })
+    }
+}
+
+impl fmt::Display for EndCause {
+    /// As in `completed_by_caller`, `refused(full)`, `failed(503)`, `failed(restart)`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            EndCause::CompletedByCaller => f.write_str("completed_by_caller"),
+            EndCause::CompletedByCallee => f.write_str("completed_by_callee"),
+            EndCause::Abandoned => f.write_str("abandoned"),
+            EndCause::TimedOut => f.write_str("timed_out"),
+            EndCause::Overflowed => f.write_str("overflowed"),
+            EndCause::Refused(because) => write!(f, "refused({because})"),
+            EndCause::Transferred => f.write_str("transferred"),
+            EndCause::Failed(status) => write!(f, "failed({status})"),
+            EndCause::Restarted => f.write_str("failed(restart)"),
+        }
+    }
 }
 
 /// A contact that a user can be reached at (RFC 3261 §10.2).

@@ -17,10 +17,12 @@ mod limits;
 mod machine;
 mod media_host;
 mod queueing;
+mod record;
 mod register;
 mod registrar;
 mod snapshot;
 mod staff;
+mod statistics;
 
 pub use callwright_media::plane::Piece;
 
@@ -34,4 +36,8 @@ pub use fact::{
 };
 pub use limits::{Counters, Limits};
 pub use machine::{Load, Machine};
+pub use record::{
+    Answered, CallRecord, Ended, Presentation, Recording, Records, Touched, Transfer, Visit, WrapUp,
+};
 pub use snapshot::{AgentSnapshot, CallSnapshot, CallState, QueueSnapshot};
+pub use statistics::{Refused, Statistics, Thresholds};

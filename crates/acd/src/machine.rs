@@ -84,6 +84,8 @@ pub struct Machine {
     pub(crate) alarms: TimerQueue<Alarm>,
     pub(crate) counters: Counters,
     pub(crate) life: Life,
+    /// Whether the store works, as far as it was told.
+    pub(crate) storing: bool,
     pub(crate) floor: Floor,
     /// Something was restored that is to be put into force.
     pub(crate) restored: bool,
@@ -129,6 +131,7 @@ impl Machine {
             alarms: TimerQueue::default(),
             counters: Counters::default(),
             life: Life::Serving,
+            storing: true,
             journal: Journal::default(),
             listening: Vec::new(),
             outputs: VecDeque::new(),

@@ -14,7 +14,7 @@ use crate::registrar::{Asked, Registering, Rules, Storing, Update, UpdateError, 
 impl Machine {
     /// A REGISTER.
     pub(crate) fn on_register(&mut self, now: Time, request: IncomingId, message: Message, flow: Flow) {
-        if !self.serves() {
+        if !self.serves_durably() {
             let headers = vec![self.retry_after()];
             return self.respond(now, request, 503, headers);
         }

@@ -1,24 +1,24 @@
 //! The command: a server on real sockets, until it is told to stop.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use callwright_acd::{ConfigError, Fact};
+use callwright_acd::{Config, Fact};
 use callwright_net as net;
 use callwright_wire::{BindError, Epoch, Input, Node as _, Seed, Tap, Time, Transport};
 
-use crate::recordings::{Intake, Recordings, repair};
-use crate::server::{Command, Event, Server};
+use crate::recordings::{Desk, Recordings, repair};
+use crate::server::{Command, Event, Server, ServerError};
 use crate::settings::{Settings, SettingsError};
-use crate::store::ModelStore;
+use crate::store::{Health, SqliteStore};
 
 /// How long the system may take to open sockets.
 const OPEN: Duration = Duration::from_secs(10);
 /// How long calls in progress may take to end in order: the machine lets go of who does not answer, after 33 s.
 const CLOSE: Duration = Duration::from_secs(35);
-/// How long the last recordings may take to be stored.
+/// How long it may take to store what there is to say of the last recordings.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// Why a call center does not run.
@@ -27,9 +27,9 @@ pub enum ServeError {
     /// A certificate.
     #[error(transparent)]
     Settings(#[from] SettingsError),
-    /// Settings that contradict each other.
-    #[error("the settings of the call center: {0}")]
-    Config(#[from] ConfigError),
+    /// Settings that contradict each other, or a database that cannot be used.
+    #[error(transparent)]
+    Server(#[from] ServerError),
     /// The operating system.
     #[error(transparent)]
     Start(#[from] net::StartError),
@@ -75,35 +75,15 @@ impl Stop {
     }
 }
 
-/// Where recordings go, once the world is there and as long as it is.
-type Desk = Arc<Mutex<Option<Intake>>>;
-
-fn clear(desk: &Desk) -> Option<Intake> {
-    desk.lock().unwrap_or_else(PoisonError::into_inner).take()
-}
-
 struct Sink {
     news: Sender<News>,
     desk: Desk,
 }
 
-impl Sink {
-    fn record(&self, record: impl FnOnce(&mut Intake)) {
-        let mut desk = self.desk.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(intake) = desk.as_mut() {
-            record(intake);
-        }
-    }
-}
-
 impl net::EventSink<Event> for Sink {
     fn event(&mut self, _party: net::PartyId, now: Time, event: Event) {
-        match event {
-            Event::RecordingBegan { call, at } => self.record(|intake| intake.began(call, at)),
-            Event::Recorded { call, piece } => self.record(|intake| intake.take(call, piece)),
-            other => {
-                let _over = self.news.send(News::Of(now, other));
-            }
+        if let Some(event) = self.desk.take(event) {
+            let _over = self.news.send(News::Of(now, event));
         }
     }
 
@@ -112,54 +92,70 @@ impl net::EventSink<Event> for Sink {
     }
 }
 
-/// Has facts about recordings stored.
-struct Keeper<K> {
-    keep: K,
-    /// How many were neither stored nor refused.
+/// What is heard of a running server, and has facts about recordings stored.
+struct Ear<'a> {
+    news: &'a Receiver<News>,
+    world: &'a net::World<Server>,
+    party: net::PartyId,
+    /// How many such facts were neither stored nor refused.
     pending: usize,
 }
 
-impl<K: Fn(Fact)> Keeper<K> {
+impl Ear<'_> {
     fn keep(&mut self, fact: Fact) {
         self.pending += 1;
-        (self.keep)(fact);
+        self.world.with(self.party, |server, now| {
+            server.handle_input(now, Input::Command(Command::Store { fact }));
+        });
     }
 
-    fn heard(&mut self, now: Time, event: &Event) {
-        let (Event::Stored { fact } | Event::NotStored { fact }) = event else {
-            return log(now, event);
-        };
+    /// The next news, by `until` where there is such a time.
+    fn next(&mut self, until: Option<Instant>) -> Result<News, RecvTimeoutError> {
+        loop {
+            let news = match until {
+                Some(until) => self
+                    .news
+                    .recv_timeout(until.saturating_duration_since(Instant::now()))?,
+                None => self.news.recv().map_err(|_| RecvTimeoutError::Disconnected)?,
+            };
+            match news {
+                News::Fact(fact) => self.keep(fact),
+                News::Of(now, Event::Stored { fact }) => {
+                    self.settled(&fact);
+                    return Ok(News::Of(now, Event::Stored { fact }));
+                }
+                News::Of(now, Event::NotStored { fact }) => {
+                    self.settled(&fact);
+                    return Ok(News::Of(now, Event::NotStored { fact }));
+                }
+                other => return Ok(other),
+            }
+        }
+    }
+
+    fn settled(&mut self, fact: &Fact) {
         if matches!(fact, Fact::RecordingStarted { .. } | Fact::RecordingEnded { .. }) {
             self.pending = self.pending.saturating_sub(1);
         }
-        log(now, event);
     }
 
-    /// Has the last ones stored, and waits for that, for a while.
-    fn settle(&mut self, news: &Receiver<News>) {
+    /// Has the last ones stored: those that were told already, and for a while those that are under way.
+    fn settle(&mut self) {
         let until = Instant::now() + LAST_WORDS;
         loop {
-            let next = if self.pending > 0 {
-                news.recv_timeout(until.saturating_duration_since(Instant::now()))
-                    .ok()
-            } else {
-                news.try_recv().ok()
-            };
-            match next {
-                Some(News::Fact(fact)) => self.keep(fact),
-                Some(News::Of(now, event)) => self.heard(now, &event),
-                Some(News::Stop) => {}
-                Some(News::Failed) => return,
-                None if self.pending > 0 => {
-                    let facts = self.pending;
-                    tracing::error!(
-                        facts,
-                        "not stored in time: the records miss what was said of recordings"
-                    );
-                    return;
-                }
-                None => return,
+            let wait = if self.pending > 0 { until } else { Instant::now() };
+            match self.next(Some(wait)) {
+                Ok(News::Of(now, event)) => log(now, &event),
+                Ok(News::Fact(_) | News::Stop) => {}
+                Ok(News::Failed) | Err(_) => break,
             }
+        }
+        if self.pending > 0 {
+            let facts = self.pending;
+            tracing::error!(
+                facts,
+                "not stored in time: the records miss what there is to say of recordings"
+            );
         }
     }
 }
@@ -181,57 +177,46 @@ pub fn serve(
     let world_config = net::WorldConfig {
         identity: settings.identity()?,
         media_ports: settings.media_ports(),
+        media_notes: false,
         ..net::WorldConfig::default()
     };
     let (news, receiver) = channel();
     let desk = Desk::default();
     let sink = Sink {
         news: news.clone(),
-        desk: Arc::clone(&desk),
+        desk: desk.clone(),
     };
-    let world = net::World::start(world_config, sink)?;
+    let world = Arc::new(net::World::start(world_config, sink)?);
     world.set_tap(tap(world.epoch()).map_err(ServeError::Capture)?);
     let config = settings.config(world.epoch(), os_seed(), os_seed());
-    let server = Server::new(world.now(), config, ModelStore::new(os_seed()))?;
+    let store = open_store(settings, world.epoch(), &config)?;
+    let server = Server::new(world.now(), config, store)?;
     let folder = &settings.service().recordings;
-    // After a crash: before there are new ones, and after the database was opened, which no other server uses then.
+    // After a crash. The database is open: no other server uses it.
     let left = repair(folder, world.now());
     let recorded = news.clone();
-    let (intake, recordings) = Recordings::start(folder, world.epoch(), move |fact| {
-        // Nobody listens any more: the next start finds the file.
+    let recordings = Recordings::start(folder, world.epoch(), move |fact| {
+        // Nobody listens any more: it has stopped.
         let _over = recorded.send(News::Fact(fact));
-    })
-    .map_err(ServeError::Recordings)?;
-    *desk.lock().unwrap_or_else(PoisonError::into_inner) = Some(intake);
+    });
+    let (intake, recordings) = recordings.map_err(ServeError::Recordings)?;
+    desk.open(intake);
     let party = world.add("callcenter", server);
-    let mut keeper = Keeper {
-        keep: |fact| {
-            world.with(party, |server, now| {
-                server.handle_input(now, Input::Command(Command::Store { fact }));
-            });
-        },
+    wake_by_store(&world, party);
+    let mut ear = Ear {
+        news: &receiver,
+        world: &world,
+        party,
         pending: 0,
     };
     for fact in left {
-        keeper.keep(fact);
+        ear.keep(fact);
     }
-    let addresses = opened(&receiver, &mut keeper)?;
-    for (transport, at) in &addresses {
-        tracing::info!(%transport, address = %at, domain = %settings.domain(), "listening");
-    }
-    ready(&addresses, Stop(news));
-
-    let stopped = watch(&receiver, &mut keeper);
-    if stopped.is_ok() {
-        tracing::info!("stopping");
-        world.with(party, |server, now| {
-            server.handle_input(now, Input::Command(Command::Close));
-        });
-        close(&receiver, &mut keeper);
-    }
-    drop(clear(&desk));
+    let stopped = run(settings, &mut ear, |addresses| ready(addresses, Stop(news)));
+    desk.close();
     recordings.join();
-    keeper.settle(&receiver);
+    ear.settle();
+    // Before the world: it wakes that as long as it writes.
     if let Some(server) = world.remove(party) {
         let counters = server.counters();
         let facts = server.store().committed();
@@ -239,6 +224,26 @@ pub fn serve(
     }
     drop(world.set_tap(None));
     stopped
+}
+
+/// From the opening of the sockets to their end.
+fn run(
+    settings: &Settings,
+    ear: &mut Ear<'_>,
+    ready: impl FnOnce(&[(Transport, SocketAddr)]),
+) -> Result<(), ServeError> {
+    let addresses = opened(ear)?;
+    for (transport, at) in &addresses {
+        tracing::info!(%transport, address = %at, domain = %settings.domain(), "listening");
+    }
+    ready(&addresses);
+    watch(ear)?;
+    tracing::info!("stopping");
+    ear.world.with(ear.party, |server, now| {
+        server.handle_input(now, Input::Command(Command::Close));
+    });
+    close(ear);
+    Ok(())
 }
 
 fn warn(settings: &Settings) {
@@ -251,20 +256,16 @@ fn warn(settings: &Settings) {
     }
 }
 
-fn opened(
-    news: &Receiver<News>,
-    keeper: &mut Keeper<impl Fn(Fact)>,
-) -> Result<Vec<(Transport, SocketAddr)>, ServeError> {
+fn opened(ear: &mut Ear<'_>) -> Result<Vec<(Transport, SocketAddr)>, ServeError> {
     let until = Instant::now() + OPEN;
     loop {
-        match news.recv_timeout(until.saturating_duration_since(Instant::now())) {
+        match ear.next(Some(until)) {
             Ok(News::Of(_, Event::Listening { addresses })) => return Ok(addresses),
             Ok(News::Of(_, Event::ListenFailed { transport, error })) => {
                 return Err(ServeError::Listen { transport, error });
             }
-            Ok(News::Of(now, event)) => keeper.heard(now, &event),
-            Ok(News::Fact(fact)) => keeper.keep(fact),
-            Ok(News::Stop) => {}
+            Ok(News::Of(now, event)) => log(now, &event),
+            Ok(News::Fact(_) | News::Stop) => {}
             Ok(News::Failed) => return Err(ServeError::Failed),
             Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
                 return Err(ServeError::Silent);
@@ -274,11 +275,11 @@ fn opened(
 }
 
 /// Logs until it is to stop.
-fn watch(news: &Receiver<News>, keeper: &mut Keeper<impl Fn(Fact)>) -> Result<(), ServeError> {
+fn watch(ear: &mut Ear<'_>) -> Result<(), ServeError> {
     loop {
-        match news.recv() {
-            Ok(News::Of(now, event)) => keeper.heard(now, &event),
-            Ok(News::Fact(fact)) => keeper.keep(fact),
+        match ear.next(None) {
+            Ok(News::Of(now, event)) => log(now, &event),
+            Ok(News::Fact(_)) => {}
             Ok(News::Stop) => return Ok(()),
             Ok(News::Failed) | Err(_) => return Err(ServeError::Failed),
         }
@@ -286,14 +287,13 @@ fn watch(news: &Receiver<News>, keeper: &mut Keeper<impl Fn(Fact)>) -> Result<()
 }
 
 /// Waits for the calls in progress, for a while.
-fn close(news: &Receiver<News>, keeper: &mut Keeper<impl Fn(Fact)>) {
+fn close(ear: &mut Ear<'_>) {
     let until = Instant::now() + CLOSE;
     loop {
-        match news.recv_timeout(until.saturating_duration_since(Instant::now())) {
+        match ear.next(Some(until)) {
             Ok(News::Of(_, Event::Closed)) => return,
-            Ok(News::Of(now, event)) => keeper.heard(now, &event),
-            Ok(News::Fact(fact)) => keeper.keep(fact),
-            Ok(News::Stop) => {}
+            Ok(News::Of(now, event)) => log(now, &event),
+            Ok(News::Fact(_) | News::Stop) => {}
             Ok(News::Failed) | Err(RecvTimeoutError::Disconnected) => return,
             Err(RecvTimeoutError::Timeout) => {
                 tracing::warn!("calls did not end within {} s", CLOSE.as_secs());
@@ -312,6 +312,20 @@ fn log(now: Time, event: &Event) {
         }
         Event::ListenFailed { transport, error } => {
             tracing::error!(%now, %transport, %error, "not listening")
+        }
+        Event::Store {
+            health: Health::Failing { reason },
+        } => {
+            tracing::error!(%now, %reason, "nothing can be stored: new calls and registrations are refused, calls in progress go on");
+        }
+        Event::Store {
+            health: Health::Sound,
+        } => tracing::warn!(%now, "the database works again: calls and registrations are taken"),
+        Event::CallsLost { calls } => {
+            tracing::warn!(
+                ?calls,
+                "these calls were up when the server ended without a word: their records are closed"
+            );
         }
         Event::RecordingBegan { .. } | Event::Recorded { .. } | Event::Listening { .. } | Event::Closed => {}
     }
@@ -355,6 +369,25 @@ fn log_fact(now: Time, fact: &Fact) {
         Fact::CallTransferred { call, to, .. } => tracing::info!(%now, call = call.0, %to, "transferred"),
         Fact::CallEnded { call, cause, .. } => tracing::info!(%now, call = call.0, ?cause, "ended"),
     }
+}
+
+/// The database that the settings name, with what they say of agents and queues.
+fn open_store(settings: &Settings, epoch: Epoch, config: &Config) -> Result<SqliteStore, ServerError> {
+    let mut store = SqliteStore::open(&settings.service().database, epoch, &os_seed())?;
+    store.configure(config)?;
+    Ok(store)
+}
+
+/// Lets the store commit in a thread of its own: what it has to say comes through the world's lock, as everything does.
+fn wake_by_store(world: &Arc<net::World<Server>>, party: net::PartyId) {
+    let weak = Arc::downgrade(world);
+    let wake = Box::new(move || {
+        if let Some(world) = weak.upgrade() {
+            // Whoever uses a node has it say what it has to say.
+            world.with(party, |_, _| ());
+        }
+    });
+    world.with(party, |server, _| server.store_mut().wake_by(wake));
 }
 
 /// A seed of the operating system's randomness.

@@ -59,7 +59,7 @@ pub(super) fn callcenter(arguments: &arguments::Callcenter) -> anyhow::Result<Ex
     ready?;
     match served {
         Ok(()) => {}
-        Err(error @ (ServeError::Settings(_) | ServeError::Config(_) | ServeError::Capture(_))) => {
+        Err(error @ (ServeError::Settings(_) | ServeError::Server(_) | ServeError::Capture(_))) => {
             return Err(error.into());
         }
         Err(
