@@ -8,6 +8,7 @@
 //! | hold, re-INVITE, UPDATE | [`change`] |
 //! | BYE, CANCEL, failures | [`ending`] |
 //! | REFER | [`transfer`] |
+//! | what is recorded | [`recording`] |
 //! | a call comes to a queue, and what becomes of it there | [`queue`] |
 //! | it is presented to agents | [`presentation`] |
 //! | the machine itself talks to a caller | [`speech`] |
@@ -26,6 +27,7 @@ mod leg;
 mod media;
 mod presentation;
 mod queue;
+mod recording;
 mod request;
 mod speech;
 mod talk;
@@ -39,6 +41,7 @@ use crate::fact::CallKey;
 
 pub(crate) use call::{Call, Hunt, Queued, Refusal, Service, Stage};
 pub(crate) use leg::{Leg, LegKey, Media, Part};
+pub(crate) use recording::Recordings;
 use request::Relayed;
 
 /// All calls, and what they consist of.

@@ -79,6 +79,7 @@ impl Machine {
 
     /// Lets everybody go who did not answer in time.
     pub(crate) fn end_closing(&mut self, now: Time) {
+        self.end_recordings(now);
         self.drop_calls(now);
         self.forget_facts();
         self.endpoint.shut_down(now);

@@ -9,7 +9,7 @@ use callwright_sip::endpoint::{Endpoint, EndpointConfig, IdentityId, IncomingId}
 use callwright_sip_message::{HeaderName, Message, Method, Uri};
 use callwright_wire::{Entropy, Input, Node, Output, PacketNode, Residue, SocketId, Time, Timer, TimerQueue};
 
-use crate::b2bua::{LegKey, Switch};
+use crate::b2bua::{LegKey, Recordings, Switch};
 use crate::challenger::{Challenger, Unproven};
 use crate::closing::Life;
 use crate::config::{Config, ConfigError};
@@ -80,6 +80,7 @@ pub struct Machine {
     pub(crate) registrar: Registrar,
     pub(crate) switch: Switch,
     pub(crate) media: MediaHost,
+    pub(crate) recordings: Recordings,
     pub(crate) alarms: TimerQueue<Alarm>,
     pub(crate) counters: Counters,
     pub(crate) life: Life,
@@ -126,6 +127,7 @@ impl Machine {
             floor,
             restored: false,
             media: MediaHost::new(plane),
+            recordings: Recordings::default(),
             alarms: TimerQueue::default(),
             counters: Counters::default(),
             life: Life::Serving,
@@ -346,6 +348,7 @@ impl Machine {
                 None => break,
             }
         }
+        self.tell_recorded();
         while let Some(request) = self.media.poll_request() {
             self.outputs.push_back(match request {
                 PortRequest::Bind { rtp, local, usage } => Output::Bind {

@@ -9,6 +9,7 @@ use callwright_acd::{Config, Fact};
 use callwright_net as net;
 use callwright_wire::{BindError, Epoch, Input, Node as _, Seed, Tap, Time, Transport};
 
+use crate::recordings::{Desk, Recordings, repair};
 use crate::server::{Command, Event, Server, ServerError};
 use crate::settings::{Settings, SettingsError};
 use crate::store::{Health, SqliteStore};
@@ -17,6 +18,8 @@ use crate::store::{Health, SqliteStore};
 const OPEN: Duration = Duration::from_secs(10);
 /// How long calls in progress may take to end in order: the machine lets go of who does not answer, after 33 s.
 const CLOSE: Duration = Duration::from_secs(35);
+/// How long it may take to store what there is to say of the last recordings.
+const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// Why a call center does not run.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +44,9 @@ pub enum ServeError {
     /// The system did not say whether the sockets are open.
     #[error("the sockets were not opened within {} s", OPEN.as_secs())]
     Silent,
+    /// The thread that writes recordings.
+    #[error("recordings cannot be written: {0}")]
+    Recordings(std::io::Error),
     /// The capture.
     #[error("{0}")]
     Capture(String),
@@ -51,6 +57,8 @@ pub enum ServeError {
 
 enum News {
     Of(Time, Event),
+    /// About a recording.
+    Fact(Fact),
     Stop,
     Failed,
 }
@@ -67,15 +75,88 @@ impl Stop {
     }
 }
 
-struct Sink(Sender<News>);
+struct Sink {
+    news: Sender<News>,
+    desk: Desk,
+}
 
 impl net::EventSink<Event> for Sink {
     fn event(&mut self, _party: net::PartyId, now: Time, event: Event) {
-        let _over = self.0.send(News::Of(now, event));
+        if let Some(event) = self.desk.take(event) {
+            let _over = self.news.send(News::Of(now, event));
+        }
     }
 
     fn failed(&mut self) {
-        let _over = self.0.send(News::Failed);
+        let _over = self.news.send(News::Failed);
+    }
+}
+
+/// What is heard of a running server, and has facts about recordings stored.
+struct Ear<'a> {
+    news: &'a Receiver<News>,
+    world: &'a net::World<Server>,
+    party: net::PartyId,
+    /// How many such facts were neither stored nor refused.
+    pending: usize,
+}
+
+impl Ear<'_> {
+    fn keep(&mut self, fact: Fact) {
+        self.pending += 1;
+        self.world.with(self.party, |server, now| {
+            server.handle_input(now, Input::Command(Command::Store { fact }));
+        });
+    }
+
+    /// The next news, by `until` where there is such a time.
+    fn next(&mut self, until: Option<Instant>) -> Result<News, RecvTimeoutError> {
+        loop {
+            let news = match until {
+                Some(until) => self
+                    .news
+                    .recv_timeout(until.saturating_duration_since(Instant::now()))?,
+                None => self.news.recv().map_err(|_| RecvTimeoutError::Disconnected)?,
+            };
+            match news {
+                News::Fact(fact) => self.keep(fact),
+                News::Of(now, Event::Stored { fact }) => {
+                    self.settled(&fact);
+                    return Ok(News::Of(now, Event::Stored { fact }));
+                }
+                News::Of(now, Event::NotStored { fact }) => {
+                    self.settled(&fact);
+                    return Ok(News::Of(now, Event::NotStored { fact }));
+                }
+                other => return Ok(other),
+            }
+        }
+    }
+
+    fn settled(&mut self, fact: &Fact) {
+        if matches!(fact, Fact::RecordingStarted { .. } | Fact::RecordingEnded { .. }) {
+            self.pending = self.pending.saturating_sub(1);
+        }
+    }
+
+    /// Has the last ones stored: those that were told already, and for a while those that are under way.
+    fn settle(&mut self) {
+        let until = Instant::now() + LAST_WORDS;
+        loop {
+            let wait = if self.pending > 0 { until } else { Instant::now() };
+            match self.next(Some(wait)) {
+                Ok(News::Of(now, event)) => log(now, &event),
+                Ok(News::Fact(_) | News::Stop) => {}
+                Ok(News::Failed) | Err(_) => break,
+            }
+        }
+        if self.pending > 0 {
+            let facts = self.pending;
+            tracing::error!(
+                facts,
+                "not stored in time: the records miss what there is to say of recordings"
+            );
+        }
     }
 }
 
@@ -100,16 +181,41 @@ pub fn serve(
         ..net::WorldConfig::default()
     };
     let (news, receiver) = channel();
-    let world = Arc::new(net::World::start(world_config, Sink(news.clone()))?);
+    let desk = Desk::default();
+    let sink = Sink {
+        news: news.clone(),
+        desk: desk.clone(),
+    };
+    let world = Arc::new(net::World::start(world_config, sink)?);
     world.set_tap(tap(world.epoch()).map_err(ServeError::Capture)?);
     let config = settings.config(world.epoch(), os_seed(), os_seed());
     let store = open_store(settings, world.epoch(), &config)?;
     let server = Server::new(world.now(), config, store)?;
+    let folder = &settings.service().recordings;
+    // After a crash. The database is open: no other server uses it.
+    let left = repair(folder, world.now());
+    let recorded = news.clone();
+    let recordings = Recordings::start(folder, world.epoch(), move |fact| {
+        // Nobody listens any more: it has stopped.
+        let _over = recorded.send(News::Fact(fact));
+    });
+    let (intake, recordings) = recordings.map_err(ServeError::Recordings)?;
+    desk.open(intake);
     let party = world.add("callcenter", server);
     wake_by_store(&world, party);
-    let stopped = run(settings, &world, party, &receiver, |addresses| {
-        ready(addresses, Stop(news));
-    });
+    let mut ear = Ear {
+        news: &receiver,
+        world: &world,
+        party,
+        pending: 0,
+    };
+    for fact in left {
+        ear.keep(fact);
+    }
+    let stopped = run(settings, &mut ear, |addresses| ready(addresses, Stop(news)));
+    desk.close();
+    recordings.join();
+    ear.settle();
     // Before the world: it wakes that as long as it writes.
     if let Some(server) = world.remove(party) {
         let counters = server.counters();
@@ -123,22 +229,20 @@ pub fn serve(
 /// From the opening of the sockets to their end.
 fn run(
     settings: &Settings,
-    world: &net::World<Server>,
-    party: net::PartyId,
-    news: &Receiver<News>,
+    ear: &mut Ear<'_>,
     ready: impl FnOnce(&[(Transport, SocketAddr)]),
 ) -> Result<(), ServeError> {
-    let addresses = opened(news)?;
+    let addresses = opened(ear)?;
     for (transport, at) in &addresses {
         tracing::info!(%transport, address = %at, domain = %settings.domain(), "listening");
     }
     ready(&addresses);
-    watch(news)?;
+    watch(ear)?;
     tracing::info!("stopping");
-    world.with(party, |server, now| {
+    ear.world.with(ear.party, |server, now| {
         server.handle_input(now, Input::Command(Command::Close));
     });
-    close(news);
+    close(ear);
     Ok(())
 }
 
@@ -152,16 +256,16 @@ fn warn(settings: &Settings) {
     }
 }
 
-fn opened(news: &Receiver<News>) -> Result<Vec<(Transport, SocketAddr)>, ServeError> {
+fn opened(ear: &mut Ear<'_>) -> Result<Vec<(Transport, SocketAddr)>, ServeError> {
     let until = Instant::now() + OPEN;
     loop {
-        match news.recv_timeout(until.saturating_duration_since(Instant::now())) {
+        match ear.next(Some(until)) {
             Ok(News::Of(_, Event::Listening { addresses })) => return Ok(addresses),
             Ok(News::Of(_, Event::ListenFailed { transport, error })) => {
                 return Err(ServeError::Listen { transport, error });
             }
             Ok(News::Of(now, event)) => log(now, &event),
-            Ok(News::Stop) => {}
+            Ok(News::Fact(_) | News::Stop) => {}
             Ok(News::Failed) => return Err(ServeError::Failed),
             Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
                 return Err(ServeError::Silent);
@@ -171,10 +275,11 @@ fn opened(news: &Receiver<News>) -> Result<Vec<(Transport, SocketAddr)>, ServeEr
 }
 
 /// Logs until it is to stop.
-fn watch(news: &Receiver<News>) -> Result<(), ServeError> {
+fn watch(ear: &mut Ear<'_>) -> Result<(), ServeError> {
     loop {
-        match news.recv() {
+        match ear.next(None) {
             Ok(News::Of(now, event)) => log(now, &event),
+            Ok(News::Fact(_)) => {}
             Ok(News::Stop) => return Ok(()),
             Ok(News::Failed) | Err(_) => return Err(ServeError::Failed),
         }
@@ -182,13 +287,13 @@ fn watch(news: &Receiver<News>) -> Result<(), ServeError> {
 }
 
 /// Waits for the calls in progress, for a while.
-fn close(news: &Receiver<News>) {
+fn close(ear: &mut Ear<'_>) {
     let until = Instant::now() + CLOSE;
     loop {
-        match news.recv_timeout(until.saturating_duration_since(Instant::now())) {
+        match ear.next(Some(until)) {
             Ok(News::Of(_, Event::Closed)) => return,
             Ok(News::Of(now, event)) => log(now, &event),
-            Ok(News::Stop) => {}
+            Ok(News::Fact(_) | News::Stop) => {}
             Ok(News::Failed) | Err(RecvTimeoutError::Disconnected) => return,
             Err(RecvTimeoutError::Timeout) => {
                 tracing::warn!("calls did not end within {} s", CLOSE.as_secs());
@@ -222,7 +327,7 @@ fn log(now: Time, event: &Event) {
                 "these calls were up when the server ended without a word: their records are closed"
             );
         }
-        Event::Listening { .. } | Event::Closed => {}
+        Event::RecordingBegan { .. } | Event::Recorded { .. } | Event::Listening { .. } | Event::Closed => {}
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 
 use callwright_acd as acd;
-use callwright_acd::{AgentRequest, Config, ConfigError, Counters, Fact, Load, Machine};
+use callwright_acd::{AgentRequest, CallKey, Config, ConfigError, Counters, Fact, Load, Machine, Piece};
 use callwright_wire::{BindError, Input, Node, Output, PacketNode, Residue, SocketId, Time, Transport};
 
 use crate::store::{Health, Store, StoreError};
@@ -14,6 +14,11 @@ use crate::store::{Health, Store, StoreError};
 pub enum Command {
     /// End in order; [`Event::Closed`] follows when no call is left.
     Close,
+    /// Store this too: a fact of whoever writes the files of recordings. [`Event::Stored`] or [`Event::NotStored`] follows.
+    Store {
+        /// The fact.
+        fact: Fact,
+    },
     /// Something is asked of an agent. Nothing happens where there is no such agent, or it is not logged in.
     SetAgent {
         /// The agent.
@@ -59,6 +64,20 @@ pub enum Event {
         /// The fact.
         fact: Fact,
     },
+    /// Two parties of a call are recorded from now on: see [`acd::Event::RecordingBegan`].
+    RecordingBegan {
+        /// The call that names the recording.
+        call: CallKey,
+        /// When.
+        at: Time,
+    },
+    /// A piece of a recording.
+    Recorded {
+        /// The call that names it.
+        call: CallKey,
+        /// The piece.
+        piece: Piece,
+    },
     /// The store stopped working, or works again. While it does not, new calls and registrations are refused.
     Store {
         /// Whether it works.
@@ -85,6 +104,8 @@ pub struct Server {
     awaited: usize,
     listening: Vec<(Transport, SocketAddr)>,
     failed: bool,
+    /// Facts that did not come from the machine.
+    foreign_facts: u64,
     outputs: VecDeque<Output<Event>>,
     now: Time,
 }
@@ -115,6 +136,7 @@ impl Server {
             awaited,
             listening: Vec::new(),
             failed: false,
+            foreign_facts: 0,
             outputs: VecDeque::new(),
             now,
         };
@@ -215,6 +237,8 @@ impl Server {
                 self.listening.push((transport, local));
                 self.heard_of_a_socket();
             }
+            acd::Event::RecordingBegan { call, at } => self.tell(Event::RecordingBegan { call, at }),
+            acd::Event::Recorded { call, piece } => self.tell(Event::Recorded { call, piece }),
             acd::Event::Closed => self.tell(Event::Closed),
             acd::Event::ListenFailed { transport, error } => {
                 self.failed = true;
@@ -246,6 +270,11 @@ impl Node for Server {
         match input.of_world() {
             Ok(input) => self.machine.handle_input(now, input),
             Err(Command::Close) => self.machine.close(now),
+            Err(Command::Store { fact }) => {
+                // The machine counts from below, and waits for none of these.
+                self.foreign_facts += 1;
+                self.store.take(acd::Token(u64::MAX - self.foreign_facts), fact);
+            }
             Err(Command::SetAgent { agent, to }) => {
                 let command = acd::Command::SetAgent { agent, to };
                 self.machine.handle_input(now, Input::Command(command));
