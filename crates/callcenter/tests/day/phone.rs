@@ -6,14 +6,17 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use bytes::Bytes;
+use callwright_sip::Event;
 use callwright_sip::command::{
-    Addressing, Answer, Hangup, Headers, Identity, Invite, Progress, Refer, Registration, RegistrationRetry, Reject,
+    Addressing, Answer, Hangup, Headers, Identity, Invite, Progress, Refer, Registration, RegistrationRetry,
+    Reject,
 };
 use callwright_sip::endpoint::{CallId, Endpoint, EndpointConfig, IdentityId, RegistrationId};
 use callwright_sip::event::{Description, EndCause, RegistrationState};
-use callwright_sip::Event;
 use callwright_sip_message::{NameAddr, Uri};
-use callwright_wire::{Entropy, Input, Node, Output, PacketNode, Residue, Seed, SocketId, Time, Timer, TimerQueue, Transport};
+use callwright_wire::{
+    Entropy, Input, Node, Output, PacketNode, Residue, Seed, SocketId, Time, Timer, TimerQueue, Transport,
+};
 
 /// What a phone makes of a call that rings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,7 +58,11 @@ pub(crate) enum Said {
     /// A call was answered: one that was placed at its 200, one that came at its ACK.
     Up { call: CallId },
     /// A call is over. `status`: of the response that refused it.
-    Over { call: CallId, status: Option<u16>, by_peer: bool },
+    Over {
+        call: CallId,
+        status: Option<u16>,
+        by_peer: bool,
+    },
     /// The binding is in force, or not.
     Registered(bool),
 }
@@ -202,7 +209,9 @@ impl Phone {
     /// Says what becomes of a call that rings.
     pub(crate) fn plan(&mut self, now: Time, call: CallId, plan: Plan) {
         self.now = now;
-        let Some(known) = self.calls.get_mut(&call) else { return };
+        let Some(known) = self.calls.get_mut(&call) else {
+            return;
+        };
         known.acts = plan.acts.into();
         match plan.pickup {
             Some(pickup @ (Pickup::After(delay) | Pickup::Refuse(_, delay))) => {
@@ -291,7 +300,11 @@ impl Phone {
                 );
                 self.said.push_back(Said::Rings { call, from });
             }
-            Event::Answered { call, description: offered, .. } => {
+            Event::Answered {
+                call,
+                description: offered,
+                ..
+            } => {
                 if let Some(known) = self.calls.get_mut(&call) {
                     known.answered = Some(now);
                 }
@@ -306,7 +319,12 @@ impl Phone {
                 }
                 self.up(now, call);
             }
-            Event::Offer { call, .. } | Event::OfferAnswered { call, description: Some(Description::Offer(_)), .. } => {
+            Event::Offer { call, .. }
+            | Event::OfferAnswered {
+                call,
+                description: Some(Description::Offer(_)),
+                ..
+            } => {
                 let _over = self.endpoint.answer_offer(now, call, description(ip), None);
             }
             Event::ReferEnded { call, outcome, .. } => {
@@ -326,12 +344,19 @@ impl Phone {
                 }
                 self.calls.remove(&call);
                 self.pickups.remove(&call);
-                let by_peer = matches!(cause, EndCause::RemoteBye { .. } | EndCause::Cancelled { remote: true, .. });
+                let by_peer = matches!(
+                    cause,
+                    EndCause::RemoteBye { .. } | EndCause::Cancelled { remote: true, .. }
+                );
                 let status = match cause {
                     EndCause::Response(message) => message.status(),
                     _ => None,
                 };
-                self.said.push_back(Said::Over { call, status, by_peer });
+                self.said.push_back(Said::Over {
+                    call,
+                    status,
+                    by_peer,
+                });
             }
             Event::Registration { state, .. } => {
                 let registered = match state {

@@ -222,9 +222,7 @@ impl Town {
         config.seed = seed.derive("machine");
         config.nonce_seed = seed.derive("nonces");
         let server = Server::new(self.now(), config, store).expect("it started before");
-        let restarted = self
-            .world
-            .restart(self.server, Party::Server(Box::new(server)));
+        let restarted = self.world.restart(self.server, Party::Server(Box::new(server)));
         assert!(restarted.is_ok(), "it was down");
     }
 
