@@ -49,6 +49,8 @@ pub struct Visit {
     pub entered: Time,
     /// When it left: answered, for another queue, or because it ended.
     pub left: Option<Time>,
+    /// Whether it was answered there.
+    pub answered: bool,
 }
 
 /// One presentation to one agent.
@@ -304,6 +306,7 @@ impl Records {
                     priority: *priority,
                     entered: *at,
                     left: None,
+                    answered: false,
                 });
             }),
             Fact::CallPresented {
@@ -343,7 +346,10 @@ impl Records {
             } => self.change(*call, *at, |record| {
                 record.caller.get_or_insert_with(|| caller.clone());
                 record.dialled.get_or_insert_with(|| callee.clone());
-                record.leave_queue(*at);
+                if let Some(visit) = record.visits.last_mut().filter(|visit| visit.left.is_none()) {
+                    visit.left = Some(*at);
+                    visit.answered = true;
+                }
                 let rings = |presentation: &&mut Presentation| {
                     Some(&presentation.agent) == agent.as_ref() && presentation.ended.is_none()
                 };
@@ -438,6 +444,7 @@ impl Records {
     }
 
     fn change(&mut self, call: CallKey, at: Time, change: impl FnOnce(&mut CallRecord)) -> Option<CallKey> {
+        self.save(call);
         change(self.open.entry(call).or_insert_with(|| CallRecord::new(call, at)));
         Some(call)
     }

@@ -84,8 +84,7 @@ impl Statistics {
         let wait = left.since(visit.entered);
         self.offered += 1;
         self.longest_wait = self.longest_wait.max(wait);
-        // An answer between two visits belongs to the one before it.
-        let answer = record.answered.as_ref().filter(|answered| answered.at == left);
+        let answer = record.answered.as_ref().filter(|_| visit.answered);
         if let Some(answered) = answer {
             self.answered += 1;
             self.wait_of_answered += wait;

@@ -9,6 +9,7 @@
 //!
 //! The writer is pure over any [`std::io::Write`]. Whoever has threads lets it run at the far end of a buffered tap.
 
+pub mod analysis;
 mod block;
 mod packet;
 pub mod rules;

@@ -93,7 +93,10 @@ pub struct SqliteStore {
 #[derive(Debug)]
 enum Mode {
     /// Commits when it is driven.
-    Paced { pace: Pace, database: Box<Database> },
+    Paced {
+        pace: Box<Pace>,
+        database: Box<Database>,
+    },
     /// Commits in a thread of its own.
     Threaded(Writer),
 }
@@ -123,7 +126,7 @@ impl SqliteStore {
             path: database.path().to_owned(),
             epoch,
             mode: Mode::Paced {
-                pace: Pace::new(seed),
+                pace: Box::new(Pace::new(seed)),
                 database: Box::new(database),
             },
         })

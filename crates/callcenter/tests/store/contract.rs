@@ -1,15 +1,12 @@
 //! One contract for every store: what is kept, what fails with a commit, and what is there after a restart.
 
-#[path = "store_contract/facts.rs"]
-mod facts;
-
 use std::time::Duration;
 
+use crate::facts::{self, ALICE, BOB, answered, at, bindings, changed, ended, presented, queued};
 use callwright_callcenter::{
     AgentState, EndCause, Fact, Health, ModelStore, Records, SqliteStore, Store, Token,
 };
 use callwright_wire::{Epoch, Seed, Time};
-use facts::{ALICE, BOB, answered, at, bindings, changed, ended, presented, queued};
 
 /// Every store that there is, empty.
 fn stores() -> [(&'static str, Box<dyn Store>); 2] {
