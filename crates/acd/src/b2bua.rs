@@ -8,6 +8,7 @@
 //! | hold, re-INVITE, UPDATE | [`change`] |
 //! | BYE, CANCEL, failures | [`ending`] |
 //! | REFER | [`transfer`] |
+//! | what is recorded | [`recording`] |
 //! | INFO, MESSAGE, OPTIONS | [`request`] |
 
 mod arrival;
@@ -17,6 +18,7 @@ mod ending;
 mod hunt;
 mod leg;
 mod media;
+mod recording;
 mod request;
 mod talk;
 mod transfer;
@@ -29,6 +31,7 @@ use crate::fact::CallKey;
 
 pub(crate) use call::{Call, Hunt, Refusal, Stage};
 pub(crate) use leg::{Leg, LegKey, Media};
+pub(crate) use recording::Recordings;
 use request::Relayed;
 
 /// All calls, and what they consist of.
@@ -102,7 +105,20 @@ impl Switch {
         Some((leg, self.legs.get(&leg)?.call))
     }
 
-    fn sip_of(&self, leg: LegKey) -> Option<CallId> {
+    /// The caller of a call, who talks with it, and who rings for it.
+    pub(crate) fn legs_of(&self, call: CallKey) -> Vec<LegKey> {
+        let Some(call) = self.calls.get(&call) else {
+            return Vec::new();
+        };
+        let rings = call.hunt.iter().flat_map(|hunt| hunt.legs.iter().copied());
+        [Some(call.caller), call.partner(call.caller)]
+            .into_iter()
+            .flatten()
+            .chain(rings)
+            .collect()
+    }
+
+    pub(crate) fn sip_of(&self, leg: LegKey) -> Option<CallId> {
         self.legs.get(&leg)?.sip
     }
 

@@ -22,6 +22,8 @@ mod registrar;
 mod snapshot;
 mod statistics;
 
+pub use callwright_media::plane::Piece;
+
 pub use agent::{AgentRequest, AgentState, NotReadyReason};
 pub use config::{
     AgentConfig, AnswerWith, Auth, Config, ConfigError, FeatureCodes, Overflow, Prompts, QueueConfig, Sound,

@@ -45,7 +45,7 @@ impl Machine {
         if max_forwards == 0 {
             return Err(Reject::new(483));
         }
-        if !self.serves_durably() {
+        if !self.takes_calls() {
             return Err(self.unavailable());
         }
         self.admit_sender(now, message)?;

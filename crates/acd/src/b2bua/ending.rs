@@ -197,6 +197,7 @@ impl Machine {
         }
         call.exchange = None;
         let cause = *call.end.get_or_insert(cause);
+        self.end_recording(now, key);
         let fact = Fact::CallEnded {
             call: key,
             cause,

@@ -285,6 +285,7 @@ impl Machine {
                         ends: [caller, callee],
                     };
                 }
+                self.begin_recording(now, key);
                 self.bridge(caller, callee);
             }
             Err(reject) => {

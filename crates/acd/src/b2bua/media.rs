@@ -61,12 +61,15 @@ impl Machine {
         }
     }
 
-    /// Joins the audio of two legs.
+    /// Joins the audio of two legs, and records them where their call is.
     pub(super) fn bridge(&mut self, one: LegKey, other: LegKey) {
         let session = |key| self.switch.leg(key).and_then(|leg| leg.session());
         if let (Some(one), Some(other)) = (session(one), session(other)) {
             // Both are open, and they are two.
             let _joined = self.media.plane_mut().bridge(one, other);
+        }
+        if let Some(call) = self.call_of_leg(one) {
+            self.record_ends(call);
         }
     }
 
@@ -101,6 +104,7 @@ impl Machine {
             | MediaEvent::SilenceHeard
             | MediaEvent::DtmfSent
             | MediaEvent::PlayEnded
+            | MediaEvent::Announced
             | MediaEvent::Recorded { .. }
             | MediaEvent::RecordingEnded
             | MediaEvent::RemoteBye => {}

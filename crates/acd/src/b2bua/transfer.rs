@@ -188,6 +188,7 @@ impl Machine {
         self.leave_exchange(now, second, other);
         self.move_leg(target, second, key);
         self.replace_end(now, key, by, target);
+        self.hand_over_recording(second, key);
         self.finish(now, second, EndCause::Transferred);
         self.bridge(partner, target);
         self.notify(now, refer, 200);

@@ -11,7 +11,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use bytes::Bytes;
-use callwright_acd::{Config, EndCause, Event, Fact, Machine, User};
+use callwright_acd::{CallKey, Config, EndCause, Event, Fact, Machine, Piece, User};
 use callwright_sip_message::{Host, Message};
 use callwright_ua::{
     Account, Audio, Call, Change, Fleet, FleetConfig, ListenFor, ListenerId, Phase, TraceLimits, UserAgent,
@@ -71,6 +71,8 @@ pub(crate) struct Lab {
     /// So many more ports for RTP can be leased by the machine.
     pub(crate) ports_left: usize,
     pub(crate) store: Store,
+    /// What was recorded, by the call, and when that began.
+    pub(crate) recordings: BTreeMap<CallKey, (Time, Vec<Piece>)>,
     /// Every fact that was told.
     pub(crate) facts: Vec<Fact>,
     /// When the machine told that it is closed.
@@ -184,6 +186,7 @@ impl Lab {
             ports_left: usize::MAX,
             store: Store::default(),
             facts: Vec::new(),
+            recordings: BTreeMap::new(),
             closed_at: None,
             relayed: Vec::new(),
         };
@@ -606,6 +609,13 @@ impl Lab {
                     Output::Event(Event::Persist { token, fact }) => {
                         self.facts.push(fact);
                         self.store.persist(self.now, token);
+                    }
+                    Output::Event(Event::RecordingBegan { call, at }) => {
+                        self.recordings.insert(call, (at, Vec::new()));
+                    }
+                    Output::Event(Event::Recorded { call, piece }) => {
+                        let recording = self.recordings.get_mut(&call);
+                        recording.expect("it was told to begin").1.push(piece);
                     }
                     Output::Event(Event::Listening { .. }) => {}
                     Output::Event(Event::Closed) => self.closed_at = Some(self.now),

@@ -66,6 +66,7 @@ pub(super) fn callcenter(arguments: &arguments::Callcenter) -> anyhow::Result<Ex
             error @ (ServeError::Start(_)
             | ServeError::Listen { .. }
             | ServeError::Silent
+            | ServeError::Recordings(_)
             | ServeError::Failed),
         ) => {
             return Err(Wrong {

@@ -1,5 +1,6 @@
 //! One media session: everything between a pair of sockets and a call.
 
+mod announcer;
 mod carried;
 mod digits;
 mod ears;
@@ -28,7 +29,7 @@ use self::latch::Latch;
 use self::outgoing::Outgoing;
 use self::report::Reporting;
 use self::security::Security;
-use crate::plane::{Command, CommandError, Event, Ports, Relay, SessionId, Start, Stats};
+use crate::plane::{Command, CommandError, Event, Ports, RecordingId, Relay, SessionId, Start, Stats, Track};
 
 /// How much later than at each interval a session is woken that sends nothing by itself.
 const NAP: Duration = Duration::from_millis(80);
@@ -113,6 +114,16 @@ impl Session {
         }
     }
 
+    /// What is received goes on a track of a recording.
+    pub(crate) fn put_on(&mut self, track: (RecordingId, Track)) {
+        self.ears.put_on(track);
+    }
+
+    /// It no longer does.
+    pub(crate) fn take_track(&mut self) -> Option<(RecordingId, Track)> {
+        self.ears.take_track()
+    }
+
     pub(crate) fn is_started(&self) -> bool {
         self.direction.is_some()
     }
@@ -146,6 +157,10 @@ impl Session {
                 Ok(())
             }
             Command::Play(source) => self.outgoing.play(source),
+            Command::Announce(announcement) => {
+                self.outgoing.announce(announcement);
+                Ok(())
+            }
             Command::Mute(muted) => {
                 self.outgoing.mute(muted);
                 Ok(())
