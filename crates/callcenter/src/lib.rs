@@ -17,5 +17,5 @@ pub use callwright_acd::{
 };
 pub use serve::{ServeError, Stop, serve};
 pub use server::{Command, Event, Server, ServerError};
-pub use settings::{Http, OpenApi, Service, Settings, SettingsError, TlsFiles};
+pub use settings::{DatabaseName, Http, OpenApi, Service, Settings, SettingsError, TlsFiles};
 pub use store::{Health, Kept, ModelStore, Outcome, Restored, SqliteStore, Store, StoreError};

@@ -16,7 +16,7 @@ use callwright_wire::{Epoch, Seed, Transport};
 
 use file::File;
 pub use place::SettingsError;
-pub use service::{Http, OpenApi, Service};
+pub use service::{DatabaseName, Http, OpenApi, Service};
 
 /// What a call center is told by its file.
 #[derive(Clone, Debug)]
@@ -177,9 +177,8 @@ impl Settings {
     /// # Errors
     ///
     /// When it is no file.
-    pub fn set_database(&mut self, name: &str) -> Result<(), SettingsError> {
-        self.service.database =
-            service::database_file(name).map_err(|message| SettingsError::Database { message })?;
+    pub fn set_database(&mut self, name: &str) -> Result<(), DatabaseName> {
+        self.service.database = service::database_file(name)?;
         Ok(())
     }
 

@@ -1,5 +1,6 @@
 //! The commands: arguments in, exit code out.
 
+mod agent;
 mod callcenter;
 mod check;
 mod init;
@@ -16,7 +17,9 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     if arguments.no_color {
         anstream::ColorChoice::Never.write_global();
     }
-    start_log(arguments.log_format, default_level(&arguments.command));
+    if let Some(level) = default_level(&arguments.command) {
+        start_log(arguments.log_format.unwrap_or(LogFormat::Text), level);
+    }
     let result = match &arguments.command {
         Command::Run(run) => run::run(run),
         Command::Check { paths, environment } => check::check(paths, environment),
@@ -25,7 +28,8 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
             selection,
             environment,
         } => list::list(paths, selection, environment),
-        Command::Callcenter(arguments) => callcenter::callcenter(arguments),
+        Command::Callcenter(callcenter) => callcenter::callcenter(callcenter, arguments.log_format),
+        Command::Agent(agent) => agent::agent(agent),
         Command::Docs { out, format } => {
             let text = match format {
                 DocsFormat::Md => callwright_script::markdown(),
@@ -55,17 +59,20 @@ struct Wrong {
     exit_code: ExitCode,
 }
 
-/// What is logged where RUST_LOG says nothing: a server tells what it does, a run has its reports.
-fn default_level(command: &Command) -> &'static str {
+/// What is logged where RUST_LOG says nothing: a phone tells what it does, a run has its reports. `None`: the command knows
+/// when it has read its configuration.
+fn default_level(command: &Command) -> Option<&'static str> {
     match command {
-        Command::Callcenter(_) => "info",
+        Command::Callcenter(_) => None,
+        Command::Agent(agent) if agent.verbose => Some("debug"),
+        Command::Agent(_) => Some("info"),
         Command::Run(_)
         | Command::Check { .. }
         | Command::List { .. }
         | Command::Docs { .. }
         | Command::Definitions { .. }
         | Command::Init { .. }
-        | Command::Completions { .. } => "warn",
+        | Command::Completions { .. } => Some("warn"),
     }
 }
 

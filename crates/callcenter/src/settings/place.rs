@@ -28,12 +28,6 @@ pub enum SettingsError {
         /// What is wrong, and what would be right.
         message: String,
     },
-    /// The name of a database.
-    #[error("{message}")]
-    Database {
-        /// What is wrong with it.
-        message: String,
-    },
     /// The certificate or its key.
     #[error("{path}: {error}")]
     Tls {

@@ -127,7 +127,7 @@ pub(super) fn service(
         None => service.database,
         Some(written) => {
             let (span, text) = (written.span(), written.into_inner());
-            database_file(&text).map_err(|message| (Some(span), message))?
+            database_file(&text).map_err(|error| (Some(span), error.to_string()))?
         }
     };
     service.database = folder.join(database);
@@ -147,19 +147,32 @@ pub(super) fn service(
     Ok(service)
 }
 
+/// A database that cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DatabaseName {
+    /// Another one than SQLite.
+    #[error("a database of {scheme} is not supported yet: name a file, which SQLite keeps")]
+    Unsupported {
+        /// What stands before `://`.
+        scheme: String,
+    },
+    /// None.
+    #[error("the database has no name: name a file, such as \"callcenter.db\"")]
+    Empty,
+}
+
 /// The file that a database is called by.
-pub(super) fn database_file(text: &str) -> Result<PathBuf, String> {
+pub(super) fn database_file(text: &str) -> Result<PathBuf, DatabaseName> {
     let path = text
         .strip_prefix("sqlite://")
         .or_else(|| text.strip_prefix("sqlite:"))
         .unwrap_or(text);
     if let Some((scheme, _)) = path.split_once("://") {
-        return Err(format!(
-            "a database of {scheme} is not supported yet: name a file, which SQLite keeps"
-        ));
+        let scheme = scheme.to_owned();
+        return Err(DatabaseName::Unsupported { scheme });
     }
     if path.is_empty() {
-        return Err("the database has no name: name a file, such as \"callcenter.db\"".to_owned());
+        return Err(DatabaseName::Empty);
     }
     Ok(path.into())
 }
