@@ -44,7 +44,7 @@ pub enum NotReadyReason {
     Manual(String),
     /// It did not answer as often as its queue allows.
     NoAnswer,
-    /// It could not be reached, or refused for good (6xx).
+    /// Its phone could not be reached, or failed: nothing came back, or 404, 408, 410 or a 5xx.
     Rejected,
 }
 
@@ -65,7 +65,7 @@ impl AgentState {
 /// What is asked of an agent: by its phone, by the API.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AgentRequest {
-    /// Take calls. During a call, or the wrap-up after it: when that is over.
+    /// Take calls: at once, which ends a wrap-up; during a call, when that is over.
     Ready,
     /// Take none, with a reason in one's own words. What is presented is taken back; during a call: when that is over.
     NotReady(String),

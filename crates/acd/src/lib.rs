@@ -1,4 +1,4 @@
-//! The call center as one deterministic machine without IO: registrar and B2BUA.
+//! The call center as one deterministic machine without IO: registrar, B2BUA, queues and agents.
 //!
 //! A [`Machine`] is a [`Node`](callwright_wire::Node): a world gives it bytes and the time, and whoever is above it stores
 //! the [`Fact`]s that it tells. Nothing that depends on a fact leaves before the fact is stored.
@@ -16,10 +16,12 @@ mod journal;
 mod limits;
 mod machine;
 mod media_host;
+mod queueing;
 mod record;
 mod register;
 mod registrar;
 mod snapshot;
+mod staff;
 mod statistics;
 
 pub use callwright_media::plane::Piece;

@@ -87,6 +87,7 @@ impl Machine {
             Storing::Settled => {}
             Storing::Storing { request, bindings } if stored => {
                 self.bind(user, bindings);
+                self.on_reachable(now, user);
                 self.confirm_register(now, user, &request);
                 // A connection may have closed meanwhile.
                 self.drop_cut_off(now, user);
@@ -198,6 +199,7 @@ impl Machine {
             };
             self.persist(now, Due::Nothing, fact);
         }
+        self.on_reachable(now, user);
     }
 
     /// Waits for the next binding of a user to run out.

@@ -170,6 +170,76 @@ fn an_attended_transfer_goes_on_in_the_recording_of_the_first_call() {
 }
 
 #[test]
+fn a_call_of_a_queue_is_recorded_from_the_agent_on() {
+    let mut lab = Lab::with_queue(|_, queue| queue.record = true);
+    let (alice, carol) = (lab.registered("alice"), lab.registered("carol"));
+    let customer = lab.customer();
+    // The customer waits for five seconds, and is not recorded then.
+    lab.play(customer, 440.0);
+    lab.pass(Duration::from_secs(5));
+    assert!(lab.recordings.is_empty());
+    lab.take(alice);
+    lab.play(alice, 880.0);
+    lab.pass(Duration::from_secs(3));
+    lab.fleet(alice, |fleet, now, id| {
+        fleet.transfer(now, id, None, "carol", None)
+    })
+    .expect("there is a call");
+    lab.take(carol);
+    lab.play(carol, 1_320.0);
+    let moved = lab.now();
+    lab.pass(Duration::from_secs(3));
+    lab.hangup(customer);
+    lab.pass(Duration::from_secs(1));
+    let key = CallKey(1);
+    let (began, pieces) = &lab.recordings[&key];
+    let [left, right] = tracks(pieces);
+    assert_as_long_as_the_talk(&lab, key, &left);
+    let after = (moved - *began).as_millis() as usize * 8 + 4_000;
+    assert_tone(&left[2_000..20_000], 440.0);
+    assert_tone(&right[4_000..20_000], 880.0);
+    assert_tone(&left[after..after + 16_000], 440.0);
+    assert_tone(&right[after..after + 16_000], 1_320.0);
+    lab.assert_nothing_left();
+}
+
+#[test]
+fn a_customer_who_is_sent_back_to_a_queue_is_silent_until_the_next_agent() {
+    let mut lab = Lab::with_queue(|_, queue| {
+        queue.record = true;
+        queue.max_no_answer = 0;
+    });
+    let alice = lab.registered("alice");
+    let customer = lab.customer();
+    lab.take(alice);
+    lab.play(customer, 440.0);
+    lab.play(alice, 880.0);
+    lab.pass(Duration::from_secs(3));
+    lab.fleet(alice, |fleet, now, id| {
+        fleet.transfer(now, id, None, "support", None)
+    })
+    .expect("there is a call");
+    lab.pass(Duration::from_secs(4));
+    let back = lab.now();
+    lab.take(alice);
+    let again = lab.now();
+    lab.play(alice, 880.0);
+    lab.pass(Duration::from_secs(3));
+    lab.hangup(alice);
+    lab.pass(Duration::from_secs(1));
+    assert_eq!(lab.recordings.len(), 1);
+    let (began, pieces) = &lab.recordings[&CallKey(1)];
+    let [left, right] = tracks(pieces);
+    let at = |time: Time| (time - *began).as_millis() as usize * 8;
+    for (track, hz) in [(&left, 440.0), (&right, 880.0)] {
+        assert_tone(&track[4_000..20_000], hz);
+        assert!(level(&track[at(back) - 8_000..at(back)]) < -60.0);
+        assert_tone(&track[at(again) + 4_000..at(again) + 20_000], hz);
+    }
+    lab.assert_nothing_left();
+}
+
+#[test]
 fn nothing_is_recorded_unasked() {
     let mut lab = Lab::new();
     let (alice, bob) = (lab.registered("alice"), lab.registered("bob"));

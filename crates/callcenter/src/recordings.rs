@@ -8,6 +8,7 @@
 //! A file that is not finished has the ending `.part`, and a header that is right for all but its last second. After a crash
 //! [`repair`] finishes it, and tells of it as if it had ended then.
 
+mod desk;
 mod file;
 mod repair;
 mod writer;
@@ -22,6 +23,7 @@ use std::thread::JoinHandle;
 use callwright_acd::{CallKey, Fact, Piece};
 use callwright_wire::{Epoch, Time};
 
+pub(crate) use desk::Desk;
 pub(crate) use repair::repair;
 use writer::Writer;
 

@@ -5,14 +5,14 @@ mod keeper;
 mod log;
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use callwright_acd::{Config, Fact};
 use callwright_net as net;
 use callwright_wire::{BindError, Epoch, Input, Node as _, Seed, Tap, Time, Transport};
 
-use crate::recordings::{Intake, Recordings, repair};
+use crate::recordings::{Desk, Recordings, repair};
 use crate::server::{Command, Event, Server, ServerError};
 use crate::settings::{Settings, SettingsError};
 use crate::store::SqliteStore;
@@ -75,33 +75,15 @@ impl std::fmt::Debug for Stop {
     }
 }
 
-/// Where recordings go, once the world is there and as long as it is.
-type Desk = Arc<Mutex<Option<Intake>>>;
-
-fn clear(desk: &Desk) -> Option<Intake> {
-    desk.lock().unwrap_or_else(PoisonError::into_inner).take()
-}
-
 struct Sink {
     news: Inbox,
     desk: Desk,
 }
 
-impl Sink {
-    fn record(&self, record: impl FnOnce(&mut Intake)) {
-        let mut desk = self.desk.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(intake) = desk.as_mut() {
-            record(intake);
-        }
-    }
-}
-
 impl net::EventSink<Event> for Sink {
     fn event(&mut self, _party: net::PartyId, now: Time, event: Event) {
-        match event {
-            Event::RecordingBegan { call, at } => self.record(|intake| intake.began(call, at)),
-            Event::Recorded { call, piece } => self.record(|intake| intake.take(call, piece)),
-            other => self.news.put(News::Of(now, other)),
+        if let Some(event) = self.desk.take(event) {
+            self.news.put(News::Of(now, event));
         }
     }
 
@@ -128,12 +110,13 @@ pub fn serve(
     let world_config = net::WorldConfig {
         identity: settings.identity()?,
         media_ports: settings.media_ports(),
+        media_notes: false,
         ..net::WorldConfig::default()
     };
     let (news, desk) = (Inbox::default(), Desk::default());
     let sink = Sink {
         news: news.clone(),
-        desk: Arc::clone(&desk),
+        desk: desk.clone(),
     };
     let world = Arc::new(net::World::start(world_config, sink)?);
     world.set_tap(tap(world.epoch()).map_err(ServeError::Capture)?);
@@ -148,7 +131,7 @@ pub fn serve(
         recorded.put(News::Fact(fact));
     })
     .map_err(ServeError::Recordings)?;
-    *desk.lock().unwrap_or_else(PoisonError::into_inner) = Some(intake);
+    desk.open(intake);
     let party = world.add("callcenter", server);
     wake_by_store(&world, party);
     let mut keeper = Keeper::new(|fact| {
@@ -162,7 +145,7 @@ pub fn serve(
     let stopped = run(settings, &world, party, &news, &mut keeper, |addresses| {
         ready(addresses, Stop(news.clone()));
     });
-    drop(clear(&desk));
+    desk.close();
     recordings.join();
     keeper.settle(&news);
     // Before the world, which its store wakes as long as it writes.

@@ -135,6 +135,9 @@ impl Server {
         for (user, bindings) in restored.bindings {
             machine.restore(now, &user, bindings);
         }
+        for (agent, state) in restored.agents {
+            machine.restore_agent(now, &agent, state);
+        }
         let mut server = Server {
             machine,
             store,

@@ -29,20 +29,31 @@ impl Machine {
         self.tell(Event::RecordingBegan { call: key, at: now });
     }
 
-    fn is_to_be_recorded(&self, _key: CallKey) -> bool {
-        self.config.record_direct
+    fn is_to_be_recorded(&self, key: CallKey) -> bool {
+        let Some(call) = self.switch.call(key) else {
+            return false;
+        };
+        let wanted = match &call.queued {
+            Some(queued) => self.floor.queue(queued.queue).config.record,
+            None => self.config.record_direct,
+        };
+        wanted && self.config.audio && !call.story.silent
     }
 
-    /// The parties of a call are others than before: left is the caller or who took its place, right the other one.
+    /// The parties of a call are others than before, or none for a while: left is the caller or who took its place, right the other one.
     pub(super) fn record_ends(&mut self, key: CallKey) {
         let Some(recording) = self.recordings.of_call.get(&key).copied() else {
             return;
         };
-        let Some(Stage::Talking { ends }) = self.switch.call(key).map(|call| call.stage) else {
-            return;
+        let stage = self.switch.call(key).map(|call| call.stage);
+        let ends = if let Some(Stage::Talking { ends }) = stage {
+            ends.map(Some)
+        } else {
+            // Who waits for the next one talks to nobody.
+            [None; 2]
         };
         for (track, leg) in [Track::Left, Track::Right].into_iter().zip(ends) {
-            let session = self.switch.leg(leg).and_then(|leg| leg.session());
+            let session = leg.and_then(|leg| self.switch.leg(leg)?.session());
             // Both are open.
             let _open = self.media.plane_mut().record_from(recording, track, session);
         }

@@ -1,11 +1,13 @@
 //! Queues and agents as they are configured.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use callwright_sip_message::Uri;
+
+use super::{Config, ConfigError};
 
 /// A queue: calls to `sip:name@domain` wait in it for an agent.
 #[derive(Clone, Debug, PartialEq)]
@@ -173,4 +175,49 @@ impl Default for FeatureCodes {
             wrap_up_done: Some("*2".to_owned()),
         }
     }
+}
+
+/// Checks agents and queues; `users` are the names of all users in order.
+pub(super) fn check(config: &Config, users: &[&str]) -> Result<(), ConfigError> {
+    let mut agents = BTreeSet::new();
+    for AgentConfig { name, .. } in &config.agents {
+        if users.binary_search(&name.as_str()).is_err() {
+            return Err(ConfigError::NoSuchUser { name: name.clone() });
+        }
+        if !agents.insert(name.as_str()) {
+            return Err(ConfigError::SameAgent { name: name.clone() });
+        }
+    }
+    let (queues, limit) = (config.queues.len(), config.limits.queues);
+    if queues > limit {
+        return Err(ConfigError::TooManyQueues { queues, limit });
+    }
+    let mut names = BTreeSet::new();
+    for QueueConfig { name, .. } in &config.queues {
+        if users.binary_search(&name.as_str()).is_ok() || !names.insert(name.as_str()) {
+            return Err(ConfigError::QueueName { name: name.clone() });
+        }
+    }
+    for queue in &config.queues {
+        let name = || queue.name.clone();
+        let mut members = queue.members.iter().flatten();
+        if let Some(member) = members.find(|member| !agents.contains(member.as_str())) {
+            return Err(ConfigError::NoSuchMember {
+                queue: name(),
+                member: member.clone(),
+            });
+        }
+        if let Some(Overflow::Queue(to)) = &queue.overflow
+            && !names.contains(to.as_str())
+        {
+            return Err(ConfigError::NoSuchOverflow {
+                queue: name(),
+                to: to.clone(),
+            });
+        }
+        if queue.ring.is_zero() {
+            return Err(ConfigError::NoRing { queue: name() });
+        }
+    }
+    Ok(())
 }

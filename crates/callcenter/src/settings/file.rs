@@ -283,7 +283,15 @@ impl File {
                 }
                 ConfigError::Expires => expires,
                 ConfigError::NoAlgorithm => self.digest.as_ref().map(Spanned::span),
-                ConfigError::TooManyUsers { .. } | ConfigError::AnyAddress { .. } => None,
+                ConfigError::TooManyUsers { .. }
+                | ConfigError::AnyAddress { .. }
+                | ConfigError::NoSuchUser { .. }
+                | ConfigError::SameAgent { .. }
+                | ConfigError::TooManyQueues { .. }
+                | ConfigError::QueueName { .. }
+                | ConfigError::NoSuchMember { .. }
+                | ConfigError::NoSuchOverflow { .. }
+                | ConfigError::NoRing { .. } => None,
             };
             SettingsError::at(path, text, span, error.to_string())
         })?;
