@@ -82,6 +82,7 @@ pub(super) fn callcenter(
             | ServeError::Recordings(_)
             | ServeError::Listen { .. }
             | ServeError::Silent
+            | ServeError::Recordings(_)
             | ServeError::Failed),
         ) => {
             return Err(Wrong {
