@@ -1,5 +1,6 @@
 //! The commands: arguments in, exit code out.
 
+mod analyze;
 mod callcenter;
 mod check;
 mod init;
@@ -25,6 +26,7 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
             selection,
             environment,
         } => list::list(paths, selection, environment),
+        Command::Analyze(arguments) => analyze::analyze_files(arguments),
         Command::Callcenter(arguments) => callcenter::callcenter(arguments),
         Command::Docs { out, format } => {
             let text = match format {
@@ -60,6 +62,7 @@ fn default_level(command: &Command) -> &'static str {
     match command {
         Command::Callcenter(_) => "info",
         Command::Run(_)
+        | Command::Analyze(_)
         | Command::Check { .. }
         | Command::List { .. }
         | Command::Docs { .. }
