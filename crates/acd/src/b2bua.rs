@@ -8,16 +8,26 @@
 //! | hold, re-INVITE, UPDATE | [`change`] |
 //! | BYE, CANCEL, failures | [`ending`] |
 //! | REFER | [`transfer`] |
+//! | a call comes to a queue, and what becomes of it there | [`queue`] |
+//! | it is presented to agents | [`presentation`] |
+//! | the machine itself talks to a caller | [`speech`] |
+//! | how they look at a moment | [`census`] |
+//! | an agent dials a feature code | [`code`] |
 //! | INFO, MESSAGE, OPTIONS | [`request`] |
 
 mod arrival;
 mod call;
+mod census;
 mod change;
+mod code;
 mod ending;
 mod hunt;
 mod leg;
 mod media;
+mod presentation;
+mod queue;
 mod request;
+mod speech;
 mod talk;
 mod transfer;
 
@@ -27,8 +37,8 @@ use callwright_sip::endpoint::{CallId, RequestId};
 
 use crate::fact::CallKey;
 
-pub(crate) use call::{Call, Hunt, Refusal, Stage};
-pub(crate) use leg::{Leg, LegKey, Media};
+pub(crate) use call::{Call, Hunt, Queued, Refusal, Service, Stage};
+pub(crate) use leg::{Leg, LegKey, Media, Part};
 use request::Relayed;
 
 /// All calls, and what they consist of.
@@ -46,6 +56,19 @@ pub(crate) struct Switch {
 }
 
 impl Switch {
+    /// No calls; the first will have this number.
+    pub(crate) fn new(first_call: u64) -> Switch {
+        Switch {
+            calls_so_far: first_call.saturating_sub(1),
+            ..Switch::default()
+        }
+    }
+
+    /// All calls, the oldest first.
+    pub(crate) fn all_calls(&self) -> impl Iterator<Item = (CallKey, &Call)> {
+        self.calls.iter().map(|(key, call)| (*key, call))
+    }
+
     /// How many calls there are.
     pub(crate) fn calls(&self) -> usize {
         self.calls.len()

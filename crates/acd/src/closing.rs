@@ -45,9 +45,20 @@ impl Machine {
         self.life == Life::Closed
     }
 
+    /// Says whether the store works. As long as it does not, new calls and registrations are answered 503 with Retry-After at
+    /// once; calls in progress go on, and MESSAGEs pass.
+    pub fn set_storing(&mut self, works: bool) {
+        self.storing = works;
+    }
+
     /// Whether anything new is taken.
     pub(crate) fn serves(&self) -> bool {
         self.life == Life::Serving
+    }
+
+    /// Whether anything new is taken that has to be stored.
+    pub(crate) fn serves_durably(&self) -> bool {
+        self.serves() && self.storing
     }
 
     /// Closes the sockets when nobody is left who waits.

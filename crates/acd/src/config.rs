@@ -1,5 +1,7 @@
 //! What a machine is told at its start.
 
+mod queue;
+
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -10,6 +12,8 @@ use callwright_sip_message::Host;
 use callwright_wire::{Epoch, Seed, Transport};
 
 use crate::limits::Limits;
+
+pub use queue::{AgentConfig, AnswerWith, FeatureCodes, Overflow, Prompts, QueueConfig, Sound, Strategy};
 
 /// Settings of a [`Machine`](crate::Machine). They do not change while it lives.
 #[derive(Clone, Debug)]
@@ -24,7 +28,15 @@ pub struct Config {
     pub media_address: Option<IpAddr>,
     /// The users.
     pub users: Vec<User>,
-    /// Who has to prove who it is.
+    /// Which of them are agents.
+    pub agents: Vec<AgentConfig>,
+    /// The queues.
+    pub queues: Vec<QueueConfig>,
+    /// What agents dial to say what they do.
+    pub feature_codes: FeatureCodes,
+    /// The number of the first call: above all that were stored before a restart. Default 1.
+    pub first_call: u64,
+    /// Who has to prove who it is. Who calls a queue is never asked.
     pub auth: Auth,
     /// The algorithms that challenges offer, the most wanted first (RFC 8760 §2.4): SHA-256 and MD5 by default. Some clients give up
     /// at an algorithm that they do not know, instead of looking at the next one.
@@ -39,6 +51,9 @@ pub struct Config {
     pub default_expires: Duration,
     /// How long a callee may ring. Default 60 s.
     pub ring_timeout: Duration,
+    /// Whether audio is carried. Without it descriptions are exchanged and ports leased as ever, and nothing is played, relayed or
+    /// measured: for simulations that are about signalling. Default yes.
+    pub audio: bool,
     /// The session timer of each leg (RFC 4028); `None` asks for none, and agrees to one that is asked for. Default 30 minutes.
     pub session_timer: Option<SessionTimer>,
     /// `Retry-After` of a 503. Default 5 s.
@@ -116,6 +131,10 @@ impl Config {
             listen: Vec::new(),
             media_address: None,
             users: Vec::new(),
+            agents: Vec::new(),
+            queues: Vec::new(),
+            feature_codes: FeatureCodes::default(),
+            first_call: 1,
             auth: Auth::default(),
             digest: ALGORITHMS.to_vec(),
             nonce_lifetime: Duration::from_secs(300),
@@ -123,6 +142,7 @@ impl Config {
             max_expires: Duration::from_secs(3_600),
             default_expires: Duration::from_secs(3_600),
             ring_timeout: Duration::from_secs(60),
+            audio: true,
             session_timer: Some(SessionTimer::new(Duration::from_secs(1_800))),
             retry_after: Duration::from_secs(5),
             core: CoreConfig::default(),
@@ -167,7 +187,7 @@ impl Config {
         if let Some((_, at)) = self.listen.iter().find(|(_, at)| at.ip().is_unspecified()) {
             return Err(ConfigError::AnyAddress { at: *at });
         }
-        Ok(())
+        queue::check(self, &names)
     }
 }
 
@@ -200,6 +220,54 @@ pub enum ConfigError {
     /// The times of bindings contradict each other.
     #[error("min_expires must not be above max_expires or default_expires")]
     Expires,
+    /// An agent that is no user.
+    #[error("the agent {name} is no user: add a user of that name")]
+    NoSuchUser {
+        /// The agent.
+        name: String,
+    },
+    /// The same agent twice.
+    #[error("{name} is an agent twice: name it once")]
+    SameAgent {
+        /// The name.
+        name: String,
+    },
+    /// More queues than the limit.
+    #[error("there are {queues} queues, and `Limits::queues` is {limit}: raise it")]
+    TooManyQueues {
+        /// How many there are.
+        queues: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// The address of a queue belongs to somebody else.
+    #[error("there is more than one queue or user called {name}: give the queue another name")]
+    QueueName {
+        /// The name.
+        name: String,
+    },
+    /// A member that is no agent.
+    #[error("{member} is a member of the queue {queue}, and no agent: make it one, or leave it out")]
+    NoSuchMember {
+        /// The queue.
+        queue: String,
+        /// The member.
+        member: String,
+    },
+    /// A queue that overflows to none.
+    #[error("the queue {queue} overflows to the queue {to}, which does not exist: name another one")]
+    NoSuchOverflow {
+        /// The queue.
+        queue: String,
+        /// Where it overflows to.
+        to: String,
+    },
+    /// Agents who could not answer.
+    #[error("agents of the queue {queue} ring for no time: set `ring` to some seconds")]
+    NoRing {
+        /// The queue.
+        queue: String,
+    },
     /// An address that is none.
     #[error("{at} is no address that a phone could send to: name the address of an interface")]
     AnyAddress {

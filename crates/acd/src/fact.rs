@@ -1,7 +1,11 @@
 //! Facts: what must outlive this process, and what is asked of whoever stores them.
 
+use std::fmt;
+
 use callwright_sip_message::Uri;
 use callwright_wire::{BindError, Flow, Time, Transport};
+
+use crate::agent::{AgentRequest, AgentState};
 
 /// The number of a fact on its way to the store: never used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -21,6 +25,53 @@ pub enum Fact {
         /// What is bound now.
         bindings: Vec<Binding>,
     },
+    /// A call came to a queue: from outside, or (with the same number) from another queue that it overflowed or was transferred
+    /// from. With [`AnswerWith::Music`](crate::AnswerWith::Music) the caller is answered when this is stored.
+    CallQueued {
+        /// The call.
+        call: CallKey,
+        /// The queue.
+        queue: String,
+        /// The address in the caller's From.
+        caller: String,
+        /// The address that the caller asked for.
+        dialled: String,
+        /// Its priority there.
+        priority: i32,
+        /// When.
+        at: Time,
+    },
+    /// A call of a queue was presented to an agent.
+    CallPresented {
+        /// The call.
+        call: CallKey,
+        /// The agent.
+        agent: String,
+        /// The how manyth presentation of the call it is, from 1; with `ring_all` those at once share a number.
+        attempt: u32,
+        /// When.
+        at: Time,
+    },
+    /// A presentation is over, and the agent did not answer; one that was answered ends with [`Fact::CallAnswered`].
+    PresentationEnded {
+        /// The call.
+        call: CallKey,
+        /// The agent.
+        agent: String,
+        /// Why.
+        outcome: PresentationOutcome,
+        /// When.
+        at: Time,
+    },
+    /// What an agent is doing changed.
+    AgentChanged {
+        /// The agent.
+        agent: String,
+        /// What it is doing now.
+        state: AgentState,
+        /// When.
+        at: Time,
+    },
     /// A call was answered; the caller hears of it when this is stored.
     CallAnswered {
         /// The call.
@@ -29,6 +80,8 @@ pub enum Fact {
         caller: String,
         /// The address-of-record of the user who answered.
         callee: String,
+        /// The agent, where the call came from a queue.
+        agent: Option<String>,
         /// When the callee answered.
         at: Time,
     },
@@ -38,6 +91,26 @@ pub enum Fact {
         call: CallKey,
         /// The address of who took the place.
         to: String,
+        /// When.
+        at: Time,
+    },
+    /// A recording of a call began; told by who writes the files.
+    RecordingStarted {
+        /// The call.
+        call: CallKey,
+        /// The file, relative to the folder of recordings.
+        file: String,
+        /// When.
+        at: Time,
+    },
+    /// A recording is finished, and can be played; told by who writes the files.
+    RecordingEnded {
+        /// The call.
+        call: CallKey,
+        /// The file, relative to the folder of recordings.
+        file: String,
+        /// Its length in samples of each channel, at 8,000 Hz.
+        samples: u64,
         /// When.
         at: Time,
     },
@@ -52,21 +125,111 @@ pub enum Fact {
     },
 }
 
+impl Fact {
+    /// When it became true; `None` for bindings, each of which tells when it runs out.
+    pub fn at(&self) -> Option<Time> {
+        match self {
+            Fact::Bindings { .. } => None,
+            Fact::CallQueued { at, .. }
+            | Fact::CallPresented { at, .. }
+            | Fact::PresentationEnded { at, .. }
+            | Fact::AgentChanged { at, .. }
+            | Fact::CallAnswered { at, .. }
+            | Fact::CallTransferred { at, .. }
+            | Fact::RecordingStarted { at, .. }
+            | Fact::RecordingEnded { at, .. }
+            | Fact::CallEnded { at, .. } => Some(*at),
+        }
+    }
+
+    /// The call that it is about.
+    pub fn call(&self) -> Option<CallKey> {
+        match self {
+            Fact::Bindings { .. } | Fact::AgentChanged { .. } => None,
+            Fact::CallQueued { call, .. }
+            | Fact::CallPresented { call, .. }
+            | Fact::PresentationEnded { call, .. }
+            | Fact::CallAnswered { call, .. }
+            | Fact::CallTransferred { call, .. }
+            | Fact::RecordingStarted { call, .. }
+            | Fact::RecordingEnded { call, .. }
+            | Fact::CallEnded { call, .. } => Some(*call),
+        }
+    }
+}
+
+/// Why a presentation ended without an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PresentationOutcome {
+    /// The agent let it ring.
+    NoAnswer,
+    /// The agent refused, or could not be reached: with this status.
+    Rejected(u16),
+    /// It was taken back: the caller is gone, waited long enough, or (with `ring_all`) somebody else answered.
+    Withdrawn,
+    /// The agent logged out, or said that it is not ready.
+    AgentGone,
+}
+
+/// Why a call was not let into its queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RefusedBecause {
+    /// As many wait as may.
+    Full,
+    /// The call center closes.
+    Closed,
+    /// No member is logged in.
+    NoAgents,
+}
+
 /// Why a call ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EndCause {
     /// The caller hung up.
     CompletedByCaller,
-    /// The callee hung up.
+    /// The callee hung up: the agent, where the call came from a queue.
     CompletedByCallee,
-    /// The caller gave up before it was answered.
+    /// The caller gave up before it was answered, or while it waited in a queue.
     Abandoned,
     /// Nobody answered in time.
     TimedOut,
+    /// It might not wait any longer, and was told so by a message.
+    Overflowed,
+    /// It was not let into its queue.
+    Refused(RefusedBecause),
     /// The last party moved on to another call.
     Transferred,
     /// It failed: this is the status that the caller was given, or would have been.
     Failed(u16),
+    /// The process that carried it ended without a word: told by the store when it is opened again.
+    Restarted,
+}
+
+impl fmt::Display for RefusedBecause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            RefusedBecause::Full => "full",
+            RefusedBecause::Closed => "closed",
+            RefusedBecause::NoAgents => "no_agents",
+        })
+    }
+}
+
+impl fmt::Display for EndCause {
+    /// As in `completed_by_caller`, `refused(full)`, `failed(503)`, `failed(restart)`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            EndCause::CompletedByCaller => f.write_str("completed_by_caller"),
+            EndCause::CompletedByCallee => f.write_str("completed_by_callee"),
+            EndCause::Abandoned => f.write_str("abandoned"),
+            EndCause::TimedOut => f.write_str("timed_out"),
+            EndCause::Overflowed => f.write_str("overflowed"),
+            EndCause::Refused(because) => write!(f, "refused({because})"),
+            EndCause::Transferred => f.write_str("transferred"),
+            EndCause::Failed(status) => write!(f, "failed({status})"),
+            EndCause::Restarted => f.write_str("failed(restart)"),
+        }
+    }
 }
 
 /// A contact that a user can be reached at (RFC 3261 §10.2).
@@ -141,7 +304,7 @@ pub enum Event {
 }
 
 /// What can be told to a [`Machine`](crate::Machine).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
     /// The fact is stored: it outlives a crash.
     Persisted {
@@ -152,5 +315,13 @@ pub enum Command {
     PersistFailed {
         /// Its number.
         token: Token,
+    },
+    /// Something is asked of an agent. Nothing happens where there is no such agent, or it is not logged in; what becomes of it is
+    /// told as [`Fact::AgentChanged`].
+    SetAgent {
+        /// The agent.
+        agent: String,
+        /// What.
+        to: AgentRequest,
     },
 }

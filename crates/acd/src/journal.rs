@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::b2bua::LegKey;
 use crate::fact::{CallKey, Token};
 use crate::registrar::UserKey;
 
@@ -10,8 +11,12 @@ use crate::registrar::UserKey;
 pub(crate) enum Due {
     /// The answer to a REGISTER.
     Register(UserKey),
-    /// The answer to the caller.
-    Answer(CallKey),
+    /// A call that came to a queue waits in it.
+    Queue(CallKey),
+    /// The answer to the caller, now that this leg answered.
+    Answer(CallKey, LegKey),
+    /// What the machine has to say to a caller.
+    Speech(CallKey),
     /// Nothing waits: it has happened already.
     Nothing,
 }
@@ -38,6 +43,22 @@ impl Journal {
     /// What waited for it; `None` for a number that nothing waits for.
     pub(crate) fn take(&mut self, token: Token) -> Option<Due> {
         self.waiting.remove(&token)
+    }
+
+    /// How many facts were told so far.
+    pub(crate) fn told(&self) -> u64 {
+        self.next
+    }
+
+    /// What waits for the fact that was told last, if that is still under way. False when it is not.
+    pub(crate) fn redirect_last(&mut self, due: Due) -> bool {
+        match self.waiting.get_mut(&Token(self.next)) {
+            Some(waits) => {
+                *waits = due;
+                true
+            }
+            None => false,
+        }
     }
 
     /// Lets all of them go; their numbers stay used.

@@ -1,10 +1,11 @@
-//! The call center as one deterministic machine without IO: registrar and B2BUA.
+//! The call center as one deterministic machine without IO: registrar, B2BUA, queues and agents.
 //!
 //! A [`Machine`] is a [`Node`](callwright_wire::Node): a world gives it bytes and the time, and whoever is above it stores
 //! the [`Fact`]s that it tells. Nothing that depends on a fact leaves before the fact is stored.
 //!
 //! RTP never enters its decisions: it commands the media plane, which relays by itself.
 
+mod agent;
 mod b2bua;
 mod challenger;
 mod closing;
@@ -15,10 +16,26 @@ mod journal;
 mod limits;
 mod machine;
 mod media_host;
+mod queueing;
+mod record;
 mod register;
 mod registrar;
+mod snapshot;
+mod staff;
+mod statistics;
 
-pub use config::{Auth, Config, ConfigError, User};
-pub use fact::{Binding, CallKey, Command, EndCause, Event, Fact, Token};
+pub use agent::{AgentRequest, AgentState, NotReadyReason};
+pub use config::{
+    AgentConfig, AnswerWith, Auth, Config, ConfigError, FeatureCodes, Overflow, Prompts, QueueConfig, Sound,
+    Strategy, User,
+};
+pub use fact::{
+    Binding, CallKey, Command, EndCause, Event, Fact, PresentationOutcome, RefusedBecause, Token,
+};
 pub use limits::{Counters, Limits};
 pub use machine::{Load, Machine};
+pub use record::{
+    Answered, CallRecord, Ended, Presentation, Recording, Records, Touched, Transfer, Visit, WrapUp,
+};
+pub use snapshot::{AgentSnapshot, CallSnapshot, CallState, QueueSnapshot};
+pub use statistics::{Refused, Statistics, Thresholds};

@@ -6,6 +6,8 @@
 pub struct Limits {
     /// Users. Default 10,000; more are an error at construction.
     pub users: usize,
+    /// Queues. Default 100; more are an error at construction.
+    pub queues: usize,
     /// Bindings of one user; a REGISTER beyond is answered 503. Default 10.
     pub bindings_per_user: usize,
     /// Values of Path that one binding keeps; a REGISTER with more is answered 413. Default 8.
@@ -30,6 +32,7 @@ impl Default for Limits {
     fn default() -> Self {
         Limits {
             users: 10_000,
+            queues: 100,
             bindings_per_user: 10,
             path_values: 8,
             waiting_registers: 4,

@@ -17,6 +17,7 @@ use crate::fact::{Binding, CallKey, Command, Event, Fact};
 use crate::journal::{Due, Journal};
 use crate::limits::Counters;
 use crate::media_host::{MediaHost, PortRequest, is_media};
+use crate::queueing::{AgentKey, Floor, QueueKey};
 use crate::registrar::{Registrar, UserKey};
 
 /// What can be due.
@@ -30,6 +31,18 @@ pub(crate) enum Alarm {
     TransferNoAnswer(CallKey),
     /// A party that was transferred away did not hang up by itself.
     Leave(LegKey),
+    /// No agent answered to whom a call is presented.
+    PresentationNoAnswer(CallKey),
+    /// A call may be offered once more to those who did not take it.
+    OfferAgain(CallKey),
+    /// A call waits as long as it may.
+    MaxWait(CallKey),
+    /// A caller who waits is told so.
+    Announce(CallKey),
+    /// What the machine said to a caller is over.
+    SpeechOver(CallKey),
+    /// The time of an agent after a call is over.
+    WrapUp(AgentKey),
     /// Somebody did not answer while the machine closes.
     Close,
 }
@@ -41,6 +54,12 @@ impl Timer for Alarm {
             Alarm::NoAnswer(_) => "no answer",
             Alarm::TransferNoAnswer(_) => "no answer of a transfer target",
             Alarm::Leave(_) => "BYE of a party that was transferred away",
+            Alarm::PresentationNoAnswer(_) => "no answer of an agent",
+            Alarm::OfferAgain(_) => "another offer of a call that was not taken",
+            Alarm::MaxWait(_) => "longest wait in a queue",
+            Alarm::Announce(_) => "announcement to a caller who waits",
+            Alarm::SpeechOver(_) => "end of a message",
+            Alarm::WrapUp(_) => "end of wrap-up",
             Alarm::Close => "end of closing",
         }
     }
@@ -64,11 +83,16 @@ pub struct Machine {
     pub(crate) alarms: TimerQueue<Alarm>,
     pub(crate) counters: Counters,
     pub(crate) life: Life,
-    journal: Journal,
+    /// Whether the store works, as far as it was told.
+    pub(crate) storing: bool,
+    pub(crate) floor: Floor,
+    /// Something was restored that is to be put into force.
+    pub(crate) restored: bool,
+    pub(crate) journal: Journal,
     listening: Vec<SocketAddr>,
     outputs: VecDeque<Output<Event>>,
     /// The time of the last mutation.
-    now: Time,
+    pub(crate) now: Time,
 }
 
 impl Machine {
@@ -85,17 +109,27 @@ impl Machine {
         );
         let identity = endpoint.add_identity(Identity::new(Uri::sip(config.domain.clone())));
         let plane = Plane::new(now, PlaneConfig { epoch: config.epoch });
+        let registrar = Registrar::new(&config.users);
+        let floor = Floor::new(
+            &config.agents,
+            &config.queues,
+            |name| registrar.find(name),
+            config.seed.derive("queues").stream(),
+        );
         let mut machine = Machine {
             endpoint,
             identity,
             entropy: config.seed.derive("own").stream(),
             challenger: Challenger::new(&config),
-            registrar: Registrar::new(&config.users),
-            switch: Switch::default(),
+            registrar,
+            switch: Switch::new(config.first_call),
+            floor,
+            restored: false,
             media: MediaHost::new(plane),
             alarms: TimerQueue::default(),
             counters: Counters::default(),
             life: Life::Serving,
+            storing: true,
             journal: Journal::default(),
             listening: Vec::new(),
             outputs: VecDeque::new(),
@@ -119,6 +153,7 @@ impl Machine {
             };
             let bindings = bindings.into_iter().filter(alive).collect();
             self.bind(key, bindings);
+            self.restored = true;
         }
     }
 
@@ -166,7 +201,9 @@ impl Machine {
         }
         match due {
             Due::Register(user) => self.on_bindings_stored(now, user, stored),
-            Due::Answer(call) => self.on_answer_stored(now, call, stored),
+            Due::Queue(call) => self.on_queued_stored(now, call, stored),
+            Due::Answer(call, callee) => self.on_answer_stored(now, call, callee, stored),
+            Due::Speech(call) => self.on_speech_stored(now, call, stored),
             Due::Nothing => {}
         }
     }
@@ -198,6 +235,14 @@ impl Machine {
             return None;
         }
         self.registrar.find(&uri.user_unescaped()?)
+    }
+
+    /// The queue that a URI of this domain names.
+    pub(crate) fn queue_at(&self, uri: &Uri) -> Option<QueueKey> {
+        if !self.is_ours(uri) {
+            return None;
+        }
+        self.floor.find_queue(&uri.user_unescaped()?)
     }
 
     /// Asks who a request is from.
@@ -291,8 +336,13 @@ impl Machine {
                     }
                 }
             }
-            match self.media.plane_mut().poll_event() {
-                Some((session, event)) => self.on_media_event(now, session, event),
+            if let Some((session, event)) = self.media.plane_mut().poll_event() {
+                self.on_media_event(now, session, event);
+                continue;
+            }
+            // The last of all: who is free is known when everything else has settled.
+            match self.floor.next_match() {
+                Some(found) => self.present(now, &found),
                 None => break,
             }
         }
@@ -350,7 +400,9 @@ impl Node for Machine {
 
     fn handle_input(&mut self, now: Time, input: Input<Command>) {
         self.now = now;
+        self.resume(now);
         match input {
+            Input::Command(Command::SetAgent { agent, to }) => self.set_agent(now, &agent, &to),
             Input::Command(Command::Persisted { token }) => {
                 if let Some(due) = self.journal.take(token) {
                     self.on_stored(now, due, true);
@@ -376,6 +428,7 @@ impl Node for Machine {
 
     fn handle_timeout(&mut self, now: Time) {
         self.now = now;
+        self.resume(now);
         self.endpoint.handle_timeout(now);
         // Before the alarms: what it tells may take one back.
         self.settle(now);
@@ -385,6 +438,12 @@ impl Node for Machine {
                 Alarm::NoAnswer(call) => self.on_no_answer(now, call),
                 Alarm::TransferNoAnswer(call) => self.on_transfer_unanswered(now, call),
                 Alarm::Leave(leg) => self.leave_now(now, leg),
+                Alarm::PresentationNoAnswer(call) => self.on_presentation_unanswered(now, call),
+                Alarm::OfferAgain(call) => self.floor.forgive(call),
+                Alarm::MaxWait(call) => self.on_waited_long_enough(now, call),
+                Alarm::Announce(call) => self.on_announcement_due(now, call),
+                Alarm::SpeechOver(call) => self.on_speech_over(now, call),
+                Alarm::WrapUp(agent) => self.on_wrap_up_over(now, agent),
                 Alarm::Close => self.end_closing(now),
             }
             self.settle(now);
@@ -403,6 +462,9 @@ impl Node for Machine {
     fn poll_timeout(&self) -> Option<(Time, &'static str)> {
         if self.media.has_requests() {
             return Some((Time::ZERO, "ports to give back"));
+        }
+        if self.restored {
+            return Some((Time::ZERO, "what was restored"));
         }
         [
             self.endpoint.poll_timeout(),

@@ -14,7 +14,7 @@ use crate::registrar::{Asked, Registering, Rules, Storing, Update, UpdateError, 
 impl Machine {
     /// A REGISTER.
     pub(crate) fn on_register(&mut self, now: Time, request: IncomingId, message: Message, flow: Flow) {
-        if !self.serves() {
+        if !self.serves_durably() {
             let headers = vec![self.retry_after()];
             return self.respond(now, request, 503, headers);
         }
@@ -87,6 +87,7 @@ impl Machine {
             Storing::Settled => {}
             Storing::Storing { request, bindings } if stored => {
                 self.bind(user, bindings);
+                self.on_reachable(now, user);
                 self.confirm_register(now, user, &request);
                 // A connection may have closed meanwhile.
                 self.drop_cut_off(now, user);
@@ -198,6 +199,7 @@ impl Machine {
             };
             self.persist(now, Due::Nothing, fact);
         }
+        self.on_reachable(now, user);
     }
 
     /// Waits for the next binding of a user to run out.

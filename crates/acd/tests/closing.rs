@@ -4,19 +4,11 @@ mod support;
 
 use std::time::Duration;
 
-use callwright_acd::{EndCause, Fact};
+use callwright_acd::EndCause;
 use callwright_sip_message::HeaderName;
 use callwright_ua::Phase;
 use callwright_wire::{Node, Residue};
 use support::Lab;
-
-fn ends(lab: &Lab) -> Vec<EndCause> {
-    let end = |fact: &Fact| match fact {
-        Fact::CallEnded { cause, .. } => Some(*cause),
-        Fact::Bindings { .. } | Fact::CallAnswered { .. } | Fact::CallTransferred { .. } => None,
-    };
-    lab.facts.iter().filter_map(end).collect()
-}
 
 /// It is closed, and holds nothing: no socket, no timer, no transaction.
 #[track_caller]
@@ -61,7 +53,7 @@ fn parties_who_talk_are_hung_up_with_a_reason() {
             Some("SIP;cause=503;text=\"Server Shutting Down\"")
         );
     }
-    assert_eq!(ends(&lab), [EndCause::Failed(503)]);
+    assert_eq!(lab.ends(), [EndCause::Failed(503)]);
 }
 
 #[test]
@@ -77,7 +69,7 @@ fn who_rings_is_cancelled_and_who_waits_is_refused() {
     assert_eq!(refused.header(HeaderName::RetryAfter).as_deref(), Some("5"));
     assert_eq!(lab.ended(bob).1, "cancelled by the caller: Server Shutting Down");
     assert_closed(&mut lab);
-    assert_eq!(ends(&lab), [EndCause::Failed(503)]);
+    assert_eq!(lab.ends(), [EndCause::Failed(503)]);
 }
 
 #[test]

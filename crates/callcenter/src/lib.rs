@@ -8,9 +8,13 @@ mod settings;
 mod store;
 
 pub use callwright_acd::{
-    Auth, Binding, CallKey, Config, ConfigError, Counters, EndCause, Fact, Limits, Load,
+    AgentConfig, AgentRequest, AgentSnapshot, AgentState, AnswerWith, Answered, Auth, Binding, CallKey,
+    CallRecord, CallSnapshot, CallState, Config, ConfigError, Counters, EndCause, Ended, Fact, FeatureCodes,
+    Limits, Load, NotReadyReason, Overflow, Presentation, PresentationOutcome, Prompts, QueueConfig,
+    QueueSnapshot, Recording, Records, Refused, RefusedBecause, Sound, Statistics, Strategy, Thresholds,
+    Token, Transfer, Visit, WrapUp,
 };
 pub use serve::{ServeError, Stop, serve};
-pub use server::{Command, Event, Server};
-pub use settings::{Settings, SettingsError, TlsFiles};
-pub use store::ModelStore;
+pub use server::{Command, Event, Server, ServerError};
+pub use settings::{DatabaseName, Http, OpenApi, Service, Settings, SettingsError, TlsFiles};
+pub use store::{Health, Kept, ModelStore, Outcome, Restored, SqliteStore, Store, StoreError};

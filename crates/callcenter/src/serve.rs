@@ -1,16 +1,17 @@
 //! The command: a server on real sockets, until it is told to stop.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
-use callwright_acd::{ConfigError, Fact};
+use callwright_acd::{Config, Fact};
 use callwright_net as net;
 use callwright_wire::{BindError, Epoch, Input, Node as _, Seed, Tap, Time, Transport};
 
-use crate::server::{Command, Event, Server};
+use crate::server::{Command, Event, Server, ServerError};
 use crate::settings::{Settings, SettingsError};
-use crate::store::ModelStore;
+use crate::store::{Health, SqliteStore};
 
 /// How long the system may take to open sockets.
 const OPEN: Duration = Duration::from_secs(10);
@@ -23,9 +24,9 @@ pub enum ServeError {
     /// A certificate.
     #[error(transparent)]
     Settings(#[from] SettingsError),
-    /// Settings that contradict each other.
-    #[error("the settings of the call center: {0}")]
-    Config(#[from] ConfigError),
+    /// Settings that contradict each other, or a database that cannot be used.
+    #[error(transparent)]
+    Server(#[from] ServerError),
     /// The operating system.
     #[error(transparent)]
     Start(#[from] net::StartError),
@@ -95,28 +96,21 @@ pub fn serve(
     let world_config = net::WorldConfig {
         identity: settings.identity()?,
         media_ports: settings.media_ports(),
+        media_notes: false,
         ..net::WorldConfig::default()
     };
     let (news, receiver) = channel();
-    let world = net::World::start(world_config, Sink(news.clone()))?;
+    let world = Arc::new(net::World::start(world_config, Sink(news.clone()))?);
     world.set_tap(tap(world.epoch()).map_err(ServeError::Capture)?);
     let config = settings.config(world.epoch(), os_seed(), os_seed());
-    let server = Server::new(world.now(), config, ModelStore::new(os_seed()))?;
+    let store = open_store(settings, world.epoch(), &config)?;
+    let server = Server::new(world.now(), config, store)?;
     let party = world.add("callcenter", server);
-    let addresses = opened(&receiver)?;
-    for (transport, at) in &addresses {
-        tracing::info!(%transport, address = %at, domain = %settings.domain(), "listening");
-    }
-    ready(&addresses, Stop(news));
-
-    let stopped = watch(&receiver);
-    if stopped.is_ok() {
-        tracing::info!("stopping");
-        world.with(party, |server, now| {
-            server.handle_input(now, Input::Command(Command::Close));
-        });
-        close(&receiver);
-    }
+    wake_by_store(&world, party);
+    let stopped = run(settings, &world, party, &receiver, |addresses| {
+        ready(addresses, Stop(news));
+    });
+    // Before the world: it wakes that as long as it writes.
     if let Some(server) = world.remove(party) {
         let counters = server.counters();
         let facts = server.store().committed();
@@ -124,6 +118,28 @@ pub fn serve(
     }
     drop(world.set_tap(None));
     stopped
+}
+
+/// From the opening of the sockets to their end.
+fn run(
+    settings: &Settings,
+    world: &net::World<Server>,
+    party: net::PartyId,
+    news: &Receiver<News>,
+    ready: impl FnOnce(&[(Transport, SocketAddr)]),
+) -> Result<(), ServeError> {
+    let addresses = opened(news)?;
+    for (transport, at) in &addresses {
+        tracing::info!(%transport, address = %at, domain = %settings.domain(), "listening");
+    }
+    ready(&addresses);
+    watch(news)?;
+    tracing::info!("stopping");
+    world.with(party, |server, now| {
+        server.handle_input(now, Input::Command(Command::Close));
+    });
+    close(news);
+    Ok(())
 }
 
 fn warn(settings: &Settings) {
@@ -192,6 +208,20 @@ fn log(now: Time, event: &Event) {
         Event::ListenFailed { transport, error } => {
             tracing::error!(%now, %transport, %error, "not listening")
         }
+        Event::Store {
+            health: Health::Failing { reason },
+        } => {
+            tracing::error!(%now, %reason, "nothing can be stored: new calls and registrations are refused, calls in progress go on");
+        }
+        Event::Store {
+            health: Health::Sound,
+        } => tracing::warn!(%now, "the database works again: calls and registrations are taken"),
+        Event::CallsLost { calls } => {
+            tracing::warn!(
+                ?calls,
+                "these calls were up when the server ended without a word: their records are closed"
+            );
+        }
         Event::Listening { .. } | Event::Closed => {}
     }
 }
@@ -213,9 +243,46 @@ fn log_fact(now: Time, fact: &Fact) {
         } => {
             tracing::info!(%now, call = call.0, %caller, %callee, "answered");
         }
+        Fact::CallQueued {
+            call, queue, caller, ..
+        } => tracing::info!(%now, call = call.0, %queue, %caller, "queued"),
+        Fact::CallPresented {
+            call, agent, attempt, ..
+        } => tracing::info!(%now, call = call.0, %agent, attempt, "presented"),
+        Fact::PresentationEnded {
+            call, agent, outcome, ..
+        } => tracing::info!(%now, call = call.0, %agent, ?outcome, "presentation ended"),
+        Fact::AgentChanged { agent, state, .. } => {
+            tracing::info!(%now, %agent, state = state.as_str(), ?state, "agent");
+        }
+        Fact::RecordingStarted { call, file, .. } => {
+            tracing::info!(%now, call = call.0, %file, "recording");
+        }
+        Fact::RecordingEnded {
+            call, file, samples, ..
+        } => tracing::info!(%now, call = call.0, %file, samples, "recorded"),
         Fact::CallTransferred { call, to, .. } => tracing::info!(%now, call = call.0, %to, "transferred"),
         Fact::CallEnded { call, cause, .. } => tracing::info!(%now, call = call.0, ?cause, "ended"),
     }
+}
+
+/// The database that the settings name, with what they say of agents and queues.
+fn open_store(settings: &Settings, epoch: Epoch, config: &Config) -> Result<SqliteStore, ServerError> {
+    let mut store = SqliteStore::open(&settings.service().database, epoch, &os_seed())?;
+    store.configure(config)?;
+    Ok(store)
+}
+
+/// Lets the store commit in a thread of its own: what it has to say comes through the world's lock, as everything does.
+fn wake_by_store(world: &Arc<net::World<Server>>, party: net::PartyId) {
+    let weak = Arc::downgrade(world);
+    let wake = Box::new(move || {
+        if let Some(world) = weak.upgrade() {
+            // Whoever uses a node has it say what it has to say.
+            world.with(party, |_, _| ());
+        }
+    });
+    world.with(party, |server, _| server.store_mut().wake_by(wake));
 }
 
 /// A seed of the operating system's randomness.

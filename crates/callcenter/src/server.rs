@@ -4,16 +4,34 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 
 use callwright_acd as acd;
-use callwright_acd::{Config, ConfigError, Counters, Fact, Load, Machine};
+use callwright_acd::{AgentRequest, Config, ConfigError, Counters, Fact, Load, Machine};
 use callwright_wire::{BindError, Input, Node, Output, PacketNode, Residue, SocketId, Time, Transport};
 
-use crate::store::ModelStore;
+use crate::store::{Health, Store, StoreError};
 
 /// What can be asked of a [`Server`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
     /// End in order; [`Event::Closed`] follows when no call is left.
     Close,
+    /// Something is asked of an agent. Nothing happens where there is no such agent, or it is not logged in.
+    SetAgent {
+        /// The agent.
+        agent: String,
+        /// What.
+        to: AgentRequest,
+    },
+}
+
+/// Why there is no server.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    /// Settings that contradict each other.
+    #[error("the settings of the call center: {0}")]
+    Config(#[from] ConfigError),
+    /// What was stored before cannot be had.
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
 /// What a [`Server`] tells whoever runs it.
@@ -41,6 +59,16 @@ pub enum Event {
         /// The fact.
         fact: Fact,
     },
+    /// The store stopped working, or works again. While it does not, new calls and registrations are refused.
+    Store {
+        /// Whether it works.
+        health: Health,
+    },
+    /// These calls were up when the process before this one ended; their records are closed.
+    CallsLost {
+        /// Their numbers.
+        calls: Vec<u64>,
+    },
     /// It was asked to close, and holds nothing any more.
     Closed,
 }
@@ -51,7 +79,8 @@ pub enum Event {
 #[derive(Debug)]
 pub struct Server {
     machine: Machine,
-    store: ModelStore,
+    store: Box<dyn Store>,
+    health: Health,
     /// How many sockets were asked for and not heard of.
     awaited: usize,
     listening: Vec<(Transport, SocketAddr)>,
@@ -61,44 +90,57 @@ pub struct Server {
 }
 
 impl Server {
-    /// A server that listens where the configuration says as soon as a world hosts it, with the bindings of its store in
-    /// force.
+    /// A server that listens where the configuration says as soon as a world hosts it. What its store kept is in force again: the
+    /// bindings, what agents did, and the numbers of calls.
     ///
     /// # Errors
     ///
-    /// When the configuration contradicts itself.
-    pub fn new(now: Time, config: Config, store: ModelStore) -> Result<Server, ConfigError> {
+    /// When the configuration contradicts itself, or what was stored cannot be read.
+    pub fn new(now: Time, config: Config, store: impl Into<Box<dyn Store>>) -> Result<Server, ServerError> {
+        let mut store = store.into();
         let awaited = config.listen.len();
-        let mut machine = Machine::new(now, config)?;
-        for (user, bindings) in store.bindings() {
-            machine.restore(now, user, bindings.to_vec());
+        let restored = store.restore(now)?;
+        let first_call = config.first_call.max(restored.first_call);
+        let mut machine = Machine::new(now, Config { first_call, ..config })?;
+        for (user, bindings) in restored.bindings {
+            machine.restore(now, &user, bindings);
         }
-        Ok(Server {
+        for (agent, state) in restored.agents {
+            machine.restore_agent(now, &agent, state);
+        }
+        let mut server = Server {
             machine,
             store,
+            health: Health::Sound,
             awaited,
             listening: Vec::new(),
             failed: false,
             outputs: VecDeque::new(),
             now,
-        })
+        };
+        if !restored.closed.is_empty() {
+            server.tell(Event::CallsLost {
+                calls: restored.closed,
+            });
+        }
+        Ok(server)
     }
 
     /// What outlives it: the store with what was committed.
-    pub fn into_store(self) -> ModelStore {
+    pub fn into_store(self) -> Box<dyn Store> {
         let mut store = self.store;
         store.lose_uncommitted();
         store
     }
 
     /// The store.
-    pub fn store(&self) -> &ModelStore {
-        &self.store
+    pub fn store(&self) -> &dyn Store {
+        self.store.as_ref()
     }
 
     /// The store, to make it slower or worse.
-    pub fn store_mut(&mut self) -> &mut ModelStore {
-        &mut self.store
+    pub fn store_mut(&mut self) -> &mut dyn Store {
+        self.store.as_mut()
     }
 
     /// Where it listens, with real ports: all of it once [`Event::Listening`] was told.
@@ -132,7 +174,8 @@ impl Server {
             }
             self.store.begin(self.now);
             let outcomes = self.store.finish(self.now);
-            if outcomes.is_empty() {
+            let changed = self.look_after_store();
+            if outcomes.is_empty() && !changed {
                 break;
             }
             for outcome in outcomes {
@@ -146,6 +189,23 @@ impl Server {
                 });
             }
         }
+    }
+
+    /// Whether the store stopped working, or works again.
+    fn look_after_store(&mut self) -> bool {
+        let health = self.store.health();
+        if health == self.health {
+            return false;
+        }
+        self.machine.set_storing(health.is_sound());
+        // One reason instead of another is the same trouble.
+        if health.is_sound() != self.health.is_sound() {
+            self.tell(Event::Store {
+                health: health.clone(),
+            });
+        }
+        self.health = health;
+        true
     }
 
     fn on_event(&mut self, event: acd::Event) {
@@ -186,6 +246,10 @@ impl Node for Server {
         match input.of_world() {
             Ok(input) => self.machine.handle_input(now, input),
             Err(Command::Close) => self.machine.close(now),
+            Err(Command::SetAgent { agent, to }) => {
+                let command = acd::Command::SetAgent { agent, to };
+                self.machine.handle_input(now, Input::Command(command));
+            }
         }
     }
 

@@ -2,24 +2,28 @@
 
 mod file;
 mod place;
+mod queue;
+mod service;
 mod text;
 
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
-use callwright_acd::{Auth, Config, User};
+use callwright_acd::{AgentConfig, Auth, Config, QueueConfig, User};
 use callwright_net as net;
 use callwright_wire::{Epoch, Seed, Transport};
 
 use file::File;
 pub use place::SettingsError;
+pub use service::{DatabaseName, Http, OpenApi, Service};
 
 /// What a call center is told by its file.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// With another epoch and other seeds in each world.
     template: Config,
+    service: Service,
     tls: Option<TlsFiles>,
     media_ports: Option<RangeInclusive<u16>>,
 }
@@ -37,18 +41,24 @@ pub struct TlsFiles {
 const DOMAIN: &str = "callcenter.example.com";
 /// Its users without a file.
 const USERS: [&str; 3] = ["alice", "bob", "charlie"];
+/// Its queue without a file.
+const QUEUE: &str = "support";
 /// The port of UDP and TCP without a file.
 const PORT: u16 = 5060;
 
 impl Default for Settings {
-    /// A closed test on this machine: UDP and TCP at 127.0.0.1:5060, users without passwords, no authentication.
+    /// A closed test on this machine: UDP and TCP at 127.0.0.1:5060, users without passwords, no authentication. All of them
+    /// are agents of one queue, `support`.
     fn default() -> Self {
         let mut template = template();
         template.listen = default_listen();
         template.users = USERS.map(User::open).to_vec();
+        template.agents = USERS.map(AgentConfig::new).to_vec();
+        template.queues = vec![QueueConfig::new(QUEUE)];
         template.auth = Auth::None;
         Settings {
             template,
+            service: Service::default(),
             tls: None,
             media_ports: None,
         }
@@ -140,6 +150,49 @@ impl Settings {
     /// The names of its users.
     pub fn users(&self) -> impl Iterator<Item = &str> {
         self.template.users.iter().map(|user| user.name.as_str())
+    }
+
+    /// The queues.
+    pub fn queues(&self) -> &[QueueConfig] {
+        &self.template.queues
+    }
+
+    /// Which users are agents.
+    pub fn agents(&self) -> &[AgentConfig] {
+        &self.template.agents
+    }
+
+    /// Its database, its API, its recordings, its log.
+    pub fn service(&self) -> &Service {
+        &self.service
+    }
+
+    /// The same to be changed, as by a command line.
+    pub fn service_mut(&mut self) -> &mut Service {
+        &mut self.service
+    }
+
+    /// Keeps its database in this file instead: a path, or `sqlite://` and a path.
+    ///
+    /// # Errors
+    ///
+    /// When it is no file.
+    pub fn set_database(&mut self, name: &str) -> Result<(), DatabaseName> {
+        self.service.database = service::database_file(name)?;
+        Ok(())
+    }
+
+    /// Serves its API here instead, with the token of the file; on loopback it needs none.
+    ///
+    /// # Errors
+    ///
+    /// When that is reached from elsewhere, and there is no token.
+    pub fn set_http(&mut self, listen: SocketAddr) -> Result<(), OpenApi> {
+        let token = self.service.http.take().and_then(|http| http.token);
+        let http = Http { listen, token };
+        http.check()?;
+        self.service.http = Some(http);
+        Ok(())
     }
 
     /// The ports of RTP and RTCP, where they are limited.

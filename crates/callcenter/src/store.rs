@@ -1,43 +1,96 @@
-//! A model of a store: bindings and facts in memory, committed in groups, with a delay and failures as it is told.
+//! What keeps facts: the contract, and whoever fulfils it.
+//!
+//! | who | where |
+//! | --- | --- |
+//! | a model in memory, for simulations | [`model`] |
+//! | a database of SQLite | [`sqlite`] |
+//! | what both do when a commit fails | [`group`] |
 
-use std::collections::{BTreeMap, VecDeque};
+mod group;
+mod model;
+mod paced;
+mod sqlite;
+
+use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
-use callwright_acd::{Binding, Command, Fact, Token};
-use callwright_wire::{Entropy, Seed, Time};
+use callwright_acd::{AgentState, Binding, CallRecord, Command, Fact, Token};
+use callwright_wire::Time;
 
-/// How many of the latest facts a [`ModelStore`] shows: it is no archive.
-const KEPT_FACTS: usize = 10_000;
+pub use model::ModelStore;
+pub use sqlite::{SqliteStore, StoreError};
 
-/// What a store keeps, and how well it does it.
+/// Keeps facts, so that they outlive the process.
 ///
-/// Facts are committed in groups, as by a database: while one commit is under way, what comes waits for the next. A commit
-/// holds all of its facts, or none. What is not committed is lost with the [`Server`](crate::Server) around it.
-#[derive(Debug)]
-pub struct ModelStore {
-    delay: Duration,
-    failures: f64,
-    entropy: Entropy,
-    bindings: BTreeMap<String, Vec<Binding>>,
-    facts: VecDeque<Fact>,
-    committed: u64,
-    waiting: Vec<(Token, Fact)>,
-    commit: Option<Commit>,
-}
+/// Facts are committed in groups and in the order in which they were taken: a group is stored whole, or not at all. While
+/// one commit is under way, what comes waits for the next.
+///
+/// When a commit fails, facts that something waits for (an answer, a registration, a call that comes to a queue) fail with it.
+/// Those that tell what has happened already (a call ended, an agent changed) are kept, and stored when the store works again.
+/// Until then it is [`Health::Failing`].
+pub trait Store: fmt::Debug + Send {
+    /// What was stored before. Calls that were up are closed, with the cause
+    /// [`Restarted`](callwright_acd::EndCause::Restarted). To be called once, before anything is taken.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read or written.
+    fn restore(&mut self, now: Time) -> Result<Restored, StoreError>;
 
-/// A commit under way.
-#[derive(Debug)]
-struct Commit {
-    done: Time,
-    facts: Vec<(Token, Fact)>,
+    /// Takes a fact; whoever drives it calls [`Store::begin`] when it has no more for now.
+    fn take(&mut self, token: Token, fact: Fact);
+
+    /// A commit begins, where none is under way and something waits for one.
+    fn begin(&mut self, now: Time);
+
+    /// When [`Store::finish`] has something to say; `None`: not before it is told more, or [`Store::wake_by`] is called.
+    fn next(&self) -> Option<Time>;
+
+    /// What became of facts by now, in their order.
+    fn finish(&mut self, now: Time) -> Vec<Outcome>;
+
+    /// Whether it works.
+    fn health(&self) -> Health;
+
+    /// How many facts are neither stored nor refused.
+    fn pending(&self) -> usize;
+
+    /// How many facts were stored since it was made.
+    fn committed(&self) -> u64;
+
+    /// The process is gone, and with it what was not stored. Another one may [restore](Store::restore) from it.
+    fn lose_uncommitted(&mut self);
+
+    /// Commits in a thread of its own from now on, where it can: `wake` is called when outcomes are there. A store without a
+    /// thread does nothing.
+    fn wake_by(&mut self, wake: Box<dyn Fn() + Send>) {
+        drop(wake);
+    }
+
+    /// How long each commit takes from now on. A store of the real world takes as long as it takes.
+    fn set_delay(&mut self, delay: Duration);
+
+    /// With what probability a commit fails from now on, 0 to 1. A store of the real world does not fail on demand.
+    fn set_failures(&mut self, probability: f64);
+
+    /// Everything that is stored: for tests, since it may be much.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read.
+    fn kept(&self) -> Result<Kept, StoreError>;
 }
 
 /// What became of a fact.
-#[derive(Debug)]
-pub(crate) struct Outcome {
-    token: Token,
-    pub(crate) fact: Fact,
-    pub(crate) stored: bool,
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// Its number.
+    pub token: Token,
+    /// The fact.
+    pub fact: Fact,
+    /// Whether it is stored; if not, it never will be.
+    pub stored: bool,
 }
 
 impl Outcome {
@@ -52,113 +105,60 @@ impl Outcome {
     }
 }
 
-impl Default for ModelStore {
-    fn default() -> Self {
-        ModelStore::new(Seed::from_number(0))
+/// Whether a store works.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Health {
+    /// It does.
+    #[default]
+    Sound,
+    /// The last commit failed, and it is being tried again.
+    Failing {
+        /// Why, and what can be done.
+        reason: String,
+    },
+}
+
+impl Health {
+    /// Whether it works.
+    pub fn is_sound(&self) -> bool {
+        matches!(self, Health::Sound)
     }
 }
 
-impl ModelStore {
-    /// An empty store that commits at once and never fails. The seed is that of later failures.
-    pub fn new(seed: Seed) -> ModelStore {
-        ModelStore {
-            delay: Duration::ZERO,
-            failures: 0.0,
-            entropy: seed.derive("store").stream(),
-            bindings: BTreeMap::new(),
-            facts: VecDeque::new(),
-            committed: 0,
-            waiting: Vec::new(),
-            commit: None,
-        }
-    }
-
-    /// How long each commit takes from now on.
-    pub fn set_delay(&mut self, delay: Duration) {
-        self.delay = delay;
-    }
-
-    /// With what probability a commit fails from now on, 0 to 1.
-    pub fn set_failures(&mut self, probability: f64) {
-        self.failures = probability;
-    }
-
+/// What was stored before a restart.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Restored {
     /// The bindings of each user that has some, those that have run out included.
-    pub fn bindings(&self) -> impl Iterator<Item = (&str, &[Binding])> {
-        self.bindings
-            .iter()
-            .map(|(user, bindings)| (user.as_str(), bindings.as_slice()))
-    }
+    pub bindings: BTreeMap<String, Vec<Binding>>,
+    /// What each agent did last.
+    pub agents: BTreeMap<String, AgentState>,
+    /// The number of the next call.
+    pub first_call: u64,
+    /// The numbers of the calls that were up, and are closed now.
+    pub closed: Vec<u64>,
+}
 
-    /// The latest committed facts, the oldest first: 10,000 at most.
-    pub fn facts(&self) -> impl Iterator<Item = &Fact> {
-        self.facts.iter()
-    }
+/// Everything that is stored.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Kept {
+    /// The bindings of each user that has some.
+    pub bindings: BTreeMap<String, Vec<Binding>>,
+    /// What each agent does.
+    pub agents: BTreeMap<String, AgentState>,
+    /// The records of calls, by their numbers.
+    pub records: Vec<CallRecord>,
+    /// The facts but those of bindings, in their order.
+    pub facts: Vec<Fact>,
+}
 
-    /// How many facts were committed.
-    pub fn committed(&self) -> u64 {
-        self.committed
+impl From<ModelStore> for Box<dyn Store> {
+    fn from(store: ModelStore) -> Self {
+        Box::new(store)
     }
+}
 
-    /// How many facts are neither committed nor refused.
-    pub fn pending(&self) -> usize {
-        self.waiting.len() + self.commit.as_ref().map_or(0, |commit| commit.facts.len())
-    }
-
-    pub(crate) fn take(&mut self, token: Token, fact: Fact) {
-        self.waiting.push((token, fact));
-    }
-
-    /// Whoever drives it has nothing more to store for now: a commit begins, where none is under way.
-    pub(crate) fn begin(&mut self, now: Time) {
-        if self.commit.is_none() && !self.waiting.is_empty() {
-            self.commit = Some(Commit {
-                done: now + self.delay,
-                facts: std::mem::take(&mut self.waiting),
-            });
-        }
-    }
-
-    /// When the commit under way is done.
-    pub(crate) fn next(&self) -> Option<Time> {
-        self.commit.as_ref().map(|commit| commit.done)
-    }
-
-    /// What became of the facts of a commit that is done by now, in their order.
-    pub(crate) fn finish(&mut self, now: Time) -> Vec<Outcome> {
-        let Some(commit) = self.commit.take_if(|commit| commit.done <= now) else {
-            return Vec::new();
-        };
-        // Without failures no chance is drawn: to set them later moves nothing before.
-        let stored = self.failures <= 0.0 || self.entropy.fraction() >= self.failures;
-        let mut outcomes = Vec::with_capacity(commit.facts.len());
-        for (token, fact) in commit.facts {
-            if stored {
-                self.apply(&fact);
-            }
-            outcomes.push(Outcome { token, fact, stored });
-        }
-        outcomes
-    }
-
-    /// The process is gone, and with it what was not committed.
-    pub(crate) fn lose_uncommitted(&mut self) {
-        self.waiting.clear();
-        self.commit = None;
-    }
-
-    fn apply(&mut self, fact: &Fact) {
-        if let Fact::Bindings { user, bindings } = fact {
-            if bindings.is_empty() {
-                self.bindings.remove(user);
-            } else {
-                self.bindings.insert(user.clone(), bindings.clone());
-            }
-        }
-        if self.facts.len() == KEPT_FACTS {
-            self.facts.pop_front();
-        }
-        self.facts.push_back(fact.clone());
-        self.committed += 1;
+impl From<SqliteStore> for Box<dyn Store> {
+    fn from(store: SqliteStore) -> Self {
+        Box::new(store)
     }
 }

@@ -3,7 +3,10 @@
 use std::path::Path;
 use std::time::Duration;
 
-use callwright_callcenter::{Auth, Config, ModelStore, Server, Settings};
+use callwright_callcenter::{
+    AgentConfig, AnswerWith, Auth, Config, Http, ModelStore, Overflow, QueueConfig, Server, Settings,
+    Strategy,
+};
 use callwright_wire::{Epoch, Seed, Time, Transport};
 
 const FILE: &str = "/etc/callwright/callcenter.toml";
@@ -36,6 +39,16 @@ fn without_a_file_it_is_a_closed_test_on_this_machine() {
     assert_eq!(settings.users().collect::<Vec<_>>(), ["alice", "bob", "charlie"]);
     assert!(settings.is_open() && !settings.is_public());
     assert!(settings.identity().expect("nothing to read").is_none());
+    assert_eq!(settings.queues(), [QueueConfig::new("support")]);
+    assert_eq!(settings.queues()[0].strategy, Strategy::RoundRobin);
+    assert_eq!(settings.queues()[0].answer, AnswerWith::Music);
+    assert_eq!(settings.queues()[0].wrap_up, Duration::ZERO);
+    assert_eq!(
+        settings.agents(),
+        ["alice", "bob", "charlie"].map(AgentConfig::new)
+    );
+    assert_eq!(settings.service().database, Path::new("callcenter.db"));
+    assert_eq!(settings.service().http, None);
     Server::new(Time::ZERO, config(&settings), ModelStore::default()).expect("it agrees with itself");
 }
 
@@ -44,6 +57,13 @@ fn an_empty_file_and_the_commented_one_say_the_same_as_none() {
     for text in ["", Settings::commented()] {
         let (read, default) = (config(&parse(text)), config(&Settings::default()));
         assert_eq!(format!("{read:?}"), format!("{default:?}"));
+        let (read, default) = (parse(text), Settings::default());
+        let file = |name: &Path| Path::new("/etc/callwright").join(name);
+        assert_eq!(read.service().database, file(&default.service().database));
+        assert_eq!(read.service().recordings, file(&default.service().recordings));
+        assert_eq!(read.service().http, default.service().http);
+        assert_eq!(read.service().log_level, default.service().log_level);
+        assert_eq!(read.service().log_json, default.service().log_json);
     }
 }
 
@@ -52,6 +72,24 @@ fn the_commented_file_is_right_where_its_comments_are_taken_away() {
     let text: String = Settings::commented()
         .lines()
         .filter(|line| !line.starts_with("# ") && !line.starts_with("#ha1"))
+        // These have no default to show, or name files that are not there.
+        .filter(|line| {
+            ![
+                "#music",
+                "#announce = ",
+                "#announce_every",
+                "#overflow",
+                "#max_length",
+                "#max_wait",
+            ]
+            .iter()
+            .any(|key| line.starts_with(key))
+        })
+        .filter(|line| {
+            !["#members", "#skills = { g"]
+                .iter()
+                .any(|key| line.starts_with(key))
+        })
         .map(|line| format!("{}\n", line.trim_start_matches('#')))
         .collect();
     let text = text
@@ -78,6 +116,11 @@ fn the_commented_file_is_right_where_its_comments_are_taken_away() {
         default.session_timer.map(|timer| timer.interval)
     );
     assert_eq!(read.listen, default.listen);
+    assert_eq!(read.queues, default.queues);
+    assert_eq!(read.feature_codes, default.feature_codes);
+    assert_eq!(read.agents, ["alice", "bob"].map(AgentConfig::new));
+    let http = settings.service().http.as_ref().expect("the API that it shows");
+    assert_eq!(http.listen, "127.0.0.1:8080".parse().expect("an address"));
 }
 
 #[test]
@@ -140,6 +183,137 @@ fn every_key_means_something() {
 }
 
 #[test]
+fn queues_and_agents_are_what_is_written() {
+    let settings = parse(
+        r#"
+        database = "data/calls.db"
+        [http]
+        listen = "192.0.2.1:8443"
+        token = "0123456789abcdef"
+        [recordings]
+        folder = "/srv/recordings"
+        [log]
+        level = "debug"
+        format = "json"
+        [codes]
+        ready = "*77"
+        wrap_up_done = false
+        [[user]]
+        name = "alice"
+        skills = { german = 3 }
+        ready_on_register = false
+        [[user]]
+        name = "bob"
+        [[user]]
+        name = "desk"
+        agent = false
+        [[queue]]
+        name = "sales"
+        strategy = "longest_idle"
+        members = ["bob", "alice"]
+        skills = { german = 2 }
+        answer = "with_agent"
+        priority = -2
+        max_length = 3
+        max_wait = "90s"
+        join_when_empty = false
+        ring = "20s"
+        max_no_answer = 0
+        wrap_up = "10s"
+        overflow = { queue = "support" }
+        service_level = "30s"
+        record = true
+        announce_position = true
+        announce_every = "45s"
+        [[queue]]
+        name = "support"
+        overflow = { uri = "sip:desk@example.com" }
+        "#,
+    );
+    let [sales, support] = settings.queues() else {
+        panic!("{:?}", settings.queues());
+    };
+    let mut expected = QueueConfig::new("sales");
+    expected.strategy = Strategy::LongestIdle;
+    expected.members = Some(vec!["bob".to_owned(), "alice".to_owned()]);
+    expected.skills.insert("german".to_owned(), 2);
+    expected.answer = AnswerWith::Agent;
+    expected.priority = -2;
+    expected.max_length = Some(3);
+    expected.max_wait = Some(Duration::from_secs(90));
+    expected.join_when_empty = false;
+    expected.ring = Duration::from_secs(20);
+    expected.max_no_answer = 0;
+    expected.wrap_up = Duration::from_secs(10);
+    expected.overflow = Some(Overflow::Queue("support".to_owned()));
+    expected.service_level = Duration::from_secs(30);
+    expected.record = true;
+    expected.prompts.announce_position = true;
+    expected.prompts.announce_every = Some(Duration::from_secs(45));
+    assert_eq!(*sales, expected);
+    assert!(
+        matches!(&support.overflow, Some(Overflow::Uri(uri)) if uri.to_string() == "sip:desk@example.com")
+    );
+    let mut alice = AgentConfig::new("alice");
+    alice.skills.insert("german".to_owned(), 3);
+    alice.ready_on_register = false;
+    assert_eq!(settings.agents(), [alice, AgentConfig::new("bob")]);
+    let codes = config(&settings).feature_codes;
+    assert_eq!(codes.ready.as_deref(), Some("*77"));
+    assert_eq!(
+        (codes.not_ready.as_deref(), codes.wrap_up_done),
+        (Some("*0"), None)
+    );
+    let service = settings.service();
+    assert_eq!(service.database, Path::new("/etc/callwright/data/calls.db"));
+    assert_eq!(service.recordings, Path::new("/srv/recordings"));
+    assert_eq!((service.log_level.as_str(), service.log_json), ("debug", true));
+    let listen = "192.0.2.1:8443".parse().expect("an address");
+    let token = Some("0123456789abcdef".to_owned());
+    assert_eq!(service.http, Some(Http { listen, token }));
+}
+
+#[test]
+fn sounds_are_read_from_files_beside_it() {
+    let folder = std::path::PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("sounds");
+    std::fs::create_dir_all(&folder).expect("a folder");
+    let file = std::fs::File::create(folder.join("music.wav")).expect("a file");
+    let mut wav = callwright_media::wav::Recorder::new(file).expect("a header");
+    wav.push(&[100; 800], &[100; 800]).expect("samples");
+    wav.finish().expect("an end");
+    let text = "[[queue]]\nname = \"q\"\nmusic = \"music.wav\"\noverflow = { message = \"music.wav\" }";
+    let settings = Settings::parse(&folder.join("callcenter.toml"), text).expect("settings");
+    let queue = &settings.queues()[0];
+    assert_eq!(queue.prompts.music.as_ref().map(|sound| sound.0.len()), Some(800));
+    assert!(matches!(&queue.overflow, Some(Overflow::Message(sound)) if sound.0.len() == 800));
+}
+
+#[test]
+fn what_a_command_line_says_stands_above_the_file() {
+    let mut settings = parse("database = \"a.db\"\n[http]\nlisten = \"127.0.0.1:1\"\ntoken = false");
+    settings.set_database("sqlite:///tmp/b.db").expect("a file");
+    assert_eq!(settings.service().database, Path::new("/tmp/b.db"));
+    let refused = settings.set_database("postgres://host/db").expect_err("none");
+    assert!(
+        refused.to_string().contains("postgres is not supported yet"),
+        "{refused}"
+    );
+    settings
+        .set_http("127.0.0.1:9".parse().expect("an address"))
+        .expect("loopback");
+    assert_eq!(
+        settings.service().http.as_ref().map(|http| http.listen.port()),
+        Some(9)
+    );
+    let open = settings.set_http("192.0.2.1:9".parse().expect("an address"));
+    assert!(
+        open.expect_err("nobody is asked")
+            .to_string()
+            .contains("needs a token")
+    );
+}
+
+#[test]
 fn a_password_and_its_hashes_are_one_secret() {
     let user = |secret: &str| {
         let settings = parse(&format!(
@@ -195,6 +369,22 @@ fn a_misspelt_key_is_named_with_its_place_and_the_nearest_right_one() {
         ("[[user]]\nname = \"a\"\npasword = \"x\"", "3:1", "password"),
         ("auth = \"registration\"", "1:8", "registrations"),
         ("[[users]]\nname = \"a\"", "1:3", "user"),
+        (
+            "[[queue]]\nname = \"a\"\nstrategie = \"random\"",
+            "3:1",
+            "strategy",
+        ),
+        (
+            "[[queue]]\nname = \"a\"\nstrategy = \"roundrobin\"",
+            "3:12",
+            "round_robin",
+        ),
+        ("[[queue]]\nname = \"a\"\nanswer = \"musik\"", "3:10", "music"),
+        ("databse = \"a.db\"", "1:1", "database"),
+        ("[http]\nlisten_on = \"127.0.0.1:1\"", "2:1", "listen"),
+        ("[recordings]\nfolders = \"x\"", "2:1", "folder"),
+        ("[log]\nlevels = \"x\"", "2:1", "level"),
+        ("[codes]\nredy = \"*1\"", "2:1", "ready"),
     ] {
         let said = wrong(text);
         assert!(said.starts_with(&format!("{place}: unknown ")), "{text}: {said}");
@@ -278,6 +468,89 @@ fn a_wrong_value_is_named_with_its_place_and_what_would_be_right() {
         ),
         ("[[user]]\nname = \"a\"\nha1 = {}", "1:1", "ha1 is empty"),
         ("domain = \n", "1:10", ""),
+        (
+            "[[queue]]\nname = \"q\"\nmembers = [\"alise\"]",
+            "3:12",
+            "alise is no agent: add a [[user]] of that name; did you mean `alice`?",
+        ),
+        (
+            "[[queue]]\nname = \"q\"\nmembers = [\"bob\", \"bob\"]",
+            "3:19",
+            "twice",
+        ),
+        (
+            "[[queue]]\nname = \"q\"\noverflow = { queue = \"sales\" }\n[[queue]]\nname = \"sale\"",
+            "3:12",
+            "there is no queue called sales; did you mean `sale`?",
+        ),
+        (
+            "[[queue]]\nname = \"q\"\noverflow = { queue = \"q\" }",
+            "3:12",
+            "into itself",
+        ),
+        (
+            "[[queue]]\nname = \"q\"\noverflow = {}",
+            "3:12",
+            "overflow is one of",
+        ),
+        (
+            "[[queue]]\nname = \"q\"\noverflow = { uri = \"x\" }",
+            "3:12",
+            "is not a SIP URI",
+        ),
+        (
+            "[[queue]]\nname = \"q\"\nmusic = \"no.wav\"",
+            "3:9",
+            "cannot read /etc/callwright/no.wav",
+        ),
+        (
+            "[[queue]]\nname = \"q\"\n[[queue]]\nname = \"q\"",
+            "4:8",
+            "two queues called q",
+        ),
+        ("[[queue]]\nname = \"bob\"", "2:8", "bob is a user and a queue"),
+        (
+            "[[queue]]\nname = \"a@b\"",
+            "2:8",
+            "is not the name of a user or a queue",
+        ),
+        (
+            "[[queue]]\nname = \"q\"\nring = \"5\"",
+            "3:8",
+            "is not a duration",
+        ),
+        ("[[queue]]\nstrategy = \"random\"", "1:1", "missing field `name`"),
+        (
+            "[[user]]\nname = \"a\"\nagent = false\nskills = { x = 1 }",
+            "4:10",
+            "only an agent has skills",
+        ),
+        (
+            "database = \"postgres://host/db\"",
+            "1:12",
+            "postgres is not supported yet",
+        ),
+        ("database = \"\"", "1:12", "has no name"),
+        (
+            "[http]\nlisten = \"8080\"",
+            "2:10",
+            "is not an address with a port",
+        ),
+        ("[http]\nlisten = \"127.0.0.1:8080\"", "2:10", "needs a token"),
+        (
+            "[http]\nlisten = \"192.0.2.1:1\"\ntoken = false",
+            "2:10",
+            "can be reached from elsewhere",
+        ),
+        (
+            "[http]\nlisten = \"127.0.0.1:1\"\ntoken = \"short\"",
+            "3:9",
+            "can be guessed",
+        ),
+        ("[http]\ntoken = false", "2:9", "no address"),
+        ("[log]\nlevel = \"loud\"", "2:9", "is no level"),
+        ("[codes]\nready = \"abc\"", "2:9", "a code is dialled"),
+        ("[codes]\nready = true", "2:9", "a code is dialled"),
     ] {
         let said = wrong(text);
         assert!(said.starts_with(&format!("{place}: ")), "{text:?}: {said}");

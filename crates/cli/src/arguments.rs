@@ -1,6 +1,7 @@
 //! The command line.
 
 use std::ffi::OsString;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -30,15 +31,9 @@ pub(crate) struct Arguments {
     #[arg(long, global = true, alias = "no-ansi")]
     pub(crate) no_color: bool,
 
-    /// The form of log lines on standard error; what is logged is chosen by RUST_LOG
-    #[arg(
-        long,
-        global = true,
-        value_enum,
-        value_name = "FORMAT",
-        default_value = "text"
-    )]
-    pub(crate) log_format: LogFormat,
+    /// The form of log lines on standard error [default: text]; what is logged is chosen by RUST_LOG
+    #[arg(long, global = true, value_enum, value_name = "FORMAT")]
+    pub(crate) log_format: Option<LogFormat>,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -73,6 +68,8 @@ pub(crate) enum Command {
     Analyze(Analyze),
     /// Run the call center, until Ctrl-C or SIGTERM
     Callcenter(Callcenter),
+    /// The phone of one agent: registers, answers by itself, until Ctrl-C or SIGTERM
+    Agent(Agent),
     /// Write the reference of everything that a scenario can call
     Docs {
         /// The file to write; standard output when it is left out
@@ -151,12 +148,61 @@ pub(crate) struct Callcenter {
     /// The port of UDP and TCP instead of the configured one, TLS takes the one above; 0 is any
     #[arg(long, value_name = "N")]
     pub(crate) port: Option<u16>,
+    /// Its database instead of the configured one: a file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) db: Option<String>,
+    /// Serve the API and the metrics here, as in 127.0.0.1:8080
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) http: Option<SocketAddr>,
     /// Write a commented configuration to FILE (callcenter.toml), and do nothing else
-    #[arg(long, conflicts_with_all = ["port", "capture"])]
+    #[arg(long, conflicts_with_all = ["port", "db", "http", "capture"])]
     pub(crate) init: bool,
     /// Every packet, SIP and RTP, as pcapng
     #[arg(long, value_name = "FILE")]
     pub(crate) capture: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Exit codes: 0 stopped in order, 1 it could not start or register, 2 the command line is wrong, 130 stopped \
+                        at once."
+)]
+pub(crate) struct Agent {
+    /// Whose phone it is
+    #[arg(long, value_name = "NAME")]
+    pub(crate) username: String,
+    /// The server, HOST or HOST:PORT
+    #[arg(long, value_name = "SERVER", default_value = "127.0.0.1:5060")]
+    pub(crate) server: String,
+    /// The domain [default: the host of the server]
+    #[arg(long, value_name = "DOMAIN")]
+    pub(crate) domain: Option<String>,
+    /// The local port [default: any]
+    #[arg(long, value_name = "N")]
+    pub(crate) port: Option<u16>,
+    /// The password, where the server asks for one; also CALLWRIGHT_PASSWORD
+    #[arg(
+        long,
+        value_name = "PASSWORD",
+        env = "CALLWRIGHT_PASSWORD",
+        hide_env_values = true
+    )]
+    pub(crate) password: Option<String>,
+    /// Hang up so long after answering; 0 waits for the other side
+    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = duration_or_seconds)]
+    pub(crate) call_duration: Duration,
+    /// Ring so long, then answer
+    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = duration_or_seconds)]
+    pub(crate) answer_after: Duration,
+    /// What it says: a WAV file (once), or tone:HZ [default: silence]
+    #[arg(long, value_name = "WAV|tone:HZ")]
+    pub(crate) play: Option<String>,
+    /// Record each call into DIR, as stereo WAV: left said, right heard; never overwrites
+    #[arg(long, value_name = "DIR")]
+    pub(crate) record: Option<PathBuf>,
+    /// Log the SIP messages
+    #[arg(long, short)]
+    pub(crate) verbose: bool,
 }
 
 #[derive(Debug, Args)]
@@ -303,6 +349,14 @@ pub(crate) struct Reports {
 
 fn duration(text: &str) -> Result<Duration, String> {
     callwright_scenario::span::parse(text).map_err(|error| error.to_string())
+}
+
+/// A duration; a bare number counts seconds.
+fn duration_or_seconds(text: &str) -> Result<Duration, String> {
+    match text.trim().parse() {
+        Ok(seconds) => Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string()),
+        Err(_) => duration(text),
+    }
 }
 
 /// A directory; none means the working directory.

@@ -1,5 +1,6 @@
 //! The commands: arguments in, exit code out.
 
+mod agent;
 mod analyze;
 mod callcenter;
 mod check;
@@ -17,7 +18,9 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     if arguments.no_color {
         anstream::ColorChoice::Never.write_global();
     }
-    start_log(arguments.log_format, default_level(&arguments.command));
+    if let Some(level) = default_level(&arguments.command) {
+        start_log(arguments.log_format.unwrap_or(LogFormat::Text), level);
+    }
     let result = match &arguments.command {
         Command::Run(run) => run::run(run),
         Command::Check { paths, environment } => check::check(paths, environment),
@@ -27,7 +30,8 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
             environment,
         } => list::list(paths, selection, environment),
         Command::Analyze(arguments) => analyze::analyze_files(arguments),
-        Command::Callcenter(arguments) => callcenter::callcenter(arguments),
+        Command::Callcenter(callcenter) => callcenter::callcenter(callcenter, arguments.log_format),
+        Command::Agent(agent) => agent::agent(agent),
         Command::Docs { out, format } => {
             let text = match format {
                 DocsFormat::Md => callwright_script::markdown(),
@@ -57,10 +61,13 @@ struct Wrong {
     exit_code: ExitCode,
 }
 
-/// What is logged where RUST_LOG says nothing: a server tells what it does, a run has its reports.
-fn default_level(command: &Command) -> &'static str {
+/// What is logged where RUST_LOG says nothing: a phone tells what it does, a run has its reports. `None`: the command knows
+/// when it has read its configuration.
+fn default_level(command: &Command) -> Option<&'static str> {
     match command {
-        Command::Callcenter(_) => "info",
+        Command::Callcenter(_) => None,
+        Command::Agent(agent) if agent.verbose => Some("debug"),
+        Command::Agent(_) => Some("info"),
         Command::Run(_)
         | Command::Analyze(_)
         | Command::Check { .. }
@@ -68,7 +75,7 @@ fn default_level(command: &Command) -> &'static str {
         | Command::Docs { .. }
         | Command::Definitions { .. }
         | Command::Init { .. }
-        | Command::Completions { .. } => "warn",
+        | Command::Completions { .. } => Some("warn"),
     }
 }
 

@@ -1,5 +1,6 @@
 //! One UDP socket: opening it, receiving with what the kernel knows beside the payload, sending one or many.
 
+use std::cell::RefCell;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
@@ -7,7 +8,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use callwright_wire::{BindError, BindErrorKind};
-use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg, setsockopt, sockopt};
+use nix::sys::socket::{
+    ControlMessageOwned, MsgFlags, MultiHeaders, SockaddrStorage, recvmmsg, recvmsg, setsockopt, sockopt,
+};
 use nix::sys::time::TimeSpec;
 use rustix::net::addr::SocketAddrArg;
 use rustix::net::{MMsgHdr, SendAncillaryBuffer, SendFlags, sendmmsg};
@@ -25,11 +28,28 @@ const LONGEST_WAIT: Duration = Duration::from_secs(10);
 /// How many datagrams one system call sends.
 const TRAIN: usize = 32;
 
+/// What the kernel is to tell beside a datagram.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Notes {
+    /// How long it waited, and what was dropped before it.
+    Full,
+    /// Nothing: that costs least.
+    None,
+}
+
 /// A bound, non-blocking UDP socket.
 #[derive(Debug)]
 pub(crate) struct Datagrams {
     socket: std::net::UdpSocket,
     local: SocketAddr,
+    notes: Notes,
+}
+
+thread_local! {
+    /// What two datagrams are received with, of IPv4 and of IPv6: the kernel writes the length of an address where it reads the
+    /// room for one, and of one family all are the same.
+    static HEADERS: [RefCell<MultiHeaders<SockaddrStorage>>; 2] =
+        [(); 2].map(|()| RefCell::new(MultiHeaders::preallocate(2, None)));
 }
 
 /// What one call received.
@@ -46,8 +66,14 @@ pub(crate) struct Received {
 }
 
 impl Datagrams {
-    /// Binds `local`; port 0 takes any.
-    pub(crate) fn bind(local: SocketAddr) -> io::Result<Self> {
+    /// Binds `local`; port 0 takes any. One that is bound to no address has notes in any case.
+    pub(crate) fn bind(local: SocketAddr, notes: Notes) -> io::Result<Self> {
+        // Bound to no address, it has to be told at which one a datagram came.
+        let notes = if local.ip().is_unspecified() {
+            Notes::Full
+        } else {
+            notes
+        };
         let socket = Socket::new(Domain::for_address(local), Type::DGRAM, Some(Protocol::UDP))?;
         socket.set_nonblocking(true)?;
         if local.is_ipv6() {
@@ -56,8 +82,10 @@ impl Datagrams {
         }
         socket.bind(&local.into())?;
         // These tell more than a plain socket does, and are not needed: a kernel without them is no error.
-        let _ = setsockopt(&socket, sockopt::RxqOvfl, &1);
-        let _ = setsockopt(&socket, sockopt::ReceiveTimestampns, &true);
+        if notes == Notes::Full {
+            let _ = setsockopt(&socket, sockopt::RxqOvfl, &1);
+            let _ = setsockopt(&socket, sockopt::ReceiveTimestampns, &true);
+        }
         if local.is_ipv6() {
             let _ = setsockopt(&socket, sockopt::Ipv6RecvErr, &true);
         } else {
@@ -72,7 +100,7 @@ impl Datagrams {
         }
         let socket = std::net::UdpSocket::from(socket);
         let local = socket.local_addr()?;
-        Ok(Datagrams { socket, local })
+        Ok(Datagrams { socket, local, notes })
     }
 
     /// The address, with the real port.
@@ -115,6 +143,43 @@ impl Datagrams {
             }
         }
         Ok(received)
+    }
+
+    /// Whether datagrams come with notes.
+    pub(crate) fn notes(&self) -> Notes {
+        self.notes
+    }
+
+    /// Receives one datagram without notes and, where another one waits, that one too. Whoever gets one alone knows that there
+    /// was no other.
+    pub(crate) fn receive_two(
+        &self,
+        first: &mut [u8],
+        second: &mut [u8],
+    ) -> io::Result<(Received, Option<Received>)> {
+        HEADERS.with(|headers| {
+            let mut headers = headers[usize::from(self.local.is_ipv6())].borrow_mut();
+            let mut slices = [[IoSliceMut::new(first)], [IoSliceMut::new(second)]];
+            let mut messages = recvmmsg(
+                self.socket.as_raw_fd(),
+                &mut headers,
+                slices.iter_mut(),
+                MsgFlags::MSG_DONTWAIT,
+                None,
+            )?;
+            let mut next = || {
+                let message = messages.next()?;
+                Some(Received {
+                    from: message.address.as_ref().and_then(socket_address)?,
+                    to: None,
+                    length: message.bytes,
+                    drops: None,
+                    waited: Duration::ZERO,
+                })
+            };
+            let first = next().ok_or(io::ErrorKind::InvalidData)?;
+            Ok((first, next()))
+        })
     }
 
     /// Whether nothing waits to be received, asked for less than a try to receive costs. An empty datagram in front counts as

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use callwright_wire::{BindError, BindErrorKind, Time};
 
-use crate::datagram::{Datagrams, bind_error};
+use crate::datagram::{Datagrams, Notes, bind_error};
 
 /// How often a pair is looked for among ports that the kernel chooses.
 const ATTEMPTS: usize = 64;
@@ -26,16 +26,18 @@ pub(crate) struct Pair<S> {
 pub(crate) struct PortPool<S> {
     ports: Option<RangeInclusive<u16>>,
     rest: Duration,
+    notes: Notes,
     idle: BTreeMap<IpAddr, VecDeque<(Time, Pair<S>)>>,
     next: BTreeMap<IpAddr, u16>,
 }
 
 impl<S> PortPool<S> {
     /// Pairs within `ports`, or wherever the kernel finds free ones; each rests before its next lease.
-    pub(crate) fn new(ports: Option<RangeInclusive<u16>>, rest: Duration) -> Self {
+    pub(crate) fn new(ports: Option<RangeInclusive<u16>>, rest: Duration, notes: Notes) -> Self {
         PortPool {
             ports,
             rest,
+            notes,
             idle: BTreeMap::new(),
             next: BTreeMap::new(),
         }
@@ -67,7 +69,7 @@ impl<S> PortPool<S> {
     pub(crate) fn bind(&mut self, ip: IpAddr) -> Result<Pair<Datagrams>, BindError> {
         match self.ports.clone() {
             Some(ports) => self.bind_in(ip, &ports),
-            None => bind_anywhere(ip),
+            None => bind_anywhere(ip, self.notes),
         }
     }
 
@@ -86,7 +88,7 @@ impl<S> PortPool<S> {
                 Some(port) if port < *ports.end() => port,
                 _ => first,
             };
-            match bind_pair(ip, port) {
+            match bind_pair(ip, port, self.notes) {
                 Ok(pair) => return Ok(pair),
                 Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
                 Err(error) => return Err(bind_error(SocketAddr::new(ip, port), &error, false)),
@@ -97,21 +99,21 @@ impl<S> PortPool<S> {
 }
 
 /// The pair whose even port is `port`.
-pub(crate) fn bind_pair(ip: IpAddr, port: u16) -> io::Result<Pair<Datagrams>> {
+pub(crate) fn bind_pair(ip: IpAddr, port: u16, notes: Notes) -> io::Result<Pair<Datagrams>> {
     let odd = port.checked_add(1).ok_or(io::ErrorKind::AddrNotAvailable)?;
     Ok(Pair {
-        rtp: Datagrams::bind(SocketAddr::new(ip, port))?,
-        rtcp: Datagrams::bind(SocketAddr::new(ip, odd))?,
+        rtp: Datagrams::bind(SocketAddr::new(ip, port), notes)?,
+        rtcp: Datagrams::bind(SocketAddr::new(ip, odd), notes)?,
     })
 }
 
-fn bind_anywhere(ip: IpAddr) -> Result<Pair<Datagrams>, BindError> {
+fn bind_anywhere(ip: IpAddr, notes: Notes) -> Result<Pair<Datagrams>, BindError> {
     let any = SocketAddr::new(ip, 0);
     for _ in 0..ATTEMPTS {
-        let one = Datagrams::bind(any).map_err(|error| bind_error(any, &error, false))?;
+        let one = Datagrams::bind(any, notes).map_err(|error| bind_error(any, &error, false))?;
         let port = one.local().port();
         // The other of the pair is below an odd port, above an even one.
-        match Datagrams::bind(SocketAddr::new(ip, port ^ 1)) {
+        match Datagrams::bind(SocketAddr::new(ip, port ^ 1), notes) {
             Ok(other) if port % 2 == 0 => {
                 return Ok(Pair {
                     rtp: one,
@@ -146,7 +148,7 @@ mod tests {
 
     #[test]
     fn a_pair_rests_before_it_is_leased_again() {
-        let mut pool = PortPool::new(None, Duration::from_secs(1));
+        let mut pool = PortPool::new(None, Duration::from_secs(1), Notes::Full);
         pool.release(Time::from_millis(500), HERE, Pair { rtp: 1, rtcp: 2 });
         assert!(pool.lease(Time::from_millis(1_499), HERE).is_none());
         assert_eq!(pool.rested_at(HERE), Some(Time::from_millis(1_500)));
@@ -158,7 +160,7 @@ mod tests {
 
     #[test]
     fn the_pair_that_rested_longest_comes_first() {
-        let mut pool = PortPool::new(None, Duration::ZERO);
+        let mut pool = PortPool::new(None, Duration::ZERO, Notes::Full);
         pool.release(Time::from_millis(1), HERE, Pair { rtp: 1, rtcp: 2 });
         pool.release(Time::from_millis(2), HERE, Pair { rtp: 3, rtcp: 4 });
         assert_eq!(pool.lease(Time::from_secs(1), HERE).map(|pair| pair.rtp), Some(1));
@@ -166,7 +168,7 @@ mod tests {
 
     #[test]
     fn a_bound_pair_is_an_even_port_and_the_next() {
-        let mut pool = PortPool::<()>::new(None, Duration::ZERO);
+        let mut pool = PortPool::<()>::new(None, Duration::ZERO, Notes::Full);
         for _ in 0..16 {
             let pair = pool.bind(HERE).unwrap();
             assert_eq!(pair.rtp.local().port() % 2, 0);
@@ -177,8 +179,8 @@ mod tests {
     #[test]
     fn a_range_that_is_used_up_says_so() {
         // A range of one pair, at ports that were free a moment ago.
-        let free = bind_anywhere(HERE).unwrap().rtp.local().port();
-        let mut pool = PortPool::<()>::new(Some(free..=free + 1), Duration::ZERO);
+        let free = bind_anywhere(HERE, Notes::Full).unwrap().rtp.local().port();
+        let mut pool = PortPool::<()>::new(Some(free..=free + 1), Duration::ZERO, Notes::Full);
         let _held = pool.bind(HERE).unwrap();
         assert_eq!(pool.bind(HERE).unwrap_err().kind, BindErrorKind::NoMediaPorts);
     }

@@ -20,7 +20,7 @@ use mio::{Interest, Registry, Token};
 
 use crate::clock::Clock;
 use crate::connection::Connection;
-use crate::datagram::LARGEST;
+use crate::datagram::{LARGEST, Notes};
 use crate::health::Counters;
 use crate::ports::PortPool;
 use crate::route::Routes;
@@ -121,6 +121,20 @@ pub(crate) struct Sockets {
     pub(crate) warnings: Vec<(PartyId, Warning)>,
     /// What was received last.
     pub(crate) buffer: Box<[u8]>,
+    spare: Box<[u8]>,
+    /// What came together with what was received last.
+    second: Option<Arrival>,
+    /// Whether it came alone: the socket was empty behind it.
+    alone: bool,
+}
+
+/// What media sockets are to tell.
+fn media_notes(config: &WorldConfig) -> Notes {
+    if config.media_notes {
+        Notes::Full
+    } else {
+        Notes::None
+    }
 }
 
 impl Sockets {
@@ -140,7 +154,11 @@ impl Sockets {
             deadlines: TimerQueue::default(),
             outbox: Vec::new(),
             holding: Holding::default(),
-            pool: PortPool::new(config.media_ports.clone(), config.media_port_rest),
+            pool: PortPool::new(
+                config.media_ports.clone(),
+                config.media_port_rest,
+                media_notes(&config),
+            ),
             postponed: VecDeque::new(),
             dials: VecDeque::new(),
             accepted: 0,
@@ -153,6 +171,9 @@ impl Sockets {
             inbox: VecDeque::new(),
             warnings: Vec::new(),
             buffer: vec![0; LARGEST].into_boxed_slice(),
+            spare: vec![0; LARGEST].into_boxed_slice(),
+            second: None,
+            alone: false,
         }
     }
 

@@ -52,6 +52,38 @@ fn a_packet_has_arrived_when_the_kernel_got_it_not_when_its_turn_came() {
 }
 
 #[test]
+fn without_notes_every_packet_of_a_burst_comes_in_order() {
+    let mut stage = Stage::with_config(WorldConfig {
+        media_notes: false,
+        ..WorldConfig::default()
+    });
+    let a = stage.add();
+    let hosts = ["127.0.0.1:0", "[::1]:0"];
+    for (at, host) in hosts
+        .into_iter()
+        .enumerate()
+        .filter(|(at, _)| *at == 0 || has_ipv6())
+    {
+        let socket = 10 + 10 * at as u32;
+        let local = stage.leased(a, socket, host);
+        let peer = UdpSocket::bind(host).unwrap();
+        // More than one turn takes, an odd number, and one that is empty.
+        let burst: Vec<Vec<u8>> = (0..77)
+            .map(|number| vec![number; usize::from(number) % 5])
+            .collect();
+        stage.with(a, |_| {
+            for packet in &burst {
+                peer.send_to(packet, local).unwrap();
+            }
+        });
+        for packet in burst {
+            let from = peer.local_addr().unwrap();
+            assert_eq!(stage.wait_packet(a), (SocketId(socket), from, packet));
+        }
+    }
+}
+
+#[test]
 fn ipv6_pairs_work_as_ipv4_ones_do() {
     if !has_ipv6() {
         return;

@@ -385,7 +385,7 @@ fn requests_that_belong_to_verbs() {
     for (method, verb) in [
         ("BYE", "hangup()"),
         ("INVITE", "dial(target)"),
-        ("UPDATE", "hold() and resume()"),
+        ("UPDATE", "update()"),
     ] {
         let ran = run(&in_call(&format!("a.send(\"{method}\");")));
         let error = ran.error();

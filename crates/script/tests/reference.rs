@@ -152,6 +152,8 @@ fn the_contract_is_complete() {
         "quality",
         "mwi",
         "calls",
+        "bye",
+        "update",
         "registered",
         "registration",
         "uri",

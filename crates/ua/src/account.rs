@@ -42,6 +42,8 @@ pub struct Account {
     pub codecs: Vec<Codec>,
     /// Header fields added to every INVITE.
     pub headers: Vec<(String, String)>,
+    /// Send INVITE without an offer: the callee offers, and the ACK answers (RFC 3261 §13.2.1).
+    pub delayed_offer: bool,
     /// Answer calls with 302 to this target.
     pub deflect_to: Option<String>,
     /// Answer calls by itself, after ringing so long.
@@ -105,6 +107,7 @@ impl Account {
             media_encryption: MediaEncryption::default(),
             codecs: vec![Codec::Pcmu, Codec::Pcma],
             headers: Vec::new(),
+            delayed_offer: false,
             deflect_to: None,
             auto_answer: None,
         }

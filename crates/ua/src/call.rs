@@ -140,6 +140,8 @@ pub struct Call {
     pub(crate) audio_agreed: bool,
     /// An offer of ours that waits for the end of another exchange, and the command behind it.
     pub(crate) offer_due: Option<Option<Cause>>,
+    /// Our offers within the call go by UPDATE (RFC 3311), as the last verb about them wants it.
+    pub(crate) by_update: bool,
     /// This side wants it held.
     pub(crate) hold: bool,
     /// The same as the description that went out last has it.
@@ -180,6 +182,7 @@ impl Call {
             invite: None,
             audio_agreed: false,
             offer_due: None,
+            by_update: false,
             hold: false,
             hold_described: false,
             hold_agreed: false,

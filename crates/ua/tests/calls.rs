@@ -7,6 +7,7 @@ use std::time::Duration;
 use callwright_ua::{ArmedResponse, Audio, Call, Change, Done, Ended, ListenFor, Phase, VerbError};
 use callwright_wire::Residue;
 use support::Lab;
+use support::script::sdp;
 
 fn tone(hz: f64) -> Audio {
     Audio::Tones { hz: vec![hz] }
@@ -288,7 +289,81 @@ fn verbs_without_their_call_are_refused() {
         lab.fleet(a, |fleet, now, id| fleet.dtmf(now, id, None, "1", None, None)),
         refused("established call")
     );
+    assert_eq!(
+        lab.fleet(a, |fleet, now, id| fleet.update(now, id, None, None)),
+        refused("established call")
+    );
+    assert_eq!(
+        lab.fleet(a, |fleet, now, id| fleet.bye(now, id, None, None)),
+        refused("call with a dialog to end")
+    );
     assert!(lab.hangup(a).unwrap().note.is_some());
+}
+
+#[test]
+fn bye_ends_a_call_that_rings_without_cancelling_it() {
+    let mut lab = Lab::new();
+    let (a, b) = (lab.phone("alice"), lab.phone("bob"));
+    let bye = |lab: &mut Lab, phone| lab.fleet(phone, |fleet, now, id| fleet.bye(now, id, None, None));
+    lab.dial(a, b);
+    assert!(bye(&mut lab, a).is_err(), "nobody rings yet");
+    lab.until(|lab| lab.phase(a) == Some(Phase::Ringing));
+    assert!(bye(&mut lab, b).is_err(), "a callee answers or rejects");
+    bye(&mut lab, a).unwrap();
+    lab.until(|lab| lab.phase(a) == Some(Phase::Ended) && lab.phase(b) == Some(Phase::Ended));
+    assert_eq!(lab.reason(a), "hung up");
+    assert_eq!(lab.reason(b), "the peer hung up");
+    lab.establish(a, b);
+    bye(&mut lab, b).unwrap();
+    lab.until(|lab| lab.phase(a) == Some(Phase::Ended));
+}
+
+#[test]
+fn the_offer_of_a_call_can_come_late() {
+    let mut lab = Lab::new();
+    let a = lab.phone_with("alice", |account| account.delayed_offer = true);
+    let peer = lab.domain();
+    lab.fleet(a, |fleet, now, id| fleet.dial(now, id, "bob", &[], None))
+        .unwrap();
+    let invite = lab.expect(peer, "INVITE");
+    assert_eq!(invite.body(), "");
+    // RFC 3262 §5: an offer in a reliable provisional response is answered in its PRACK.
+    let reliable = ["Contact: <sip:10.0.0.250>", "Require: 100rel", "RSeq: 1"];
+    let offer = sdp(1, "10.0.0.250", 4000, "");
+    lab.say(
+        peer,
+        invite.from,
+        invite.reply("183 Session Progress", "p", &reliable, &offer),
+    );
+    let prack = lab.expect(peer, "PRACK");
+    assert!(prack.body().contains("m=audio"), "{}", prack.text);
+    lab.say(peer, invite.from, prack.reply("200 OK", "p", &[], ""));
+    lab.until(|lab| lab.phase(a) == Some(Phase::Early));
+    lab.say(peer, invite.from, invite.reply("200 OK", "p", &reliable[..1], ""));
+    lab.expect(peer, "ACK");
+    assert_eq!(lab.phase(a), Some(Phase::Established));
+}
+
+#[test]
+fn update_offers_the_session_as_it_is() {
+    let mut lab = Lab::new();
+    let (a, b) = (lab.phone("alice"), lab.phone("bob"));
+    lab.establish(a, b);
+    lab.fleet(a, |fleet, now, id| {
+        fleet.update(now, id, None, None).unwrap();
+        // This one waits for its turn.
+        fleet.hold(now, id, None, None).unwrap();
+    });
+    lab.until(|lab| lab.phase(b) == Some(Phase::Held));
+    let sent = |method: &str| {
+        let start = format!("{method} ");
+        let trace = lab.user_agent(b).trace();
+        trace
+            .messages()
+            .filter(|message| message.bytes.starts_with(start.as_bytes()))
+            .count()
+    };
+    assert_eq!((sent("UPDATE"), sent("INVITE")), (1, 2));
 }
 
 #[test]

@@ -137,9 +137,11 @@ impl Kamailio {
         variables
     }
 
-    /// Whether one of its processes ended by a fault of its own: what failed then says nothing about anybody else.
+    /// Whether one of its processes ended by a fault of its own, or found its memory freed twice: what failed then says nothing
+    /// about anybody else.
     pub fn crashed(&self) -> bool {
-        self.evidence.read("kamailio.log").contains("exited by a signal")
+        let log = self.evidence.read("kamailio.log");
+        log.contains("exited by a signal") || log.contains("freeing already freed pointer")
     }
 
     /// How many contacts are registered now.

@@ -8,13 +8,23 @@ use callwright_sip_message::{HeaderName, Message, NameAddr};
 use callwright_wire::{Flow, Time};
 use std::net::IpAddr;
 
-use super::call::Invitation;
+use super::call::{Invitation, Story};
 use super::talk::{Talk, TalkError};
-use super::{Call, Hunt, Leg, LegKey, Media, Stage};
+use super::{Call, Hunt, Leg, LegKey, Media, Part, Stage};
+use crate::agent::AgentRequest;
 use crate::config::Auth;
 use crate::fact::CallKey;
 use crate::machine::{Alarm, Machine};
+use crate::queueing::{AgentKey, QueueKey};
 use crate::registrar::UserKey;
+
+/// Whom a call is for.
+enum Target {
+    User(UserKey),
+    Queue(QueueKey),
+    /// An agent who says something about itself.
+    Code(AgentKey, AgentRequest),
+}
 
 /// What is left of Max-Forwards when a request has none (RFC 3261 §16.6, 3).
 const USUAL_MAX_FORWARDS: u8 = 70;
@@ -24,13 +34,13 @@ impl Machine {
     pub(crate) fn on_incoming_call(&mut self, now: Time, incoming: IncomingCall) {
         let sip = incoming.call;
         match self.admit(now, &incoming) {
-            Ok((callee, invitation)) => self.begin_call(now, incoming, callee, invitation),
+            Ok((target, invitation)) => self.begin_call(now, incoming, target, invitation),
             Err(reject) => self.reject(now, sip, reject),
         }
     }
 
     /// Whether a call may be, and whom it is for.
-    fn admit(&mut self, now: Time, incoming: &IncomingCall) -> Result<(UserKey, Invitation), Reject> {
+    fn admit(&mut self, now: Time, incoming: &IncomingCall) -> Result<(Target, Invitation), Reject> {
         let message = &incoming.message;
         if self.endpoint.is_own(message) {
             // RFC 3261 §16.3, 4: it left here and came back.
@@ -45,10 +55,17 @@ impl Machine {
         if max_forwards == 0 {
             return Err(Reject::new(483));
         }
-        if !self.serves() {
+        if !self.serves_durably() {
             return Err(self.unavailable());
         }
-        self.admit_sender(now, message)?;
+        let Ok(uri) = message.request_uri() else {
+            return Err(Reject::new(400));
+        };
+        let queue = self.queue_at(&uri);
+        // Customers have no passwords.
+        if queue.is_none() {
+            self.admit_sender(now, message)?;
+        }
         if self.switch.calls() >= self.config.limits.calls {
             self.counters.over_limit += 1;
             return Err(self.unavailable());
@@ -60,16 +77,20 @@ impl Machine {
                 ..Reject::new(403)
             });
         }
-        let Ok(uri) = message.request_uri() else {
-            return Err(Reject::new(400));
-        };
         if !uri.is_sip() {
             return Err(Reject::new(416));
         }
-        let callee = self.user_at(&uri).ok_or(Reject::new(404))?;
-        if self.registrar.account(callee).bound(now).next().is_none() {
-            return Err(Reject::new(480));
-        }
+        let target = match (queue, self.code_at(&uri)) {
+            (Some(queue), _) => Target::Queue(queue),
+            (None, Some(request)) => Target::Code(self.agent_who_dials(now, incoming)?, request),
+            (None, None) => {
+                let callee = self.user_at(&uri).ok_or(Reject::new(404))?;
+                if self.registrar.account(callee).bound(now).next().is_none() {
+                    return Err(Reject::new(480));
+                }
+                Target::User(callee)
+            }
+        };
         let (Ok(from), Ok(to)) = (message.from(), message.to()) else {
             return Err(Reject::new(400));
         };
@@ -80,7 +101,7 @@ impl Machine {
             headers: handed_on(message),
             referred_by: None,
         };
-        Ok((callee, invitation))
+        Ok((target, invitation))
     }
 
     /// Whether a sender may ask for something outside a dialog (RFC 3261 §22.2).
@@ -100,7 +121,7 @@ impl Machine {
         if own { Ok(()) } else { Err(Reject::new(403)) }
     }
 
-    fn begin_call(&mut self, now: Time, incoming: IncomingCall, callee: UserKey, invitation: Invitation) {
+    fn begin_call(&mut self, now: Time, incoming: IncomingCall, target: Target, invitation: Invitation) {
         let ip = self.media_ip(incoming.flow);
         let mut talk = self.new_talk(ip, &[]);
         if let Some(offer) = incoming.offer
@@ -109,21 +130,25 @@ impl Machine {
             return self.reject(now, incoming.call, refusal_of(&error));
         }
         let address = invitation.from.clone();
+        let part = match self.agent_behind(now, &address.uri, incoming.flow) {
+            Some(agent) => Part::Other(agent),
+            None => Part::Outside,
+        };
         let call = self.switch.next_call();
         let caller = self.switch.next_leg();
-        self.switch.calls.insert(
-            call,
-            Call {
-                stage: Stage::Ringing,
-                caller,
-                invitation,
-                hunt: Some(Hunt::new(caller, None)),
-                early: None,
-                exchange: None,
-                legs: 0,
-                end: None,
-            },
-        );
+        let story = Story {
+            arrived: now,
+            answered: None,
+            dialled: incoming
+                .message
+                .request_uri()
+                .map(|uri| uri.to_string())
+                .unwrap_or_default(),
+            silent: matches!(target, Target::Code(..)),
+        };
+        self.switch
+            .calls
+            .insert(call, Call::new(Stage::Ringing, caller, invitation, story));
         self.add_leg(Leg {
             key: caller,
             call,
@@ -134,14 +159,33 @@ impl Machine {
             ip,
             address,
             leaving: false,
+            part,
         });
+        match target {
+            Target::User(callee) => self.ring_user(now, call, callee),
+            Target::Queue(queue) => self.come_to_queue(now, call, queue),
+            Target::Code(agent, request) => self.carry_out_code(now, call, agent, &request),
+        }
+    }
+
+    /// The contacts of a user ring for the caller.
+    pub(super) fn ring_user(&mut self, now: Time, key: CallKey, callee: UserKey) {
+        if let Some(call) = self.switch.call_mut(key) {
+            call.stage = Stage::Ringing;
+            call.hunt = Some(Hunt::new(call.caller, None));
+        }
         self.alarms
-            .set(Alarm::NoAnswer(call), now + self.config.ring_timeout);
-        self.ring(now, call, callee);
+            .set(Alarm::NoAnswer(key), now + self.config.ring_timeout);
+        self.ring(now, key, callee);
     }
 
     /// Adds a leg to its call, and asks for its ports.
     pub(super) fn add_leg(&mut self, mut leg: Leg) {
+        match leg.part {
+            Part::Outside => {}
+            Part::Queue(agent) => self.floor.change(agent, |agent| agent.queue_legs += 1),
+            Part::Other(agent) => self.floor.change(agent, |agent| agent.other_legs += 1),
+        }
         leg.media = Media::Opening(self.media.want(leg.key, leg.ip));
         if let Some(call) = self.switch.call_mut(leg.call) {
             call.legs += 1;

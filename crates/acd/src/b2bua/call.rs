@@ -5,9 +5,12 @@ use std::time::Duration;
 use callwright_sip::command::Headers;
 use callwright_sip::endpoint::ReferId;
 use callwright_sip_message::NameAddr;
+use callwright_wire::Time;
 
 use super::LegKey;
+use super::speech::Speech;
 use crate::fact::EndCause;
+use crate::queueing::{AgentKey, QueueKey};
 
 /// How far a call is.
 ///
@@ -18,8 +21,30 @@ use crate::fact::EndCause;
 ///                 │                                              REFER: another end  └────┘           │
 ///                 └──refused by all, cancelled, not answered──────────────────────────────────────────┘
 /// ```
+///
+/// To a queue:
+///
+/// ```text
+///   INVITE ──▶ Arriving ──stored──▶ Waiting ──200 of an agent──▶ Storing ──▶ Talking, as above
+///                                    │  ▲  ▲                        │           │
+///            presented, not answered └──┘  └──the agent left at once┘           │
+///                                    │     └──────REFER to a queue──────────────┘
+///                                    └──overflow──▶ Arriving, Ringing or Speaking ──▶ Over
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stage {
+    /// It came to a queue.
+    Arriving {
+        /// That is stored; what is missing are the ports of the caller.
+        stored: bool,
+    },
+    /// The caller waits in a queue; where there is a hunt, the call is presented.
+    Waiting,
+    /// The caller is to hear what this machine has to say, and is hung up then.
+    Speaking {
+        /// Whether that began.
+        began: bool,
+    },
     /// The caller waits, contacts are rung.
     Ringing,
     /// A contact answered; the caller hears of it when that is stored.
@@ -77,12 +102,57 @@ pub(crate) struct Exchange {
     pub(crate) with: LegKey,
 }
 
+/// A call's way through queues.
+#[derive(Debug)]
+pub(crate) struct Queued {
+    /// Where it waits, or waited last.
+    pub(crate) queue: QueueKey,
+    /// Since when.
+    pub(crate) since: Time,
+    /// How often it was presented.
+    pub(crate) attempts: u32,
+    /// To whom it is presented now.
+    pub(crate) presented: Vec<AgentKey>,
+    /// Where it was, so that it does not overflow in circles.
+    pub(crate) visited: Vec<QueueKey>,
+}
+
+/// An agent who took a call of a queue, as long as it is in it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Service {
+    pub(crate) agent: AgentKey,
+    pub(crate) queue: QueueKey,
+    /// The agent's leg.
+    pub(crate) leg: LegKey,
+    pub(crate) since: Time,
+}
+
+/// What is said of a call to others.
+#[derive(Debug)]
+pub(crate) struct Story {
+    /// When it came.
+    pub(crate) arrived: Time,
+    /// When somebody answered it.
+    pub(crate) answered: Option<Time>,
+    /// The address that the caller asked for.
+    pub(crate) dialled: String,
+    /// No record is kept of it.
+    pub(crate) silent: bool,
+}
+
 /// A call.
 #[derive(Debug)]
 pub(crate) struct Call {
     pub(crate) stage: Stage,
-    /// The leg of who called.
+    /// The leg of who called; in a queue, of who waits.
     pub(crate) caller: LegKey,
+    /// Whether that leg has a 200.
+    pub(crate) caller_answered: bool,
+    pub(crate) story: Story,
+    pub(crate) queued: Option<Queued>,
+    pub(crate) service: Option<Service>,
+    /// What the machine has to say to the caller.
+    pub(crate) speech: Option<Speech>,
     pub(crate) invitation: Invitation,
     pub(crate) hunt: Option<Hunt>,
     /// The contact whose early media the caller hears.
@@ -98,12 +168,37 @@ pub(crate) struct Call {
 pub(crate) const LEAVE_AFTER: Duration = Duration::from_secs(2);
 
 impl Call {
+    /// A call of this caller that has just come.
+    pub(crate) fn new(stage: Stage, caller: LegKey, invitation: Invitation, story: Story) -> Call {
+        Call {
+            stage,
+            caller,
+            caller_answered: false,
+            story,
+            queued: None,
+            service: None,
+            speech: None,
+            invitation,
+            hunt: None,
+            early: None,
+            exchange: None,
+            legs: 0,
+            end: None,
+        }
+    }
+
     /// The leg at the other end.
     pub(crate) fn partner(&self, leg: LegKey) -> Option<LegKey> {
         match self.stage {
             Stage::Talking { ends: [one, other] } if one == leg => Some(other),
             Stage::Talking { ends: [one, other] } if other == leg => Some(one),
-            Stage::Talking { .. } | Stage::Ringing | Stage::Storing { .. } | Stage::Over => None,
+            Stage::Talking { .. }
+            | Stage::Arriving { .. }
+            | Stage::Waiting
+            | Stage::Speaking { .. }
+            | Stage::Ringing
+            | Stage::Storing { .. }
+            | Stage::Over => None,
         }
     }
 

@@ -7,10 +7,12 @@ use callwright_sip_message::{HeaderName, Message};
 use callwright_wire::Time;
 
 use super::hunt::hangup;
-use super::{LegKey, Refusal, Stage};
-use crate::fact::{CallKey, EndCause, Fact};
+use super::presentation::Reached;
+use super::{LegKey, Part, Refusal, Stage};
+use crate::fact::{CallKey, EndCause, Fact, PresentationOutcome, RefusedBecause};
 use crate::journal::Due;
 use crate::machine::{Alarm, Machine};
+use crate::queueing::AgentKey;
 
 impl Machine {
     /// A leg is over.
@@ -21,20 +23,52 @@ impl Machine {
         self.close_media(now, key);
         self.alarms.clear(Alarm::Leave(key));
         let leaving = self.switch.leg(key).is_some_and(|leg| leg.leaving);
+        // Before what follows from it: whose leg it was may be free then.
+        let part = self.switch.leg(key).map(|leg| leg.part);
+        let agent = part.and_then(|part| self.release(part));
         if !leaving {
             self.on_leg_lost(now, call, key, end);
         }
         self.switch.remove_leg(key);
+        if let Some(agent) = agent {
+            self.rest_if_done(now, agent);
+        }
+    }
+
+    /// A leg is no agent's any more.
+    fn release(&mut self, part: Part) -> Option<AgentKey> {
+        match part {
+            Part::Outside => None,
+            Part::Queue(agent) => {
+                self.floor.change(agent, |agent| agent.queue_legs -= 1);
+                Some(agent)
+            }
+            Part::Other(agent) => {
+                self.floor.change(agent, |agent| agent.other_legs -= 1);
+                Some(agent)
+            }
+        }
     }
 
     /// A leg that took part is over.
-    fn on_leg_lost(&mut self, now: Time, key: CallKey, leg: LegKey, end: SipEnd) {
+    pub(super) fn on_leg_lost(&mut self, now: Time, key: CallKey, leg: LegKey, end: SipEnd) {
         let Some(call) = self.switch.call(key) else { return };
         if call.rings(leg) {
-            self.on_refused(now, key, leg, refusal_of(end));
+            let reached = Reached::of(&end);
+            self.on_refused(now, key, leg, refusal_of(end), reached);
             return;
         }
         match call.stage {
+            Stage::Arriving { .. } | Stage::Waiting => {
+                let cause = if call.caller_answered {
+                    cause_while_waiting(&end)
+                } else {
+                    cause_before_answer(&end)
+                };
+                self.end_presentation_of(now, key, PresentationOutcome::Withdrawn, reason_of(&end));
+                self.finish(now, key, cause);
+            }
+            Stage::Speaking { .. } => self.finish(now, key, cause_while_waiting(&end)),
             // The caller gave up, or was refused by somebody who has written down why.
             Stage::Ringing => {
                 self.abandon_hunt(now, key, reason_of(&end));
@@ -42,11 +76,20 @@ impl Machine {
             }
             Stage::Storing { callee } if leg == callee => {
                 // It answered and hung up before the caller heard of it.
-                self.fail_call(now, key, Reject::new(480));
+                if call.service.is_some() {
+                    self.wait_again(now, key);
+                } else {
+                    self.fail_call(now, key, Reject::new(480));
+                }
             }
             Stage::Storing { callee } => {
+                let cause = if call.caller_answered {
+                    cause_while_waiting(&end)
+                } else {
+                    cause_before_answer(&end)
+                };
                 self.hang_up(now, callee, reason_of(&end));
-                self.finish(now, key, cause_before_answer(&end));
+                self.finish(now, key, cause);
             }
             Stage::Talking { ends } => self.on_end_lost(now, key, leg, ends, &end),
             Stage::Over => {}
@@ -79,9 +122,15 @@ impl Machine {
                 continue;
             };
             match call.stage {
-                Stage::Ringing => {
+                Stage::Ringing | Stage::Speaking { .. } => {
                     let reject = self.unavailable();
                     self.fail_call(now, key, reject);
+                }
+                Stage::Arriving { .. } | Stage::Waiting => {
+                    self.end_presentation_of(now, key, PresentationOutcome::Withdrawn, reason());
+                    let reject = self.unavailable();
+                    let cause = EndCause::Refused(RefusedBecause::Closed);
+                    self.turn_away(now, key, reject, cause);
                 }
                 Stage::Storing { callee } => {
                     let reject = self.unavailable();
@@ -107,6 +156,7 @@ impl Machine {
 
     /// Forgets all calls without a word.
     pub(crate) fn drop_calls(&mut self, now: Time) {
+        self.floor.clear();
         for leg in self.switch.leg_keys() {
             self.drop_leg(now, leg);
         }
@@ -151,15 +201,33 @@ impl Machine {
     /// Forgets a leg that nobody outside knows of.
     pub(super) fn drop_leg(&mut self, now: Time, key: LegKey) {
         self.close_media(now, key);
-        self.switch.remove_leg(key);
+        let part = self.switch.remove_leg(key).map(|leg| leg.part);
+        if let Some(agent) = part.and_then(|part| self.release(part)) {
+            self.rest_if_done(now, agent);
+        }
     }
 
-    /// Refuses the caller, and ends the call.
+    /// Ends a call that nobody takes for this reason.
+    pub(super) fn turn_away(&mut self, now: Time, key: CallKey, reject: Reject, cause: EndCause) {
+        if let Some(call) = self.switch.call_mut(key) {
+            call.end.get_or_insert(cause);
+        }
+        self.fail_call(now, key, reject);
+    }
+
+    /// Refuses the caller, or hangs up who was answered already, and ends the call.
     pub(super) fn fail_call(&mut self, now: Time, key: CallKey, reject: Reject) {
-        let Some(caller) = self.switch.call(key).map(|call| call.caller) else {
+        let Some(call) = self.switch.call(key) else {
             return;
         };
+        let (caller, answered) = (call.caller, call.caller_answered);
         self.finish(now, key, EndCause::Failed(reject.status));
+        if answered {
+            let text = callwright_sip::reason_phrase(reject.status);
+            let reason = super::hunt::sip_reason(reject.status, text);
+            self.hang_up(now, caller, Some(reason));
+            return;
+        }
         if let Some(leg) = self.switch.leg_mut(caller) {
             leg.leaving = true;
             if let Some(sip) = leg.sip {
@@ -189,20 +257,26 @@ impl Machine {
     pub(super) fn finish(&mut self, now: Time, key: CallKey, cause: EndCause) {
         self.alarms.clear(Alarm::NoAnswer(key));
         self.alarms.clear(Alarm::TransferNoAnswer(key));
+        self.alarms.clear(Alarm::SpeechOver(key));
         let Some(call) = self.switch.call_mut(key) else {
             return;
         };
-        if std::mem::replace(&mut call.stage, Stage::Over) == Stage::Over {
+        let stage = std::mem::replace(&mut call.stage, Stage::Over);
+        if stage == Stage::Over {
             return;
         }
         call.exchange = None;
         let cause = *call.end.get_or_insert(cause);
-        let fact = Fact::CallEnded {
-            call: key,
-            cause,
-            at: now,
-        };
-        self.persist(now, Due::Nothing, fact);
+        if !call.story.silent {
+            let fact = Fact::CallEnded {
+                call: key,
+                cause,
+                at: now,
+            };
+            self.persist(now, Due::Nothing, fact);
+        }
+        self.leave_queue(key);
+        self.end_service(now, key, matches!(stage, Stage::Talking { .. }));
     }
 }
 
@@ -254,6 +328,22 @@ fn refusal_by(message: &Message) -> Refusal {
             .filter(|_| same)
             .map(|reason| reason.into_owned()),
         headers,
+    }
+}
+
+/// Why a call ends whose caller was answered and talked to nobody yet.
+fn cause_while_waiting(end: &SipEnd) -> EndCause {
+    match end {
+        SipEnd::RemoteBye { .. } | SipEnd::Cancelled { .. } => EndCause::Abandoned,
+        SipEnd::Response(_)
+        | SipEnd::Rejected { .. }
+        | SipEnd::LocalBye
+        | SipEnd::Timeout { .. }
+        | SipEnd::Transport { .. }
+        | SipEnd::DialogGone(_)
+        | SipEnd::SessionExpired
+        | SipEnd::Replaced { .. }
+        | SipEnd::Protocol { .. } => cause_after_answer(end, true),
     }
 }
 

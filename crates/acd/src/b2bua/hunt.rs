@@ -1,12 +1,17 @@
 //! The contacts of a user ring: all at once, until one answers (RFC 3261 §16.7, as far as it goes for a B2BUA).
 
+use std::net::IpAddr;
+
+use callwright_media::codec::Codec;
+use callwright_sdp::Direction;
 use callwright_sip::command::{Addressing, Answer, Hangup, Headers, Invite, Progress, Reason, Reject};
 use callwright_sip::endpoint::CallId;
-use callwright_sip::event::Description;
+use callwright_sip::event::{Description, EndCause as SipEnd};
 use callwright_sip_message::{HeaderName, NameAddr, Uri};
 use callwright_wire::Time;
 
-use super::{Leg, LegKey, Media, Refusal, Stage};
+use super::presentation::Reached;
+use super::{Leg, LegKey, Media, Part, Refusal, Stage};
 use crate::fact::{Binding, CallKey, EndCause, Fact};
 use crate::journal::Due;
 use crate::machine::{Alarm, Machine};
@@ -15,6 +20,16 @@ use crate::registrar::UserKey;
 impl Machine {
     /// Rings the contacts of a user for the hunt of a call.
     pub(super) fn ring(&mut self, now: Time, call: CallKey, user: UserKey) {
+        let part = match self.floor.agent_of(user) {
+            Some(agent) => Part::Other(agent),
+            None => Part::Outside,
+        };
+        self.ring_contacts(now, call, user, part);
+        self.end_hunt_if_vain(now, call);
+    }
+
+    /// Begins to ring the contacts of a user.
+    pub(super) fn ring_contacts(&mut self, now: Time, call: CallKey, user: UserKey, part: Part) {
         let account = self.registrar.account(user);
         let address: NameAddr = Uri::sip(self.config.domain.clone())
             .with_user(&account.user.name)
@@ -24,12 +39,40 @@ impl Machine {
         self.counters.contacts_not_rung += contacts.len().saturating_sub(limit) as u64;
         contacts.truncate(limit);
         for binding in contacts {
-            self.ring_contact(call, &address, &binding);
+            let to = Addressing {
+                from: None,
+                to: None,
+                // RFC 3327 §5.3: the way that the REGISTER came.
+                routes: binding.path.clone(),
+                // A contact that is this machine itself is behind no NAT, wherever its REGISTER came from.
+                flow: Some(binding.flow)
+                    .filter(|_| binding.needs_flow() || !self.is_own_contact(&binding.contact)),
+                only_by_flow: binding.needs_flow(),
+            };
+            let ip = self.media_ip(binding.flow);
+            self.ring_contact(call, &address, (binding.contact, to), ip, part);
+        }
+    }
+
+    /// Rings somebody outside for the hunt of a call.
+    pub(super) fn ring_outside(&mut self, now: Time, call: CallKey, uri: Uri) {
+        let caller = self.switch.call(call).map(|call| call.caller);
+        let ip = caller.and_then(|leg| self.switch.leg(leg)).map(|leg| leg.ip);
+        if let Some(ip) = ip {
+            let address = NameAddr::from(uri.clone());
+            self.ring_contact(call, &address, (uri, Addressing::default()), ip, Part::Outside);
         }
         self.end_hunt_if_vain(now, call);
     }
 
-    fn ring_contact(&mut self, key: CallKey, address: &NameAddr, binding: &Binding) {
+    fn ring_contact(
+        &mut self,
+        key: CallKey,
+        address: &NameAddr,
+        (contact, addressing): (Uri, Addressing),
+        ip: IpAddr,
+        part: Part,
+    ) {
         let Some((on_behalf, invitation)) = self
             .switch
             .call(key)
@@ -51,16 +94,10 @@ impl Machine {
             addressing: Addressing {
                 from: Some(invitation.from),
                 to: Some(invitation.to),
-                // RFC 3327 §5.3: the way that the REGISTER came.
-                routes: binding.path.clone(),
-                // A contact that is this machine itself is behind no NAT, wherever its REGISTER came from.
-                flow: Some(binding.flow)
-                    .filter(|_| binding.needs_flow() || !self.is_own_contact(&binding.contact)),
-                only_by_flow: binding.needs_flow(),
+                ..addressing
             },
-            ..Invite::new(self.identity, binding.contact.clone())
+            ..Invite::new(self.identity, contact)
         };
-        let ip = self.media_ip(binding.flow);
         let talk = self.new_talk(ip, &codecs);
         let leg = self.switch.next_leg();
         if let Some(hunt) = self.switch.call_mut(key).and_then(|call| call.hunt.as_mut()) {
@@ -76,6 +113,7 @@ impl Machine {
             ip,
             address: address.clone(),
             leaving: false,
+            part,
         });
     }
 
@@ -110,10 +148,18 @@ impl Machine {
             }
             None => {
                 self.counters.over_limit += 1;
-                self.drop_leg(now, key);
-                self.on_refused(now, call, key, Refusal::new(503));
+                self.on_not_rung(now, call, key);
             }
         }
+    }
+
+    /// A contact cannot be rung for want of something here.
+    pub(super) fn on_not_rung(&mut self, now: Time, call: CallKey, key: LegKey) {
+        let waits = self.switch.call(call).is_some_and(|call| call.rings(key));
+        if waits {
+            self.on_refused(now, call, key, Refusal::new(503), Reached::NotTried);
+        }
+        self.drop_leg(now, key);
     }
 
     /// A provisional response of a contact.
@@ -148,6 +194,9 @@ impl Machine {
         }
         let heard =
             description.is_some_and(|description| self.hear_early(now, (call, key, fork), description));
+        if self.switch.call(call).is_none_or(|call| call.caller_answered) {
+            return;
+        }
         let leg = self.switch.leg(caller).filter(|_| heard);
         let answer = leg.and_then(|leg| leg.talk.answered());
         let progress = Progress {
@@ -173,7 +222,8 @@ impl Machine {
         }
         let (wish, codec) = (leg.talk.wish, leg.talk.codecs().first().copied());
         self.tell_plane(now, key);
-        let Some((caller, early)) = self.switch.call(call).map(|call| (call.caller, call.early)) else {
+        let unanswered = self.switch.call(call).filter(|call| !call.caller_answered);
+        let Some((caller, early)) = unanswered.map(|call| (call.caller, call.early)) else {
             return false;
         };
         if early.is_some_and(|early| early != key) {
@@ -219,11 +269,19 @@ impl Machine {
             // RFC 3261 §13.2.2.4: it was answered, so it is ended by BYE.
             let refusal = Refusal::new(error.status());
             self.hang_up(now, key, Some(sip_reason(488, "Not Acceptable Here")));
-            self.on_refused(now, call, key, refusal);
+            self.on_refused(now, call, key, refusal, Reached::Answered);
             return;
         }
         self.tell_plane(now, key);
         self.cancel_others(now, call, key);
+        if self
+            .switch
+            .call(call)
+            .is_some_and(|call| call.stage == Stage::Waiting)
+        {
+            self.on_agent_answered(now, call, key);
+            return;
+        }
         let referred = self
             .switch
             .call(call)
@@ -246,8 +304,10 @@ impl Machine {
         }
     }
 
-    fn store_answer(&mut self, now: Time, key: CallKey, callee: LegKey) {
+    pub(super) fn store_answer(&mut self, now: Time, key: CallKey, callee: LegKey) {
         self.alarms.clear(Alarm::NoAnswer(key));
+        let agent = self.switch.call(key).and_then(|call| call.service);
+        let agent = agent.map(|service| self.floor.agent(service.agent).name.clone());
         let address = self.switch.leg(callee).map(|leg| leg.address.uri.to_string());
         let Some(call) = self.switch.call_mut(key) else {
             return;
@@ -258,19 +318,26 @@ impl Machine {
             call: key,
             caller: call.invitation.from.uri.to_string(),
             callee: address.unwrap_or_default(),
+            agent,
             at: now,
         };
-        self.persist(now, Due::Answer(key), fact);
+        call.story.answered = call.story.answered.or(Some(now));
+        self.persist(now, Due::Answer(key, callee), fact);
     }
 
     /// The store has spoken about an answer.
-    pub(crate) fn on_answer_stored(&mut self, now: Time, key: CallKey, stored: bool) {
+    pub(crate) fn on_answer_stored(&mut self, now: Time, key: CallKey, callee: LegKey, stored: bool) {
         let Some(call) = self.switch.call(key) else { return };
-        // The caller may have given up meanwhile.
-        let Stage::Storing { callee } = call.stage else {
+        // The caller may have given up meanwhile, or the callee.
+        if call.stage != (Stage::Storing { callee }) {
             return;
-        };
+        }
         let caller = call.caller;
+        if call.caller_answered {
+            // Who was answered already is not lost, whatever the store says.
+            self.connect(now, key, [caller, callee]);
+            return;
+        }
         if !stored {
             let reject = self.unavailable();
             self.fail_call(now, key, reject);
@@ -278,14 +345,7 @@ impl Machine {
             return;
         }
         match self.answer_caller(now, caller, callee) {
-            Ok(()) => {
-                if let Some(call) = self.switch.call_mut(key) {
-                    call.stage = Stage::Talking {
-                        ends: [caller, callee],
-                    };
-                }
-                self.bridge(caller, callee);
-            }
+            Ok(()) => self.connect(now, key, [caller, callee]),
             Err(reject) => {
                 self.fail_call(now, key, reject);
                 self.hang_up(now, callee, Some(sip_reason(488, "Not Acceptable Here")));
@@ -293,9 +353,30 @@ impl Machine {
         }
     }
 
+    /// Both are answered: they talk.
+    fn connect(&mut self, now: Time, key: CallKey, ends: [LegKey; 2]) {
+        if let Some(call) = self.switch.call_mut(key) {
+            call.stage = Stage::Talking { ends };
+        }
+        self.stop_playing(now, ends[0]);
+        self.bridge(ends[0], ends[1]);
+        self.align_call(now, key);
+    }
+
     fn answer_caller(&mut self, now: Time, caller: LegKey, callee: LegKey) -> Result<(), Reject> {
         let callee = self.switch.leg(callee).ok_or(Reject::new(480))?;
         let (wish, codec) = (callee.talk.wish, callee.talk.codecs().first().copied());
+        self.answer_with(now, caller, wish, codec)
+    }
+
+    /// Answers who called, with a direction, and one codec alone where the peer offered it.
+    pub(super) fn answer_with(
+        &mut self,
+        now: Time,
+        caller: LegKey,
+        wish: Direction,
+        codec: Option<Codec>,
+    ) -> Result<(), Reject> {
         let leg = self.switch.leg_mut(caller).ok_or(Reject::new(480))?;
         let description = if leg.talk.was_offered() {
             leg.talk.answer_invite(wish, codec)
@@ -317,12 +398,17 @@ impl Machine {
         };
         self.endpoint
             .answer(now, sip, answer, None)
-            .map_err(|_| Reject::new(500))
+            .map_err(|_| Reject::new(500))?;
+        let call = self.call_of_leg(caller);
+        if let Some(call) = call.and_then(|call| self.switch.call_mut(call)) {
+            call.caller_answered = true;
+        }
+        Ok(())
     }
 
     /// The caller acknowledged.
     pub(crate) fn on_confirmed(&mut self, now: Time, sip: CallId, description: Option<&Description>) {
-        let Some((key, _)) = self.switch.find(sip) else {
+        let Some((key, call)) = self.switch.find(sip) else {
             return;
         };
         let Some(leg) = self.switch.leg_mut(key) else {
@@ -332,6 +418,11 @@ impl Machine {
             let taken = leg.talk.take_answer(description.bytes());
             leg.talk.settle();
             if taken.is_err() {
+                // Whom it talks to hears of it as if it had hung up.
+                let end = SipEnd::Protocol {
+                    rule: "RFC 3264 §6: an answer fits its offer",
+                };
+                self.on_leg_lost(now, call, key, end);
                 self.hang_up(now, key, Some(sip_reason(488, "Not Acceptable Here")));
                 return;
             }
@@ -341,12 +432,23 @@ impl Machine {
     }
 
     /// A contact refused, or cannot be reached.
-    pub(super) fn on_refused(&mut self, now: Time, key: CallKey, leg: LegKey, refusal: Refusal) {
+    pub(super) fn on_refused(
+        &mut self,
+        now: Time,
+        key: CallKey,
+        leg: LegKey,
+        refusal: Refusal,
+        reached: Reached,
+    ) {
         let Some(call) = self.switch.call_mut(key) else {
             return;
         };
         if call.early == Some(leg) {
             call.early = None;
+        }
+        if call.stage == Stage::Waiting {
+            self.on_presentation_refused(now, key, leg, refusal.status, reached);
+            return;
         }
         let Some(hunt) = &mut call.hunt else { return };
         hunt.legs.retain(|other| *other != leg);

@@ -10,6 +10,7 @@ use callwright_wire::SocketId;
 
 use super::talk::Talk;
 use crate::fact::CallKey;
+use crate::queueing::AgentKey;
 
 /// The number of a leg: never used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -31,6 +32,17 @@ pub(crate) enum Media {
     Closed,
 }
 
+/// What an agent has to do with a leg.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// It is nobody's who takes calls of queues.
+    Outside,
+    /// The agent's, in a call of a queue: presented, or taken.
+    Queue(AgentKey),
+    /// The agent's, in another call.
+    Other(AgentKey),
+}
+
 /// One side of a call.
 #[derive(Debug)]
 pub(crate) struct Leg {
@@ -48,6 +60,8 @@ pub(crate) struct Leg {
     pub(crate) address: NameAddr,
     /// It was told to end, or is transferred away: what it says is of no interest any more.
     pub(crate) leaving: bool,
+    /// Whose it is.
+    pub(crate) part: Part,
 }
 
 impl Leg {

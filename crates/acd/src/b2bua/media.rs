@@ -3,14 +3,19 @@
 use std::net::SocketAddr;
 
 use callwright_media::Event as MediaEvent;
-use callwright_media::plane::{Command, DtmfMode, SessionId};
+use callwright_media::plane::{Command, DtmfMode, SessionId, Source};
 use callwright_sip::command::{Body, DialogRequest};
 use callwright_sip_message::Method;
 use callwright_wire::{BindError, SocketId, Time};
 
-use super::{LegKey, Media, Refusal};
+use super::{LegKey, Media};
+use crate::config::{Prompts, Sound};
+use crate::fact::PresentationOutcome;
 use crate::machine::Machine;
 
+/// The tone of who waits in a queue without music.
+const MUSIC_HZ: f64 = 440.0;
+const MUSIC_DBM0: f64 = -24.0;
 /// How long a digit is said to last where nobody told.
 const USUAL_DIGIT_MS: u128 = 100;
 
@@ -25,8 +30,11 @@ impl Machine {
         };
         leg.media = Media::Open(session);
         leg.talk.set_port(local.port());
+        let call = leg.call;
         if leg.invite.is_some() {
             self.send_invite(now, key);
+        } else {
+            self.on_caller_ports(now, call);
         }
     }
 
@@ -43,18 +51,19 @@ impl Machine {
         self.counters.over_limit += 1;
         if self.switch.call(call).is_some_and(|call| call.caller == key) {
             let reject = self.unavailable();
+            self.end_presentation_of(now, call, PresentationOutcome::Withdrawn, None);
             self.abandon_hunt(now, call, None);
             self.fail_call(now, call, reject);
         } else {
-            self.drop_leg(now, key);
-            self.on_refused(now, call, key, Refusal::new(503));
+            self.on_not_rung(now, call, key);
         }
     }
 
     /// Tells the plane what a leg agreed on.
     pub(super) fn tell_plane(&mut self, now: Time, key: LegKey) {
         let Some(leg) = self.switch.leg(key) else { return };
-        if let (Some(session), Some(agreed)) = (leg.session(), &leg.talk.agreed) {
+        let session = leg.session().filter(|_| self.config.audio);
+        if let (Some(session), Some(agreed)) = (session, &leg.talk.agreed) {
             let start = Command::Start(Box::new(agreed.clone()));
             // Only a session that is closed refuses, and this one is not.
             let _open = self.media.plane_mut().command(now, session, start);
@@ -63,10 +72,71 @@ impl Machine {
 
     /// Joins the audio of two legs.
     pub(super) fn bridge(&mut self, one: LegKey, other: LegKey) {
-        let session = |key| self.switch.leg(key).and_then(|leg| leg.session());
+        let session = |key| {
+            let session = self.switch.leg(key).and_then(|leg| leg.session());
+            session.filter(|_| self.config.audio)
+        };
         if let (Some(one), Some(other)) = (session(one), session(other)) {
             // Both are open, and they are two.
             let _joined = self.media.plane_mut().bridge(one, other);
+        }
+    }
+
+    /// Plays music to a caller who waits: that of the queue, or what is built in.
+    pub(super) fn play_music(&mut self, now: Time, key: LegKey, music: Option<&Sound>) {
+        let source = match music {
+            Some(Sound(samples)) => Source::Samples {
+                samples: samples.clone(),
+                repeat: true,
+            },
+            None => Source::Tones {
+                hz: vec![MUSIC_HZ],
+                level_dbm0: MUSIC_DBM0,
+            },
+        };
+        self.play(now, key, source);
+    }
+
+    /// Plays something once.
+    pub(super) fn play_once(&mut self, now: Time, key: LegKey, sound: &Sound) {
+        let samples = sound.0.clone();
+        self.play(
+            now,
+            key,
+            Source::Samples {
+                samples,
+                repeat: false,
+            },
+        );
+    }
+
+    /// Tells a caller who waits its position, and what else there is to tell; the music goes on behind.
+    pub(super) fn announce(&mut self, now: Time, key: LegKey, prompts: &Prompts, _position: usize) {
+        if let Some(sound) = &prompts.announce {
+            self.play_once(now, key, sound);
+        }
+    }
+
+    /// Plays no more.
+    pub(super) fn stop_playing(&mut self, now: Time, key: LegKey) {
+        self.play(now, key, Source::Silence);
+    }
+
+    fn play(&mut self, now: Time, key: LegKey, source: Source) {
+        let session = self.switch.leg(key).and_then(|leg| leg.session());
+        if let Some(session) = session.filter(|_| self.config.audio) {
+            // Only a session that is closed refuses, and this one is not.
+            let _open = self
+                .media
+                .plane_mut()
+                .command(now, session, Command::Play(source));
+        }
+    }
+
+    /// Parts the audio of a leg from whom it was joined to.
+    pub(super) fn unbridge(&mut self, key: LegKey) {
+        if let Some(session) = self.switch.leg(key).and_then(|leg| leg.session()) {
+            self.media.plane_mut().unbridge(session);
         }
     }
 

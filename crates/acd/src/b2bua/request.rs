@@ -56,13 +56,16 @@ impl Machine {
         let uri = message.request_uri().ok();
         let named = uri.as_ref().filter(|uri| call.is_none() && uri.user().is_some());
         // RFC 3261 §11: who may not call a user may not ask after one either.
+        let queue = named.and_then(|uri| self.queue_at(uri));
         if named.is_some()
+            && queue.is_none()
             && let Err(reject) = self.admit_sender(now, message)
         {
             return self.respond(now, request, reject.status, reject.headers);
         }
         let status = match named.map(|uri| self.user_at(uri)) {
             None => 200,
+            Some(None) if queue.is_some() => 200,
             Some(None) => 404,
             Some(Some(user)) => match self.registrar.account(user).bound(now).next() {
                 Some(_) => 200,

@@ -13,10 +13,11 @@ use callwright_wire::Time;
 
 use super::call::LEAVE_AFTER;
 use super::hunt::sip_reason;
-use super::{Hunt, LegKey, Stage};
+use super::{Hunt, LegKey, Service, Stage};
 use crate::fact::{CallKey, EndCause, Fact};
 use crate::journal::Due;
 use crate::machine::{Alarm, Machine};
+use crate::queueing::QueueKey;
 
 impl Machine {
     /// Somebody asks for a transfer.
@@ -72,6 +73,9 @@ impl Machine {
     /// Blind: the contacts of the target ring for the partner.
     fn transfer_to(&mut self, now: Time, key: CallKey, by: LegKey, partner: LegKey, referred: Referred) {
         let refer = referred.refer;
+        if let Some(queue) = self.queue_at(&referred.target) {
+            return self.transfer_to_queue(now, key, (by, partner), queue, &referred);
+        }
         let Some(target) = self.user_at(&referred.target) else {
             return self.notify(now, refer, 404);
         };
@@ -92,6 +96,40 @@ impl Machine {
         self.alarms
             .set(Alarm::TransferNoAnswer(key), now + self.config.ring_timeout);
         self.ring(now, key, target);
+    }
+
+    /// Blind, to a queue: the partner waits there as one who has just called.
+    fn transfer_to_queue(
+        &mut self,
+        now: Time,
+        key: CallKey,
+        (by, partner): (LegKey, LegKey),
+        queue: QueueKey,
+        referred: &Referred,
+    ) {
+        let Some(from) = self.switch.leg(partner).map(|leg| leg.address.clone()) else {
+            return;
+        };
+        self.leave_exchange(now, key, by);
+        let fact = Fact::CallTransferred {
+            call: key,
+            to: referred.target.to_string(),
+            at: now,
+        };
+        self.persist(now, Due::Nothing, fact);
+        self.end_service(now, key, true);
+        let Some(call) = self.switch.call_mut(key) else {
+            return;
+        };
+        call.caller = partner;
+        call.queued = None;
+        call.invitation.from = from;
+        call.invitation.to = referred.target.clone().into();
+        call.invitation.referred_by = referred.referred_by.clone();
+        self.unbridge(partner);
+        self.notify(now, referred.refer, 200);
+        self.leave_soon(now, by);
+        self.come_to_queue(now, key, queue);
     }
 
     /// The target of a blind transfer answered: it takes the place of who asked.
@@ -131,6 +169,10 @@ impl Machine {
             }
         }
         self.leave_exchange(now, key, old);
+        let service = self.switch.call(key).and_then(|call| call.service);
+        if service.is_some_and(|service| service.leg == old) {
+            self.end_service(now, key, true);
+        }
         let fact = Fact::CallTransferred {
             call: key,
             to,
@@ -185,15 +227,45 @@ impl Machine {
         if hunts {
             return self.notify(now, refer, 491);
         }
-        self.leave_exchange(now, second, other);
-        self.move_leg(target, second, key);
-        self.replace_end(now, key, by, target);
-        self.finish(now, second, EndCause::Transferred);
+        // The call goes on that came to a queue, and of two the older one: its record tells all that its caller met.
+        let rank = |key: CallKey| {
+            let call = self.switch.call(key);
+            (call.is_none_or(|call| call.queued.is_none()), key)
+        };
+        let (kept, ended) = if rank(key) <= rank(second) {
+            ((key, by), (second, other, target))
+        } else {
+            ((second, other), (key, by, partner))
+        };
+        self.merge(now, kept, ended);
         self.bridge(partner, target);
         self.notify(now, refer, 200);
         self.leave_soon(now, by);
         self.hang_up(now, other, Some(sip_reason(200, "Transferred")));
-        self.align_call(now, key);
+        self.align_call(now, kept.0);
+    }
+
+    /// One call takes the leg that stays of another one, in the place of its own that leaves.
+    fn merge(
+        &mut self,
+        now: Time,
+        (key, leaves): (CallKey, LegKey),
+        (ended, ended_leaves, stays): (CallKey, LegKey, LegKey),
+    ) {
+        self.leave_exchange(now, ended, ended_leaves);
+        self.move_leg(stays, ended, key);
+        self.replace_end(now, key, leaves, stays);
+        // An agent who is consulted by way of a queue goes on to talk, now to somebody else.
+        let free = self.switch.call(key).is_some_and(|call| call.service.is_none());
+        let service = self.switch.call_mut(ended).and_then(|call| {
+            let moves = |service: &mut Service| free && service.leg == stays;
+            call.service.take_if(moves)
+        });
+        if let (Some(service), Some(call)) = (service, self.switch.call_mut(key)) {
+            call.service = Some(service);
+            self.floor.change(service.agent, |agent| agent.call = Some(key));
+        }
+        self.finish(now, ended, EndCause::Transferred);
     }
 
     /// A leg goes over to another call.

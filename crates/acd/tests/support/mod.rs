@@ -11,7 +11,10 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use bytes::Bytes;
-use callwright_acd::{Config, Event, Fact, Machine, User};
+use callwright_acd::{
+    AgentConfig, AgentRequest, AgentSnapshot, AgentState, Command, Config, EndCause, Event, Fact, Machine,
+    QueueConfig, QueueSnapshot, User,
+};
 use callwright_sip_message::{Host, Message};
 use callwright_ua::{
     Account, Audio, Call, Change, Fleet, FleetConfig, ListenFor, ListenerId, Phase, TraceLimits, UserAgent,
@@ -152,6 +155,28 @@ pub(crate) fn config() -> Config {
     config
 }
 
+fn in_short(fact: &Fact) -> Option<String> {
+    Some(match fact {
+        Fact::Bindings { .. } | Fact::RecordingStarted { .. } | Fact::RecordingEnded { .. } => return None,
+        Fact::CallQueued { call, queue, .. } => format!("{} queued in {queue}", call.0),
+        Fact::CallPresented {
+            call, agent, attempt, ..
+        } => format!("{} presented to {agent}, {attempt}", call.0),
+        Fact::PresentationEnded {
+            call, agent, outcome, ..
+        } => format!("{} not taken by {agent}: {outcome:?}", call.0),
+        Fact::AgentChanged { agent, state, .. } => format!("{agent} {state:?}"),
+        Fact::CallAnswered {
+            call, callee, agent, ..
+        } => match agent {
+            Some(agent) => format!("{} answered by agent {agent}", call.0),
+            None => format!("{} answered by {callee}", call.0),
+        },
+        Fact::CallTransferred { call, to, .. } => format!("{} transferred to {to}", call.0),
+        Fact::CallEnded { call, cause, .. } => format!("{} ended: {cause:?}", call.0),
+    })
+}
+
 pub(crate) fn password(name: &str) -> String {
     name.chars().rev().collect()
 }
@@ -189,6 +214,72 @@ impl Lab {
         };
         lab.drain_machine();
         lab
+    }
+
+    /// A laboratory with the queue `support` and the agents alice, bob and carol.
+    pub(crate) fn with_queue(adjust: impl FnOnce(&mut Config, &mut QueueConfig)) -> Lab {
+        Lab::with(|config| {
+            config.agents = ["alice", "bob", "carol"].map(AgentConfig::new).to_vec();
+            let mut queue = QueueConfig::new("support");
+            adjust(config, &mut queue);
+            config.queues.insert(0, queue);
+        })
+    }
+
+    /// What an agent is doing.
+    #[track_caller]
+    pub(crate) fn agent(&self, name: &str) -> AgentSnapshot {
+        let mut agents = self.machine.agents().into_iter();
+        agents.find(|agent| agent.name == name).expect("there is one")
+    }
+
+    #[track_caller]
+    pub(crate) fn state(&self, name: &str) -> AgentState {
+        self.agent(name).state
+    }
+
+    /// The queue `support`.
+    pub(crate) fn support(&self) -> QueueSnapshot {
+        self.machine.queues().swap_remove(0)
+    }
+
+    /// Something is asked of an agent.
+    pub(crate) fn ask(&mut self, agent: &str, to: AgentRequest) {
+        let agent = agent.to_owned();
+        let input = Input::Command(Command::SetAgent { agent, to });
+        self.machine.handle_input(self.now, input);
+        self.drain_machine();
+    }
+
+    /// A customer calls the queue and is let in.
+    pub(crate) fn customer(&mut self) -> Phone {
+        let phone = self.phone("dave");
+        self.dial(phone, "support");
+        self.pass(Duration::from_millis(10));
+        phone
+    }
+
+    /// An agent takes what rings.
+    pub(crate) fn take(&mut self, agent: Phone) {
+        self.until(|lab| lab.phase(agent) == Some(Phase::Ringing));
+        self.accept(agent);
+        self.until(|lab| lab.phase(agent) == Some(Phase::Established));
+        self.pass(Duration::from_millis(10));
+    }
+
+    /// An agent refuses what rings.
+    pub(crate) fn refuse(&mut self, agent: Phone, status: u16) {
+        self.until(|lab| lab.phase(agent) == Some(Phase::Ringing));
+        let done = self.fleet(agent, |fleet, now, id| {
+            fleet.reject(now, id, None, status, None, None)
+        });
+        done.expect("it rings");
+        self.pass(Duration::from_millis(10));
+    }
+
+    /// The facts about queues, agents and calls, in short: one line each.
+    pub(crate) fn story(&self) -> Vec<String> {
+        self.facts.iter().filter_map(in_short).collect()
     }
 
     pub(crate) fn now(&self) -> Time {
@@ -397,6 +488,17 @@ impl Lab {
     pub(crate) fn close(&mut self) {
         self.machine.close(self.now);
         self.drain_machine();
+    }
+
+    /// Why calls ended, in order.
+    pub(crate) fn ends(&self) -> Vec<EndCause> {
+        let mut ends = Vec::new();
+        for fact in &self.facts {
+            if let Fact::CallEnded { cause, .. } = fact {
+                ends.push(*cause);
+            }
+        }
+        ends
     }
 
     /// The sockets of the machine.

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use callwright_acd::{Auth, Config, ConfigError, User};
+use callwright_acd::{AgentConfig, Auth, Config, ConfigError, QueueConfig, User};
 use callwright_sip::command::SessionTimer;
 use callwright_sip::digest::{Algorithm, Secret};
 use callwright_wire::Transport;
@@ -11,8 +11,10 @@ use serde::{Deserialize, Deserializer, de::Error as _};
 use toml::Spanned;
 
 use super::place::{SettingsError, explained};
-use super::text::{Addresses, Domain, Interface, Ports, Span};
-use super::{Settings, TlsFiles};
+use super::queue::{Queue, queues};
+use super::service::{Api, Log, Recordings, service};
+use super::text::{Addresses, Domain, Interface, Ports, Span, UserName};
+use super::{QUEUE, Settings, TlsFiles};
 
 /// `callcenter.toml`.
 #[derive(Debug, Deserialize)]
@@ -28,6 +30,15 @@ pub(super) struct File {
     #[serde(default)]
     media: Media,
     user: Option<Vec<Spanned<Account>>>,
+    queue: Option<Vec<Queue>>,
+    #[serde(default)]
+    codes: Codes,
+    database: Option<Spanned<String>>,
+    http: Option<Api>,
+    #[serde(default)]
+    recordings: Recordings,
+    #[serde(default)]
+    log: Log,
     #[serde(default)]
     timers: Timers,
     #[serde(default)]
@@ -80,23 +91,25 @@ struct Account {
     name: UserName,
     password: Option<String>,
     ha1: Option<Hashes>,
+    agent: Option<bool>,
+    skills: Option<Spanned<std::collections::BTreeMap<String, u32>>>,
+    ready_on_register: Option<Spanned<bool>>,
 }
 
-/// The user part of an address.
-#[derive(Debug)]
-struct UserName(String);
+/// What agents dial; `false` switches a code off.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Codes {
+    ready: Option<Spanned<Code>>,
+    not_ready: Option<Spanned<Code>>,
+    wrap_up_done: Option<Spanned<Code>>,
+}
 
-impl<'de> Deserialize<'de> for UserName {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        let name = String::deserialize(from)?;
-        // RFC 7616 §3.4.2: a colon in it would end the name within the hash.
-        if name.is_empty() || name.contains([':', '@']) || name.chars().any(char::is_control) {
-            return Err(D::Error::custom(format!(
-                "{name:?} is not the name of a user: no `:`, no `@`, and not empty"
-            )));
-        }
-        Ok(UserName(name))
-    }
+#[derive(Debug, Deserialize)]
+#[serde(untagged, expecting = "what is dialled, such as \"*1\", or false")]
+enum Code {
+    Dialled(String),
+    Off(bool),
 }
 
 /// H(name:domain:password) for each algorithm.
@@ -201,6 +214,9 @@ impl File {
         settings.media_ports = self.media.ports.map(|Ports(range)| range);
         config.media_address = self.media.address.map(|Interface(ip)| ip);
         self.limits.put_into(config);
+        let at = |(span, message): (Option<std::ops::Range<usize>>, String)| {
+            SettingsError::at(path, text, span, message)
+        };
         let spans: Option<Vec<_>> = self
             .user
             .as_ref()
@@ -208,9 +224,12 @@ impl File {
         if let Some(users) = self.user {
             config.auth = Auth::None;
             config.users = Vec::with_capacity(users.len());
+            config.agents = Vec::with_capacity(users.len());
             for account in users {
                 let span = account.span();
-                let user = account.into_inner().user(config);
+                let account = account.into_inner();
+                config.agents.extend(account.agent().map_err(at)?);
+                let user = account.user(config);
                 let user = user.map_err(|message| wrong(Some(span), message))?;
                 if !user.secrets.is_empty() {
                     config.auth = Auth::Registrations;
@@ -218,6 +237,18 @@ impl File {
                 config.users.push(user);
             }
         }
+        let users: Vec<_> = config.users.iter().map(|user| user.name.as_str()).collect();
+        let agents: Vec<_> = config.agents.iter().map(|agent| agent.name.as_str()).collect();
+        let named = match self.queue {
+            Some(written) => queues(written, &agents, &users, folder).map_err(at)?,
+            // Who has that name already is called by it.
+            None if users.contains(&QUEUE) => Vec::new(),
+            None => vec![QueueConfig::new(QUEUE)],
+        };
+        config.queues = named;
+        self.codes.put_into(config).map_err(at)?;
+        settings.service =
+            service(self.database, self.http, self.recordings, self.log, folder).map_err(at)?;
         if let Some(who) = &self.auth {
             config.auth = match who.get_ref() {
                 Who::None => Auth::None,
@@ -248,7 +279,15 @@ impl File {
                 }
                 ConfigError::Expires => expires,
                 ConfigError::NoAlgorithm => self.digest.as_ref().map(Spanned::span),
-                ConfigError::TooManyUsers { .. } | ConfigError::AnyAddress { .. } => None,
+                ConfigError::TooManyUsers { .. }
+                | ConfigError::AnyAddress { .. }
+                | ConfigError::NoSuchUser { .. }
+                | ConfigError::SameAgent { .. }
+                | ConfigError::TooManyQueues { .. }
+                | ConfigError::QueueName { .. }
+                | ConfigError::NoSuchMember { .. }
+                | ConfigError::NoSuchOverflow { .. }
+                | ConfigError::NoRing { .. } => None,
             };
             SettingsError::at(path, text, span, error.to_string())
         })?;
@@ -256,7 +295,54 @@ impl File {
     }
 }
 
+impl Codes {
+    fn put_into(self, config: &mut Config) -> Result<(), (Option<std::ops::Range<usize>>, String)> {
+        let codes = &mut config.feature_codes;
+        for (to, written) in [
+            (&mut codes.ready, self.ready),
+            (&mut codes.not_ready, self.not_ready),
+            (&mut codes.wrap_up_done, self.wrap_up_done),
+        ] {
+            let Some(written) = written else { continue };
+            let span = written.span();
+            let dialled = |text: &str| !text.is_empty() && text.chars().all(|c| "0123456789*#".contains(c));
+            *to = match written.into_inner() {
+                Code::Dialled(text) if dialled(&text) => Some(text),
+                Code::Off(false) => None,
+                Code::Dialled(_) | Code::Off(true) => {
+                    let message = "a code is dialled: digits, * and #, such as \"*1\"; false switches it off";
+                    return Err((Some(span), message.to_owned()));
+                }
+            };
+        }
+        Ok(())
+    }
+}
+
 impl Account {
+    /// The agent that it is, where it is one.
+    fn agent(&self) -> Result<Option<AgentConfig>, (Option<std::ops::Range<usize>>, String)> {
+        let skills = self.skills.as_ref().map(Spanned::span);
+        let ready = self.ready_on_register.as_ref().map(Spanned::span);
+        match (self.agent.unwrap_or(true), skills.or(ready)) {
+            (false, Some(span)) => {
+                let message = "only an agent has skills and ready_on_register, and this user is none";
+                Err((Some(span), message.to_owned()))
+            }
+            (false, None) => Ok(None),
+            (true, _) => {
+                let mut agent = AgentConfig::new(self.name.0.as_str());
+                if let Some(skills) = &self.skills {
+                    agent.skills = skills.get_ref().clone();
+                }
+                if let Some(ready) = &self.ready_on_register {
+                    agent.ready_on_register = *ready.get_ref();
+                }
+                Ok(Some(agent))
+            }
+        }
+    }
+
     fn user(self, config: &Config) -> Result<User, &'static str> {
         let UserName(name) = self.name;
         match (self.password, self.ha1) {

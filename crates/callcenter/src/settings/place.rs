@@ -66,6 +66,18 @@ pub(super) fn explained(message: &str) -> String {
     }
 }
 
+/// A message about a name that is not known, with the one that was probably meant.
+pub(super) fn with_nearest<'a>(
+    message: String,
+    wanted: &str,
+    candidates: impl Iterator<Item = &'a str>,
+) -> String {
+    match nearest(wanted, candidates) {
+        Some(near) => format!("{message}; did you mean `{near}`?"),
+        None => message,
+    }
+}
+
 /// The candidate that was probably meant.
 fn nearest<'a>(wanted: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let allowed = (1 + wanted.chars().count() / 4).min(wanted.chars().count() / 2);

@@ -76,6 +76,23 @@ impl<'de> Deserialize<'de> for Interface {
     }
 }
 
+/// The user part of an address.
+#[derive(Debug)]
+pub(super) struct UserName(pub(super) String);
+
+impl<'de> Deserialize<'de> for UserName {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(from)?;
+        // RFC 7616 §3.4.2: a colon in it would end the name within the hash.
+        if name.is_empty() || name.contains([':', '@']) || name.chars().any(char::is_control) {
+            return Err(D::Error::custom(format!(
+                "{name:?} is not the name of a user or a queue: no `:`, no `@`, and not empty"
+            )));
+        }
+        Ok(UserName(name))
+    }
+}
+
 /// A span of time.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Span(pub(super) Duration);

@@ -8,16 +8,19 @@ use callwright_events::ExitCode;
 use callwright_scenario::real::Capture;
 use callwright_wire::Tap;
 
-use crate::arguments;
+use crate::arguments::{self, LogFormat};
 use crate::signals;
 
-use super::{Wrong, write};
+use super::{Wrong, start_log, write};
 
 /// The file that `--init` writes unless it is told another.
 const FILE: &str = "callcenter.toml";
 
 /// Runs the call center until it is told to stop, or writes its configuration.
-pub(super) fn callcenter(arguments: &arguments::Callcenter) -> anyhow::Result<ExitCode> {
+pub(super) fn callcenter(
+    arguments: &arguments::Callcenter,
+    log_format: Option<LogFormat>,
+) -> anyhow::Result<ExitCode> {
     if arguments.init {
         return init(arguments.config.as_deref().unwrap_or(Path::new(FILE)));
     }
@@ -28,6 +31,18 @@ pub(super) fn callcenter(arguments: &arguments::Callcenter) -> anyhow::Result<Ex
     if let Some(port) = arguments.port {
         settings.set_port(port);
     }
+    if let Some(database) = &arguments.db {
+        settings.set_database(database).context("--db")?;
+    }
+    if let Some(http) = arguments.http {
+        settings.set_http(http).context("--http")?;
+    }
+    let configured = if settings.service().log_json {
+        LogFormat::Json
+    } else {
+        LogFormat::Text
+    };
+    start_log(log_format.unwrap_or(configured), &settings.service().log_level);
     let mut capture = None;
     let tap = |epoch| match &arguments.capture {
         Some(path) => {
@@ -59,7 +74,7 @@ pub(super) fn callcenter(arguments: &arguments::Callcenter) -> anyhow::Result<Ex
     ready?;
     match served {
         Ok(()) => {}
-        Err(error @ (ServeError::Settings(_) | ServeError::Config(_) | ServeError::Capture(_))) => {
+        Err(error @ (ServeError::Settings(_) | ServeError::Server(_) | ServeError::Capture(_))) => {
             return Err(error.into());
         }
         Err(

@@ -16,7 +16,7 @@ use mio::unix::SourceFd;
 
 use super::{Deadline, Kind, Postponed, Sockets};
 use crate::PartyId;
-use crate::datagram::{Datagrams, Received, bind_error, is_pending_error};
+use crate::datagram::{Datagrams, Notes, Received, bind_error, is_pending_error};
 use crate::health::Counters;
 use crate::limits::{SIGNALLING_BUFFER, enlarge_receive_buffer};
 use crate::ports::{Pair, bind_pair};
@@ -84,7 +84,8 @@ impl Sockets {
         socket: SocketId,
         local: SocketAddr,
     ) -> Result<SocketAddr, BindError> {
-        let datagrams = Datagrams::bind(local).map_err(|error| bind_error(local, &error, false))?;
+        let datagrams =
+            Datagrams::bind(local, Notes::Full).map_err(|error| bind_error(local, &error, false))?;
         if let Ok(given) = enlarge_receive_buffer(&datagrams, SIGNALLING_BUFFER) {
             self.note_buffer(given as u64);
         }
@@ -163,8 +164,9 @@ impl Sockets {
                 },
             }
         } else {
-            let pair =
-                bind_pair(local.ip(), local.port()).map_err(|error| bind_error(local, &error, false))?;
+            let notes = super::media_notes(&self.config);
+            let pair = bind_pair(local.ip(), local.port(), notes)
+                .map_err(|error| bind_error(local, &error, false))?;
             self.add_pair(pair, false)
                 .map_err(|error| bind_error(local, &error, false))?
         };
@@ -485,11 +487,19 @@ impl Sockets {
 
     /// Receives one datagram into the buffer; `None` when the socket is empty.
     pub(crate) fn receive(&mut self, now: Time, index: usize) -> Option<Arrival> {
+        if let Some(arrival) = self.second.take() {
+            std::mem::swap(&mut self.buffer, &mut self.spare);
+            return Some(arrival);
+        }
         loop {
             let Some(Kind::Port(port)) = self.slots[index].kind.as_mut() else {
                 return None;
             };
-            let received = match port.socket.receive(&mut self.buffer) {
+            let got = match port.socket.notes() {
+                Notes::None => port.socket.receive_two(&mut self.buffer, &mut self.spare),
+                Notes::Full => port.socket.receive(&mut self.buffer).map(|one| (one, None)),
+            };
+            let (received, second) = match got {
                 Ok(received) => received,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) if is_pending_error(&error) => {
@@ -507,6 +517,11 @@ impl Sockets {
             match port.owner {
                 Some((party, socket)) => {
                     let (local, media) = (port.socket.local(), port.media.is_some());
+                    self.alone = second.is_none();
+                    self.second = second.map(|second| {
+                        Counters::add(&self.counters.bytes_received, second.length);
+                        self.arrival(party, socket, media, local, second)
+                    });
                     return Some(self.arrival(party, socket, media, local, received));
                 }
                 None => Counters::one(&self.counters.stray_packets),
@@ -517,11 +532,17 @@ impl Sockets {
     /// Whether a media socket is empty after a datagram of so many octets, so that no more needs to be received: most have one
     /// packet at a time. One that received an empty datagram is not asked any more: such a one may hide what stands behind it.
     pub(crate) fn is_drained(&mut self, index: usize, octets: usize) -> bool {
+        let alone = self.alone;
         let Some(port) = self.port_mut(index) else {
             return false;
         };
-        port.hollow |= octets == 0;
-        !port.hollow && port.socket.is_drained()
+        match port.socket.notes() {
+            Notes::None => alone,
+            Notes::Full => {
+                port.hollow |= octets == 0;
+                !port.hollow && port.socket.is_drained()
+            }
+        }
     }
 
     fn arrival(

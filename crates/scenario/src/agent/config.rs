@@ -56,6 +56,10 @@ pub const KEYS: &[Key] = &[
         "headers",
         "A map of extra headers on INVITE; an array repeats the header.",
     ),
+    key(
+        "delayed_offer",
+        "`true`: INVITE has no session description; the callee offers in its 200, and the ACK answers.",
+    ),
     key("deflect_to", "Answer calls with 302 to this target."),
     key("metadata", "A free map, read back as `agent.metadata`."),
     key(
@@ -99,6 +103,7 @@ pub(super) fn read(name: &str, config: &Value) -> Result<PhoneSpec, Fault> {
     spec.mwi = reader.flag("mwi")?.unwrap_or(false);
     spec.dtmf_mode = reader.dtmf_mode()?;
     spec.headers = reader.headers()?;
+    spec.delayed_offer = reader.flag("delayed_offer")?.unwrap_or(false);
     spec.deflect_to = reader.deflect_to(&spec.domain)?;
     spec.codecs = reader.codecs()?;
     spec.auto_answer = reader.auto_answer()?;

@@ -359,8 +359,8 @@ fn instead_of(method: &str, in_call: bool) -> Option<&'static str> {
     match method.to_ascii_uppercase().as_str() {
         "INVITE" => Some("is sent by dial(target), and inside a call by hold() and resume()"),
         "CANCEL" => Some("is sent by hangup() before the call is answered"),
-        "BYE" if in_call => Some("is sent by hangup()"),
-        "UPDATE" if in_call => Some("is sent by the agent itself; hold() and resume() change a session"),
+        "BYE" if in_call => Some("is sent by hangup(), and by bye() at once"),
+        "UPDATE" if in_call => Some("is sent by update()"),
         "PRACK" if in_call => Some("is sent by the agent itself"),
         "ACK" => Some("is sent by the agent itself"),
         _ => None,
@@ -388,8 +388,10 @@ fn detail(verb: &Verb) -> Option<String> {
         | Verb::Unregister
         | Verb::Accept
         | Verb::Hangup
+        | Verb::Bye
         | Verb::Hold
         | Verb::Resume
+        | Verb::Update
         | Verb::Mute
         | Verb::CompleteTransfer
         | Verb::AbortTransfer

@@ -71,6 +71,7 @@ pub(crate) fn account(spec: PhoneSpec) -> Result<ua::Account, StartError> {
         })
         .collect();
     account.headers = spec.headers;
+    account.delayed_offer = spec.delayed_offer;
     account.deflect_to = match spec.deflect_to {
         Some(target) => {
             ua::resolve(&target, &account).map_err(|error| bad("deflect_to", error.to_string()))?;

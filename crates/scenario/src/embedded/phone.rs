@@ -124,11 +124,13 @@ impl<H: Home> Phone for EmbeddedPhone<H> {
             }
             Verb::Accept => self.fleet(|fleet, now| fleet.accept(now, id, call, cause)),
             Verb::Hangup => self.fleet(|fleet, now| fleet.hangup(now, id, call, cause)),
+            Verb::Bye => self.fleet(|fleet, now| fleet.bye(now, id, call, cause)),
             Verb::Reject { code, reason } => {
                 self.fleet(|fleet, now| fleet.reject(now, id, call, code, reason, cause))
             }
             Verb::Hold => self.fleet(|fleet, now| fleet.hold(now, id, call, cause)),
             Verb::Resume => self.fleet(|fleet, now| fleet.resume(now, id, call, cause)),
+            Verb::Update => self.fleet(|fleet, now| fleet.update(now, id, call, cause)),
             Verb::Mute => self.fleet(|fleet, now| fleet.toggle_mute(now, id, call, cause)),
             Verb::Transfer { target } => {
                 self.fleet(|fleet, now| fleet.transfer(now, id, call, &target, cause))

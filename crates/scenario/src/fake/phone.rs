@@ -169,7 +169,9 @@ impl Phone for FakePhone {
                 });
             }
             Verb::Record { .. } => {}
-            Verb::Deflect { .. }
+            Verb::Bye
+            | Verb::Update
+            | Verb::Deflect { .. }
             | Verb::AttendedTransfer { .. }
             | Verb::CompleteTransfer
             | Verb::AbortTransfer => {

@@ -34,6 +34,8 @@ pub struct PhoneSpec {
     pub dtmf_mode: DtmfMode,
     /// Header fields to add to each INVITE, in order.
     pub headers: Vec<(String, String)>,
+    /// Send INVITE without an offer.
+    pub delayed_offer: bool,
     /// Answer calls with 302 to this URI.
     pub deflect_to: Option<String>,
     /// Codecs in order of preference, never empty.
@@ -63,6 +65,7 @@ impl PhoneSpec {
             mwi: false,
             dtmf_mode: DtmfMode::Rtp,
             headers: Vec::new(),
+            delayed_offer: false,
             deflect_to: None,
             codecs: vec![AudioCodec::Pcmu, AudioCodec::Pcma],
             auto_answer: None,

@@ -24,6 +24,8 @@ pub enum Verb {
     Accept,
     /// End the newest call that rings (cancel, or reject with 486), else the newest established.
     Hangup,
+    /// End by BYE at once the newest call that was placed and rings, else the newest established.
+    Bye,
     /// Reject the newest incoming call that rings.
     Reject {
         /// 300 to 699.
@@ -35,6 +37,8 @@ pub enum Verb {
     Hold,
     /// Offer sendrecv on the newest held call.
     Resume,
+    /// Offer the session again as it is, by UPDATE.
+    Update,
     /// Send silence, or audio again.
     Mute,
     /// Blind transfer: REFER.
@@ -103,9 +107,11 @@ impl Verb {
             Verb::Dial { .. } => "dial",
             Verb::Accept => "accept",
             Verb::Hangup => "hangup",
+            Verb::Bye => "bye",
             Verb::Reject { .. } => "reject",
             Verb::Hold => "hold",
             Verb::Resume => "resume",
+            Verb::Update => "update",
             Verb::Mute => "mute",
             Verb::Transfer { .. } => "transfer",
             Verb::AttendedTransfer { .. } => "attended-transfer",

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use callwright_callcenter::{Command, ConfigError, Event, ModelStore, Server, Settings};
+use callwright_callcenter::{Command, Event, ModelStore, Server, ServerError, Settings};
 use callwright_net::PartyId;
 use callwright_wire::{BindError, Input, Node as _, Seed, Time, Transport};
 
@@ -37,7 +37,7 @@ impl Callcenter {
 pub enum CallcenterError {
     /// Settings that contradict each other.
     #[error(transparent)]
-    Config(#[from] ConfigError),
+    Server(#[from] ServerError),
     /// A port.
     #[error("no {transport}: {error}")]
     Listen {
@@ -169,6 +169,8 @@ impl Servers {
                 Event::Closed => entry.closed = true,
                 Event::Stored { fact } => tracing::debug!(party = party.0, %now, ?fact, "stored"),
                 Event::NotStored { fact } => tracing::warn!(party = party.0, %now, ?fact, "not stored"),
+                Event::Store { health } => tracing::warn!(party = party.0, %now, ?health, "store"),
+                Event::CallsLost { calls } => tracing::warn!(party = party.0, ?calls, "calls lost"),
             }
             entry.topic
         });

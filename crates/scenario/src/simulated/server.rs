@@ -61,7 +61,7 @@ pub(super) struct Placed {
     /// How often it was started.
     lives: u32,
     /// What is left of it while it is down.
-    store: Option<callcenter::ModelStore>,
+    store: Option<Box<dyn callcenter::Store>>,
 }
 
 impl SimulatedWorld {
@@ -142,7 +142,7 @@ impl ServerPlan {
         shared: &Shared,
         now: Time,
         life: u32,
-        store: callcenter::ModelStore,
+        store: Box<dyn callcenter::Store>,
     ) -> Result<callcenter::Server, ServerError> {
         let seed = shared
             .seed
@@ -183,7 +183,7 @@ impl Core {
             }
         }
         let now = self.world.now();
-        let server = plan.server(shared, now, 1, store)?;
+        let server = plan.server(shared, now, 1, store.into())?;
         let party = self.world.add(host, &name, server.into());
         self.servers.push(Placed {
             plan,

@@ -215,8 +215,21 @@ pub(super) fn about_calls<T: OnCall>(api: &mut Api) {
         "Ends the newest call that rings (the caller cancels, the callee rejects with 486), else the newest established.",
         || Verb::Hangup,
     );
+    plain_on::<T>(
+        api,
+        "bye",
+        "Ends the call by BYE at once, to see what the other side makes of it: a call that was placed and rings, which \
+         `hangup` would CANCEL, or one that was just answered, where `hangup` would wait for the ACK. Else it is `hangup`.",
+        || Verb::Bye,
+    );
     plain_on::<T>(api, "hold", "Puts the call on hold.", || Verb::Hold);
     plain_on::<T>(api, "resume", "Resumes the newest held call.", || Verb::Resume);
+    plain_on::<T>(
+        api,
+        "update",
+        "Offers the session again as it is, by UPDATE (RFC 3311). It waits for the end of another offer.",
+        || Verb::Update,
+    );
     plain_on::<T>(api, "mute", "Mutes the own side, or ends that.", || Verb::Mute);
     target_on::<T>(
         api,

@@ -69,7 +69,7 @@ fn requests<T: OnCall>(api: &mut Api) {
         "Sends a request of a method that has no verb of its own, as INFO, MESSAGE, OPTIONS or one of your own, inside the \
          call, or outside of any when idle. `.status` of what it returns is `()` until the final response is there. \
          INVITE, ACK and CANCEL are sent by verbs alone (`dial`, `hangup`, `hold`, `resume`), and inside a call so are \
-         BYE, UPDATE and PRACK.",
+         BYE (`hangup`, `bye`), UPDATE (`update`) and PRACK.",
         |context: NativeCallContext<'_>, on: &mut T, method: &str| run(&context, on, method, None),
     );
     let signature = format!(

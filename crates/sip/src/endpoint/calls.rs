@@ -186,6 +186,24 @@ impl Endpoint {
         })
     }
 
+    /// Ends a call with BYE now, where [`Endpoint::hangup`] would cancel it or wait for the ACK: a caller may give up an early
+    /// dialog so (RFC 3261 §15.1.1); a callee that does not wait for the ACK breaks RFC 3261 §15, which tests want to see.
+    ///
+    /// # Errors
+    ///
+    /// When the peer has told of no dialog, or the call rings here, or is over.
+    pub fn bye(
+        &mut self,
+        now: Time,
+        call: CallId,
+        hangup: Hangup,
+        cause: Option<Cause>,
+    ) -> Result<(), Misuse> {
+        self.operate(now, call, |call, channel| {
+            call.say_bye(channel, now, hangup, cause)
+        })
+    }
+
     /// Offers a change of the session by a re-INVITE; `None` asks the peer to offer. Waits while another is pending.
     ///
     /// # Errors
@@ -205,7 +223,7 @@ impl Endpoint {
         })
     }
 
-    /// Takes back an offer of [`Endpoint::offer`] that waits: for the end of another exchange, or to be sent again after a
+    /// Takes back an offer of [`Endpoint::offer`] or [`Endpoint::update`] that waits: for the end of another exchange, or to be sent again after a
     /// 491. While it waits the peer may offer first (RFC 3261 §14.1), and what was to be offered may no longer fit what is agreed
     /// then. Returns the command that it was due to.
     ///

@@ -77,6 +77,8 @@ pub(crate) struct Fork {
     pub(crate) prack_due: Option<String>,
     /// The peer sent BYE before its 2xx came here.
     pub(crate) left: bool,
+    /// We sent BYE while it was early.
+    pub(crate) given_up: bool,
 }
 
 /// Our 2xx to an INVITE, until its ACK.

@@ -7,7 +7,8 @@ use super::call::{Call, Phase};
 use super::modify::Change;
 use crate::command::{Hangup, Reject};
 use crate::core::ServerId;
-use crate::endpoint::{Channel, Purpose, Reply};
+use crate::dialog::{Dialog, Draft};
+use crate::endpoint::{Channel, Misuse, Purpose, Reply, UsageTimer};
 use crate::event::{EndCause, Event, Failure};
 
 impl Call {
@@ -37,6 +38,41 @@ impl Call {
         }
     }
 
+    /// Ends the call with BYE now, where a peer knows of a dialog: also an early one of ours (RFC 3261 §15.1.1), and before
+    /// the ACK.
+    pub(crate) fn say_bye(
+        &mut self,
+        channel: &mut Channel,
+        now: Time,
+        hangup: Hangup,
+        cause: Option<Cause>,
+    ) -> Result<(), Misuse> {
+        match &mut self.phase {
+            Phase::Answered | Phase::Established => {
+                self.leave(channel, now, EndCause::LocalBye, hangup, cause);
+                return Ok(());
+            }
+            Phase::Calling(calling) if !self.forks.is_empty() => {
+                calling.hangup.get_or_insert_with(|| hangup.clone());
+            }
+            Phase::Calling(_) | Phase::Ringing(_) | Phase::Leaving | Phase::Over => {
+                return Err(Misuse::State {
+                    operation: "BYE",
+                    state: self.phase.words(),
+                });
+            }
+        }
+        for fork in self.forks.iter_mut().filter(|fork| !fork.given_up) {
+            fork.given_up = true;
+            let draft = parting(&mut fork.dialog, &hangup);
+            channel.send(now, self.identity, Purpose::Bye(self.id), draft, cause);
+        }
+        // The INVITE gets its final response soon, or is cancelled (RFC 3261 §15.1.1).
+        let wait = channel.config.core.timers.timeout();
+        channel.timers.set(UsageTimer::RingExpires(self.id), now + wait);
+        Ok(())
+    }
+
     /// Sends BYE and tells the end.
     pub(crate) fn leave(
         &mut self,
@@ -64,10 +100,7 @@ impl Call {
             self.end(channel, now, end);
             return;
         };
-        let mut draft = fork.dialog.draft(Method::Bye).with_extra(hangup.headers);
-        if let Some(reason) = &hangup.reason {
-            draft = draft.with(HeaderName::Reason, reason);
-        }
+        let draft = parting(&mut fork.dialog, &hangup);
         self.phase = Phase::Leaving;
         self.unacked = None;
         self.clear_timers(channel);
@@ -178,5 +211,14 @@ impl Call {
             Some(Change::Ours { cseq, .. }) => channel.abandon_reinvite(now, self.id, cseq),
             Some(Change::AckDue { .. }) | None => {}
         }
+    }
+}
+
+/// A BYE.
+fn parting(dialog: &mut Dialog, hangup: &Hangup) -> Draft {
+    let draft = dialog.draft(Method::Bye).with_extra(hangup.headers.clone());
+    match &hangup.reason {
+        Some(reason) => draft.with(HeaderName::Reason, reason),
+        None => draft,
     }
 }

@@ -119,6 +119,7 @@ impl Call {
             rseq: None,
             prack_due: None,
             left: false,
+            given_up: false,
         }];
         call
     }

@@ -202,6 +202,7 @@ impl Call {
             rseq: None,
             prack_due: None,
             left: false,
+            given_up: false,
         });
         Some(self.forks.len() - 1)
     }
@@ -253,7 +254,7 @@ impl Call {
             // RFC 3264 §4: a 2xx without the answer that was due agrees to nothing.
             fork.exchange.withdraw();
         }
-        let (number, left) = (fork.number, fork.left);
+        let (number, left, given_up) = (fork.number, fork.left, fork.given_up);
         // RFC 3261 §13.2.2.4: the other early dialogs are over for us; should one answer too, it is ended.
         for other in &self.forks {
             channel.strand(client, &other.dialog, false);
@@ -264,6 +265,12 @@ impl Call {
         self.forks = vec![fork];
         self.restart_session_timer(channel, now, Agreed::as_client(Asked::by(&message)));
         let owes = matches!(description, Some(Description::Offer(_)));
+        if given_up {
+            // RFC 5407 §3.1.3: our BYE ended this dialog already, yet its 2xx wants an ACK.
+            self.acknowledge(channel, now, draft, None, cause);
+            self.end(channel, now, EndCause::LocalBye);
+            return;
+        }
         if let Some(hangup) = calling.hangup {
             // RFC 3261 §9.1, RFC 5407 §3.1.2: the 2xx crossed our CANCEL, so the call is up, and BYE ends it.
             self.acknowledge(channel, now, draft, None, cause);
@@ -352,13 +359,13 @@ impl Call {
             return;
         };
         if calling.hangup.is_some() {
-            let end = if status == 487 {
-                EndCause::Cancelled {
+            let end = match status {
+                487 if self.forks.iter().any(|fork| fork.given_up) => EndCause::LocalBye,
+                487 => EndCause::Cancelled {
                     remote: false,
                     reason: None,
-                }
-            } else {
-                EndCause::Response(message)
+                },
+                _ => EndCause::Response(message),
             };
             self.end(channel, now, end);
             return;
@@ -403,14 +410,12 @@ impl Call {
         let Phase::Calling(calling) = &mut self.phase else {
             return;
         };
-        if calling.hangup.is_some() {
-            return;
-        }
         let mut headers: Headers = hangup.headers.clone();
         if let Some(reason) = &hangup.reason {
             headers.push((HeaderName::Reason, reason.to_string()));
         }
-        calling.hangup = Some(hangup);
+        calling.hangup.get_or_insert(hangup);
+        // One that was cancelled already is not cancelled again.
         channel.core.cancel(now, calling.client, &headers, cause);
     }
 }

@@ -215,7 +215,7 @@ impl Call {
         let place = self
             .queue
             .iter()
-            .position(|waiting| matches!(waiting.operation, Operation::Offer { offer: Some(_), .. }))
+            .position(|waiting| carries_offer(&waiting.operation))
             .ok_or(Misuse::NoOffer)?;
         Ok(self.queue.remove(place).and_then(|waiting| waiting.cause))
     }
@@ -238,4 +238,11 @@ impl Call {
             Phase::Calling(_) | Phase::Answered | Phase::Established | Phase::Leaving | Phase::Over => None,
         }
     }
+}
+
+fn carries_offer(operation: &Operation) -> bool {
+    matches!(
+        operation,
+        Operation::Offer { offer: Some(_), .. } | Operation::Update { offer: Some(_), .. }
+    )
 }

@@ -216,6 +216,19 @@ impl World {
         (caller, callee)
     }
 
+    /// Alice calls Bob, and both know that it rings. The handles of both sides.
+    pub(crate) fn ringing(&mut self) -> (CallId, CallId) {
+        let alice = self.call(ALICE, BOB);
+        self.run(LATENCY);
+        let bob = self.incoming(BOB).call;
+        let ring = callwright_sip::command::Progress::new(180);
+        self.act(BOB, |node, now| {
+            node.progress(now, bob, ring, None).expect("rings")
+        });
+        self.run(LATENCY);
+        (alice, bob)
+    }
+
     /// Forgets what was told and logged so far.
     pub(crate) fn forget(&mut self) {
         self.log.clear();

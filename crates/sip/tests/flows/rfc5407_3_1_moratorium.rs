@@ -32,14 +32,7 @@ fn an_invite_that_comes_again_after_the_2xx_changes_nothing() {
 fn a_cancel_that_crosses_the_2xx_ends_in_ack_and_bye() {
     // §3.1.2.
     let mut world = World::of(["alice", "bob"]);
-    let alice = world.call(ALICE, BOB);
-    world.run(LATENCY);
-    let bob = world.incoming(BOB).call;
-    let ring = callwright_sip::command::Progress::new(180);
-    world.act(BOB, |node, now| {
-        node.progress(now, bob, ring, None).expect("rings")
-    });
-    world.run(LATENCY);
+    let (alice, bob) = world.ringing();
     world.forget();
     world.answer(BOB, bob);
     world.hangup(ALICE, alice);
@@ -78,6 +71,67 @@ fn a_bye_for_the_early_dialog_that_crosses_the_2xx_ends_the_call() {
     // The ACK to the 200 comes too, late, and says nothing any more.
     script.in_dialog(&ok, "ACK", 1, "", None);
     script.peer.expect_silence(10_000);
+    script.assert_clean();
+}
+
+#[test]
+fn a_caller_that_says_bye_while_the_2xx_is_on_its_way_acknowledges_it() {
+    // §3.1.3 as the caller sees it.
+    let mut world = World::of(["alice", "bob"]);
+    let (alice, bob) = world.ringing();
+    world.forget();
+    world.answer(BOB, bob);
+    world.act(ALICE, |node, now| {
+        node.bye(now, alice, Hangup::default(), None).expect("says bye")
+    });
+    world.run(6 * LATENCY);
+    assert_eq!(world.ended(ALICE, alice), "local bye");
+    assert_eq!(world.ended(BOB, bob), "remote bye");
+    assert_eq!(
+        world.flow(),
+        ["bob 200 alice", "alice BYE bob", "alice ACK bob", "bob 200 alice"]
+    );
+    world.assert_clean();
+}
+
+#[test]
+fn a_caller_may_leave_an_early_dialog_by_bye() {
+    // RFC 3261 §15.1.1, §15.1.2: the pending INVITE gets its 487.
+    let mut world = World::of(["alice", "bob"]);
+    let (alice, bob) = world.ringing();
+    world.forget();
+    world.act(BOB, |node, now| {
+        assert!(node.bye(now, bob, Hangup::default(), None).is_err());
+    });
+    world.act(ALICE, |node, now| {
+        node.bye(now, alice, Hangup::default(), None).expect("says bye")
+    });
+    world.run(6 * LATENCY);
+    assert_eq!(world.ended(ALICE, alice), "local bye");
+    assert_eq!(world.ended(BOB, bob), "remote bye");
+    assert_eq!(
+        world.flow(),
+        ["alice BYE bob", "bob 200 alice", "bob 487 alice", "alice ACK bob"]
+    );
+    world.assert_clean();
+}
+
+#[test]
+fn an_early_dialog_that_was_left_and_never_refused_is_cancelled() {
+    let mut script = Script::new();
+    let (call, invite) = script.call();
+    script.respond(&invite, 180, "bob", "Contact: <sip:bob@10.0.0.2>\r\n", None);
+    script.act(|node, now| node.bye(now, call, Hangup::default(), None).expect("says bye"));
+    let bye = script.expect("BYE ");
+    script.respond(&bye, 200, "", "", None);
+    // 64·T1 for the 487 that does not come.
+    let end = script.peer.now + std::time::Duration::from_millis(32_000);
+    script.peer.run_to(end);
+    let cancel = script.expect("CANCEL ");
+    script.respond(&cancel, 200, "", "", None);
+    script.respond(&invite, 487, "bob", "", None);
+    script.expect("ACK ");
+    assert_eq!(script.ended(call), "local bye");
     script.assert_clean();
 }
 
@@ -204,5 +258,21 @@ fn a_callee_that_hangs_up_before_the_ack_waits_for_it() {
     world.run(200);
     assert_eq!(world.ended(ALICE, alice), "remote bye");
     assert_eq!(world.ended(BOB, bob), "local bye");
+    world.assert_clean();
+}
+
+#[test]
+fn a_callee_may_be_made_to_say_bye_before_the_ack() {
+    let mut world = World::of(["alice", "bob"]);
+    world.delay("alice ACK", 300);
+    let (alice, bob) = world.connected(ALICE, BOB);
+    world.act(BOB, |node, now| {
+        node.bye(now, bob, Hangup::default(), None).expect("says bye")
+    });
+    world.run(4 * LATENCY);
+    assert_eq!(world.ended(ALICE, alice), "remote bye");
+    assert_eq!(world.ended(BOB, bob), "local bye");
+    world.run(400);
+    assert!(!world.was_told(BOB, |event| matches!(event, Event::Confirmed { .. })));
     world.assert_clean();
 }

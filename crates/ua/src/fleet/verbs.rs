@@ -67,6 +67,18 @@ impl Fleet {
         self.verb(now, id, cause, |user_agent, ctx| user_agent.hangup(ctx, call))
     }
 
+    /// Ends a call by BYE at once, where [`Fleet::hangup`] would cancel it or wait for the ACK: the newest that was placed
+    /// and rings, else the newest that was answered.
+    pub fn bye(
+        &mut self,
+        now: Time,
+        id: UserAgentId,
+        call: Option<CallKey>,
+        cause: Option<Cause>,
+    ) -> Result<Done, VerbError> {
+        self.verb(now, id, cause, |user_agent, ctx| user_agent.bye(ctx, call))
+    }
+
     /// Rejects the newest incoming call that rings: status 400 to 699.
     pub fn reject(
         &mut self,
@@ -102,6 +114,17 @@ impl Fleet {
         cause: Option<Cause>,
     ) -> Result<Done, VerbError> {
         self.verb(now, id, cause, |user_agent, ctx| user_agent.resume(ctx, call))
+    }
+
+    /// Offers the session of the newest established call again as it is, by UPDATE (RFC 3311).
+    pub fn update(
+        &mut self,
+        now: Time,
+        id: UserAgentId,
+        call: Option<CallKey>,
+        cause: Option<Cause>,
+    ) -> Result<Done, VerbError> {
+        self.verb(now, id, cause, |user_agent, ctx| user_agent.update(ctx, call))
     }
 
     /// Mutes the newest established call, or ends that.

@@ -1,4 +1,4 @@
-//! Hold and resume: a new offer, or one that waits for its turn.
+//! Hold, resume and update: a new offer, or one that waits for its turn.
 
 use callwright_sdp::negotiation::State;
 use callwright_sip::command::Headers;
@@ -43,6 +43,28 @@ impl UserAgent {
             }));
         }
         call.hold = hold;
+        self.offer_by(ctx, key, sip, false)
+    }
+
+    /// Offers the session of the newest established call again as it is, by UPDATE.
+    pub(crate) fn update(&mut self, ctx: &mut Context<'_>, meant: Meant) -> Result<Done, VerbError> {
+        let key = self.pick(meant, "established call", Call::is_answered)?;
+        let sip = self.sip_of(key)?;
+        self.offer_by(ctx, key, sip, true)
+    }
+
+    /// Offers by re-INVITE or UPDATE, now or when it is possible.
+    fn offer_by(
+        &mut self,
+        ctx: &mut Context<'_>,
+        key: CallKey,
+        sip: CallId,
+        by_update: bool,
+    ) -> Result<Done, VerbError> {
+        let Some(call) = self.call_mut(key) else {
+            return Err(VerbError::CallEnded);
+        };
+        call.by_update = by_update;
         let busy = call.offer_due.is_some()
             || call
                 .negotiation
@@ -80,11 +102,18 @@ impl UserAgent {
             self.forget_offer(key);
             VerbError::NotNow(error.to_string())
         })?;
-        self.endpoint
-            .offer(ctx.now, sip, Some(offer), Headers::new(), ctx.cause)
-            .map_err(|misuse| {
-                self.forget_offer(key);
-                misuse.into()
-            })
+        let by_update = self.call(key).is_some_and(|call| call.by_update);
+        let sent = match by_update {
+            true => self
+                .endpoint
+                .update(ctx.now, sip, Some(offer), Headers::new(), ctx.cause),
+            false => self
+                .endpoint
+                .offer(ctx.now, sip, Some(offer), Headers::new(), ctx.cause),
+        };
+        sent.map_err(|misuse| {
+            self.forget_offer(key);
+            misuse.into()
+        })
     }
 }

@@ -9,6 +9,7 @@ use callwright_sip_message::{Message, NameAddr};
 use crate::call::{Call, CallKey, Origin, Peer, Progress};
 use crate::trace::{Direction, TracedMessage};
 
+use super::session::MediaError;
 use super::{Alarm, Change, Context, UserAgent};
 
 impl UserAgent {
@@ -49,9 +50,9 @@ impl UserAgent {
             Event::OfferAnswered {
                 call,
                 description,
-                message,
                 refresh: false,
-            } => self.handle_offer_answered(ctx, call, description.as_ref(), &message),
+                ..
+            } => self.handle_offer_answered(ctx, call, description.as_ref()),
             Event::OfferRejected {
                 call, refresh: false, ..
             } => self.handle_offer_refused(ctx, call),
@@ -226,6 +227,13 @@ impl UserAgent {
                 Err(_) => self.rollback(key),
             }
         }
+        // RFC 3262 §5: the PRACK carries our answer to an offer in a reliable provisional response.
+        if let Some(Description::Offer(offer)) = description
+            && let Err(error) = self.answer_their_offer(ctx, key, sip, offer)
+        {
+            self.set_end_reason(key, format!("the offer of the peer cannot be used: {error}"));
+            self.hangup_call(ctx, key, Hangup::default());
+        }
         if let Some(call) = self.call_mut(key)
             && status > 100
             && call.progress < Progress::Ringing
@@ -255,11 +263,7 @@ impl UserAgent {
             Some(Description::Answer(answer) | Description::Preview(answer)) => {
                 self.take_answer(ctx, key, answer)
             }
-            Some(Description::Offer(offer)) => self.take_offer(key, offer).and_then(|()| {
-                let answer = self.make_answer(ctx, key)?;
-                let _ = self.endpoint.answer_offer(ctx.now, sip, answer, ctx.cause);
-                Ok(())
-            }),
+            Some(Description::Offer(offer)) => self.answer_their_offer(ctx, key, sip, offer),
             // All was agreed in provisional responses, and perhaps another fork's came last.
             None => match early.and_then(|mut answers| answers.remove(&fork)) {
                 Some(answer) => self.take_answer(ctx, key, &answer),
@@ -279,6 +283,20 @@ impl UserAgent {
         }
         self.change(Change::Calls);
         self.send_due_offer(ctx, key);
+    }
+
+    /// Answers an offer that came in a response.
+    fn answer_their_offer(
+        &mut self,
+        ctx: &mut Context<'_>,
+        key: CallKey,
+        sip: CallId,
+        offer: &bytes::Bytes,
+    ) -> Result<(), MediaError> {
+        self.take_offer(key, offer)?;
+        let answer = self.make_answer(ctx, key)?;
+        let _ = self.endpoint.answer_offer(ctx.now, sip, answer, ctx.cause);
+        Ok(())
     }
 
     fn handle_confirmed(&mut self, ctx: &mut Context<'_>, sip: CallId, description: Option<&Description>) {

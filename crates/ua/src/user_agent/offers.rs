@@ -4,7 +4,6 @@ use callwright_sdp::negotiation::State;
 use callwright_sip::command::{Hangup, Reject};
 use callwright_sip::endpoint::CallId;
 use callwright_sip::event::Description;
-use callwright_sip_message::{Message, Method};
 
 use crate::call::CallKey;
 
@@ -69,10 +68,8 @@ impl UserAgent {
         ctx: &mut Context<'_>,
         sip: CallId,
         description: Option<&Description>,
-        response: &Message,
     ) {
         let Some(key) = self.key_of(sip) else { return };
-        let method = response.cseq().ok().map(|cseq| cseq.method);
         match description {
             Some(Description::Answer(answer) | Description::Preview(answer)) => {
                 let taken = self.take_answer(ctx, key, answer);
@@ -95,9 +92,8 @@ impl UserAgent {
                     }
                 }
             }
-            // RFC 3264 §4: a re-INVITE that was accepted without an answer changes nothing. An UPDATE may have had no offer.
-            None if method == Some(Method::Invite) => self.forget_offer(key),
-            None => {}
+            // RFC 3264 §4: an offer that was accepted without an answer changes nothing.
+            None => self.forget_offer(key),
         }
         self.change(Change::Calls);
         self.send_due_offer(ctx, key);

@@ -52,8 +52,12 @@ impl UserAgent {
     }
 
     pub(super) fn send_invite(&mut self, ctx: &mut Context<'_>, key: CallKey, mut invite: Invite) {
-        match self.make_offer(ctx, key) {
-            Ok(offer) => invite.offer = Some(offer),
+        let offer = match self.account.delayed_offer {
+            true => Ok(None),
+            false => self.make_offer(ctx, key).map(Some),
+        };
+        match offer {
+            Ok(offer) => invite.offer = offer,
             Err(error) => {
                 self.end_call(
                     ctx,
@@ -164,6 +168,22 @@ impl UserAgent {
                 },
             ),
         }
+    }
+
+    /// Ends the newest call that was placed and rings, else the newest that was answered, by BYE and at once.
+    pub(crate) fn bye(&mut self, ctx: &mut Context<'_>, meant: Meant) -> Result<Done, VerbError> {
+        let wanted = "call with a dialog to end";
+        let rings_there = |call: &Call| call.origin == Origin::Outgoing && call.progress == Progress::Ringing;
+        let key = match meant {
+            None => match self.newest(rings_there) {
+                Some(key) => key,
+                None => self.pick(None, wanted, Call::is_answered)?,
+            },
+            meant => self.pick(meant, wanted, |call| rings_there(call) || call.is_answered())?,
+        };
+        let sip = self.sip_of(key)?;
+        self.endpoint.bye(ctx.now, sip, Hangup::default(), ctx.cause)?;
+        Ok(Done::QUIETLY)
     }
 
     /// Rejects the newest incoming call that rings.

@@ -1,0 +1,281 @@
+//! A call comes to a queue, waits there, and leaves it: for an agent, for another queue or address, or for good.
+
+use callwright_sdp::Direction;
+use callwright_sip::command::{Progress, Reject};
+use callwright_sip_message::Uri;
+use callwright_wire::Time;
+
+use super::hunt::sip_reason;
+use super::{Hunt, Queued, Stage};
+use crate::config::{AnswerWith, Overflow};
+use crate::fact::{CallKey, EndCause, Fact, PresentationOutcome, RefusedBecause};
+use crate::journal::Due;
+use crate::machine::{Alarm, Machine};
+use crate::queueing::QueueKey;
+use crate::snapshot::QueueSnapshot;
+
+impl Machine {
+    /// Every queue, in the order of the configuration.
+    pub fn queues(&self) -> Vec<QueueSnapshot> {
+        let snapshot = |key| {
+            let queue = self.floor.queue(key);
+            QueueSnapshot {
+                name: queue.config.name.clone(),
+                waiting: queue.waiting(),
+                presented: queue.presented(),
+                oldest: queue.oldest(),
+                talking: queue.talking,
+                free: queue.free(),
+                logged_in: queue.logged_in,
+            }
+        };
+        self.floor.queue_keys().map(snapshot).collect()
+    }
+
+    /// A call comes to a queue, from outside or from somewhere else here.
+    pub(super) fn come_to_queue(&mut self, now: Time, key: CallKey, queue: QueueKey) {
+        let Some(call) = self.switch.call_mut(key) else {
+            return;
+        };
+        let before = call.queued.take();
+        let attempts = before.as_ref().map_or(0, |queued| queued.attempts);
+        let mut visited = before.map(|queued| queued.visited).unwrap_or_default();
+        visited.push(queue);
+        call.queued = Some(Queued {
+            queue,
+            since: now,
+            attempts,
+            presented: Vec::new(),
+            visited,
+        });
+        call.stage = Stage::Arriving { stored: false };
+        let config = &self.floor.queue(queue).config;
+        let fact = Fact::CallQueued {
+            call: key,
+            queue: config.name.clone(),
+            caller: call.invitation.from.uri.to_string(),
+            dialled: call.story.dialled.clone(),
+            priority: config.priority,
+            at: now,
+        };
+        let obstacle = self.obstacle(queue);
+        let due = if obstacle.is_some() {
+            Due::Nothing
+        } else {
+            Due::Queue(key)
+        };
+        self.persist(now, due, fact);
+        match obstacle {
+            None => {}
+            Some(RefusedBecause::Full) => {
+                self.overflow(now, key, 486, EndCause::Refused(RefusedBecause::Full));
+            }
+            Some(because @ (RefusedBecause::NoAgents | RefusedBecause::Closed)) => {
+                self.overflow(now, key, 480, EndCause::Refused(because));
+            }
+        }
+    }
+
+    /// Why a call may not wait in a queue.
+    fn obstacle(&self, key: QueueKey) -> Option<RefusedBecause> {
+        let queue = self.floor.queue(key);
+        let full = queue
+            .config
+            .max_length
+            .is_some_and(|limit| queue.waiting() >= limit && queue.free() == 0);
+        if !queue.config.join_when_empty && queue.logged_in == 0 {
+            Some(RefusedBecause::NoAgents)
+        } else {
+            full.then_some(RefusedBecause::Full)
+        }
+    }
+
+    /// The store has spoken about a call that came to a queue.
+    pub(crate) fn on_queued_stored(&mut self, now: Time, key: CallKey, stored: bool) {
+        let Some(call) = self.switch.call_mut(key) else {
+            return;
+        };
+        // It may be over, or have left.
+        if call.stage != (Stage::Arriving { stored: false }) {
+            return;
+        }
+        if !stored && !call.caller_answered {
+            let reject = self.unavailable();
+            return self.fail_call(now, key, reject);
+        }
+        call.stage = Stage::Arriving { stored: true };
+        self.let_in(now, key);
+    }
+
+    /// The ports of a caller are there.
+    pub(super) fn on_caller_ports(&mut self, now: Time, key: CallKey) {
+        match self.switch.call(key).map(|call| call.stage) {
+            Some(Stage::Arriving { stored: true }) => self.let_in(now, key),
+            Some(Stage::Speaking { began: false }) => self.begin_speech(now, key),
+            Some(
+                Stage::Arriving { stored: false }
+                | Stage::Speaking { began: true }
+                | Stage::Waiting
+                | Stage::Ringing
+                | Stage::Storing { .. }
+                | Stage::Talking { .. }
+                | Stage::Over,
+            )
+            | None => {}
+        }
+    }
+
+    /// A call begins to wait, as soon as its caller can be answered.
+    fn let_in(&mut self, now: Time, key: CallKey) {
+        let Some(call) = self.switch.call(key) else { return };
+        let (caller, answered) = (call.caller, call.caller_answered);
+        let Some(queued) = &call.queued else { return };
+        let (queue, since) = (queued.queue, queued.since);
+        let config = &self.floor.queue(queue).config;
+        let (priority, max_wait) = (config.priority, config.max_wait);
+        let (answer, music) = (config.answer, config.prompts.music.clone());
+        if self.switch.leg(caller).is_none_or(|leg| leg.session().is_none()) {
+            return;
+        }
+        match (answer, answered) {
+            (_, true) => self.play_music(now, caller, music.as_ref()),
+            (AnswerWith::Music, false) => {
+                if let Err(reject) = self.answer_with(now, caller, Direction::SendRecv, None) {
+                    return self.fail_call(now, key, reject);
+                }
+                self.play_music(now, caller, music.as_ref());
+            }
+            (AnswerWith::Agent, false) => self.tell_progress(now, caller, Progress::new(180)),
+        }
+        let Some(call) = self.switch.call_mut(key) else {
+            return;
+        };
+        call.stage = Stage::Waiting;
+        self.floor.wait(key, queue, priority, since);
+        if let Some(longest) = max_wait {
+            self.alarms.set(Alarm::MaxWait(key), since + longest);
+        }
+        self.begin_announcements(now, key);
+    }
+
+    /// An agent answered and left before the caller heard of it: the call stands where it stood.
+    pub(super) fn wait_again(&mut self, now: Time, key: CallKey) {
+        let Some(call) = self.switch.call_mut(key) else {
+            return;
+        };
+        call.stage = Stage::Waiting;
+        let service = call.service;
+        let Some(queued) = &call.queued else { return };
+        let (queue, since) = (queued.queue, queued.since);
+        let config = &self.floor.queue(queue).config;
+        let (priority, max_wait) = (config.priority, config.max_wait);
+        self.floor.wait(key, queue, priority, since);
+        if let Some(service) = service {
+            self.floor.pass_over(key, service.agent);
+        }
+        self.end_service(now, key, false);
+        if let Some(longest) = max_wait {
+            self.alarms.set(Alarm::MaxWait(key), (since + longest).max(now));
+        }
+        self.alarms
+            .set(Alarm::OfferAgain(key), now + super::presentation::OFFER_AGAIN);
+        self.begin_announcements(now, key);
+    }
+
+    /// A call waits no more.
+    pub(super) fn leave_queue(&mut self, key: CallKey) {
+        self.floor.leave(key);
+        for alarm in [
+            Alarm::PresentationNoAnswer(key),
+            Alarm::OfferAgain(key),
+            Alarm::MaxWait(key),
+            Alarm::Announce(key),
+        ] {
+            self.alarms.clear(alarm);
+        }
+    }
+
+    /// A call has waited as long as its queue allows.
+    pub(crate) fn on_waited_long_enough(&mut self, now: Time, key: CallKey) {
+        let reason = sip_reason(480, "Waited Long Enough");
+        self.end_presentation_of(now, key, PresentationOutcome::Withdrawn, Some(reason));
+        self.leave_queue(key);
+        self.overflow(now, key, 480, EndCause::TimedOut);
+    }
+
+    /// A call leaves its queue, or does not come into it: where that sends it, or else turned away.
+    fn overflow(&mut self, now: Time, key: CallKey, status: u16, cause: EndCause) {
+        let Some(call) = self.switch.call_mut(key) else {
+            return;
+        };
+        call.hunt = None;
+        let queue = call.queued.as_ref().map(|queued| queued.queue);
+        let overflow = queue.and_then(|queue| self.floor.queue(queue).config.overflow.clone());
+        let to = match overflow {
+            Some(Overflow::Message(sound)) => return self.speak(now, key, sound, EndCause::Overflowed),
+            Some(Overflow::Queue(name)) => self.floor.find_queue(&name).map(Ok),
+            Some(Overflow::Uri(uri)) => match self.queue_at(&uri) {
+                Some(queue) => Some(Ok(queue)),
+                None => Some(Err(uri)),
+            },
+            None => None,
+        };
+        match to {
+            Some(Ok(queue)) if !self.has_visited(key, queue) => self.come_to_queue(now, key, queue),
+            Some(Err(uri)) => self.overflow_to(now, key, uri),
+            Some(Ok(_)) | None => self.turn_away(now, key, Reject::new(status), cause),
+        }
+    }
+
+    fn has_visited(&self, key: CallKey, queue: QueueKey) -> bool {
+        let queued = self.switch.call(key).and_then(|call| call.queued.as_ref());
+        queued.is_some_and(|queued| queued.visited.contains(&queue))
+    }
+
+    /// A call goes on to an address that is no queue.
+    fn overflow_to(&mut self, now: Time, key: CallKey, uri: Uri) {
+        if let Some(user) = self.user_at(&uri) {
+            return self.ring_user(now, key, user);
+        }
+        if self.is_ours(&uri) {
+            return self.turn_away(now, key, Reject::new(404), EndCause::Failed(404));
+        }
+        if let Some(call) = self.switch.call_mut(key) {
+            call.stage = Stage::Ringing;
+            call.hunt = Some(Hunt::new(call.caller, None));
+        }
+        self.alarms
+            .set(Alarm::NoAnswer(key), now + self.config.ring_timeout);
+        self.ring_outside(now, key, uri);
+    }
+
+    fn begin_announcements(&mut self, now: Time, key: CallKey) {
+        let queued = self.switch.call(key).and_then(|call| call.queued.as_ref());
+        let Some(queue) = queued.map(|queued| queued.queue) else {
+            return;
+        };
+        let prompts = &self.floor.queue(queue).config.prompts;
+        if prompts.announce.is_some() || prompts.announce_position {
+            self.alarms.set(Alarm::Announce(key), now);
+        }
+    }
+
+    /// A caller who waits is told so, and how many are before it.
+    pub(crate) fn on_announcement_due(&mut self, now: Time, key: CallKey) {
+        let Some(call) = self.switch.call(key).filter(|call| call.caller_answered) else {
+            return;
+        };
+        let caller = call.caller;
+        let Some(queue) = call.queued.as_ref().map(|queued| queued.queue) else {
+            return;
+        };
+        let Some((position, _)) = self.floor.position(key) else {
+            return;
+        };
+        let prompts = self.floor.queue(queue).config.prompts.clone();
+        if let Some(every) = prompts.announce_every {
+            self.alarms.set(Alarm::Announce(key), now + every);
+        }
+        self.announce(now, caller, &prompts, position);
+    }
+}

@@ -1,0 +1,490 @@
+//! Call records: what the facts tell of each call, put together.
+//!
+//! A record is a fold of facts and of nothing else: whoever has the facts, a database or a test, makes the same records of
+//! them again. Times are those of the facts.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use callwright_wire::Time;
+
+use crate::agent::AgentState;
+use crate::fact::{CallKey, EndCause, Fact, PresentationOutcome};
+
+/// What is known of one call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CallRecord {
+    /// Its number.
+    pub call: CallKey,
+    /// The address in the caller's From; `None` where nobody answered a call that came to no queue.
+    pub caller: Option<String>,
+    /// The address that was asked for: that of the user who answered, where the call came to no queue.
+    pub dialled: Option<String>,
+    /// When the first fact of it was told.
+    pub arrived: Time,
+    /// The queues that it came to, in their order.
+    pub visits: Vec<Visit>,
+    /// To whom it was presented, in their order.
+    pub presentations: Vec<Presentation>,
+    /// Who answered it.
+    pub answered: Option<Answered>,
+    /// The addresses of those who took the place of a party.
+    pub transfers: Vec<Transfer>,
+    /// Its recordings.
+    pub recordings: Vec<Recording>,
+    /// The wrap-up of the agent who answered.
+    pub wrap_up: Option<WrapUp>,
+    /// How it ended; `None`: it is up.
+    pub ended: Option<Ended>,
+}
+
+/// One stay in a queue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Visit {
+    /// The queue.
+    pub queue: String,
+    /// Its priority there.
+    pub priority: i32,
+    /// When it came.
+    pub entered: Time,
+    /// When it left: answered, for another queue, or because it ended.
+    pub left: Option<Time>,
+    /// Whether it was answered there.
+    pub answered: bool,
+}
+
+/// One presentation to one agent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Presentation {
+    /// The agent.
+    pub agent: String,
+    /// The how manyth of the call it is.
+    pub attempt: u32,
+    /// When it began.
+    pub at: Time,
+    /// When it was over.
+    pub ended: Option<Time>,
+    /// Why it was over; `None` while it rings, and where the agent answered.
+    pub outcome: Option<PresentationOutcome>,
+}
+
+/// Who answered, and when.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answered {
+    /// The address-of-record of who answered.
+    pub callee: String,
+    /// The agent, where the call came from a queue.
+    pub agent: Option<String>,
+    /// When.
+    pub at: Time,
+    /// When the agent left the call: at its end, or before, where it transferred the caller away.
+    pub agent_left: Option<Time>,
+}
+
+/// A party that took the place of another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Transfer {
+    /// Its address.
+    pub to: String,
+    /// When.
+    pub at: Time,
+}
+
+/// A recording.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recording {
+    /// The file, relative to the folder of recordings.
+    pub file: String,
+    /// When it began.
+    pub started: Time,
+    /// Its length in samples of each channel, at 8,000 Hz; `None`: it is not finished.
+    pub samples: Option<u64>,
+}
+
+/// What an agent did after a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WrapUp {
+    /// When it began.
+    pub began: Time,
+    /// When it was over.
+    pub ended: Option<Time>,
+}
+
+/// The end of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// Why.
+    pub cause: EndCause,
+    /// When.
+    pub at: Time,
+}
+
+impl CallRecord {
+    fn new(call: CallKey, arrived: Time) -> CallRecord {
+        CallRecord {
+            call,
+            caller: None,
+            dialled: None,
+            arrived,
+            visits: Vec::new(),
+            presentations: Vec::new(),
+            answered: None,
+            transfers: Vec::new(),
+            recordings: Vec::new(),
+            wrap_up: None,
+            ended: None,
+        }
+    }
+
+    /// The queue that it came to last.
+    pub fn queue(&self) -> Option<&str> {
+        self.visits.last().map(|visit| visit.queue.as_str())
+    }
+
+    /// The agent who answered.
+    pub fn agent(&self) -> Option<&str> {
+        self.answered.as_ref()?.agent.as_deref()
+    }
+
+    /// Why it ended, as records call it: what is `completed_by_callee` between users is `completed_by_agent` with an agent.
+    pub fn cause(&self) -> Option<String> {
+        Some(match self.ended?.cause {
+            EndCause::CompletedByCallee if self.agent().is_some() => "completed_by_agent".to_owned(),
+            cause => cause.to_string(),
+        })
+    }
+
+    /// Whether it is over, and nothing more is to come but recordings.
+    pub fn is_over(&self) -> bool {
+        let wraps = self.wrap_up.is_some_and(|wrap_up| wrap_up.ended.is_none());
+        self.ended.is_some() && !wraps
+    }
+
+    /// From its arrival to its answer, or to its end where nobody answered.
+    pub fn wait(&self) -> Option<Duration> {
+        let answered = self.answered.as_ref().map(|answered| answered.at);
+        let until = answered.or(self.ended.map(|ended| ended.at))?;
+        Some(until.since(self.arrived))
+    }
+
+    /// How long it rang at the agent who answered.
+    pub fn ring(&self) -> Option<Duration> {
+        let answered = self.answered.as_ref()?;
+        let of_agent = |presentation: &&Presentation| Some(&presentation.agent) == answered.agent.as_ref();
+        let presented = self.presentations.iter().rev().find(of_agent)?;
+        Some(answered.at.since(presented.at))
+    }
+
+    /// From its answer to its end, whoever talked.
+    pub fn talk(&self) -> Option<Duration> {
+        let answered = self.answered.as_ref()?;
+        Some(self.ended?.at.since(answered.at))
+    }
+
+    /// How long the agent was in it, holds included.
+    pub fn agent_talk(&self) -> Option<Duration> {
+        let answered = self
+            .answered
+            .as_ref()
+            .filter(|answered| answered.agent.is_some())?;
+        let left = answered.agent_left.or(self.ended.map(|ended| ended.at))?;
+        Some(left.since(answered.at))
+    }
+
+    /// How long the wrap-up after it took; zero where there was none.
+    pub fn wrap(&self) -> Option<Duration> {
+        match self.wrap_up {
+            None => Some(Duration::ZERO),
+            Some(wrap_up) => Some(wrap_up.ended?.since(wrap_up.began)),
+        }
+    }
+
+    fn leave_queue(&mut self, at: Time) {
+        if let Some(visit) = self.visits.last_mut() {
+            visit.left.get_or_insert(at);
+        }
+    }
+}
+
+/// The fold: facts in their order, records out.
+///
+/// It holds the calls that are up, and those that are over as long as an agent wraps up.
+#[derive(Clone, Debug, Default)]
+pub struct Records {
+    open: BTreeMap<CallKey, CallRecord>,
+    /// The call that each agent answered last, as long as it is busy with it.
+    busy: BTreeMap<String, CallKey>,
+    /// What was there before [`Records::mark`], of what changed since.
+    undo: Option<Undo>,
+}
+
+/// The calls that a fact changed: one, or two where an agent answers and was busy with another before.
+pub type Touched = [Option<CallKey>; 2];
+
+#[derive(Clone, Debug, Default)]
+struct Undo {
+    open: BTreeMap<CallKey, Option<CallRecord>>,
+    busy: BTreeMap<String, Option<CallKey>>,
+}
+
+impl Records {
+    /// Takes a fact; gives back the calls whose records changed.
+    pub fn apply(&mut self, fact: &Fact) -> Touched {
+        let other = if let Fact::CallAnswered {
+            call,
+            agent: Some(agent),
+            ..
+        } = fact
+        {
+            self.set_busy(agent, Some(*call)).filter(|other| other != call)
+        } else {
+            None
+        };
+        [self.fold(fact), other]
+    }
+
+    /// What is applied from now on can be taken back.
+    pub fn mark(&mut self) {
+        self.undo = Some(Undo::default());
+    }
+
+    /// What was applied since the mark stays.
+    pub fn keep(&mut self) {
+        self.undo = None;
+    }
+
+    /// What was applied since the mark is taken back.
+    pub fn undo(&mut self) {
+        let Some(undo) = self.undo.take() else { return };
+        for (call, record) in undo.open {
+            match record {
+                Some(record) => self.open.insert(call, record),
+                None => self.open.remove(&call),
+            };
+        }
+        for (agent, call) in undo.busy {
+            self.set_busy(&agent, call);
+        }
+    }
+
+    fn set_busy(&mut self, agent: &str, call: Option<CallKey>) -> Option<CallKey> {
+        let before = match call {
+            Some(call) => self.busy.insert(agent.to_owned(), call),
+            None => self.busy.remove(agent),
+        };
+        if let Some(undo) = &mut self.undo {
+            undo.busy.entry(agent.to_owned()).or_insert(before);
+        }
+        before
+    }
+
+    /// Remembers how a record was, where that may be asked for.
+    fn save(&mut self, call: CallKey) {
+        if let Some(undo) = &mut self.undo {
+            let open = &self.open;
+            undo.open.entry(call).or_insert_with(|| open.get(&call).cloned());
+        }
+    }
+
+    fn fold(&mut self, fact: &Fact) -> Option<CallKey> {
+        match fact {
+            Fact::Bindings { .. } => None,
+            Fact::AgentChanged { agent, state, at } => self.agent_changed(agent, state, *at),
+            Fact::CallQueued {
+                call,
+                queue,
+                caller,
+                dialled,
+                priority,
+                at,
+            } => self.change(*call, *at, |record| {
+                record.caller.get_or_insert_with(|| caller.clone());
+                record.dialled.get_or_insert_with(|| dialled.clone());
+                record.leave_queue(*at);
+                record.visits.push(Visit {
+                    queue: queue.clone(),
+                    priority: *priority,
+                    entered: *at,
+                    left: None,
+                    answered: false,
+                });
+            }),
+            Fact::CallPresented {
+                call,
+                agent,
+                attempt,
+                at,
+            } => self.change_open(*call, |record| {
+                record.presentations.push(Presentation {
+                    agent: agent.clone(),
+                    attempt: *attempt,
+                    at: *at,
+                    ended: None,
+                    outcome: None,
+                });
+            }),
+            Fact::PresentationEnded {
+                call,
+                agent,
+                outcome,
+                at,
+            } => self.change_open(*call, |record| {
+                let rings = |presentation: &&mut Presentation| {
+                    presentation.agent == *agent && presentation.ended.is_none()
+                };
+                if let Some(presentation) = record.presentations.iter_mut().rev().find(rings) {
+                    presentation.ended = Some(*at);
+                    presentation.outcome = Some(*outcome);
+                }
+            }),
+            Fact::CallAnswered {
+                call,
+                caller,
+                callee,
+                agent,
+                at,
+            } => self.change(*call, *at, |record| {
+                record.caller.get_or_insert_with(|| caller.clone());
+                record.dialled.get_or_insert_with(|| callee.clone());
+                if let Some(visit) = record.visits.last_mut().filter(|visit| visit.left.is_none()) {
+                    visit.left = Some(*at);
+                    visit.answered = true;
+                }
+                let rings = |presentation: &&mut Presentation| {
+                    Some(&presentation.agent) == agent.as_ref() && presentation.ended.is_none()
+                };
+                if let Some(presentation) = record.presentations.iter_mut().rev().find(rings) {
+                    presentation.ended = Some(*at);
+                }
+                record.answered.get_or_insert_with(|| Answered {
+                    callee: callee.clone(),
+                    agent: agent.clone(),
+                    at: *at,
+                    agent_left: None,
+                });
+            }),
+            Fact::CallTransferred { call, to, at } => self.change_open(*call, |record| {
+                record.transfers.push(Transfer {
+                    to: to.clone(),
+                    at: *at,
+                });
+            }),
+            Fact::RecordingStarted { call, file, at } => self.change_open(*call, |record| {
+                record.recordings.push(Recording {
+                    file: file.clone(),
+                    started: *at,
+                    samples: None,
+                });
+            }),
+            Fact::RecordingEnded {
+                call,
+                file,
+                samples,
+                at: _,
+            } => {
+                // It may be written after the call was put away: whoever keeps records completes it there.
+                self.save(*call);
+                let record = self.open.get_mut(call)?;
+                let of_file = |recording: &&mut Recording| recording.file == *file;
+                if let Some(recording) = record.recordings.iter_mut().find(of_file) {
+                    recording.samples = Some(*samples);
+                }
+                Some(*call)
+            }
+            Fact::CallEnded { call, cause, at } => self.change(*call, *at, |record| {
+                record.leave_queue(*at);
+                for presentation in &mut record.presentations {
+                    if presentation.ended.is_none() {
+                        presentation.ended = Some(*at);
+                        presentation.outcome = Some(PresentationOutcome::Withdrawn);
+                    }
+                }
+                if let Some(answered) = &mut record.answered
+                    && answered.agent.is_some()
+                {
+                    answered.agent_left.get_or_insert(*at);
+                }
+                record.ended.get_or_insert(Ended {
+                    cause: *cause,
+                    at: *at,
+                });
+            }),
+        }
+    }
+
+    /// The record of a call that is held.
+    pub fn get(&self, call: CallKey) -> Option<&CallRecord> {
+        self.open.get(&call)
+    }
+
+    /// The records that are held, by their numbers.
+    pub fn open(&self) -> impl Iterator<Item = &CallRecord> {
+        self.open.values()
+    }
+
+    /// Puts a record away that is over; `None` where it is not, or where there is none.
+    pub fn take_over(&mut self, call: CallKey) -> Option<CallRecord> {
+        if self.is_over(call) {
+            self.save(call);
+            self.open.remove(&call)
+        } else {
+            None
+        }
+    }
+
+    /// Whether a call that is held is over, and no agent is busy with it any more.
+    pub fn is_over(&self, call: CallKey) -> bool {
+        let busy = || self.busy.values().any(|of| *of == call);
+        self.open.get(&call).is_some_and(CallRecord::is_over) && !busy()
+    }
+
+    /// Takes every record, those that are up included.
+    pub fn into_records(self) -> Vec<CallRecord> {
+        self.open.into_values().collect()
+    }
+
+    fn change(&mut self, call: CallKey, at: Time, change: impl FnOnce(&mut CallRecord)) -> Option<CallKey> {
+        self.save(call);
+        change(self.open.entry(call).or_insert_with(|| CallRecord::new(call, at)));
+        Some(call)
+    }
+
+    /// A call that is over, or was never let in, changes no more.
+    fn change_open(&mut self, call: CallKey, change: impl FnOnce(&mut CallRecord)) -> Option<CallKey> {
+        self.save(call);
+        change(self.open.get_mut(&call)?);
+        Some(call)
+    }
+
+    fn agent_changed(&mut self, agent: &str, state: &AgentState, at: Time) -> Option<CallKey> {
+        let call = *self.busy.get(agent)?;
+        let wraps = match state {
+            AgentState::Talking => return None,
+            AgentState::WrapUp { .. } => true,
+            AgentState::LoggedOut | AgentState::NotReady(_) | AgentState::Ready | AgentState::Reserved => {
+                false
+            }
+        };
+        if !wraps {
+            self.set_busy(agent, None);
+        }
+        self.save(call);
+        let record = self.open.get_mut(&call)?;
+        if let Some(answered) = &mut record.answered {
+            answered.agent_left.get_or_insert(at);
+        }
+        match &mut record.wrap_up {
+            None if wraps => {
+                record.wrap_up = Some(WrapUp {
+                    began: at,
+                    ended: None,
+                });
+            }
+            Some(wrap_up) if !wraps => {
+                wrap_up.ended.get_or_insert(at);
+            }
+            None | Some(_) => {}
+        }
+        Some(call)
+    }
+}

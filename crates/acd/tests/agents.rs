@@ -1,0 +1,380 @@
+//! What agents are doing, and how it changes.
+
+mod support;
+
+use std::time::Duration;
+
+use callwright_acd::{AgentRequest, AgentState, EndCause, Fact, NotReadyReason};
+use callwright_ua::Phase;
+use callwright_wire::Time;
+use support::{Lab, Phone};
+
+fn not_ready(reason: &str) -> AgentState {
+    AgentState::NotReady(NotReadyReason::Manual(reason.to_owned()))
+}
+
+fn with_wrap_up(seconds: u64) -> Lab {
+    Lab::with_queue(|_, queue| queue.wrap_up = Duration::from_secs(seconds))
+}
+
+/// Alice talks to a customer.
+fn talking(lab: &mut Lab) -> (Phone, Phone) {
+    let alice = lab.registered("alice");
+    let customer = lab.customer();
+    lab.take(alice);
+    assert_eq!(lab.state("alice"), AgentState::Talking);
+    (alice, customer)
+}
+
+fn unregister(lab: &mut Lab, phone: Phone) {
+    lab.fleet(phone, |fleet, now, id| fleet.unregister(now, id, None))
+        .expect("it is registered");
+    lab.pass(Duration::from_millis(10));
+}
+
+#[test]
+fn a_registration_makes_an_agent_ready_and_its_end_logs_it_out() {
+    let mut lab = Lab::with_queue(|_, _| {});
+    assert_eq!(lab.state("alice"), AgentState::LoggedOut);
+    let alice = lab.registered("alice");
+    assert_eq!(lab.state("alice"), AgentState::Ready);
+    assert_eq!(lab.support().logged_in, 1);
+    unregister(&mut lab, alice);
+    assert_eq!(lab.state("alice"), AgentState::LoggedOut);
+    assert_eq!(lab.support().logged_in, 0);
+    assert_eq!(lab.support().free, 0);
+}
+
+#[test]
+fn an_agent_that_is_to_say_so_itself_is_not_ready_after_its_registration() {
+    let mut lab = Lab::with_queue(|config, _| config.agents[0].ready_on_register = false);
+    let alice = lab.registered("alice");
+    assert_eq!(lab.state("alice"), AgentState::NotReady(NotReadyReason::Login));
+    let customer = lab.customer();
+    lab.pass(Duration::from_secs(30));
+    assert_eq!(lab.phase(alice), None);
+    lab.ask("alice", AgentRequest::Ready);
+    lab.take(alice);
+    lab.hangup(customer);
+}
+
+#[test]
+fn an_agent_who_is_not_ready_is_offered_nothing() {
+    let mut lab = Lab::with_queue(|_, _| {});
+    let alice = lab.registered("alice");
+    lab.ask("alice", AgentRequest::NotReady("lunch".to_owned()));
+    assert_eq!(lab.state("alice"), not_ready("lunch"));
+    lab.customer();
+    lab.pass(Duration::from_secs(30));
+    assert_eq!(lab.phase(alice), None);
+    lab.ask("alice", AgentRequest::Ready);
+    lab.pass(Duration::from_millis(5));
+    assert_eq!(lab.phase(alice), Some(Phase::Ringing));
+}
+
+#[test]
+fn who_says_not_ready_while_a_call_is_presented_has_it_taken_back() {
+    let mut lab = Lab::with_queue(|_, _| {});
+    let alice = lab.registered("alice");
+    lab.customer();
+    lab.until(|lab| lab.phase(alice) == Some(Phase::Ringing));
+    lab.ask("alice", AgentRequest::NotReady("".to_owned()));
+    assert_eq!(lab.state("alice"), not_ready(""));
+    lab.until(|lab| lab.phase(alice) == Some(Phase::Ended));
+    let bob = lab.registered("bob");
+    lab.take(bob);
+    assert!(
+        lab.story()
+            .contains(&"1 not taken by alice: AgentGone".to_owned())
+    );
+    assert!(lab.story().contains(&"1 presented to bob, 2".to_owned()));
+}
+
+#[test]
+fn who_says_not_ready_during_a_call_is_so_after_it() {
+    let mut lab = Lab::with_queue(|_, _| {});
+    let (_, customer) = talking(&mut lab);
+    lab.ask("alice", AgentRequest::NotReady("lunch".to_owned()));
+    assert_eq!(lab.state("alice"), AgentState::Talking);
+    lab.hangup(customer);
+    lab.pass(Duration::from_millis(10));
+    assert_eq!(lab.state("alice"), not_ready("lunch"));
+}
+
+#[test]
+fn wrap_up_lasts_as_long_as_its_queue_says_and_does_not_end_early() {
+    let mut lab = with_wrap_up(30);
+    let (alice, customer) = talking(&mut lab);
+    lab.hangup(customer);
+    lab.until(|lab| lab.phase(alice) == Some(Phase::Ended));
+    let AgentState::WrapUp { until } = lab.state("alice") else {
+        panic!("{:?}", lab.state("alice"));
+    };
+    let second = lab.customer();
+    // Neither a call that waits, nor a registration, nor another call that ends is a reason.
+    lab.register(alice);
+    let bob = lab.registered("bob");
+    lab.take(bob);
+    lab.hangup(second);
+    lab.customer();
+    lab.pass(until.since(lab.now()) - Duration::from_millis(1));
+    assert_eq!(lab.state("alice"), AgentState::WrapUp { until });
+    assert_eq!(lab.calls(alice).len(), 1);
+    lab.pass(Duration::from_millis(5));
+    assert_eq!(lab.state("alice"), AgentState::Reserved);
+    assert_eq!(lab.phase(alice), Some(Phase::Ringing));
+}
+
+#[test]
+fn an_agent_ends_its_wrap_up_itself() {
+    for request in [AgentRequest::WrapUpDone, AgentRequest::Ready] {
+        let mut lab = with_wrap_up(30);
+        let (alice, _) = talking(&mut lab);
+        lab.hangup(alice);
+        lab.pass(Duration::from_secs(1));
+        assert!(matches!(lab.state("alice"), AgentState::WrapUp { .. }));
+        lab.ask("alice", request);
+        assert_eq!(lab.state("alice"), AgentState::Ready);
+        lab.pass(Duration::from_secs(60));
+        let changes = lab.story().into_iter().filter(|line| line == "alice Ready");
+        assert_eq!(
+            changes.count(),
+            2,
+            "the timer of the wrap-up does nothing any more"
+        );
+    }
+}
+
+#[test]
+fn who_says_not_ready_during_wrap_up_is_so_when_that_is_done() {
+    let mut lab = with_wrap_up(30);
+    let (alice, _) = talking(&mut lab);
+    lab.hangup(alice);
+    lab.pass(Duration::from_secs(1));
+    lab.ask("alice", AgentRequest::NotReady("lunch".to_owned()));
+    assert!(matches!(lab.state("alice"), AgentState::WrapUp { .. }));
+    lab.ask("alice", AgentRequest::WrapUpDone);
+    assert_eq!(lab.state("alice"), not_ready("lunch"));
+}
+
+#[test]
+fn an_agent_stuck_after_a_lost_bye_is_free_again() {
+    let mut lab = Lab::with_queue(|config, _| {
+        config.session_timer = Some(callwright_sip::command::SessionTimer::new(Duration::from_secs(
+            90,
+        )));
+    });
+    let (alice, customer) = talking(&mut lab);
+    // The customer is gone without a word; only the session timer tells.
+    lab.partition = Some(customer.address());
+    lab.until(|lab| lab.phase(alice) == Some(Phase::Ended));
+    assert_eq!(lab.state("alice"), AgentState::Ready);
+    assert_eq!(lab.ends(), [EndCause::Failed(408)]);
+    lab.partition = None;
+    // The same with an agent: its BYE never comes.
+    let second = lab.phone("dave");
+    lab.dial(second, "support");
+    lab.take(alice);
+    lab.partition = Some(alice.address());
+    lab.hangup(second);
+    lab.pass(Duration::from_secs(40));
+    assert_ne!(lab.state("alice"), AgentState::Talking);
+}
+
+#[test]
+fn an_agent_who_loses_its_registration_in_a_call_is_logged_out_after_it() {
+    let mut lab = with_wrap_up(30);
+    let (alice, customer) = talking(&mut lab);
+    unregister(&mut lab, alice);
+    assert_eq!(lab.state("alice"), AgentState::Talking);
+    lab.assert_they_talk(customer, alice);
+    lab.hangup(customer);
+    lab.pass(Duration::from_millis(10));
+    assert_eq!(
+        lab.state("alice"),
+        AgentState::LoggedOut,
+        "not stuck, and not in wrap-up"
+    );
+    lab.register(alice);
+    lab.pass(Duration::from_millis(10));
+    assert_eq!(lab.state("alice"), AgentState::Ready);
+}
+
+#[test]
+fn an_agent_who_logs_out_while_a_call_is_presented_has_it_taken_back() {
+    let mut lab = Lab::with_queue(|_, _| {});
+    let alice = lab.registered("alice");
+    let customer = lab.customer();
+    lab.until(|lab| lab.phase(alice) == Some(Phase::Ringing));
+    unregister(&mut lab, alice);
+    assert_eq!(lab.state("alice"), AgentState::LoggedOut);
+    lab.until(|lab| lab.phase(alice) == Some(Phase::Ended));
+    assert_eq!(lab.phase(customer), Some(Phase::Established));
+    let bob = lab.registered("bob");
+    lab.take(bob);
+    lab.assert_they_talk(customer, bob);
+}
+
+#[test]
+fn a_registration_that_expires_logs_an_agent_out() {
+    let mut lab = Lab::with_queue(|config, _| config.max_expires = Duration::from_secs(60));
+    let alice = lab.registered("alice");
+    lab.partition = Some(alice.address());
+    lab.pass(Duration::from_secs(61));
+    assert_eq!(lab.state("alice"), AgentState::LoggedOut);
+    let told = lab.facts.iter().any(|fact| {
+        matches!(fact, Fact::AgentChanged { agent, state: AgentState::LoggedOut, .. } if agent == "alice")
+    });
+    assert!(told);
+}
+
+#[test]
+fn a_re_register_during_a_presentation_changes_nothing() {
+    let mut lab = Lab::with_queue(|_, _| {});
+    let alice = lab.registered("alice");
+    let first = lab.customer();
+    let second = lab.customer();
+    lab.until(|lab| lab.phase(alice) == Some(Phase::Ringing));
+    lab.register(alice);
+    lab.pass(Duration::from_secs(1));
+    assert_eq!(lab.state("alice"), AgentState::Reserved);
+    assert_eq!(lab.calls(alice).len(), 1, "the second call is not offered");
+    lab.take(alice);
+    lab.register(alice);
+    lab.pass(Duration::from_secs(1));
+    assert_eq!(lab.state("alice"), AgentState::Talking);
+    assert_eq!(lab.calls(alice).len(), 1);
+    lab.assert_they_talk(first, alice);
+    lab.hangup(first);
+    lab.take(alice);
+    lab.hangup(second);
+    lab.assert_nothing_left();
+}
+
+#[test]
+fn two_contacts_of_one_agent_are_one_presentation() {
+    let mut lab = Lab::with_queue(|_, _| {});
+    let (desk, mobile) = (lab.registered("alice"), lab.registered("alice"));
+    assert_eq!(lab.agent("alice").contacts, 2);
+    assert_eq!(
+        (lab.support().free, lab.support().logged_in),
+        (1, 1),
+        "one agent, counted once"
+    );
+    let (first, second) = (lab.customer(), lab.customer());
+    lab.until(|lab| lab.phase(desk) == Some(Phase::Ringing) && lab.phase(mobile) == Some(Phase::Ringing));
+    lab.take(mobile);
+    lab.until(|lab| lab.phase(desk) == Some(Phase::Ended));
+    assert_eq!(
+        lab.ended(desk).1,
+        "cancelled by the caller: Call completed elsewhere"
+    );
+    lab.pass(Duration::from_secs(5));
+    assert_eq!(
+        lab.calls(desk).len(),
+        1,
+        "the second call is not offered to the phone that is idle"
+    );
+    assert_eq!(lab.support().talking, 1);
+    let presented = lab.story().into_iter().filter(|line| line.contains("presented"));
+    assert_eq!(presented.count(), 1);
+    unregister(&mut lab, desk);
+    assert_eq!(lab.state("alice"), AgentState::Talking);
+    lab.hangup(first);
+    lab.take(mobile);
+    lab.hangup(second);
+    lab.assert_nothing_left();
+}
+
+#[test]
+fn a_contact_that_refuses_leaves_the_other_ringing() {
+    let mut lab = Lab::with_queue(|_, _| {});
+    let (desk, mobile) = (lab.registered("alice"), lab.registered("alice"));
+    lab.customer();
+    lab.refuse(desk, 486);
+    assert_eq!(lab.state("alice"), AgentState::Reserved);
+    lab.take(mobile);
+    assert_eq!(lab.state("alice"), AgentState::Talking);
+}
+
+#[test]
+fn an_agent_in_a_call_that_came_from_no_queue_is_offered_none() {
+    let mut lab = Lab::with_queue(|_, _| {});
+    let (alice, bob) = (lab.registered("alice"), lab.registered("bob"));
+    lab.establish(alice, bob);
+    assert_eq!(lab.agent("alice").other_calls, 1, "she called");
+    assert_eq!(lab.agent("bob").other_calls, 1, "he was called");
+    assert_eq!(lab.support().free, 0);
+    let customer = lab.customer();
+    lab.pass(Duration::from_secs(5));
+    assert_eq!(lab.support().waiting, 1);
+    lab.hangup(alice);
+    lab.until(|lab| lab.phase(alice) == Some(Phase::Ringing));
+    lab.take(alice);
+    lab.hangup(customer);
+    lab.assert_nothing_left();
+}
+
+#[test]
+fn an_agent_who_rings_for_a_call_of_its_own_is_offered_none() {
+    let mut lab = Lab::with_queue(|_, _| {});
+    let alice = lab.registered("alice");
+    let friend = lab.phone("carol");
+    lab.dial(friend, "alice");
+    lab.until(|lab| lab.phase(alice) == Some(Phase::Ringing));
+    lab.customer();
+    lab.pass(Duration::from_secs(2));
+    assert_eq!(lab.calls(alice).len(), 1);
+    lab.hangup(friend);
+    lab.until(|lab| lab.calls(alice).len() == 2);
+}
+
+#[test]
+fn a_from_that_names_an_agent_and_comes_from_elsewhere_does_not_make_it_busy() {
+    let mut lab = Lab::with_queue(|_, _| {});
+    lab.registered("alice");
+    let (bob, mallory) = (lab.registered("bob"), lab.phone("alice"));
+    lab.dial(mallory, "bob");
+    lab.until(|lab| lab.phase(bob) == Some(Phase::Ringing));
+    assert_eq!(lab.agent("alice").other_calls, 0);
+}
+
+#[test]
+fn states_come_back_after_a_restart_and_calls_do_not() {
+    let mut lab = Lab::with_queue(|_, _| {});
+    for name in ["alice", "bob", "carol"] {
+        lab.registered(name);
+    }
+    let bindings = ["alice", "bob"].map(|name| lab.machine.bindings(lab.now(), name));
+    let mut after = Lab::with_queue(|config, _| config.first_call = 100);
+    let until = Time::from_secs(40);
+    let stored = [
+        ("carol", AgentState::Talking),
+        ("alice", AgentState::WrapUp { until }),
+        ("bob", AgentState::NotReady(NotReadyReason::NoAnswer)),
+    ];
+    for (agent, state) in stored {
+        after.machine.restore_agent(Time::ZERO, agent, state);
+    }
+    for (name, bindings) in ["alice", "bob"].into_iter().zip(bindings) {
+        after.machine.restore(Time::ZERO, name, bindings);
+    }
+    after.pass(Duration::from_secs(39));
+    assert_eq!(after.state("alice"), AgentState::WrapUp { until });
+    assert_eq!(after.state("bob"), AgentState::NotReady(NotReadyReason::NoAnswer));
+    assert_eq!(
+        after.state("carol"),
+        AgentState::LoggedOut,
+        "no binding of hers is left"
+    );
+    after.pass(Duration::from_secs(2));
+    assert_eq!(after.state("alice"), AgentState::Ready);
+    assert_eq!(
+        after.story(),
+        ["carol LoggedOut", "alice Ready"],
+        "what was stored is not told again"
+    );
+    after.phone("erin");
+    after.customer();
+    assert!(after.story().contains(&"100 queued in support".to_owned()));
+}

@@ -1,0 +1,373 @@
+//! Records and statistics, against what was planned: calls are made up with their times and ends, told as facts in the order of
+//! time, and what comes out is compared with sums over the plans.
+
+use std::time::Duration;
+
+use callwright_acd::{
+    AgentState, CallKey, EndCause, Fact, NotReadyReason, PresentationOutcome, Records, RefusedBecause,
+    Statistics, Thresholds,
+};
+use callwright_wire::Time;
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+const THRESHOLDS: Thresholds = Thresholds {
+    service_level: Duration::from_secs(20),
+    quick: Duration::from_secs(5),
+};
+
+/// What is to become of a call, in seconds.
+#[derive(Clone, Debug)]
+struct Plan {
+    /// After the call before.
+    after: u64,
+    /// How long it waits in the first queue before it overflows, where it does.
+    overflows: Option<u64>,
+    wait: u64,
+    /// How many presentations are in vain, a second each, at the end of the wait.
+    refusals: u64,
+    end: End,
+}
+
+#[derive(Clone, Debug)]
+enum End {
+    Answered {
+        agent: usize,
+        talk: u64,
+        /// The agent transfers the caller away after this part of the talk, in percent.
+        leaves: Option<u64>,
+        wrap: Option<u64>,
+        by_agent: bool,
+    },
+    Other(EndCause),
+}
+
+fn plans() -> impl Strategy<Value = Vec<Plan>> {
+    let answered = (
+        0..3usize,
+        1..400u64,
+        proptest::option::of(0..100u64),
+        proptest::option::of(0..60u64),
+        any::<bool>(),
+    )
+        .prop_map(|(agent, talk, leaves, wrap, by_agent)| End::Answered {
+            agent,
+            talk,
+            leaves,
+            wrap,
+            by_agent,
+        });
+    let other = prop_oneof![
+        3 => Just(EndCause::Abandoned),
+        1 => Just(EndCause::TimedOut),
+        1 => Just(EndCause::Overflowed),
+        1 => Just(EndCause::Refused(RefusedBecause::Full)),
+        1 => Just(EndCause::Refused(RefusedBecause::NoAgents)),
+        1 => Just(EndCause::Restarted),
+        1 => Just(EndCause::Failed(503)),
+    ]
+    .prop_map(End::Other);
+    let plan = (
+        0..90u64,
+        proptest::option::of(0..40u64),
+        0..60u64,
+        0..3u64,
+        prop_oneof![3 => answered, 2 => other],
+    );
+    let plan = plan.prop_map(|(after, overflows, wait, refusals, end)| Plan {
+        after,
+        overflows,
+        wait: wait.max(refusals),
+        refusals,
+        end,
+    });
+    vec(plan, 0..60)
+}
+
+/// A call as it went: the times in whole seconds.
+#[derive(Clone, Debug)]
+struct Went {
+    arrived: u64,
+    overflowed: Option<u64>,
+    left: u64,
+    answer: Option<Answer>,
+    cause: EndCause,
+    ended: u64,
+}
+
+#[derive(Clone, Debug)]
+struct Answer {
+    agent: usize,
+    talk: u64,
+    wrap: u64,
+}
+
+fn at(secs: u64) -> Time {
+    Time::from_secs(secs)
+}
+
+/// Carries plans out. An agent takes one call after the other: who waits for a busy one waits longer.
+fn carry_out(plans: &[Plan]) -> (Vec<Went>, Vec<Fact>) {
+    let mut facts: Vec<(u64, Fact)> = Vec::new();
+    let mut went = Vec::new();
+    let mut free_at = [0; 3];
+    let mut arrived = 0;
+    for (number, plan) in (1..).zip(plans) {
+        arrived += plan.after;
+        let call = CallKey(number);
+        let queued = |queue: &str, secs: u64| {
+            let fact = Fact::CallQueued {
+                call,
+                queue: queue.to_owned(),
+                caller: format!("sip:caller{number}@example.com"),
+                dialled: "sip:first@callcenter.test".to_owned(),
+                priority: 0,
+                at: at(secs),
+            };
+            (secs, fact)
+        };
+        facts.push(queued("first", arrived));
+        let overflowed = plan.overflows.map(|after| arrived + after);
+        if let Some(overflowed) = overflowed {
+            facts.push(queued("second", overflowed));
+        }
+        let mut left = overflowed.unwrap_or(arrived) + plan.wait;
+        if let End::Answered { agent, .. } = plan.end {
+            left = left.max(free_at[agent] + plan.refusals);
+        }
+        for attempt in 0..plan.refusals {
+            let begins = left - plan.refusals + attempt;
+            let agent = format!("nobody{number}");
+            facts.push((
+                begins,
+                Fact::CallPresented {
+                    call,
+                    agent: agent.clone(),
+                    attempt: attempt as u32 + 1,
+                    at: at(begins),
+                },
+            ));
+            facts.push((
+                begins + 1,
+                Fact::PresentationEnded {
+                    call,
+                    agent,
+                    outcome: PresentationOutcome::NoAnswer,
+                    at: at(begins + 1),
+                },
+            ));
+        }
+        let mut ended = left;
+        let mut answer = None;
+        let cause = match &plan.end {
+            End::Other(cause) => *cause,
+            End::Answered {
+                agent,
+                talk,
+                leaves,
+                wrap,
+                by_agent,
+            } => {
+                let name = format!("agent{agent}");
+                let changed = |state: AgentState, secs: u64| {
+                    let agent = name.clone();
+                    let fact = Fact::AgentChanged {
+                        agent,
+                        state,
+                        at: at(secs),
+                    };
+                    (secs, fact)
+                };
+                facts.push((
+                    left,
+                    Fact::CallAnswered {
+                        call,
+                        caller: format!("sip:caller{number}@example.com"),
+                        callee: format!("sip:{name}@callcenter.test"),
+                        agent: Some(name.clone()),
+                        at: at(left),
+                    },
+                ));
+                facts.push(changed(AgentState::Talking, left));
+                ended = left + talk;
+                let leaves = leaves.map(|percent| left + talk * percent / 100);
+                if let Some(leaves) = leaves {
+                    let to = "sip:other@callcenter.test".to_owned();
+                    let transferred = Fact::CallTransferred {
+                        call,
+                        to,
+                        at: at(leaves),
+                    };
+                    facts.push((leaves, transferred));
+                }
+                let gone = leaves.unwrap_or(ended);
+                let until = gone + wrap.unwrap_or(0);
+                if wrap.is_some() {
+                    facts.push(changed(AgentState::WrapUp { until: at(until) }, gone));
+                }
+                let next = if number % 2 == 0 {
+                    AgentState::Ready
+                } else {
+                    AgentState::NotReady(NotReadyReason::Manual("tea".to_owned()))
+                };
+                facts.push(changed(next, until));
+                free_at[*agent] = until;
+                answer = Some(Answer {
+                    agent: *agent,
+                    talk: gone - left,
+                    wrap: until - gone,
+                });
+                if *by_agent && leaves.is_none() {
+                    EndCause::CompletedByCallee
+                } else {
+                    EndCause::CompletedByCaller
+                }
+            }
+        };
+        facts.push((
+            ended,
+            Fact::CallEnded {
+                call,
+                cause,
+                at: at(ended),
+            },
+        ));
+        went.push(Went {
+            arrived,
+            overflowed,
+            left,
+            answer,
+            cause,
+            ended,
+        });
+    }
+    // A stable sort: what happens at once to one call keeps its order.
+    facts.sort_by_key(|(secs, _)| *secs);
+    (went, facts.into_iter().map(|(_, fact)| fact).collect())
+}
+
+/// Sums over the plans of one queue, or of both.
+fn recomputed(went: &[Went], queue: Option<&str>) -> Statistics {
+    let mut sum = Statistics::default();
+    for call in went {
+        let entered = call.overflowed.unwrap_or(call.arrived);
+        let (of_first, last) = match call.overflowed {
+            Some(_) => (true, "second"),
+            None => (false, "first"),
+        };
+        if of_first && queue.is_none_or(|queue| queue == "first") {
+            sum.offered += 1;
+            let wait = Duration::from_secs(entered - call.arrived);
+            sum.longest_wait = sum.longest_wait.max(wait);
+            sum.overflowed += 1;
+        }
+        if queue.is_some_and(|queue| queue != last) {
+            continue;
+        }
+        let wait = Duration::from_secs(call.left - entered);
+        sum.offered += 1;
+        sum.longest_wait = sum.longest_wait.max(wait);
+        if let Some(answer) = &call.answer {
+            sum.answered += 1;
+            sum.answered_in_time += u64::from(wait <= THRESHOLDS.service_level);
+            sum.wait_of_answered += wait;
+            sum.handled += 1;
+            sum.talk += Duration::from_secs(answer.talk);
+            sum.wrap += Duration::from_secs(answer.wrap);
+            continue;
+        }
+        match call.cause {
+            EndCause::Abandoned => {
+                sum.abandoned += 1;
+                sum.abandoned_quickly += u64::from(wait <= THRESHOLDS.quick);
+            }
+            EndCause::TimedOut => sum.timed_out += 1,
+            EndCause::Overflowed => sum.overflowed += 1,
+            EndCause::Refused(RefusedBecause::Full) => sum.refused.full += 1,
+            EndCause::Refused(RefusedBecause::NoAgents) => sum.refused.no_agents += 1,
+            EndCause::Restarted | EndCause::Failed(_) => sum.failed += 1,
+            other => panic!("{other} is not planned"),
+        }
+    }
+    sum
+}
+
+proptest! {
+    #[test]
+    fn statistics_are_what_a_recomputation_from_the_plans_says(plans in plans()) {
+        let (went, facts) = carry_out(&plans);
+        let mut records = Records::default();
+        let mut over = Vec::new();
+        for fact in &facts {
+            for call in records.apply(fact).into_iter().flatten() {
+                over.extend(records.take_over(call));
+            }
+        }
+        prop_assert_eq!(records.open().count(), 0, "nothing is held of calls that are over");
+        prop_assert_eq!(over.len(), went.len());
+        over.sort_by_key(|record| record.call);
+        for (record, call) in over.iter().zip(&went) {
+            prop_assert_eq!(record.ended.map(|end| (end.cause, end.at)), Some((call.cause, at(call.ended))));
+            prop_assert_eq!(record.wait(), Some(Duration::from_secs(call.left - call.arrived)));
+            let agent = call.answer.as_ref().map(|answer| format!("agent{}", answer.agent));
+            prop_assert_eq!(record.agent(), agent.as_deref());
+            let talk = call.answer.as_ref().map(|answer| Duration::from_secs(answer.talk));
+            prop_assert_eq!(record.agent_talk(), talk);
+        }
+        for queue in [None, Some("first"), Some("second"), Some("third")] {
+            let mut sum = Statistics::default();
+            for record in &over {
+                sum.add(record, queue, &THRESHOLDS);
+            }
+            prop_assert_eq!(sum, recomputed(&went, queue));
+            let outcomes = sum.answered + sum.abandoned + sum.overflowed + sum.timed_out + sum.failed
+                + sum.refused.full + sum.refused.closed + sum.refused.no_agents;
+            prop_assert_eq!(outcomes, sum.offered, "each visit has one outcome");
+        }
+    }
+
+    #[test]
+    fn what_is_taken_back_leaves_no_trace(plans in plans(), cut in 0..200usize) {
+        let (_, facts) = carry_out(&plans);
+        let cut = cut.min(facts.len());
+        let mut records = Records::default();
+        for fact in &facts[..cut] {
+            records.apply(fact);
+        }
+        let before = format!("{records:?}");
+        records.mark();
+        for fact in &facts[cut..] {
+            for call in records.apply(fact).into_iter().flatten() {
+                records.take_over(call);
+            }
+        }
+        records.undo();
+        prop_assert_eq!(format!("{records:?}"), before);
+    }
+}
+
+#[test]
+fn averages_of_nothing_are_none_and_others_are_exact() {
+    let nothing = Statistics::default();
+    assert_eq!(
+        (nothing.service_level(), nothing.average_handle_time()),
+        (None, None)
+    );
+    let some = Statistics {
+        offered: 10,
+        answered: 6,
+        answered_in_time: 4,
+        abandoned: 4,
+        abandoned_quickly: 2,
+        wait_of_answered: Duration::from_secs(90),
+        handled: 4,
+        talk: Duration::from_secs(400),
+        wrap: Duration::from_secs(42),
+        ..Statistics::default()
+    };
+    assert_eq!(some.service_level(), Some(0.4));
+    assert_eq!(some.service_level_without_quick(), Some(0.5));
+    assert_eq!(some.abandon_rate(), Some(0.4));
+    assert_eq!(some.average_speed_of_answer(), Some(Duration::from_secs(15)));
+    assert_eq!(some.average_handle_time(), Some(Duration::from_millis(110_500)));
+}

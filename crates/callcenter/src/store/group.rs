@@ -1,0 +1,142 @@
+//! Commits of groups, and what becomes of a group that cannot be stored.
+
+use std::time::Duration;
+
+use callwright_acd::{Fact, Token};
+
+use super::{Health, Outcome};
+
+/// How long after a failure it is tried again.
+pub(super) const RETRY: Duration = Duration::from_millis(250);
+
+/// What facts are committed to.
+pub(super) trait Ledger {
+    /// Stores these facts, all or none.
+    fn commit(&mut self, facts: &[&Fact]) -> Result<(), CommitError>;
+
+    /// Whether it would store something: writes what changes nothing.
+    fn probe(&mut self) -> Result<(), CommitError>;
+
+    /// Whether anything speaks against it: writes nothing.
+    fn look(&mut self) -> Result<(), CommitError>;
+}
+
+/// Why a group was not stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum CommitError {
+    /// It may be stored later: the words say why not now.
+    Unavailable(String),
+    /// One of the facts cannot be stored, whatever is done.
+    Unacceptable(String),
+}
+
+/// The facts of failed commits that have to be stored all the same, and whether all is well.
+#[derive(Debug, Default)]
+pub(super) struct Group {
+    backlog: Vec<(Token, Fact)>,
+    pub(super) health: Health,
+    pub(super) committed: u64,
+}
+
+impl Group {
+    /// Commits what was left over and these; what became of them. Without facts it finds out whether all is well again.
+    pub(super) fn commit(
+        &mut self,
+        ledger: &mut impl Ledger,
+        facts: impl IntoIterator<Item = (Token, Fact)>,
+    ) -> Vec<Outcome> {
+        self.backlog.extend(facts);
+        let group: Vec<_> = self.backlog.iter().map(|(_, fact)| fact).collect();
+        let result = match (group.is_empty(), self.health.is_sound()) {
+            (true, true) => ledger.look(),
+            (true, false) => ledger.probe(),
+            (false, _) => ledger.commit(&group),
+        };
+        match result {
+            Ok(()) => {
+                self.health = Health::Sound;
+                self.committed += self.backlog.len() as u64;
+                self.backlog
+                    .drain(..)
+                    .map(|(token, fact)| outcome(token, fact, true))
+                    .collect()
+            }
+            Err(CommitError::Unavailable(reason)) => self.fail(reason),
+            Err(CommitError::Unacceptable(_)) => self.commit_singly(ledger),
+        }
+    }
+
+    /// A commit fails: what nothing waits for is kept.
+    pub(super) fn fail(&mut self, reason: String) -> Vec<Outcome> {
+        self.health = Health::Failing { reason };
+        let (refused, kept) = std::mem::take(&mut self.backlog)
+            .into_iter()
+            .partition(|(_, fact)| is_awaited(fact));
+        self.backlog = kept;
+        let refused: Vec<_> = refused;
+        refused
+            .into_iter()
+            .map(|(token, fact)| outcome(token, fact, false))
+            .collect()
+    }
+
+    /// A commit fails, and these are part of it.
+    pub(super) fn fail_with(&mut self, reason: String, facts: Vec<(Token, Fact)>) -> Vec<Outcome> {
+        self.backlog.extend(facts);
+        self.fail(reason)
+    }
+
+    /// Finds out which fact it is that cannot be stored: the others are.
+    fn commit_singly(&mut self, ledger: &mut impl Ledger) -> Vec<Outcome> {
+        let mut outcomes = Vec::with_capacity(self.backlog.len());
+        let mut group = std::mem::take(&mut self.backlog).into_iter();
+        while let Some((token, fact)) = group.next() {
+            match ledger.commit(&[&fact]) {
+                Ok(()) => {
+                    self.committed += 1;
+                    outcomes.push(outcome(token, fact, true));
+                }
+                Err(CommitError::Unacceptable(reason)) => {
+                    tracing::error!(%reason, ?fact, "the database refuses a fact: this is a bug of callwright");
+                    outcomes.push(outcome(token, fact, false));
+                }
+                Err(CommitError::Unavailable(reason)) => {
+                    self.backlog.push((token, fact));
+                    outcomes.extend(self.fail_with(reason, group.collect()));
+                    return outcomes;
+                }
+            }
+        }
+        self.health = Health::Sound;
+        outcomes
+    }
+
+    /// How many facts are left over.
+    pub(super) fn left_over(&self) -> usize {
+        self.backlog.len()
+    }
+
+    /// Forgets what is left over.
+    pub(super) fn forget(&mut self) {
+        self.backlog.clear();
+        self.health = Health::Sound;
+    }
+}
+
+fn outcome(token: Token, fact: Fact, stored: bool) -> Outcome {
+    Outcome { token, fact, stored }
+}
+
+/// Whether somebody waits for a fact, and is better told no than nothing.
+fn is_awaited(fact: &Fact) -> bool {
+    match fact {
+        Fact::Bindings { .. } | Fact::CallQueued { .. } | Fact::CallAnswered { .. } => true,
+        Fact::CallPresented { .. }
+        | Fact::PresentationEnded { .. }
+        | Fact::AgentChanged { .. }
+        | Fact::CallTransferred { .. }
+        | Fact::RecordingStarted { .. }
+        | Fact::RecordingEnded { .. }
+        | Fact::CallEnded { .. } => false,
+    }
+}

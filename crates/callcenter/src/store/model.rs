@@ -1,0 +1,197 @@
+//! A model of a store: what is kept is kept in memory.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use callwright_acd::{AgentState, Binding, CallRecord, EndCause, Fact, Records, Token};
+use callwright_wire::{Seed, Time};
+
+use super::group::{CommitError, Ledger};
+use super::paced::Pace;
+use super::{Health, Kept, Outcome, Restored, Store, StoreError};
+
+/// How many of the latest facts, and of the latest records, a [`ModelStore`] keeps: it is no archive.
+const KEPT: usize = 20_000;
+
+/// A store in memory. It commits at once and never fails, unless it is told otherwise.
+#[derive(Debug)]
+pub struct ModelStore {
+    pace: Pace,
+    memory: Memory,
+}
+
+impl Default for ModelStore {
+    fn default() -> Self {
+        ModelStore::new(Seed::from_number(0))
+    }
+}
+
+impl ModelStore {
+    /// An empty store. The seed is that of later failures.
+    pub fn new(seed: Seed) -> ModelStore {
+        ModelStore {
+            pace: Pace::new(&seed),
+            memory: Memory::default(),
+        }
+    }
+
+    /// The latest facts that are stored, those of bindings included, the oldest first: 20,000 at most.
+    pub fn facts(&self) -> impl Iterator<Item = &Fact> {
+        self.memory.facts.iter()
+    }
+}
+
+impl Store for ModelStore {
+    fn restore(&mut self, _now: Time) -> Result<Restored, StoreError> {
+        self.lose_uncommitted();
+        let memory = &mut self.memory;
+        let up = memory.records.open().filter(|record| record.ended.is_none());
+        let closed: Vec<_> = up.map(|record| record.call).collect();
+        for call in &closed {
+            memory.apply(&Fact::CallEnded {
+                call: *call,
+                cause: EndCause::Restarted,
+                at: memory.latest,
+            });
+        }
+        Ok(Restored {
+            bindings: memory.bindings.clone(),
+            agents: memory.agents.clone(),
+            first_call: memory.last_call + 1,
+            closed: closed.into_iter().map(|call| call.0).collect(),
+        })
+    }
+
+    fn take(&mut self, token: Token, fact: Fact) {
+        self.pace.take(token, fact);
+    }
+
+    fn begin(&mut self, now: Time) {
+        self.pace.begin(now);
+    }
+
+    fn next(&self) -> Option<Time> {
+        self.pace.next()
+    }
+
+    fn finish(&mut self, now: Time) -> Vec<Outcome> {
+        self.pace.finish(now, &mut self.memory)
+    }
+
+    fn health(&self) -> Health {
+        self.pace.health()
+    }
+
+    fn pending(&self) -> usize {
+        self.pace.pending()
+    }
+
+    fn committed(&self) -> u64 {
+        self.pace.committed()
+    }
+
+    fn lose_uncommitted(&mut self) {
+        self.pace.forget();
+    }
+
+    fn set_delay(&mut self, delay: Duration) {
+        self.pace.set_delay(delay);
+    }
+
+    fn set_failures(&mut self, probability: f64) {
+        self.pace.set_failures(probability);
+    }
+
+    fn kept(&self) -> Result<Kept, StoreError> {
+        let memory = &self.memory;
+        let mut records: Vec<_> = memory.over.iter().chain(memory.records.open()).cloned().collect();
+        records.sort_by_key(|record| record.call);
+        let told = |fact: &&Fact| !matches!(fact, Fact::Bindings { .. });
+        Ok(Kept {
+            bindings: memory.bindings.clone(),
+            agents: memory.agents.clone(),
+            records,
+            facts: memory.facts.iter().filter(told).cloned().collect(),
+        })
+    }
+}
+
+/// What is kept.
+#[derive(Debug, Default)]
+struct Memory {
+    bindings: BTreeMap<String, Vec<Binding>>,
+    agents: BTreeMap<String, AgentState>,
+    records: Records,
+    /// Those to which nothing more is to come.
+    over: VecDeque<CallRecord>,
+    facts: VecDeque<Fact>,
+    last_call: u64,
+    /// The time of the latest fact.
+    latest: Time,
+}
+
+impl Ledger for Memory {
+    fn commit(&mut self, facts: &[&Fact]) -> Result<(), CommitError> {
+        for fact in facts {
+            self.apply(fact);
+        }
+        Ok(())
+    }
+
+    fn probe(&mut self) -> Result<(), CommitError> {
+        Ok(())
+    }
+
+    fn look(&mut self) -> Result<(), CommitError> {
+        Ok(())
+    }
+}
+
+impl Memory {
+    fn apply(&mut self, fact: &Fact) {
+        match fact {
+            Fact::Bindings { user, bindings } if bindings.is_empty() => {
+                self.bindings.remove(user);
+            }
+            Fact::Bindings { user, bindings } => {
+                self.bindings.insert(user.clone(), bindings.clone());
+            }
+            Fact::AgentChanged { agent, state, .. } => {
+                self.agents.insert(agent.clone(), state.clone());
+            }
+            Fact::RecordingEnded {
+                call, file, samples, ..
+            } => {
+                // The call may be over for long.
+                if let Some(record) = self.over.iter_mut().rev().find(|record| record.call == *call) {
+                    let of_file = record.recordings.iter_mut().find(|of| of.file == *file);
+                    if let Some(recording) = of_file {
+                        recording.samples = Some(*samples);
+                    }
+                }
+            }
+            Fact::CallQueued { .. }
+            | Fact::CallPresented { .. }
+            | Fact::PresentationEnded { .. }
+            | Fact::CallAnswered { .. }
+            | Fact::CallTransferred { .. }
+            | Fact::RecordingStarted { .. }
+            | Fact::CallEnded { .. } => {}
+        }
+        for call in self.records.apply(fact).into_iter().flatten() {
+            self.last_call = self.last_call.max(call.0);
+            if let Some(record) = self.records.take_over(call) {
+                keep(&mut self.over, record);
+            }
+        }
+        self.latest = fact.at().unwrap_or(self.latest).max(self.latest);
+        keep(&mut self.facts, fact.clone());
+    }
+}
+
+fn keep<T>(kept: &mut VecDeque<T>, one: T) {
+    if kept.len() == KEPT {
+        kept.pop_front();
+    }
+    kept.push_back(one);
+}

@@ -1,0 +1,205 @@
+//! One contract for every store: what is kept, what fails with a commit, and what is there after a restart.
+
+use std::time::Duration;
+
+use crate::facts::{self, ALICE, BOB, answered, at, bindings, changed, ended, presented, queued};
+use callwright_callcenter::{
+    AgentState, EndCause, Fact, Health, ModelStore, Records, SqliteStore, Store, Token,
+};
+use callwright_wire::{Epoch, Seed, Time};
+
+/// Every store that there is, empty.
+fn stores() -> [(&'static str, Box<dyn Store>); 2] {
+    let seed = Seed::from_number(4);
+    let sqlite = SqliteStore::in_memory(Epoch::SIMULATED, &seed).expect("a database in memory");
+    [("model", ModelStore::new(seed).into()), ("sqlite", sqlite.into())]
+}
+
+/// Gives facts to a store, and lets it commit them.
+fn commit(store: &mut dyn Store, now: Time, facts: &[Fact]) -> Vec<bool> {
+    for (number, fact) in (1..).zip(facts) {
+        store.take(Token(number), fact.clone());
+    }
+    store.begin(now);
+    let outcomes = store.finish(now);
+    let tokens: Vec<_> = outcomes.iter().map(|outcome| outcome.token.0).collect();
+    assert!(tokens.is_sorted(), "{tokens:?}");
+    outcomes.into_iter().map(|outcome| outcome.stored).collect()
+}
+
+/// A call of a queue from its arrival to the wrap-up after it.
+fn whole_call(number: u64, start: u64) -> Vec<Fact> {
+    vec![
+        queued(number, "support", start),
+        presented(number, ALICE, 1, start + 1),
+        changed(ALICE, AgentState::Reserved, start + 1),
+        facts::presentation_ended(number, ALICE, start + 16),
+        changed(ALICE, facts::no_answer(), start + 16),
+        presented(number, BOB, 2, start + 16),
+        changed(BOB, AgentState::Reserved, start + 16),
+        answered(number, Some(BOB), start + 20),
+        changed(BOB, AgentState::Talking, start + 20),
+        facts::recording_started(number, start + 20),
+        facts::transferred(number, start + 50),
+        changed(BOB, facts::wrap_up(start + 60), start + 50),
+        ended(number, EndCause::CompletedByCaller, start + 55),
+        facts::recording_ended(number, start + 55),
+        changed(BOB, AgentState::Ready, start + 58),
+    ]
+}
+
+#[test]
+fn what_is_stored_can_be_read_as_it_was_told() {
+    for (name, mut store) in stores() {
+        let mut told = whole_call(1, 100);
+        told.extend(facts::every_other_kind());
+        let stored = commit(store.as_mut(), at(200), &told);
+        assert_eq!(stored, vec![true; told.len()], "{name}");
+        let kept = store.kept().expect("it can be read");
+        let told: Vec<_> = told
+            .into_iter()
+            .filter(|fact| !matches!(fact, Fact::Bindings { .. }))
+            .collect();
+        assert_eq!(kept.facts, told, "{name}");
+        assert_eq!(kept.agents[BOB], AgentState::Ready, "{name}");
+        let mut records = Records::default();
+        for fact in &told {
+            records.apply(fact);
+        }
+        assert_eq!(kept.records, records.into_records(), "{name}");
+    }
+}
+
+#[test]
+fn bindings_take_the_place_of_those_before() {
+    for (name, mut store) in stores() {
+        let both = bindings("alice", 2);
+        commit(store.as_mut(), at(1), &[both.clone(), bindings("bob", 1)]);
+        let kept = store.kept().expect("it can be read").bindings;
+        let Fact::Bindings { bindings: told, .. } = both else {
+            unreachable!("bindings");
+        };
+        assert_eq!((&kept["alice"], kept.len()), (&told, 2), "{name}");
+        commit(store.as_mut(), at(2), &[bindings("alice", 1), bindings("bob", 0)]);
+        let kept = store.kept().expect("it can be read").bindings;
+        assert_eq!((kept["alice"].len(), kept.len()), (1, 1), "{name}");
+    }
+}
+
+#[test]
+fn a_commit_takes_its_time_and_what_comes_meanwhile_is_the_next_group() {
+    for (name, mut store) in stores() {
+        store.set_delay(Duration::from_secs(2));
+        store.take(Token(1), bindings("alice", 1));
+        store.begin(at(10));
+        store.take(Token(2), bindings("bob", 1));
+        store.take(Token(3), queued(1, "support", 11));
+        store.begin(at(11));
+        assert_eq!((store.next(), store.pending()), (Some(at(12)), 3), "{name}");
+        assert!(store.finish(at(11)).is_empty(), "{name}");
+        assert!(
+            store.kept().expect("it can be read").bindings.is_empty(),
+            "{name}"
+        );
+        assert_eq!(store.finish(at(12)).len(), 1, "{name}");
+        store.begin(at(12));
+        assert_eq!(store.next(), Some(at(14)), "{name}");
+        assert_eq!(store.finish(at(14)).len(), 2, "{name}");
+        assert_eq!((store.pending(), store.committed()), (0, 3), "{name}");
+    }
+}
+
+#[test]
+fn what_somebody_waits_for_fails_with_a_commit_and_what_has_happened_is_stored_later() {
+    for (name, mut store) in stores() {
+        commit(store.as_mut(), at(1), &[queued(1, "support", 1)]);
+        store.set_failures(1.0);
+        let group = [
+            queued(2, "support", 2),
+            ended(1, EndCause::Abandoned, 2),
+            changed(BOB, AgentState::Ready, 2),
+        ];
+        assert_eq!(commit(store.as_mut(), at(2), &group), [false], "{name}");
+        assert!(matches!(store.health(), Health::Failing { .. }), "{name}");
+        assert_eq!(store.pending(), 2, "{name}");
+        store.set_failures(0.0);
+        // It tries again by itself.
+        store.begin(at(2));
+        let again = store.next().expect("another attempt");
+        assert!(again > at(2), "{name}");
+        let stored: Vec<_> = store
+            .finish(again)
+            .into_iter()
+            .map(|outcome| outcome.stored)
+            .collect();
+        assert_eq!(stored, [true, true], "{name}");
+        assert_eq!((store.health(), store.pending()), (Health::Sound, 0), "{name}");
+        let kept = store.kept().expect("it can be read");
+        assert_eq!(kept.records.len(), 1, "{name}");
+        assert_eq!(
+            kept.records[0].ended.map(|end| end.cause),
+            Some(EndCause::Abandoned),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn after_a_restart_what_was_stored_is_in_force_and_calls_that_were_up_are_closed_once() {
+    for (name, mut store) in stores() {
+        let mut told = whole_call(7, 100);
+        told.push(queued(8, "support", 200));
+        told.push(queued(9, "support", 201));
+        told.push(answered(9, Some(ALICE), 205));
+        told.push(changed(ALICE, AgentState::Talking, 205));
+        told.push(bindings("alice", 2));
+        commit(store.as_mut(), at(205), &told);
+        store.set_delay(Duration::from_secs(1));
+        store.take(Token(99), queued(10, "support", 206));
+        store.begin(at(206));
+        store.lose_uncommitted();
+        store.set_delay(Duration::ZERO);
+        let restored = store.restore(at(300)).expect("it can be restored");
+        assert_eq!(restored.first_call, 10, "{name}: the tenth was not stored");
+        assert_eq!(restored.closed, [8, 9], "{name}");
+        assert_eq!(restored.bindings["alice"].len(), 2, "{name}");
+        assert_eq!(restored.agents[ALICE], AgentState::Talking, "{name}");
+        let again = store.restore(at(301)).expect("it can be restored");
+        assert!(again.closed.is_empty(), "{name}: once");
+        let kept = store.kept().expect("it can be read");
+        let causes: Vec<_> = kept
+            .records
+            .iter()
+            .map(|record| (record.call.0, record.ended.expect("closed")))
+            .map(|(call, end)| (call, end.cause, end.at))
+            .collect();
+        // The last that is known of the process before.
+        let lost = |call| (call, EndCause::Restarted, at(205));
+        assert_eq!(
+            causes,
+            [(7, EndCause::CompletedByCaller, at(155)), lost(8), lost(9)],
+            "{name}"
+        );
+        // The agent of a call that was up is told of again, and the record is complete.
+        commit(store.as_mut(), at(310), &[changed(ALICE, AgentState::Ready, 310)]);
+        let kept = store.kept().expect("it can be read");
+        let alice = kept.records[2].answered.as_ref().expect("answered");
+        assert_eq!(alice.agent_left, Some(at(205)), "{name}");
+    }
+}
+
+#[test]
+fn the_end_of_a_call_that_is_over_changes_nothing() {
+    let [_, (_, mut store)] = stores();
+    commit(store.as_mut(), at(1), &whole_call(1, 1));
+    let twice = [
+        ended(1, EndCause::Failed(500), 70),
+        changed(BOB, facts::no_answer(), 71),
+    ];
+    assert_eq!(commit(store.as_mut(), at(71), &twice), [false, true]);
+    assert_eq!(store.health(), Health::Sound);
+    let kept = store.kept().expect("it can be read");
+    assert_eq!(kept.records.len(), 1);
+    assert_eq!(kept.records[0].cause().as_deref(), Some("completed_by_caller"));
+    assert_eq!(kept.agents[BOB], facts::no_answer());
+}

@@ -1,0 +1,284 @@
+//! A database in a file: across restarts, and when the file, the disk or another process stands in the way.
+
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+
+use crate::facts::{ALICE, answered, at, bindings, changed, ended, queued};
+use callwright_callcenter::{AgentState, EndCause, Fact, Health, SqliteStore, Store, StoreError, Token};
+use callwright_wire::{Epoch, Seed, Time};
+use rusqlite::Connection;
+
+struct Place {
+    folder: tempfile::TempDir,
+}
+
+impl Place {
+    fn new() -> Place {
+        Place {
+            folder: tempfile::tempdir().expect("a folder"),
+        }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.folder.path().join("calls.db")
+    }
+
+    fn open(&self) -> SqliteStore {
+        self.open_in(Epoch::SIMULATED)
+    }
+
+    fn open_in(&self, epoch: Epoch) -> SqliteStore {
+        let mut store = SqliteStore::open(&self.path(), epoch, &Seed::from_number(1)).expect("it opens");
+        store.restore(Time::ZERO).expect("it is restored");
+        store
+    }
+}
+
+fn error(path: &Path) -> StoreError {
+    SqliteStore::open(path, Epoch::SIMULATED, &Seed::from_number(1)).expect_err("it does not open")
+}
+
+fn commit(store: &mut SqliteStore, now: u64, facts: &[Fact]) -> Vec<bool> {
+    for (number, fact) in (1..).zip(facts) {
+        store.take(Token(number), fact.clone());
+    }
+    store.begin(at(now));
+    let due = store.next().expect("a commit");
+    store
+        .finish(due)
+        .into_iter()
+        .map(|outcome| outcome.stored)
+        .collect()
+}
+
+fn numbers(store: &SqliteStore) -> Vec<u64> {
+    let kept = store.kept().expect("it can be read");
+    kept.records.iter().map(|record| record.call.0).collect()
+}
+
+fn failing(store: &SqliteStore) -> String {
+    match store.health() {
+        Health::Failing { reason } => reason,
+        Health::Sound => panic!("it works"),
+    }
+}
+
+#[test]
+fn a_new_process_finds_what_was_stored_and_times_are_those_of_its_own_world() {
+    let place = Place::new();
+    let mut store = place.open();
+    let told = [
+        bindings("alice", 2),
+        queued(1, "support", 10),
+        answered(1, Some(ALICE), 12),
+        changed(ALICE, AgentState::WrapUp { until: at(500) }, 13),
+    ];
+    assert_eq!(commit(&mut store, 20, &told), [true; 4]);
+    // As after kill -9: what was not committed is nowhere.
+    store.take(Token(9), queued(2, "support", 21));
+    drop(store);
+    let later = Epoch::SIMULATED.later(Duration::from_secs(100));
+    let seed = Seed::from_number(2);
+    let mut store = SqliteStore::open(&place.path(), later, &seed).expect("it opens");
+    let restored = store.restore(Time::ZERO).expect("it is restored");
+    assert_eq!((restored.first_call, restored.closed), (2, vec![1]));
+    assert_eq!(restored.agents[ALICE], AgentState::WrapUp { until: at(400) });
+    let expires: Vec<_> = restored.bindings["alice"]
+        .iter()
+        .map(|binding| binding.expires)
+        .collect();
+    assert_eq!(expires, [Time::from_nanos(3_500_000_000_001), Time::ZERO]);
+    // For who reads it with other tools.
+    let other = Connection::open(place.path()).expect("it opens");
+    let row: (String, String, String, f64) = other
+        .query_row(
+            "SELECT arrived, ended, cause, wait_s FROM call_records",
+            [],
+            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)),
+        )
+        .expect("a row");
+    assert_eq!(row.0, "2030-01-01T00:00:10.000Z");
+    assert_eq!(
+        (row.1.as_str(), row.2.as_str(), row.3),
+        ("2030-01-01T00:00:13.000Z", "failed(restart)", 2.0)
+    );
+}
+
+#[test]
+fn what_cannot_be_opened_is_an_error_with_its_path() {
+    let place = Place::new();
+    let path = place.path();
+    let nowhere = place.folder.path().join("nowhere").join("calls.db");
+    assert!(matches!(error(&nowhere), StoreError::NoFolder { .. }));
+    assert!(matches!(error(place.folder.path()), StoreError::Open { .. }));
+    let first = place.open();
+    assert!(matches!(error(&path), StoreError::InUse { .. }));
+    drop(first);
+    let other = Connection::open(&path).expect("it opens");
+    other
+        .pragma_update(None, "user_version", 99)
+        .expect("it can be written");
+    let error_text = error(&path).to_string();
+    assert!(
+        error_text.contains("version 99") && error_text.contains("calls.db"),
+        "{error_text}"
+    );
+    let text = place.folder.path().join("notes.txt");
+    std::fs::write(&text, "this is a text of some length and no database at all").expect("written");
+    assert!(matches!(error(&text), StoreError::NotOurs { .. }));
+    let foreign = place.folder.path().join("foreign.db");
+    let other = Connection::open(&foreign).expect("it opens");
+    other
+        .execute_batch("CREATE TABLE songs (name TEXT)")
+        .expect("a table");
+    assert!(matches!(error(&foreign), StoreError::NotOurs { .. }));
+}
+
+#[test]
+fn a_database_that_is_locked_refuses_new_calls_until_it_is_released_and_loses_nothing() {
+    let place = Place::new();
+    let mut store = place.open();
+    commit(&mut store, 1, &[queued(1, "support", 1)]);
+    let other = Connection::open(place.path()).expect("it opens");
+    other.execute_batch("BEGIN IMMEDIATE").expect("it is locked");
+    let group = [ended(1, EndCause::Abandoned, 2), queued(2, "support", 2)];
+    assert_eq!(commit(&mut store, 2, &group), [false], "only the new call");
+    let reason = failing(&store);
+    assert!(
+        reason.contains("another process has locked it") && reason.contains("calls.db"),
+        "{reason}"
+    );
+    assert!(commit(&mut store, 3, &[]).is_empty(), "it tries again, in vain");
+    other.execute_batch("COMMIT").expect("it is released");
+    assert_eq!(commit(&mut store, 4, &[queued(3, "support", 4)]), [true, true]);
+    assert_eq!(store.health(), Health::Sound);
+    assert_eq!(numbers(&store), [1, 3]);
+}
+
+#[test]
+fn a_disk_that_is_full_refuses_new_calls_until_there_is_room() {
+    let place = Place::new();
+    let mut store = place.open();
+    commit(&mut store, 1, &[queued(1, "support", 1)]);
+    store.limit_pages(1).expect("it can be limited");
+    let mut number = 1;
+    while store.health() == Health::Sound {
+        number += 1;
+        commit(&mut store, number, &[queued(number, "support", number)]);
+        assert!(number < 10_000, "no limit");
+    }
+    assert!(
+        failing(&store).contains("the disk is full"),
+        "{}",
+        failing(&store)
+    );
+    assert!(commit(&mut store, number, &[ended(1, EndCause::Abandoned, number)]).len() <= 1);
+    store.limit_pages(1_000_000).expect("it can be limited");
+    commit(&mut store, number + 10, &[]);
+    assert_eq!(store.health(), Health::Sound);
+    let kept = store.kept().expect("it can be read");
+    assert_eq!(kept.records.len() as u64, number - 1, "the last one was refused");
+    assert_eq!(
+        kept.records[0].ended.map(|end| end.cause),
+        Some(EndCause::Abandoned)
+    );
+}
+
+#[test]
+fn a_database_that_is_deleted_is_written_anew_with_all_that_was_stored() {
+    for wal_too in [false, true] {
+        let place = Place::new();
+        let mut store = place.open();
+        commit(&mut store, 1, &[queued(1, "support", 1), bindings("alice", 1)]);
+        std::fs::remove_file(place.path()).expect("it is there");
+        if wal_too {
+            for end in ["-wal", "-shm"] {
+                let mut name = place.path().into_os_string();
+                name.push(end);
+                std::fs::remove_file(name).expect("it is there");
+            }
+        }
+        assert_eq!(commit(&mut store, 2, &[queued(2, "support", 2)]), [true]);
+        assert_eq!(store.health(), Health::Sound);
+        drop(store);
+        let store = place.open();
+        assert_eq!(numbers(&store), [1, 2]);
+        assert_eq!(store.kept().expect("it can be read").bindings.len(), 1);
+        let files = std::fs::read_dir(place.folder.path()).expect("a folder").count();
+        assert!(files <= 3, "nothing is left of it");
+    }
+}
+
+#[test]
+fn a_database_whose_place_is_taken_is_left_alone_until_it_is_back() {
+    let place = Place::new();
+    let mut store = place.open();
+    commit(&mut store, 1, &[queued(1, "support", 1)]);
+    let aside = place.folder.path().join("aside.db");
+    std::fs::rename(place.path(), &aside).expect("it is moved");
+    std::fs::write(place.path(), "something else").expect("it is written");
+    assert_eq!(commit(&mut store, 2, &[queued(2, "support", 2)]), [false]);
+    assert!(
+        failing(&store).contains("another file has taken the place"),
+        "{}",
+        failing(&store)
+    );
+    std::fs::rename(&aside, place.path()).expect("it is moved");
+    assert_eq!(commit(&mut store, 3, &[queued(3, "support", 3)]), [true]);
+    assert_eq!(numbers(&store), [1, 3]);
+}
+
+#[test]
+fn a_thread_commits_in_order_and_wakes_whoever_waits() {
+    let place = Place::new();
+    let mut store = place.open();
+    store.take(Token(1), queued(1, "support", 1));
+    let (wakes, woken) = channel();
+    store.wake_by(Box::new(move || {
+        let _gone = wakes.send(());
+    }));
+    let mut heard = Vec::new();
+    for number in 2..=1_000 {
+        store.take(Token(number), queued(number, "support", number));
+        if number % 10 == 0 {
+            store.begin(Time::ZERO);
+        }
+    }
+    while heard.len() < 1_000 {
+        wait(&woken);
+        heard.extend(
+            store
+                .finish(Time::ZERO)
+                .into_iter()
+                .map(|outcome| outcome.token.0),
+        );
+    }
+    assert_eq!(heard, (1..=1_000).collect::<Vec<_>>());
+    assert_eq!((store.pending(), store.committed()), (0, 1_000));
+    assert_eq!(numbers(&store).len(), 1_000);
+}
+
+#[test]
+fn a_thread_finds_out_by_itself_that_the_database_is_gone_and_that_it_is_back() {
+    let place = Place::new();
+    let mut store = place.open();
+    let (wakes, woken) = channel();
+    store.wake_by(Box::new(move || {
+        let _gone = wakes.send(());
+    }));
+    let aside = place.folder.path().join("aside.db");
+    std::fs::rename(place.path(), &aside).expect("it is moved");
+    std::fs::write(place.path(), "something else").expect("it is written");
+    wait(&woken);
+    assert!(matches!(store.health(), Health::Failing { .. }));
+    std::fs::rename(&aside, place.path()).expect("it is moved");
+    wait(&woken);
+    assert_eq!(store.health(), Health::Sound);
+}
+
+#[track_caller]
+fn wait(woken: &Receiver<()>) {
+    let patience = Duration::from_secs(20);
+    woken.recv_timeout(patience).expect("it wakes whoever waits");
+}

@@ -1,0 +1,5 @@
+//! Stores: one contract for all of them, and what only a database in a file can meet with.
+
+mod contract;
+mod facts;
+mod file;
