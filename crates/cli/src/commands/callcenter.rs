@@ -82,7 +82,6 @@ pub(super) fn callcenter(
             | ServeError::Recordings(_)
             | ServeError::Listen { .. }
             | ServeError::Silent
-            | ServeError::Recordings(_)
             | ServeError::Failed),
         ) => {
             return Err(Wrong {
