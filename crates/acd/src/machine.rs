@@ -9,7 +9,7 @@ use callwright_sip::endpoint::{Endpoint, EndpointConfig, IdentityId, IncomingId}
 use callwright_sip_message::{HeaderName, Message, Method, Uri};
 use callwright_wire::{Entropy, Input, Node, Output, PacketNode, Residue, SocketId, Time, Timer, TimerQueue};
 
-use crate::b2bua::{LegKey, Switch};
+use crate::b2bua::{LegKey, Recordings, Switch};
 use crate::challenger::{Challenger, Unproven};
 use crate::closing::Life;
 use crate::config::{Config, ConfigError};
@@ -85,11 +85,14 @@ pub struct Machine {
     pub(crate) registrar: Registrar,
     pub(crate) switch: Switch,
     pub(crate) media: MediaHost,
+    pub(crate) recordings: Recordings,
     pub(crate) alarms: TimerQueue<Alarm>,
     pub(crate) counters: Counters,
     pub(crate) life: Life,
     /// Whether the store works, as far as it was told.
     pub(crate) storing: bool,
+    /// Whether new calls are refused, and those in progress go on.
+    pub(crate) retired: bool,
     pub(crate) floor: Floor,
     /// Something was restored that is to be put into force.
     pub(crate) restored: bool,
@@ -133,10 +136,12 @@ impl Machine {
             floor,
             restored: false,
             media: MediaHost::new(plane),
+            recordings: Recordings::default(),
             alarms: TimerQueue::default(),
             counters: Counters::default(),
             life: Life::Serving,
             storing: true,
+            retired: false,
             journal: Journal::default(),
             guard: Guard::new(config.protection, config.limits.sources),
             late: LateAnswers::default(),
@@ -171,6 +176,17 @@ impl Machine {
         let key = self.registrar.find(user);
         key.map(|key| self.registrar.account(key).bound(now).cloned().collect())
             .unwrap_or_default()
+    }
+
+    /// The Call-IDs of a call, as far as its legs have dialogs: that of the caller, then those of who talks with it, or of those who
+    /// ring for it.
+    pub fn call_ids(&self, call: CallKey) -> Vec<String> {
+        let legs = self.switch.legs_of(call);
+        let ids = legs.into_iter().filter_map(|leg| {
+            let sip = self.switch.sip_of(leg)?;
+            self.endpoint.call_id(sip).map(str::to_owned)
+        });
+        ids.collect()
     }
 
     /// What was counted.
@@ -355,6 +371,7 @@ impl Machine {
                 None => break,
             }
         }
+        self.tell_recorded();
         while let Some(request) = self.media.poll_request() {
             self.outputs.push_back(match request {
                 PortRequest::Bind { rtp, local, usage } => Output::Bind {

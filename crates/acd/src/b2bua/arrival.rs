@@ -58,7 +58,7 @@ impl Machine {
         if max_forwards == 0 {
             return Err(Reject::new(483).into());
         }
-        if !self.serves_durably() {
+        if !self.takes_calls() {
             return Err(self.unavailable().into());
         }
         let Ok(uri) = message.request_uri() else {

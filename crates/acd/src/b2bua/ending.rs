@@ -280,6 +280,7 @@ impl Machine {
             };
             self.persist(now, Due::Nothing, fact);
         }
+        self.end_recording(now, key);
         self.leave_queue(key);
         self.end_service(now, key, matches!(stage, Stage::Talking { .. }));
     }

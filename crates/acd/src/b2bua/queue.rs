@@ -65,6 +65,7 @@ impl Machine {
             Due::Queue(key)
         };
         self.persist(now, due, fact);
+        self.record_ends(key);
         match obstacle {
             None => {}
             Some(RefusedBecause::Full) => {
@@ -268,9 +269,9 @@ impl Machine {
             return;
         };
         let prompts = self.floor.queue(queue).config.prompts.clone();
+        let length = self.announce(now, caller, &prompts, position);
         if let Some(every) = prompts.announce_every {
-            self.alarms.set(Alarm::Announce(key), now + every);
+            self.alarms.set(Alarm::Announce(key), now + every.max(length));
         }
-        self.announce(now, caller, &prompts, position);
     }
 }
