@@ -18,6 +18,8 @@ pub struct Limits {
     pub calls: usize,
     /// Contacts that one call rings at once, those with the highest q first. Default 10.
     pub forks: usize,
+    /// Agents that one call rings for at once with `ring_all`. Default 50.
+    pub ring_all: usize,
     /// Facts that wait to be stored; beyond, what depends on one fails as if the store had. Default 10,000.
     pub facts_in_flight: usize,
     /// Nonces that are remembered with their counts. Default 65,536.
@@ -42,6 +44,7 @@ impl Default for Limits {
             waiting_registers: 4,
             calls: 2_000,
             forks: 10,
+            ring_all: 50,
             facts_in_flight: 10_000,
             nonces: 65_536,
             sources: 10_000,
