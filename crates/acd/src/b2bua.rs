@@ -128,7 +128,20 @@ impl Switch {
         Some((leg, self.legs.get(&leg)?.call))
     }
 
-    fn sip_of(&self, leg: LegKey) -> Option<CallId> {
+    /// The caller of a call, who talks with it, and who rings for it.
+    pub(crate) fn legs_of(&self, call: CallKey) -> Vec<LegKey> {
+        let Some(call) = self.calls.get(&call) else {
+            return Vec::new();
+        };
+        let rings = call.hunt.iter().flat_map(|hunt| hunt.legs.iter().copied());
+        [Some(call.caller), call.partner(call.caller)]
+            .into_iter()
+            .flatten()
+            .chain(rings)
+            .collect()
+    }
+
+    pub(crate) fn sip_of(&self, leg: LegKey) -> Option<CallId> {
         self.legs.get(&leg)?.sip
     }
 

@@ -40,6 +40,17 @@ impl Machine {
         self.settle(now);
     }
 
+    /// Takes no new calls from now on: they are answered 503 with Retry-After. Calls in progress go on, those that wait included, and
+    /// so do registrations.
+    pub fn retire(&mut self) {
+        self.retired = true;
+    }
+
+    /// Whether it was [told](Machine::retire) to take no new calls, and is not closing yet.
+    pub fn is_retired(&self) -> bool {
+        self.retired && self.life == Life::Serving
+    }
+
     /// Whether [`Machine::close`] was carried out: nothing is held any more.
     pub fn is_closed(&self) -> bool {
         self.life == Life::Closed
@@ -59,6 +70,11 @@ impl Machine {
     /// Whether anything new is taken that has to be stored.
     pub(crate) fn serves_durably(&self) -> bool {
         self.serves() && self.storing
+    }
+
+    /// Whether new calls are taken.
+    pub(crate) fn takes_calls(&self) -> bool {
+        self.serves_durably() && !self.retired
     }
 
     /// Closes the sockets when nobody is left who waits.

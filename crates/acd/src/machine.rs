@@ -86,6 +86,8 @@ pub struct Machine {
     pub(crate) life: Life,
     /// Whether the store works, as far as it was told.
     pub(crate) storing: bool,
+    /// Whether new calls are refused, and those in progress go on.
+    pub(crate) retired: bool,
     pub(crate) floor: Floor,
     /// Something was restored that is to be put into force.
     pub(crate) restored: bool,
@@ -136,6 +138,7 @@ impl Machine {
             counters: Counters::default(),
             life: Life::Serving,
             storing: true,
+            retired: false,
             journal: Journal::default(),
             listening: Vec::new(),
             outputs: VecDeque::new(),
@@ -168,6 +171,17 @@ impl Machine {
         let key = self.registrar.find(user);
         key.map(|key| self.registrar.account(key).bound(now).cloned().collect())
             .unwrap_or_default()
+    }
+
+    /// The Call-IDs of a call, as far as its legs have dialogs: that of the caller, then those of who talks with it, or of those who
+    /// ring for it.
+    pub fn call_ids(&self, call: CallKey) -> Vec<String> {
+        let legs = self.switch.legs_of(call);
+        let ids = legs.into_iter().filter_map(|leg| {
+            let sip = self.switch.sip_of(leg)?;
+            self.endpoint.call_id(sip).map(str::to_owned)
+        });
+        ids.collect()
     }
 
     /// What was counted.

@@ -148,6 +148,7 @@ struct Timers {
     max_expires: Option<Spanned<Span>>,
     default_expires: Option<Spanned<Span>>,
     retry_after: Option<Span>,
+    finish_calls: Option<Span>,
 }
 
 /// A span of time, or `false`.
@@ -253,6 +254,9 @@ impl File {
         config.record_direct = self.recordings.direct.unwrap_or(config.record_direct);
         settings.service =
             service(self.database, self.http, self.recordings, self.log, folder).map_err(at)?;
+        if let Some(Span(patience)) = self.timers.finish_calls {
+            settings.service.finish_calls = patience;
+        }
         if let Some(who) = &self.auth {
             config.auth = match who.get_ref() {
                 Who::None => Auth::None,
