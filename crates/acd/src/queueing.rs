@@ -7,6 +7,8 @@
 mod agent;
 mod free;
 mod line;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
