@@ -2,6 +2,7 @@
 //!
 //! [`Server`] is a node without IO, which the real world hosts as well as the simulated one.
 
+mod api;
 mod recordings;
 mod serve;
 mod server;
@@ -18,4 +19,7 @@ pub use callwright_acd::{
 pub use serve::{ServeError, Stop, serve};
 pub use server::{Command, Event, Server, ServerError};
 pub use settings::{DatabaseName, Http, OpenApi, Service, Settings, SettingsError, TlsFiles};
-pub use store::{Health, Kept, ModelStore, Outcome, Restored, SqliteStore, Store, StoreError};
+pub use store::{
+    Health, Kept, ModelStore, Outcome, Reader, RecordQuery, RecordRow, Restored, SqliteStore, Store,
+    StoreError, StoredQueue, StoredUser, Users,
+};

@@ -12,6 +12,7 @@ use callwright_acd::{Config, Fact};
 use callwright_net as net;
 use callwright_wire::{BindError, Epoch, Input, Node as _, Seed, Tap, Time, Transport};
 
+use crate::api::{Api, ApiError, Tally};
 use crate::recordings::{Desk, Recordings, repair};
 use crate::server::{Command, Event, Server, ServerError};
 use crate::settings::{Settings, SettingsError};
@@ -47,6 +48,9 @@ pub enum ServeError {
     /// The system did not say whether the sockets are open.
     #[error("the sockets were not opened within {} s", OPEN.as_secs())]
     Silent,
+    /// The API.
+    #[error(transparent)]
+    Api(#[from] ApiError),
     /// The thread that writes recordings.
     #[error("recordings cannot be written: {0}")]
     Recordings(std::io::Error),
@@ -60,12 +64,20 @@ pub enum ServeError {
 
 /// Asks a running server to stop in order. Clones ask the same one.
 #[derive(Clone)]
-pub struct Stop(Inbox);
+pub struct Stop {
+    news: Inbox,
+    api: Option<SocketAddr>,
+}
 
 impl Stop {
     /// Asks. Nothing happens when it is over already. Who asks once more does not want to wait for calls in progress.
     pub fn ask(&self) {
-        self.0.put(News::Stop);
+        self.news.put(News::Stop);
+    }
+
+    /// Where the API of that server listens, where it has one.
+    pub fn api(&self) -> Option<SocketAddr> {
+        self.api
     }
 }
 
@@ -78,10 +90,12 @@ impl std::fmt::Debug for Stop {
 struct Sink {
     news: Inbox,
     desk: Desk,
+    tally: Arc<Tally>,
 }
 
 impl net::EventSink<Event> for Sink {
     fn event(&mut self, _party: net::PartyId, now: Time, event: Event) {
+        self.tally.note(&event);
         if let Some(event) = self.desk.take(event) {
             self.news.put(News::Of(now, event));
         }
@@ -113,10 +127,11 @@ pub fn serve(
         media_notes: false,
         ..net::WorldConfig::default()
     };
-    let (news, desk) = (Inbox::default(), Desk::default());
+    let (news, desk, tally) = (Inbox::default(), Desk::default(), Arc::<Tally>::default());
     let sink = Sink {
         news: news.clone(),
         desk: desk.clone(),
+        tally: tally.clone(),
     };
     let world = Arc::new(net::World::start(world_config, sink)?);
     world.set_tap(tap(world.epoch()).map_err(ServeError::Capture)?);
@@ -142,9 +157,26 @@ pub fn serve(
     for fact in left {
         keeper.keep(fact);
     }
-    let stopped = run(settings, &world, party, &news, &mut keeper, |addresses| {
-        ready(addresses, Stop(news.clone()));
+    let http = settings.service().http.as_ref();
+    let api = http.map(|http| {
+        let database = settings.service().database.clone();
+        Api::start(http, database, &world, party, world.epoch(), tally)
     });
+    let stopped = match api.transpose() {
+        Ok(api) => {
+            let stop = Stop {
+                news: news.clone(),
+                api: api.as_ref().map(Api::address),
+            };
+            if let Some(at) = stop.api {
+                tracing::info!(%at, "HTTP");
+            }
+            run(settings, &world, party, &news, &mut keeper, |addresses| {
+                ready(addresses, stop)
+            })
+        }
+        Err(error) => Err(error.into()),
+    };
     desk.close();
     recordings.join();
     keeper.settle(&news);

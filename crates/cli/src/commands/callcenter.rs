@@ -82,6 +82,7 @@ pub(super) fn callcenter(
             | ServeError::Listen { .. }
             | ServeError::Silent
             | ServeError::Recordings(_)
+            | ServeError::Api(_)
             | ServeError::Failed),
         ) => {
             return Err(Wrong {
