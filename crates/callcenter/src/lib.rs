@@ -9,6 +9,7 @@ mod server;
 mod settings;
 mod store;
 
+pub use api::ApiError;
 pub use callwright_acd::{
     AgentConfig, AgentRequest, AgentSnapshot, AgentState, AnswerWith, Answered, Auth, Binding, CallKey,
     CallRecord, CallSnapshot, CallState, Config, ConfigError, Counters, EndCause, Ended, Fact, FeatureCodes,
@@ -18,7 +19,7 @@ pub use callwright_acd::{
 };
 pub use serve::{ServeError, Stop, serve};
 pub use server::{Command, Event, Server, ServerError};
-pub use settings::{DatabaseName, Http, OpenApi, Service, Settings, SettingsError, TlsFiles};
+pub use settings::{DatabaseName, Http, LeftOut, OpenApi, Service, Settings, SettingsError, TlsFiles};
 pub use store::{
     Health, Kept, ModelStore, Outcome, Reader, RecordQuery, RecordRow, Restored, SqliteStore, Store,
     StoreError, StoredQueue, StoredUser, Users,

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use callwright_acd::{Config, Fact};
+use callwright_acd::Fact;
 use callwright_net as net;
 use callwright_wire::{BindError, Epoch, Input, Node as _, Seed, Tap, Time, Transport};
 
@@ -16,7 +16,7 @@ use crate::api::{Api, ApiError, Tally};
 use crate::recordings::{Desk, Recordings, repair};
 use crate::server::{Command, Event, Server, ServerError};
 use crate::settings::{Settings, SettingsError};
-use crate::store::SqliteStore;
+use crate::store::{SqliteStore, Users};
 use inbox::{Inbox, News};
 use keeper::Keeper;
 
@@ -120,7 +120,7 @@ pub fn serve(
     tap: impl FnOnce(Epoch) -> Result<Option<Box<dyn Tap>>, String>,
     ready: impl FnOnce(&[(Transport, SocketAddr)], Stop),
 ) -> Result<(), ServeError> {
-    warn(settings);
+    let mut settings = settings.clone();
     let world_config = net::WorldConfig {
         identity: settings.identity()?,
         media_ports: settings.media_ports(),
@@ -135,8 +135,11 @@ pub fn serve(
     };
     let world = Arc::new(net::World::start(world_config, sink)?);
     world.set_tap(tap(world.epoch()).map_err(ServeError::Capture)?);
+    let mut store = open_store(&settings, world.epoch())?;
+    take_users(&mut settings)?;
+    warn(&settings);
     let config = settings.config(world.epoch(), os_seed(), os_seed());
-    let store = open_store(settings, world.epoch(), &config)?;
+    store.configure(&config).map_err(ServerError::from)?;
     let server = Server::new(world.now(), config, store)?;
     let folder = &settings.service().recordings;
     // After a crash: before there are new ones, and after the database was opened, which no other server uses then.
@@ -171,7 +174,7 @@ pub fn serve(
             if let Some(at) = stop.api {
                 tracing::info!(%at, "HTTP");
             }
-            run(settings, &world, party, &news, &mut keeper, |addresses| {
+            run(&settings, &world, party, &news, &mut keeper, |addresses| {
                 ready(addresses, stop)
             })
         }
@@ -300,11 +303,22 @@ fn watch(
     }
 }
 
-/// The database that the settings name, with what they say of agents and queues.
-fn open_store(settings: &Settings, epoch: Epoch, config: &Config) -> Result<SqliteStore, ServerError> {
-    let mut store = SqliteStore::open(&settings.service().database, epoch, &os_seed())?;
-    store.configure(config)?;
-    Ok(store)
+/// The database that the settings name.
+fn open_store(settings: &Settings, epoch: Epoch) -> Result<SqliteStore, ServerError> {
+    Ok(SqliteStore::open(
+        &settings.service().database,
+        epoch,
+        &os_seed(),
+    )?)
+}
+
+/// Adds the users of the database to those of the settings.
+fn take_users(settings: &mut Settings) -> Result<(), ServerError> {
+    let stored = Users::open(&settings.service().database)?.list()?;
+    for left_out in settings.add_users(stored)? {
+        tracing::warn!("{left_out}");
+    }
+    Ok(())
 }
 
 /// Lets the store commit in a thread of its own: what it has to say comes through the world's lock, as everything does.
