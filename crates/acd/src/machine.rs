@@ -31,8 +31,8 @@ pub(crate) enum Alarm {
     TransferNoAnswer(CallKey),
     /// A party that was transferred away did not hang up by itself.
     Leave(LegKey),
-    /// No agent answered to whom a call is presented.
-    PresentationNoAnswer(CallKey),
+    /// An agent did not answer to whom a call is presented.
+    PresentationNoAnswer(AgentKey),
     /// A call may be offered once more to those who did not take it.
     OfferAgain(CallKey),
     /// A call waits as long as it may.
@@ -455,7 +455,7 @@ impl Node for Machine {
                 Alarm::NoAnswer(call) => self.on_no_answer(now, call),
                 Alarm::TransferNoAnswer(call) => self.on_transfer_unanswered(now, call),
                 Alarm::Leave(leg) => self.leave_now(now, leg),
-                Alarm::PresentationNoAnswer(call) => self.on_presentation_unanswered(now, call),
+                Alarm::PresentationNoAnswer(agent) => self.on_presentation_unanswered(now, agent),
                 Alarm::OfferAgain(call) => self.floor.forgive(call),
                 Alarm::MaxWait(call) => self.on_waited_long_enough(now, call),
                 Alarm::Announce(call) => self.on_announcement_due(now, call),

@@ -3,17 +3,36 @@
 //! Memory does not grow with the length of a capture but with what is in it, up to the limits of [`AnalysisConfig`]: no payload is
 //! held.
 
+mod addresses;
+mod analyzer;
 mod call;
 mod config;
 mod finding;
+mod hearing;
+mod joins;
+mod judgement;
+mod legs;
 mod metrics;
+mod order;
+mod protocol;
+mod registers;
 mod registration;
+mod report;
+mod said;
 mod stream;
+mod stream_state;
+mod streams;
 mod summary;
+mod talk;
 mod time;
+
+use std::io::Read;
 
 use serde::Serialize;
 
+use crate::read::{ReadError, read_with_facts};
+
+pub use analyzer::Analyzer;
 pub use call::{
     Call, Digit, DigitBy, EndedBy, Join, Ladder, LadderParty, Leg, MediaLine, Outcome, Row, RowKind, Side,
 };
@@ -23,6 +42,31 @@ pub use metrics::{Delay, Metrics, Ratio};
 pub use registration::{Registration, RegistrationAttempt};
 pub use stream::{FoundBy, Gap, Level, Quality, RtcpView, Stream, StreamFormat};
 pub use summary::{Dropped, Summary};
+
+/// Analyzes a capture file.
+///
+/// A file that is damaged or ends in the middle is analyzed up to there: [`Summary::broken`] says so, and so does a finding.
+///
+/// # Errors
+///
+/// When it cannot be read, or is no capture.
+pub fn analyze(input: impl Read, config: AnalysisConfig) -> Result<Analysis, ReadError> {
+    let mut analyzer = Analyzer::new(config);
+    let (facts, result) = read_with_facts(input, |facts, packet| {
+        let is_ours = facts
+            .application
+            .as_deref()
+            .is_some_and(|application| application.starts_with("callwright"));
+        analyzer.packet(packet, is_ours);
+    });
+    let broken = match result {
+        Ok(()) => None,
+        Err(error) if error.is_of_capture() => Some(error.to_string()),
+        Err(error) => return Err(error),
+    };
+    analyzer.file(&facts, broken);
+    Ok(analyzer.finish())
+}
 
 /// The version of the JSON that [`Analysis`] becomes. Fields may be added to it; what is there keeps its meaning.
 pub const SCHEMA: u32 = 1;

@@ -12,6 +12,7 @@
 pub mod analysis;
 mod block;
 mod packet;
+pub mod read;
 pub mod rules;
 mod stream;
 mod writer;

@@ -29,7 +29,7 @@ mod call;
 mod config;
 mod connection;
 mod form;
-mod heard;
+pub(crate) mod heard;
 mod ledger;
 mod media;
 mod offer;
@@ -150,6 +150,7 @@ impl Rules {
                     party: *party,
                     message: format!("what {name} holds when everything is over"),
                     detail: format!("it still has {}", what_is_left(residue)),
+                    call_id: None,
                     reference: Rule::NothingLeft.reference(),
                 });
         }

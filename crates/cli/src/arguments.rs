@@ -64,6 +64,8 @@ pub(crate) enum Command {
         #[command(flatten)]
         environment: Environment,
     },
+    /// Say what captures show: calls, registrations, streams, and what is wrong with them
+    Analyze(Analyze),
     /// Run the call center, until Ctrl-C or SIGTERM
     Callcenter(Callcenter),
     /// The phone of one agent: registers, answers by itself, until Ctrl-C or SIGTERM
@@ -237,6 +239,40 @@ pub(crate) struct Agent {
     /// Log the SIP messages
     #[arg(long, short)]
     pub(crate) verbose: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Exit codes: 0 all captures could be read, 1 a finding that --fail-on names, 2 wrong command line, 3 a file is no \
+                        capture or cannot be read."
+)]
+pub(crate) struct Analyze {
+    /// Captures, pcap or pcapng
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    /// One JSON object a file on standard output, and nothing else
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Only these calls: by number, or by the Call-ID of a leg
+    #[arg(long, value_name = "ID")]
+    pub(crate) call: Vec<String>,
+    /// Exit with 1 when there is a finding of this severity or worse (note, warning, error), or of this name
+    #[arg(long, value_name = "WHAT", value_delimiter = ',')]
+    pub(crate) fail_on: Vec<String>,
+    /// Which calls are drawn as ladders [default: all of up to five calls, and those of --call]
+    #[arg(long, value_enum, value_name = "WHICH", conflicts_with = "json")]
+    pub(crate) ladders: Option<Ladders>,
+    /// The messages themselves, in the ladders and in the JSON
+    #[arg(long)]
+    pub(crate) text: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Ladders {
+    All,
+    /// Those with a finding of severity error
+    Failed,
+    None,
 }
 
 /// Which scenarios.

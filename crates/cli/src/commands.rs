@@ -1,6 +1,7 @@
 //! The commands: arguments in, exit code out.
 
 mod agent;
+mod analyze;
 mod callcenter;
 mod check;
 mod init;
@@ -28,6 +29,7 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
             selection,
             environment,
         } => list::list(paths, selection, environment),
+        Command::Analyze(arguments) => analyze::analyze_files(arguments),
         Command::Callcenter(callcenter) => callcenter::callcenter(callcenter, arguments.log_format),
         Command::Agent(agent) => agent::agent(agent),
         Command::Docs { out, format } => {
@@ -67,6 +69,7 @@ fn default_level(command: &Command) -> Option<&'static str> {
         Command::Agent(agent) if agent.verbose => Some("debug"),
         Command::Agent(_) => Some("info"),
         Command::Run(_)
+        | Command::Analyze(_)
         | Command::Check { .. }
         | Command::List { .. }
         | Command::Docs { .. }

@@ -13,7 +13,6 @@ use callwright_wire::{BindError, SocketId, Time};
 
 use super::{LegKey, Media};
 use crate::config::{Prompts, Sound};
-use crate::fact::PresentationOutcome;
 use crate::machine::Machine;
 
 /// How long a digit is said to last where nobody told.
@@ -51,7 +50,7 @@ impl Machine {
         self.counters.over_limit += 1;
         if self.switch.call(call).is_some_and(|call| call.caller == key) {
             let reject = self.unavailable();
-            self.end_presentation_of(now, call, PresentationOutcome::Withdrawn, None);
+            self.withdraw(now, call, None);
             self.abandon_hunt(now, call, None);
             self.fail_call(now, call, reject);
         } else {

@@ -97,6 +97,7 @@ enum Token {
 #[serde(deny_unknown_fields)]
 pub(super) struct Recordings {
     folder: Option<PathBuf>,
+    pub(super) direct: Option<bool>,
 }
 
 /// `[log]`.

@@ -55,6 +55,16 @@ pub struct Call {
 }
 
 impl Call {
+    /// The digits of one side, once each: as they were seen on the first leg that has any of it.
+    pub fn digits_of(&self, side: Side) -> String {
+        let its = || self.digits.iter().filter(move |digit| digit.from == Some(side));
+        let leg = its().filter_map(|digit| digit.leg).min();
+        its()
+            .filter(|digit| digit.leg == leg)
+            .map(|digit| digit.digit)
+            .collect()
+    }
+
     /// How long it was up, in milliseconds; `None` while it is, or when it never was.
     pub fn talk_ms(&self) -> Option<f64> {
         Some((self.ended? - self.answered?).as_secs_f64() * 1_000.0)
@@ -307,6 +317,8 @@ pub struct Digit {
     pub by: DigitBy,
     /// Who sent it, of the leg that it was seen on; `None` where that is not known.
     pub from: Option<Side>,
+    /// The leg that it was seen on: its place in [`Call::legs`].
+    pub leg: Option<usize>,
 }
 
 /// How a digit was sent.

@@ -36,7 +36,7 @@ pub struct AnalysisConfig {
     pub max_streams: usize,
     /// Rows of one leg's ladder that are kept. Default 2,000.
     pub max_rows: usize,
-    /// Rows of all ladders that are kept. Default 2,000,000.
+    /// Rows of all ladders that are kept. Default 500,000.
     pub max_all_rows: usize,
     /// Seconds of a stream whose level is listed. Default 7,200.
     pub max_seconds: usize,
@@ -70,7 +70,7 @@ impl Default for AnalysisConfig {
             max_attempts: 1_000,
             max_streams: 100_000,
             max_rows: 2_000,
-            max_all_rows: 2_000_000,
+            max_all_rows: 500_000,
             max_seconds: 7_200,
             max_findings: 10_000,
             max_connections: 4_096,

@@ -1,5 +1,7 @@
 //! What a capture holds, and what was left out of it.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 /// What a capture holds.
@@ -19,6 +21,10 @@ pub struct Summary {
     pub duration_ms: f64,
     /// SIP messages.
     pub sip_messages: u64,
+    /// Requests, by method.
+    pub requests: BTreeMap<String, u64>,
+    /// Responses, by status.
+    pub responses: BTreeMap<u16, u64>,
     /// RTP packets, of all streams.
     pub rtp_packets: u64,
     /// RTCP compounds.

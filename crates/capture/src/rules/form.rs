@@ -1,6 +1,6 @@
 //! What a message shows by itself.
 
-use callwright_sip_message::{FrameError, HeaderName, Message, Method, Problem, Transport};
+use callwright_sip_message::{FrameError, HeaderName, Message, Method, Problem, SmolStr, Transport};
 
 use super::heard::{Heard, Passage, describe};
 use super::ledger::{Blame, Ledger};
@@ -67,6 +67,7 @@ pub(crate) fn blame_stream(ledger: &mut Ledger, error: &FrameError, passage: &Pa
         party: passage.party,
         message,
         detail: error.to_string(),
+        call_id: None,
         reference: "RFC 3261 §18.3",
     });
 }
@@ -78,6 +79,7 @@ pub(crate) fn blame_datagram(ledger: &mut Ledger, detail: String, passage: &Pass
         party: passage.party,
         message: format!("a datagram, {} → {}", passage.source, passage.destination),
         detail,
+        call_id: None,
         reference: "RFC 3261 §7",
     });
 }
@@ -152,6 +154,7 @@ fn blame(message: &Message, passage: &Passage, detail: String, reference: &'stat
         party: passage.party,
         message: describe(message, passage),
         detail,
+        call_id: message.header(HeaderName::CallId).map(SmolStr::new),
         reference,
     }
 }

@@ -109,6 +109,7 @@ impl<'a> Heard<'a> {
             party: self.passage.party,
             message: describe(self.message, &self.passage),
             detail: detail.into(),
+            call_id: Some(self.call_id.clone()),
             reference,
         }
     }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use callwright_sip_message::SmolStr;
 use callwright_wire::Time;
 
 use super::rule::{Rule, Tally};
@@ -19,6 +20,8 @@ pub struct Violation {
     pub message: String,
     /// What was expected, and what was seen.
     pub detail: String,
+    /// The Call-ID of what broke it, where it is SIP and has one.
+    pub call_id: Option<SmolStr>,
     /// The section of the RFC.
     pub reference: &'static str,
 }
@@ -55,6 +58,7 @@ pub(crate) struct Blame {
     pub(crate) party: u32,
     pub(crate) message: String,
     pub(crate) detail: String,
+    pub(crate) call_id: Option<SmolStr>,
     pub(crate) reference: &'static str,
 }
 
@@ -110,6 +114,7 @@ impl Ledger {
             party: blame.party,
             message: blame.message,
             detail: blame.detail,
+            call_id: blame.call_id,
             reference: blame.reference,
         });
     }

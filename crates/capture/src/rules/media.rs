@@ -386,6 +386,7 @@ impl Media {
                 party: stream.party,
                 message: format!("RTP of SSRC {:08x}, {} → {}", key.1, key.0, stream.destination),
                 detail: format!("sequence number {missing} never came, though what it relays was not lost"),
+                call_id: None,
                 reference: "RFC 3550 §5.1",
             });
         }
@@ -506,6 +507,7 @@ fn blame(record: &TapRecord, packet: &Packet<'_>, detail: String, reference: &'s
         party: record.party,
         message: format!("{packet:?}, {} → {}", record.source, record.destination),
         detail,
+        call_id: None,
         reference,
     }
 }
@@ -519,6 +521,7 @@ fn blame_packet(ledger: &mut Ledger, record: &TapRecord, error: RtpError, exempt
         party: record.party,
         message: format!("a datagram, {} → {}", record.source, record.destination),
         detail: error.to_string(),
+        call_id: None,
         reference: "RFC 3550 §5.1, §A.1",
     });
 }

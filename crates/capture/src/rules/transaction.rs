@@ -124,6 +124,7 @@ impl Transaction {
             party: self.passage.party,
             message: describe(&self.message, &self.passage),
             detail,
+            call_id: Some(self.call_id.clone()),
             reference,
         }
     }

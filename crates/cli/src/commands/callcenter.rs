@@ -90,9 +90,9 @@ pub(super) fn callcenter(
         }
         Err(
             error @ (ServeError::Start(_)
+            | ServeError::Recordings(_)
             | ServeError::Listen { .. }
             | ServeError::Silent
-            | ServeError::Recordings(_)
             | ServeError::Api(_)
             | ServeError::Failed),
         ) => {

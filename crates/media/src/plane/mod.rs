@@ -298,6 +298,7 @@ impl Plane {
             if let Some(session) = self.session_mut(id) {
                 session.join(Some(peer));
             }
+            self.rouse(id);
         }
         Ok(())
     }
@@ -309,6 +310,14 @@ impl Plane {
             if let Some(session) = self.session_mut(end) {
                 session.join(None);
             }
+            self.rouse(end);
+        }
+    }
+
+    /// Something is done with a session that may rest.
+    fn rouse(&mut self, id: SessionId) {
+        if self.session_mut(id).is_some_and(Session::rouse) {
+            self.wheel.set(id, Time::ZERO);
         }
     }
 
@@ -400,6 +409,9 @@ impl Plane {
             .ok_or(CommandError::NoSuchSession)?;
         let session = place.session.as_mut().ok_or(CommandError::NoSuchSession)?;
         let mut first = Time::NEVER;
+        if session.rouse() {
+            self.wheel.set(id, now);
+        }
         if matches!(command, Command::Start(_)) && !session.is_started() {
             first = self.wheel.phase(now);
             place.phase = Some(first);
@@ -432,6 +444,9 @@ impl Plane {
                 relay: &mut self.relay,
             };
             session.receive(now, from, is_rtcp, packet, &mut room, &mut sink);
+            if session.rouse() {
+                self.wheel.set(id, now);
+            }
         }
     }
 
@@ -477,8 +492,9 @@ impl Plane {
                 {
                     return Some((transmit.socket, transmit.to, transmit.length));
                 }
-                let at = session.wakes_next();
-                self.wheel.set(id, at);
+                if let Some(at) = session.wakes_next() {
+                    self.wheel.set(id, at);
+                }
             }
             self.ready.pop_front();
         }

@@ -54,6 +54,8 @@ pub(crate) struct Session {
     due: Time,
     /// When the plane wakes it.
     wakes: Time,
+    /// It is woken by nothing but what is done with it.
+    rests: bool,
     told_first_packet: bool,
     /// Who sends what this one receives, and receives what this one sends.
     bridge: Option<SessionId>,
@@ -82,6 +84,7 @@ impl Session {
             security: None,
             due: Time::NEVER,
             wakes: Time::ZERO,
+            rests: false,
             told_first_packet: false,
             bridge: None,
         }
@@ -130,10 +133,24 @@ impl Session {
 
     /// When the session wants to be woken next: at its next interval. What is joined to another sends nothing by itself, and has
     /// only reports to write and gaps to give up: it is woken less often.
-    pub(crate) fn wakes_next(&mut self) -> Time {
+    ///
+    /// `None`: not before something is done with it. What is joined to another and inactive, and was so from the beginning, has
+    /// nothing to do as time goes by.
+    pub(crate) fn wakes_next(&mut self) -> Option<Time> {
         let idle = self.bridge.is_some() && !self.ears.is_recording();
-        self.wakes = if idle { self.due + NAP } else { self.due };
-        self.wakes
+        let silent = self.outgoing.counts.packets == 0 && self.incoming.source().is_none();
+        self.rests = idle && silent && self.direction == Some(Direction::Inactive);
+        self.wakes = match (self.rests, idle) {
+            (true, _) => Time::NEVER,
+            (false, true) => self.due + NAP,
+            (false, false) => self.due,
+        };
+        Some(self.wakes).filter(|_| !self.rests)
+    }
+
+    /// Whether it rested: it is to be woken then, since something was done with it.
+    pub(crate) fn rouse(&mut self) -> bool {
+        std::mem::take(&mut self.rests)
     }
 
     /// Carries out a command; `first` is the time of the first interval, for a session that starts.

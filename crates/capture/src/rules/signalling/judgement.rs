@@ -51,11 +51,13 @@ impl Signalling {
             return;
         }
         let message = describe(&response.message, &response.passage);
+        let call_id = &invite.call_id;
         ledger.judge(Rule::Ack, false, || Blame {
             at,
             party,
             message,
             detail: format!("it arrived, and {caller} sent no ACK"),
+            call_id: Some(call_id.clone()),
             reference: "RFC 3261 §13.2.2.4, §17.1.1.3",
         });
     }
@@ -130,6 +132,7 @@ pub(super) fn judge_dialogs(call: &mut Call, now: Time, ledger: &mut Ledger) {
                 party: 0,
                 message: String::new(),
                 detail: String::new(),
+                call_id: None,
                 reference: "RFC 3261 §15",
             });
             blame.at = now;

@@ -1,0 +1,185 @@
+//! Which legs are parts of one call.
+//!
+//! A back-to-back user agent makes a leg of its own towards whoever is called, with another Call-ID. What ties the two together is, from
+//! the surest down: a header of one that names the Call-ID of the other; the same sound in both; and who it is for and when.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use super::call::{Join, Side};
+use super::legs::{LegState, Legs};
+use super::stream_state::Prints;
+
+/// Open legs that are looked at for one that may belong to them: the latest ones.
+const CANDIDATES: usize = 512;
+/// Prints that two streams must have in common.
+const COMMON: usize = 3;
+
+/// Legs that belong together: the first one is the caller's.
+#[derive(Debug)]
+pub(crate) struct Group {
+    pub(crate) legs: Vec<usize>,
+    /// Of each but the first.
+    pub(crate) joins: Vec<Join>,
+}
+
+/// The sound of each leg's streams, and who sends it.
+pub(crate) type Sounds<'a> = BTreeMap<usize, Vec<(Side, &'a Prints)>>;
+
+/// All calls.
+pub(crate) fn groups(legs: &Legs, sounds: &Sounds<'_>) -> Vec<Group> {
+    let all = &legs.all;
+    let mut order: Vec<usize> = (0..all.len()).collect();
+    order.sort_by_key(|leg| (all[*leg].started, all[*leg].first_packet));
+    let by_value = by_header(legs);
+    let mut group_of = vec![usize::MAX; all.len()];
+    let mut groups: Vec<Group> = Vec::new();
+    let mut open: BTreeMap<IpAddr, Vec<usize>> = BTreeMap::new();
+    // Which leg has one that goes on from it, to whom.
+    let mut taken: Vec<Option<usize>> = vec![None; all.len()];
+    for leg in order {
+        let named = by_value.get(&leg).filter(|(to, _)| group_of[*to] != usize::MAX);
+        let parent = match named {
+            Some((to, because)) => Some((*to, false, because.clone())),
+            None => guess(leg, all, &open, &taken, sounds),
+        };
+        match parent {
+            Some((to, is_guess, because)) => {
+                let group = group_of[to];
+                let (place, to_place) = (groups[group].legs.len(), place_in(&groups[group], to));
+                groups[group].legs.push(leg);
+                groups[group].joins.push(Join {
+                    leg: place,
+                    to: to_place,
+                    is_guess,
+                    because,
+                });
+                group_of[leg] = group;
+                taken[to] = Some(leg);
+            }
+            None => {
+                group_of[leg] = groups.len();
+                groups.push(Group {
+                    legs: vec![leg],
+                    joins: Vec::new(),
+                });
+            }
+        }
+        for address in all[leg].reached.iter().chain([&all[leg].server]) {
+            let there = open.entry(address.ip()).or_default();
+            if there.last() != Some(&leg) {
+                there.push(leg);
+            }
+        }
+    }
+    groups
+}
+
+fn place_in(group: &Group, leg: usize) -> usize {
+    group.legs.iter().position(|other| *other == leg).unwrap_or(0)
+}
+
+/// Legs of which a header names the Call-ID of an earlier one, or that have a header in common which says so.
+fn by_header(legs: &Legs) -> BTreeMap<usize, (usize, String)> {
+    let mut found = BTreeMap::new();
+    let mut seen: BTreeMap<(&str, &str), usize> = BTreeMap::new();
+    for (leg, state) in legs.all.iter().enumerate() {
+        for (name, value) in &state.values {
+            let named = value.split([';', ',', ' ']).next().unwrap_or_default();
+            let named = named.trim_matches(['<', '>', '"']);
+            if let Some(other) = legs.of(named).filter(|other| *other != leg) {
+                // The later one is the part.
+                let (part, whole) = if legs.all[other].started <= state.started {
+                    (leg, other)
+                } else {
+                    (other, leg)
+                };
+                found.insert(
+                    part,
+                    (whole, format!("{name} names the Call-ID of the other leg")),
+                );
+                continue;
+            }
+            // A value that both legs have: RFC 7989 has Session-ID for that, others P-Charging-Vector or a header of their own.
+            if value.len() >= 16 {
+                let first = *seen.entry((name, value)).or_insert(leg);
+                if first != leg {
+                    found
+                        .entry(leg)
+                        .or_insert_with(|| (first, format!("{name} is the same on both legs")));
+                }
+            }
+        }
+    }
+    found
+}
+
+/// The leg that this one most likely goes on from.
+fn guess(
+    leg: usize,
+    all: &[LegState],
+    open: &BTreeMap<IpAddr, Vec<usize>>,
+    taken: &[Option<usize>],
+    sounds: &Sounds<'_>,
+) -> Option<(usize, bool, String)> {
+    let state = &all[leg];
+    let there = open.get(&state.client.ip())?;
+    let mut best: Option<(u32, usize, String)> = None;
+    for other in there.iter().rev().take(CANDIDATES).copied() {
+        let before = &all[other];
+        if other == leg || before.client == state.client || !was_open(before, state) {
+            continue;
+        }
+        // Whoever sends this INVITE is whoever got the other one: the same address where that tells something.
+        let same_address = before.reached.contains(&state.client) || before.server == state.client;
+        if !same_address && state.transport == "UDP" && before.transport == "UDP" {
+            continue;
+        }
+        let same_caller = before.caller_user.is_some() && before.caller_user == state.caller_user;
+        let common = common_sound(leg, other, sounds);
+        let free = taken[other].is_none_or(|next| is_over_before(&all[next], state));
+        let score = 8 * u32::from(common >= COMMON) + 4 * u32::from(same_caller) + 2 * u32::from(free);
+        // Neither the same caller nor the same sound: two calls that happen to pass one machine.
+        if score < 4 {
+            continue;
+        }
+        let because = match (common >= COMMON, same_caller) {
+            (true, true) => "the same caller and the same sound, through the same address",
+            (true, false) => "the same sound, through the same address",
+            (false, _) => "the same caller at the same time, through the same address",
+        };
+        // Of equals the earliest: who waits longest is served first.
+        if best.as_ref().is_none_or(|(than, ..)| score >= *than) {
+            best = Some((score, other, because.to_owned()));
+        }
+    }
+    best.map(|(_, other, because)| (other, true, because))
+}
+
+/// Whether a leg had begun and was not over when another one began.
+fn was_open(before: &LegState, state: &LegState) -> bool {
+    before.started <= state.started && !is_over_before(before, state)
+}
+
+fn is_over_before(before: &LegState, state: &LegState) -> bool {
+    let ended = before.byes.first().map(|bye| bye.at).or_else(|| {
+        let refused = before.last_final.as_ref().filter(|last| last.status >= 300);
+        refused.filter(|_| before.answered.is_none()).map(|last| last.at)
+    });
+    ended.is_some_and(|ended| ended < state.started)
+}
+
+/// How much of the sound that goes into one leg comes out of the other.
+fn common_sound(leg: usize, other: usize, sounds: &Sounds<'_>) -> usize {
+    let (Some(ours), Some(theirs)) = (sounds.get(&leg), sounds.get(&other)) else {
+        return 0;
+    };
+    let mut most = 0;
+    for (from, prints) in ours {
+        // The caller of this leg sends what the caller of the other one sent.
+        for (_, their_prints) in theirs.iter().filter(|(their_from, _)| their_from == from) {
+            most = most.max(prints.common(their_prints));
+        }
+    }
+    most
+}

@@ -1,0 +1,536 @@
+//! One RTP stream while the capture is read: order, timing, sound, digits.
+
+use std::rc::Rc;
+
+use callwright_media::emodel::Conditions;
+use callwright_media::rtp::Packet;
+use callwright_media::telephone_event::{Completed, EventPayload, EventReceiver};
+use callwright_sdp::Format;
+use callwright_wire::Time;
+
+use super::call::{Digit, DigitBy};
+use super::config::AnalysisConfig;
+use super::hearing::{Hearing, Sound};
+use super::legs::{EVIDENCE, format_name};
+use super::order::{Order, Place};
+use super::said::fingerprint;
+use super::stream::{Gap, Quality, RtcpView, StreamFormat};
+use super::streams::{Owner, seconds_between};
+
+/// Payload types of one stream that are counted apart.
+const FORMATS: usize = 16;
+/// Gaps of one stream that are listed.
+const GAPS: usize = 16;
+/// Digits of one stream that are listed.
+const DIGITS: usize = 4_096;
+/// Below this length the clocks are not compared.
+const SKEW_SECONDS: f64 = 30.0;
+/// What a phone holds back at least to even out jitter, in milliseconds.
+const PLAYOUT_MS: f64 = 20.0;
+/// Prints of sound that are kept to recognise a stream on another leg.
+const PRINTS: usize = 128;
+/// A mean square above which sound is no silence: about −50 dBm0.
+const AUDIBLE: f64 = 1_000.0;
+
+/// When and where a packet was captured.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Arrived {
+    pub(crate) at: Time,
+    pub(crate) packet: u64,
+    /// It is the clear text of SRTP.
+    pub(crate) clear: bool,
+}
+
+/// What session descriptions tell of a stream.
+#[derive(Clone, Debug)]
+pub(crate) struct Knowledge {
+    /// Of the descriptions that this is made from.
+    pub(crate) version: u64,
+    pub(crate) owner: Option<Owner>,
+    pub(crate) secure: bool,
+    pub(crate) is_audio: bool,
+    /// The payload types that the receiver announced.
+    pub(crate) announced: Option<u128>,
+    pub(crate) to: Option<Rc<[Format]>>,
+    pub(crate) from: Option<Rc<[Format]>>,
+}
+
+impl Knowledge {
+    pub(crate) fn format(&self, payload_type: u8) -> Option<Format> {
+        let of = |formats: &Option<Rc<[Format]>>| {
+            let formats = formats.as_ref()?;
+            formats
+                .iter()
+                .find(|format| format.payload_type == payload_type && !format.encoding.is_empty())
+                .cloned()
+        };
+        of(&self.to)
+            .or_else(|| of(&self.from))
+            .or_else(|| Format::fixed(payload_type))
+    }
+}
+
+/// What to do with a payload type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Use {
+    payload_type: u8,
+    rate: Option<u32>,
+    sound: Option<Sound>,
+    is_event: bool,
+    is_noise: bool,
+}
+
+/// A stream, as far as it was seen.
+#[derive(Debug)]
+pub(crate) struct StreamState {
+    pub(crate) number: u64,
+    /// Set while it is not believed to be RTP.
+    pub(crate) candidate: Option<u64>,
+    pub(crate) in_sequence: u64,
+    pub(crate) knowledge: Knowledge,
+    pub(crate) first: Time,
+    pub(crate) last: Time,
+    pub(crate) first_packet: u64,
+    pub(crate) last_packet: u64,
+    pub(crate) order: Order,
+    pub(crate) late_packets: Vec<u64>,
+    pub(crate) loss_packets: Vec<u64>,
+    pub(crate) duplicate_packets: Vec<u64>,
+    octets: u64,
+    formats: Vec<(u8, u64)>,
+    using: Option<Use>,
+    /// Payload types that the receiver did not announce, and the first packet with each.
+    pub(crate) unannounced: Vec<(u8, u64)>,
+    rate: Option<u32>,
+    timestamp: u32,
+    /// What the sound before lasted, in ticks.
+    step: u32,
+    jitter: Jitter,
+    delta_max: f64,
+    gaps: Vec<Gap>,
+    gap_count: u64,
+    skew: Skew,
+    pub(crate) hearing: Hearing,
+    events: EventReceiver,
+    pub(crate) digits: Vec<Digit>,
+    pub(crate) rtcp: Option<RtcpView>,
+    pub(crate) encrypted: bool,
+    pub(crate) prints: Prints,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Jitter {
+    transit: Option<f64>,
+    value: f64,
+    sum: f64,
+    count: u64,
+    max: f64,
+}
+
+/// Least squares over arrival times and timestamps.
+#[derive(Clone, Copy, Debug, Default)]
+struct Skew {
+    origin: Option<u32>,
+    turns: i64,
+    last: u32,
+    count: f64,
+    mean_x: f64,
+    mean_y: f64,
+    square_x: f64,
+    product: f64,
+    end: f64,
+}
+
+impl StreamState {
+    pub(crate) fn begin(number: u64, arrived: Arrived, packet: &Packet<'_>, knowledge: Knowledge) -> Self {
+        StreamState {
+            number,
+            candidate: None,
+            in_sequence: 0,
+            knowledge,
+            first: arrived.at,
+            last: arrived.at,
+            first_packet: arrived.packet,
+            last_packet: arrived.packet,
+            // The first packet is counted as every other one.
+            order: Order::before(packet.sequence()),
+            late_packets: Vec::new(),
+            loss_packets: Vec::new(),
+            duplicate_packets: Vec::new(),
+            octets: 0,
+            formats: Vec::new(),
+            using: None,
+            unannounced: Vec::new(),
+            rate: None,
+            timestamp: packet.timestamp(),
+            step: 0,
+            jitter: Jitter::default(),
+            delta_max: 0.0,
+            gaps: Vec::new(),
+            gap_count: 0,
+            skew: Skew::default(),
+            hearing: Hearing::default(),
+            events: EventReceiver::default(),
+            digits: Vec::new(),
+            rtcp: None,
+            encrypted: false,
+            prints: Prints::default(),
+        }
+    }
+
+    pub(crate) fn rate(&self) -> Option<u32> {
+        self.rate
+    }
+
+    /// What is known of the formats has changed.
+    pub(crate) fn forget_format(&mut self) {
+        self.using = None;
+    }
+
+    pub(crate) fn take(&mut self, arrived: Arrived, packet: &Packet<'_>, config: &AnalysisConfig) {
+        let using = self.use_of(packet.payload_type(), arrived);
+        self.encrypted = self.knowledge.secure && !arrived.clear;
+        let payload = packet.payload();
+        let moved = packet.timestamp().wrapping_sub(self.timestamp);
+        let place = self
+            .order
+            .take(packet.sequence(), self.goes_on(packet.sequence(), moved));
+        let is_first = self.octets == 0 && self.last_packet == self.first_packet && self.in_sequence == 0;
+        match place {
+            Place::Ahead(1) => self.in_sequence += 1,
+            Place::Ahead(_) => {
+                self.in_sequence = 1;
+                note(&mut self.loss_packets, arrived.packet);
+            }
+            Place::Late => note(&mut self.late_packets, arrived.packet),
+            Place::Again => note(&mut self.duplicate_packets, arrived.packet),
+            Place::Restart => self.restart(arrived),
+        }
+        self.octets += payload.len() as u64;
+        if !is_first {
+            self.measure_gap(arrived, place, moved, using.rate, config);
+        }
+        if place == Place::Again {
+            self.last = arrived.at;
+            self.last_packet = arrived.packet;
+            return;
+        }
+        if using.is_event {
+            self.take_event(arrived, packet.timestamp(), payload);
+        } else if let Some(rate) = using.rate.filter(|rate| *rate > 0 && !using.is_noise) {
+            self.rate.get_or_insert(rate);
+            self.jitter
+                .take(seconds_between(self.first, arrived.at), packet.timestamp(), rate);
+            if matches!(place, Place::Ahead(_)) {
+                self.skew
+                    .take(seconds_between(self.first, arrived.at), packet.timestamp(), rate);
+            }
+        }
+        if let Some(sound) = using.sound.filter(|_| !self.encrypted) {
+            let since = Time::from_nanos((arrived.at - self.first).as_nanos() as u64);
+            let power = self.hearing.take(since, sound, payload, config.max_seconds);
+            if power > AUDIBLE {
+                self.prints.take(payload);
+            }
+        }
+        if matches!(place, Place::Ahead(_) | Place::Restart) {
+            if place == Place::Ahead(1) && !using.is_event && moved > 0 && moved < 1 << 16 {
+                self.step = moved;
+            }
+            self.timestamp = packet.timestamp();
+        }
+        self.last = self.last.max(arrived.at);
+        self.last_packet = arrived.packet;
+    }
+
+    /// Whether a timestamp is about where its sequence number puts it.
+    fn goes_on(&self, sequence: u16, moved: u32) -> bool {
+        let steps = u32::from(sequence.wrapping_sub(self.order.highest()));
+        let expected = steps.saturating_mul(self.step);
+        self.step > 0 && moved.abs_diff(expected) <= expected / 8
+    }
+
+    fn restart(&mut self, arrived: Arrived) {
+        self.in_sequence = 1;
+        self.jitter.transit = None;
+        self.skew = Skew::default();
+        let digits = &mut self.digits;
+        let rate = self.rate;
+        self.events
+            .restart(|completed| push_digit(digits, completed, arrived, rate));
+    }
+
+    fn use_of(&mut self, payload_type: u8, arrived: Arrived) -> Use {
+        let known = self.formats.iter().position(|(known, _)| *known == payload_type);
+        match known {
+            Some(place) => self.formats[place].1 += 1,
+            None if self.formats.len() < FORMATS => self.formats.push((payload_type, 1)),
+            None => {}
+        }
+        if let Some(using) = self.using.filter(|using| using.payload_type == payload_type) {
+            return using;
+        }
+        let format = self.knowledge.format(payload_type);
+        let sound = format.as_ref().and_then(|format| {
+            let is = |name: &str| format.encoding.eq_ignore_ascii_case(name) && format.clock_rate == 8_000;
+            match () {
+                () if is("PCMU") => Some(Sound::Pcmu),
+                () if is("PCMA") => Some(Sound::Pcma),
+                () if is("G722") => Some(Sound::G722),
+                () => None,
+            }
+        });
+        let using = Use {
+            payload_type,
+            rate: format
+                .as_ref()
+                .map(|format| format.clock_rate)
+                .filter(|rate| *rate > 0),
+            sound,
+            is_event: format.as_ref().is_some_and(Format::is_telephone_event),
+            is_noise: format.as_ref().is_some_and(Format::is_comfort_noise),
+        };
+        let unannounced = self
+            .knowledge
+            .announced
+            .is_some_and(|announced| announced & 1 << (payload_type & 0x7f) == 0);
+        if unannounced && !self.unannounced.iter().any(|(known, _)| *known == payload_type) {
+            self.unannounced.push((payload_type, arrived.packet));
+        }
+        self.using = Some(using);
+        using
+    }
+
+    fn measure_gap(
+        &mut self,
+        arrived: Arrived,
+        place: Place,
+        moved: u32,
+        rate: Option<u32>,
+        config: &AnalysisConfig,
+    ) {
+        let delta = seconds_between(self.last, arrived.at).max(0.0);
+        self.delta_max = self.delta_max.max(delta);
+        if delta < config.gap.as_secs_f64() {
+            return;
+        }
+        // A pause of the sender: the next number, and the timestamp moved as time did (RFC 3550 §5.1), or the clock is not known.
+        let explained = match rate {
+            Some(rate) => {
+                let passed = f64::from(moved) / f64::from(rate);
+                (passed - delta).abs() <= delta / 2.0
+            }
+            None => true,
+        };
+        if place == Place::Ahead(1) && explained || place == Place::Restart {
+            return;
+        }
+        self.gap_count += 1;
+        self.gaps.push(Gap {
+            at: self.last,
+            length_ms: delta * 1_000.0,
+            packet: arrived.packet,
+        });
+        if self.gaps.len() > 2 * GAPS {
+            self.keep_longest_gaps();
+        }
+    }
+
+    fn keep_longest_gaps(&mut self) {
+        self.gaps.sort_by(|a, b| b.length_ms.total_cmp(&a.length_ms));
+        self.gaps.truncate(GAPS);
+    }
+
+    fn take_event(&mut self, arrived: Arrived, timestamp: u32, payload: &[u8]) {
+        if self.encrypted {
+            return;
+        }
+        let Some(event) = EventPayload::parse(payload) else {
+            return;
+        };
+        let rate = self.rate;
+        let digits = &mut self.digits;
+        self.events.expire(arrived.at, |completed| {
+            push_digit(digits, completed, arrived, rate)
+        });
+        self.events.packet(arrived.at, timestamp, event, |completed| {
+            push_digit(digits, completed, arrived, rate);
+        });
+    }
+
+    /// Everything was seen: what it tells of the network.
+    pub(crate) fn quality(&mut self) -> Quality {
+        let arrived = Arrived {
+            at: self.last,
+            packet: self.last_packet,
+            clear: true,
+        };
+        let rate = self.rate;
+        let digits = &mut self.digits;
+        self.events
+            .restart(|completed| push_digit(digits, completed, arrived, rate));
+        let missing = self.order.finish();
+        self.keep_longest_gaps();
+        let order = &self.order;
+        let jitter = (self.jitter.count > 0).then(|| self.jitter.sum / self.jitter.count as f64 * 1_000.0);
+        let loss_percent = 100.0 * missing as f64 / order.expected.max(1) as f64;
+        Quality {
+            packets: order.received,
+            octets: self.octets,
+            expected: order.expected,
+            lost: order.expected as i64 - order.received as i64,
+            loss_percent,
+            duplicates: order.duplicates,
+            out_of_order: order.late,
+            jitter_mean_ms: jitter,
+            jitter_max_ms: jitter.map(|_| self.jitter.max * 1_000.0),
+            delta_max_ms: self.delta_max * 1_000.0,
+            gaps: self.gaps.clone(),
+            gap_count: self.gap_count,
+            mos: self.mos(loss_percent, jitter),
+            clock_skew_ppm: self.skew.ppm(),
+            restarts: order.restarts,
+        }
+    }
+
+    /// Of G.711 alone: its impairments are what the model knows. The network's delay is not seen at one place, so that only the packet
+    /// and the buffer against jitter count.
+    fn mos(&self, loss_percent: f64, jitter_ms: Option<f64>) -> Option<f64> {
+        let (payload_type, _) = self.formats.iter().max_by_key(|(_, packets)| *packets)?;
+        let format = self.knowledge.format(*payload_type)?;
+        let is_g711 = format.same_codec(&Format::pcmu()) || format.same_codec(&Format::pcma());
+        if !is_g711 || self.order.received < 10 {
+            return None;
+        }
+        let packet_ms = f64::from(self.step) / 8.0;
+        let conditions = Conditions {
+            loss_percent,
+            burst_ratio: self.order.runs.burst_ratio(),
+            one_way_delay_ms: packet_ms + (2.0 * jitter_ms.unwrap_or(0.0)).max(PLAYOUT_MS),
+            concealment: true,
+        };
+        Some(conditions.mos())
+    }
+
+    pub(crate) fn formats(&self) -> Vec<StreamFormat> {
+        let mut formats: Vec<StreamFormat> = self
+            .formats
+            .iter()
+            .map(|(payload_type, packets)| StreamFormat {
+                payload_type: *payload_type,
+                name: self.knowledge.format(*payload_type).as_ref().map(format_name),
+                packets: *packets,
+            })
+            .collect();
+        formats.sort_by(|a, b| {
+            b.packets
+                .cmp(&a.packets)
+                .then(a.payload_type.cmp(&b.payload_type))
+        });
+        formats
+    }
+}
+
+impl Jitter {
+    /// RFC 3550 §6.4.1, in seconds.
+    fn take(&mut self, arrival: f64, timestamp: u32, rate: u32) {
+        let rate = f64::from(rate);
+        let transit = arrival - f64::from(timestamp) / rate;
+        if let Some(before) = self.transit {
+            let turn = 4_294_967_296.0 / rate;
+            let mut difference = (transit - before).abs();
+            difference = difference.min((difference - turn).abs());
+            // More than a second is another timeline, not jitter.
+            if difference <= 1.0 {
+                self.value += (difference - self.value) / 16.0;
+                self.sum += self.value;
+                self.count += 1;
+                self.max = self.max.max(self.value);
+            }
+        }
+        self.transit = Some(transit);
+    }
+}
+
+impl Skew {
+    fn take(&mut self, arrival: f64, timestamp: u32, rate: u32) {
+        let origin = *self.origin.get_or_insert_with(|| {
+            self.last = timestamp;
+            timestamp
+        });
+        if timestamp < self.last && self.last - timestamp > 1 << 31 {
+            self.turns += 1;
+        }
+        self.last = timestamp;
+        let ticks = (self.turns << 32) + i64::from(timestamp) - i64::from(origin);
+        let media = ticks as f64 / f64::from(rate);
+        // The difference of both clocks over the time that passed.
+        let y = media - arrival;
+        self.count += 1.0;
+        let dx = arrival - self.mean_x;
+        self.mean_x += dx / self.count;
+        self.mean_y += (y - self.mean_y) / self.count;
+        self.square_x += dx * (arrival - self.mean_x);
+        self.product += dx * (y - self.mean_y);
+        self.end = arrival;
+    }
+
+    fn ppm(&self) -> Option<f64> {
+        let ppm = self.product / self.square_x * 1e6;
+        // Beyond a tenth it is no clock that runs wrong, but another timeline.
+        (self.end >= SKEW_SECONDS && self.count >= 100.0 && ppm.abs() < 100_000.0).then_some(ppm)
+    }
+}
+
+/// A sample of what is heard in a stream: the same prints in another stream mean the same sound, relayed.
+///
+/// Which payloads are taken is decided by what they hold, so that two streams take the same ones.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Prints {
+    pub(crate) kept: Vec<u64>,
+    level: u32,
+}
+
+impl Prints {
+    fn take(&mut self, payload: &[u8]) {
+        let print = fingerprint(payload);
+        if self.takes(print) && !self.kept.contains(&print) {
+            self.kept.push(print);
+            while self.kept.len() > PRINTS {
+                self.level += 1;
+                let level = self.level;
+                self.kept.retain(|print| print.trailing_zeros() >= level);
+            }
+        }
+    }
+
+    fn takes(&self, print: u64) -> bool {
+        print.trailing_zeros() >= self.level
+    }
+
+    /// How many prints both have.
+    pub(crate) fn common(&self, other: &Prints) -> usize {
+        let both = |print: &&u64| other.kept.contains(print);
+        self.kept.iter().filter(both).count()
+    }
+}
+
+fn note(packets: &mut Vec<u64>, packet: u64) {
+    if packets.len() < EVIDENCE {
+        packets.push(packet);
+    }
+}
+
+fn push_digit(digits: &mut Vec<Digit>, completed: Completed, arrived: Arrived, rate: Option<u32>) {
+    if digits.len() < DIGITS {
+        digits.push(Digit {
+            digit: completed.digit,
+            at: arrived.at,
+            packet: arrived.packet,
+            duration_ms: Some(f64::from(completed.ticks) * 1_000.0 / f64::from(rate.unwrap_or(8_000))),
+            by: DigitBy::TelephoneEvent,
+            from: None,
+            leg: None,
+        });
+    }
+}

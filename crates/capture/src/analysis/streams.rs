@@ -1,0 +1,262 @@
+//! RTP streams while the capture is read.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+
+use callwright_media::rtcp::{self, Item};
+use callwright_media::rtp::Packet;
+use callwright_sdp::Format;
+use callwright_wire::Time;
+
+use super::addresses::Addresses;
+use super::call::Side;
+use super::config::AnalysisConfig;
+use super::stream::{FoundBy, RtcpView};
+use super::stream_state::{Arrived, Knowledge, StreamState};
+use super::summary::Dropped;
+
+/// So many packets in sequence make RTP of what nobody described (RFC 3550 §A.1 wants two of a known port).
+const PROOF: u64 = 4;
+/// Streams that are not believed yet.
+const CANDIDATES: usize = 4_096;
+
+pub(crate) type Key = (SocketAddr, SocketAddr, u32);
+
+/// Whose stream it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Owner {
+    pub(crate) leg: usize,
+    pub(crate) from: Side,
+    pub(crate) found_by: FoundBy,
+}
+
+/// Every stream.
+#[derive(Debug, Default)]
+pub(crate) struct Streams {
+    all: BTreeMap<Key, Box<StreamState>>,
+    by_ssrc: BTreeSet<(u32, Key)>,
+    /// Those that are not believed yet, the oldest first.
+    candidates: BTreeMap<u64, Key>,
+    next: u64,
+    pub(crate) rtcp_packets: u64,
+}
+
+impl Streams {
+    /// Takes a datagram that looks like RTP. False where it cannot be RTP.
+    pub(crate) fn hear(
+        &mut self,
+        arrived: Arrived,
+        way: (SocketAddr, SocketAddr),
+        datagram: &[u8],
+        addresses: &Addresses,
+        config: &AnalysisConfig,
+        dropped: &mut Dropped,
+    ) -> bool {
+        let Ok(packet) = Packet::parse(datagram) else {
+            return false;
+        };
+        let key = (way.0, way.1, packet.ssrc());
+        if !self.all.contains_key(&key) && !self.begin(key, arrived, &packet, addresses, config, dropped) {
+            return false;
+        }
+        let Some(stream) = self.all.get_mut(&key) else {
+            return false;
+        };
+        if stream.knowledge.version != addresses.version() {
+            let owner = stream.knowledge.owner.or_else(|| owner_of(way, addresses));
+            stream.knowledge = know(way, owner, addresses);
+            stream.forget_format();
+        }
+        stream.take(arrived, &packet, config);
+        if let Some(candidate) = stream.candidate
+            && (stream.knowledge.owner.is_some() || stream.in_sequence >= PROOF)
+        {
+            stream.candidate = None;
+            self.candidates.remove(&candidate);
+        }
+        true
+    }
+
+    fn begin(
+        &mut self,
+        key: Key,
+        arrived: Arrived,
+        packet: &Packet<'_>,
+        addresses: &Addresses,
+        config: &AnalysisConfig,
+        dropped: &mut Dropped,
+    ) -> bool {
+        let way = (key.0, key.1);
+        let owner = owner_of(way, addresses);
+        if owner.is_none() && !is_plausible(way, packet) {
+            return false;
+        }
+        if self.all.len() >= config.max_streams {
+            dropped.streams += 1;
+            return false;
+        }
+        self.next += 1;
+        let mut stream = Box::new(StreamState::begin(
+            self.next,
+            arrived,
+            packet,
+            know(way, owner, addresses),
+        ));
+        if owner.is_none() {
+            if self.candidates.len() >= CANDIDATES
+                && let Some((_, oldest)) = self.candidates.pop_first()
+            {
+                self.remove(&oldest);
+            }
+            stream.candidate = Some(self.next);
+            self.candidates.insert(self.next, key);
+        }
+        self.by_ssrc.insert((key.2, key));
+        self.all.insert(key, stream);
+        true
+    }
+
+    fn remove(&mut self, key: &Key) -> Option<Box<StreamState>> {
+        self.by_ssrc.remove(&(key.2, *key));
+        self.all.remove(key)
+    }
+
+    /// Takes a datagram that looks like RTCP; false where it is none.
+    pub(crate) fn hear_rtcp(&mut self, way: (SocketAddr, SocketAddr), datagram: &[u8]) -> bool {
+        let mut items = Vec::new();
+        if rtcp::read(datagram, |item| items.push(item)).is_err() {
+            return false;
+        }
+        self.rtcp_packets += 1;
+        for item in items {
+            match item {
+                Item::Sender { ssrc, .. } => {
+                    self.each_of(
+                        ssrc,
+                        |key| key.0.ip() == way.0.ip(),
+                        |_, view| view.sender_reports += 1,
+                    );
+                }
+                Item::Report { report, .. } => {
+                    let its = |key: &Key| key.0.ip() == way.1.ip() && key.1.ip() == way.0.ip();
+                    self.each_of(report.ssrc, its, |stream, view| {
+                        view.receiver_reports += 1;
+                        view.lost = report.lost;
+                        let percent = f64::from(report.fraction_lost) * 100.0 / 256.0;
+                        view.loss_percent_max = view.loss_percent_max.max(percent);
+                        if let Some(rate) = stream {
+                            let ms = f64::from(report.jitter) * 1_000.0 / f64::from(rate);
+                            view.jitter_max_ms = Some(view.jitter_max_ms.unwrap_or(0.0).max(ms));
+                        }
+                    });
+                }
+                Item::Bye { ssrc } => {
+                    self.each_of(ssrc, |key| key.0.ip() == way.0.ip(), |_, view| view.bye = true);
+                }
+                Item::CanonicalName { .. } => {}
+            }
+        }
+        true
+    }
+
+    /// The streams of a source that RTCP speaks of, with their clock rates.
+    fn each_of(
+        &mut self,
+        ssrc: u32,
+        its: impl Fn(&Key) -> bool,
+        mut tell: impl FnMut(Option<u32>, &mut RtcpView),
+    ) {
+        let first = (
+            SocketAddr::from(([0, 0, 0, 0], 0)),
+            SocketAddr::from(([0, 0, 0, 0], 0)),
+            0,
+        );
+        let keys = self.by_ssrc.range((ssrc, first)..);
+        let keys = keys.take_while(|(of, _)| *of == ssrc).map(|(_, key)| *key);
+        for key in keys.filter(|key| its(key)).take(64).collect::<Vec<_>>() {
+            if let Some(stream) = self.all.get_mut(&key) {
+                let rate = stream.rate();
+                tell(rate, stream.rtcp.get_or_insert_default());
+            }
+        }
+    }
+
+    /// Everything that is believed to be RTP, in the order in which it began; and how many packets are not.
+    pub(crate) fn finish(mut self, addresses: &Addresses) -> (Vec<(Key, StreamState)>, u64) {
+        let mut doubted = 0;
+        let mut streams: Vec<(Key, StreamState)> = Vec::new();
+        for (key, mut stream) in std::mem::take(&mut self.all) {
+            let way = (key.0, key.1);
+            if stream.knowledge.owner.is_none()
+                && let Some(owner) = owner_of(way, addresses)
+                && addresses
+                    .at(key.1)
+                    .or(addresses.at(key.0))
+                    .is_some_and(|announced| {
+                        announced.since <= stream.last + std::time::Duration::from_secs(5)
+                    })
+            {
+                stream.knowledge = know(way, Some(owner), addresses);
+                stream.candidate = None;
+            }
+            if stream.candidate.is_some() {
+                doubted += stream.order.received;
+                continue;
+            }
+            streams.push((key, *stream));
+        }
+        streams.sort_by_key(|(_, stream)| stream.number);
+        (streams, doubted)
+    }
+}
+
+/// RFC 3264 §5.1: RTP goes where its receiver announced; else it comes from where its sender receives (RFC 4961).
+fn owner_of(way: (SocketAddr, SocketAddr), addresses: &Addresses) -> Option<Owner> {
+    let to = addresses.at(way.1).map(|to| Owner {
+        leg: to.leg,
+        from: to.side.other(),
+        found_by: FoundBy::Description,
+    });
+    to.or_else(|| {
+        addresses.at(way.0).map(|from| Owner {
+            leg: from.leg,
+            from: from.side,
+            found_by: FoundBy::Symmetry,
+        })
+    })
+}
+
+/// What is known of the formats on a way: first what the receiver announced, whose numbers hold (RFC 3264 §5.1), then what the
+/// sender did.
+fn know(way: (SocketAddr, SocketAddr), owner: Option<Owner>, addresses: &Addresses) -> Knowledge {
+    let of_owner = |address| {
+        addresses
+            .at(address)
+            .filter(|announced| owner.is_some_and(|owner| owner.leg == announced.leg))
+    };
+    let (to, from) = (of_owner(way.1), of_owner(way.0));
+    Knowledge {
+        version: addresses.version(),
+        owner,
+        secure: to.or(from).is_some_and(|announced| announced.secure),
+        is_audio: to.or(from).is_some_and(|announced| announced.is_audio),
+        announced: to.map(|to| to.payload_types),
+        to: to.map(|to| to.formats.clone()),
+        from: from.map(|from| from.formats.clone()),
+    }
+}
+
+/// Whether a datagram of unknown ports may be RTP: no well-known service, and a payload type that is in use.
+fn is_plausible(way: (SocketAddr, SocketAddr), packet: &Packet<'_>) -> bool {
+    let known = Format::fixed(packet.payload_type()).is_some() || packet.payload_type() >= 96;
+    way.0.port() >= 1_024 && way.1.port() >= 1_024 && known && !packet.payload().is_empty()
+}
+
+/// How far apart two times are, in seconds; negative when the second one is earlier.
+pub(crate) fn seconds_between(before: Time, after: Time) -> f64 {
+    if after >= before {
+        (after - before).as_secs_f64()
+    } else {
+        -(before - after).as_secs_f64()
+    }
+}
