@@ -9,7 +9,7 @@ use callwright_report::Junit;
 
 use crate::evidence;
 use crate::plan::Plan;
-use crate::recorded::Recorded;
+use crate::recorded::{Logged, Recorded};
 use crate::report;
 use crate::results::{Results, State, Verdict};
 use crate::run::{self, E2eError, Interrupt};
@@ -41,12 +41,14 @@ pub fn e2e(
     let run = run::run(plan, ready, say)?;
     let analysis = evidence::analysis(&run.folder.capture()).map_err(E2eError::Capture)?;
     let recorded = Recorded::read(&run.folder.database());
+    let logged = Logged::read(&run.folder.log("server"));
     let results = verdict::judge(&Evidence {
         plan,
         analysis: &analysis,
         observed: &run.observed,
         delivery: &run.delivery,
         recorded: &recorded,
+        logged: &logged,
     });
     let write = |name: &str, text: &str| {
         let path = run.folder.file(name);

@@ -8,6 +8,8 @@ use crate::phones::{CallEnd, HungUp};
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Observed {
     pub(crate) agents: Vec<AgentSeen>,
+    /// Where the call center listens.
+    pub(crate) server: Option<std::net::SocketAddr>,
     /// Those of this program; none with SIPp.
     pub(crate) customers: Vec<CustomerSeen>,
     /// Whether every call of SIPp followed its scenario, and in words.

@@ -1,4 +1,4 @@
-//! What the database of the call center says of the calls.
+//! What the call center itself says of the calls: in its database, and in its log.
 
 use std::path::Path;
 
@@ -40,5 +40,56 @@ impl Recorded {
             cause: record.cause().map(|cause| cause.to_string()),
             talk_ms: record.agent_talk().map(|talk| talk.as_secs_f64() * 1_000.0),
         }
+    }
+}
+
+/// A call that was answered, in the log of the call center.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Logged {
+    /// The address in the caller's From.
+    pub(crate) caller: String,
+    /// The address-of-record of who answered.
+    pub(crate) callee: String,
+}
+
+impl Logged {
+    /// All of them.
+    pub(crate) fn read(path: &Path) -> Result<Vec<Logged>, String> {
+        let text = std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
+        Ok(text.lines().filter_map(Logged::of).collect())
+    }
+
+    fn of(line: &str) -> Option<Logged> {
+        let (_, fields) = line.split_once(" answered ")?;
+        let field = |name: &str| {
+            let mut words = fields.split_ascii_whitespace();
+            words
+                .find_map(|word| word.strip_prefix(name)?.strip_prefix('='))
+                .map(str::to_owned)
+        };
+        Some(Logged {
+            caller: field("caller")?,
+            callee: field("callee")?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_are_read_out_of_a_log() {
+        let line =
+            "2026-01-01T00:00:00Z  INFO answered now=1.5s call=1 caller=sip:c@x.test callee=sip:alice@y.test";
+        let expected = Logged {
+            caller: "sip:c@x.test".to_owned(),
+            callee: "sip:alice@y.test".to_owned(),
+        };
+        assert_eq!(Logged::of(line), Some(expected));
+        assert_eq!(
+            Logged::of("2026-01-01T00:00:00Z  INFO queued call=1 caller=sip:c@x.test"),
+            None
+        );
     }
 }

@@ -6,13 +6,12 @@ mod timeline;
 use std::fs;
 use std::path::Path;
 
-use callwright_capture::analysis::Analysis;
-use callwright_capture::analysis::{Metrics, Summary};
+use callwright_capture::analysis::{Analysis, Call, Metrics, Summary};
 use minijinja::value::Serde;
 use minijinja::{Environment, Value};
 use serde::Serialize;
 
-use crate::results::Results;
+use crate::results::{CallShown, Results};
 
 use ladder::Drawing;
 use timeline::Timeline;
@@ -62,7 +61,7 @@ pub(crate) fn html(results: &Results, analysis: &Analysis, logs: &Path) -> Resul
     environment.add_template("report.html", include_str!("report/templates/report.html"))?;
     let shown = Shown {
         results,
-        ladders: analysis.calls.iter().map(Drawing::of).collect(),
+        ladders: shown_calls(results, analysis).map(Drawing::of).collect(),
         most: results
             .agents
             .iter()
@@ -77,6 +76,12 @@ pub(crate) fn html(results: &Results, analysis: &Analysis, logs: &Path) -> Resul
     };
     let template = environment.get_template("report.html")?;
     Ok(template.render(Value::from(Serde(&shown)))?)
+}
+
+/// The calls of the results, in their order.
+fn shown_calls<'a>(results: &'a Results, analysis: &'a Analysis) -> impl Iterator<Item = &'a Call> {
+    let find = |shown: &CallShown| analysis.calls.iter().find(|call| call.number == shown.number);
+    results.calls.iter().filter_map(find)
 }
 
 /// `3.1 ms`, `12 ms`, `1.25 s`.

@@ -232,6 +232,7 @@ impl Parts<'_> {
                 Ok(News::ServerUp(addresses, stop)) => {
                     if let Some((_, at)) = addresses.first() {
                         self.at = *at;
+                        self.observed.server = Some(*at);
                     }
                     if let Some(server) = &mut self.server {
                         server.stop = Some(stop);

@@ -8,7 +8,7 @@ use callwright_capture::analysis::{Analysis, Call, Leg, Outcome, Severity};
 
 use crate::observed::Observed;
 use crate::plan::{Customers, Fault, Plan, QUEUE};
-use crate::recorded::Recorded;
+use crate::recorded::{Logged, Recorded};
 use crate::results::{
     AgentShown, CallShown, Criterion, FindingShown, Health, PlanShown, Results, SCHEMA, State, Verdict,
 };
@@ -23,6 +23,8 @@ pub(crate) struct Evidence<'a> {
     pub(crate) delivery: &'a Delivery,
     /// What the database says.
     pub(crate) recorded: &'a Result<Vec<Recorded>, String>,
+    /// What the call center logged: who took whose call.
+    pub(crate) logged: &'a Result<Vec<Logged>, String>,
 }
 
 /// What the customers of a run are to do.
@@ -56,7 +58,7 @@ impl Evidence<'_> {
 }
 
 /// The user of a SIP URI.
-fn user(uri: &str) -> &str {
+pub(crate) fn user(uri: &str) -> &str {
     let rest = uri.split_once(':').map_or(uri, |(_, rest)| rest);
     rest.split_once('@').map_or(rest, |(user, _)| user)
 }
@@ -79,13 +81,16 @@ impl<'a> Seen<'a> {
     }
 }
 
-fn seen(analysis: &Analysis) -> Vec<Seen<'_>> {
+/// The calls that came to the call center. One that begins there is a presentation that the analysis joined to none of them.
+fn seen<'a>(analysis: &'a Analysis, observed: &Observed) -> Vec<Seen<'a>> {
     let seen = |(place, call)| Seen {
         place,
         call,
         agent: agent_leg(call),
     };
-    analysis.calls.iter().enumerate().map(seen).collect()
+    let is_own = |call: &Call| call.legs.first().map(|leg| leg.client) == observed.server;
+    let calls = analysis.calls.iter().enumerate();
+    calls.filter(|(_, call)| !is_own(call)).map(seen).collect()
 }
 
 /// The last leg from the call center to somebody who answered.
@@ -100,7 +105,7 @@ fn agent_leg(call: &Call) -> Option<(usize, &Leg)> {
 
 /// Judges a run.
 pub(crate) fn judge(evidence: &Evidence<'_>) -> Results {
-    let calls = seen(evidence.analysis);
+    let calls = seen(evidence.analysis, evidence.observed);
     let shown: Vec<CallShown> = calls.iter().map(|call| show_call(evidence, call)).collect();
     let health = Health {
         lateness_p99_ms: evidence.observed.lateness_p99.as_secs_f64() * 1_000.0,
@@ -136,8 +141,7 @@ pub(crate) fn judge(evidence: &Evidence<'_>) -> Results {
         );
         (Verdict::Invalid, Some(reason))
     } else if let Some(first) = failed.first() {
-        let because = first.evidence.first().map_or(&first.figures, |line| line);
-        (Verdict::Failed, Some(format!("{}: {because}", first.demands)))
+        (Verdict::Failed, first.evidence.first().cloned())
     } else {
         (Verdict::Passed, None)
     };
@@ -482,7 +486,9 @@ fn delivered(evidence: &Evidence<'_>) -> Criterion {
         not_captured,
     } = evidence.delivery;
     let mut wrong = Vec::new();
-    if *lost > 0 {
+    // To a phone that died is sent on until somebody notices, and its ports may have been leased to another one by then.
+    let died = evidence.observed.agents.iter().any(|agent| agent.died);
+    if *lost > 0 && !died {
         wrong.push(format!("{lost} packets were sent and did not arrive"));
     }
     if *not_captured > 0 {
@@ -505,7 +511,14 @@ fn delivered(evidence: &Evidence<'_>) -> Criterion {
 
 /// Server, database and capture say the same.
 fn agreed(evidence: &Evidence<'_>, calls: &[Seen<'_>]) -> Criterion {
-    const DEMANDS: &str = "capture and database agree";
+    const DEMANDS: &str = "call center, capture and database agree";
+    let logged = match evidence.logged {
+        Ok(logged) => logged,
+        Err(why) => {
+            let figures = "the log of the call center cannot be read".to_owned();
+            return criterion("agreement", DEMANDS, figures, vec![why.clone()]);
+        }
+    };
     let recorded = match evidence.recorded {
         Ok(recorded) => recorded,
         Err(why) => {
@@ -539,6 +552,15 @@ fn agreed(evidence: &Evidence<'_>, calls: &[Seen<'_>]) -> Criterion {
                 record.agent.as_deref().unwrap_or("nobody")
             ));
         }
+        let took = logged.iter().find(|one| user(&one.caller) == customer);
+        let took = took.map(|one| user(&one.callee));
+        if took != seen.agent_name() && evidence.expected() != Expected::Transfer {
+            wrong.push(format!(
+                "{customer}: taken by {} in the capture, by {} in the log of the call center",
+                seen.agent_name().unwrap_or("nobody"),
+                took.unwrap_or("nobody")
+            ));
+        }
         let ended = seen.call.ended_by.map(|by| by.name());
         let cause = record.cause.as_deref();
         let fits = match (seen.agent.is_some(), ended) {
@@ -566,9 +588,10 @@ fn agreed(evidence: &Evidence<'_>, calls: &[Seen<'_>]) -> Criterion {
         }
     }
     let figures = format!(
-        "{} calls in the capture, {} in the database",
+        "{} calls in the capture, {} in the database; {} answered in the log of the call center",
         calls.len(),
-        recorded.len()
+        recorded.len(),
+        logged.len()
     );
     criterion("agreement", DEMANDS, figures, wrong)
 }

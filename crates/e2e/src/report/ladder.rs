@@ -1,7 +1,9 @@
 //! A ladder as it is drawn.
 
-use callwright_capture::analysis::{Call, RowKind};
+use callwright_capture::analysis::{Call, LadderParty, RowKind};
 use serde::Serialize;
+
+use crate::verdict::user;
 
 /// The width of the times on the left.
 const TIMES: u32 = 84;
@@ -58,7 +60,7 @@ impl Drawing {
             .enumerate()
             .map(|(index, party)| Column {
                 x: x(index),
-                name: party.name.clone().unwrap_or_default(),
+                name: name_of(call, party),
                 address: party.address.to_string(),
             })
             .collect();
@@ -99,6 +101,22 @@ impl Drawing {
             arrows,
             left_out: ladder.rows_dropped,
         }
+    }
+}
+
+/// Who has this column: the customer, the call center, or whom it called.
+fn name_of(call: &Call, party: &LadderParty) -> String {
+    let mut legs = call.legs.iter();
+    let first = legs.next();
+    if first.is_some_and(|leg| leg.server == party.address) {
+        return "call center".to_owned();
+    }
+    if first.is_some_and(|leg| leg.client == party.address) {
+        return user(&call.caller).to_owned();
+    }
+    match legs.find(|leg| leg.server == party.address) {
+        Some(leg) => user(&leg.dialled).to_owned(),
+        None => party.name.clone().unwrap_or_default(),
     }
 }
 

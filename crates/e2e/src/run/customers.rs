@@ -48,7 +48,7 @@ impl Parts<'_> {
         let name = format!("customer-{number}");
         let talk = self.plan.call_duration;
         // The calls with even numbers are ended by the customer, the others by the agent.
-        let talk = if number % 2 == 0 {
+        let talk = if number.is_multiple_of(2) {
             talk.saturating_sub(SOONER).max(talk / 2)
         } else {
             talk + LATER
