@@ -8,6 +8,7 @@
 //! | hold, re-INVITE, UPDATE | [`change`] |
 //! | BYE, CANCEL, failures | [`ending`] |
 //! | REFER | [`transfer`] |
+//! | what is recorded | [`recording`] |
 //! | a call comes to a queue, and what becomes of it there | [`queue`] |
 //! | it is presented to agents | [`presentation`] |
 //! | the machine itself talks to a caller | [`speech`] |
@@ -26,6 +27,7 @@ mod leg;
 mod media;
 mod presentation;
 mod queue;
+mod recording;
 mod request;
 mod speech;
 mod talk;
@@ -39,6 +41,7 @@ use crate::fact::CallKey;
 
 pub(crate) use call::{Call, Hunt, Queued, Refusal, Service, Stage};
 pub(crate) use leg::{Leg, LegKey, Media, Part};
+pub(crate) use recording::Recordings;
 use request::Relayed;
 
 /// All calls, and what they consist of.
@@ -125,7 +128,20 @@ impl Switch {
         Some((leg, self.legs.get(&leg)?.call))
     }
 
-    fn sip_of(&self, leg: LegKey) -> Option<CallId> {
+    /// The caller of a call, who talks with it, and who rings for it.
+    pub(crate) fn legs_of(&self, call: CallKey) -> Vec<LegKey> {
+        let Some(call) = self.calls.get(&call) else {
+            return Vec::new();
+        };
+        let rings = call.hunt.iter().flat_map(|hunt| hunt.legs.iter().copied());
+        [Some(call.caller), call.partner(call.caller)]
+            .into_iter()
+            .flatten()
+            .chain(rings)
+            .collect()
+    }
+
+    pub(crate) fn sip_of(&self, leg: LegKey) -> Option<CallId> {
         self.legs.get(&leg)?.sip
     }
 

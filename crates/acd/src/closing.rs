@@ -40,6 +40,17 @@ impl Machine {
         self.settle(now);
     }
 
+    /// Takes no new calls from now on: they are answered 503 with Retry-After. Calls in progress go on, those that wait included, and
+    /// so do registrations.
+    pub fn retire(&mut self) {
+        self.retired = true;
+    }
+
+    /// Whether it was [told](Machine::retire) to take no new calls, and is not closing yet.
+    pub fn is_retired(&self) -> bool {
+        self.retired && self.life == Life::Serving
+    }
+
     /// Whether [`Machine::close`] was carried out: nothing is held any more.
     pub fn is_closed(&self) -> bool {
         self.life == Life::Closed
@@ -61,6 +72,11 @@ impl Machine {
         self.serves() && self.storing
     }
 
+    /// Whether new calls are taken.
+    pub(crate) fn takes_calls(&self) -> bool {
+        self.serves_durably() && !self.retired
+    }
+
     /// Closes the sockets when nobody is left who waits.
     pub(crate) fn close_if_quiet(&mut self, now: Time) {
         let quiet = self.switch.legs() == 0
@@ -79,6 +95,7 @@ impl Machine {
 
     /// Lets everybody go who did not answer in time.
     pub(crate) fn end_closing(&mut self, now: Time) {
+        self.end_recordings(now);
         self.drop_calls(now);
         self.forget_facts();
         self.endpoint.shut_down(now);

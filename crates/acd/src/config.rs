@@ -2,6 +2,7 @@
 
 mod queue;
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -62,6 +63,10 @@ pub struct Config {
     pub core: CoreConfig,
     /// What bounds memory.
     pub limits: Limits,
+    /// Whether calls that come from no queue are recorded too. Default no.
+    pub record_direct: bool,
+    /// What says "you are number …", by the number; where there is nothing, tones tell it.
+    pub positions: BTreeMap<u32, Sound>,
     /// When the world started: RTCP carries calendar time.
     pub epoch: Epoch,
     /// The seed of tags, branches, Call-IDs and SSRCs.
@@ -147,6 +152,8 @@ impl Config {
             retry_after: Duration::from_secs(5),
             core: CoreConfig::default(),
             limits: Limits::default(),
+            record_direct: false,
+            positions: BTreeMap::new(),
             epoch,
             seed,
             nonce_seed,

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use callwright_media::plane::Piece;
 use callwright_sip_message::Uri;
 use callwright_wire::{BindError, Flow, Time, Transport};
 
@@ -284,6 +285,20 @@ pub enum Event {
         token: Token,
         /// The fact.
         fact: Fact,
+    },
+    /// Two parties of a call are recorded from now on.
+    RecordingBegan {
+        /// The call. Its number names the recording to the end, also where the parties go on in another call.
+        call: CallKey,
+        /// When.
+        at: Time,
+    },
+    /// A piece of a recording: left the caller or who took its place, right the other one. The last one is [`Piece::End`].
+    Recorded {
+        /// The call that was told to be recorded.
+        call: CallKey,
+        /// The piece.
+        piece: Piece,
     },
     /// A socket for SIP is open.
     Listening {

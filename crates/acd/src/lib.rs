@@ -24,6 +24,8 @@ mod snapshot;
 mod staff;
 mod statistics;
 
+pub use callwright_media::plane::Piece;
+
 pub use agent::{AgentRequest, AgentState, NotReadyReason};
 pub use config::{
     AgentConfig, AnswerWith, Auth, Config, ConfigError, FeatureCodes, Overflow, Prompts, QueueConfig, Sound,

@@ -9,7 +9,7 @@ use callwright_sip::endpoint::{Endpoint, EndpointConfig, IdentityId, IncomingId}
 use callwright_sip_message::{HeaderName, Message, Method, Uri};
 use callwright_wire::{Entropy, Input, Node, Output, PacketNode, Residue, SocketId, Time, Timer, TimerQueue};
 
-use crate::b2bua::{LegKey, Switch};
+use crate::b2bua::{LegKey, Recordings, Switch};
 use crate::challenger::{Challenger, Unproven};
 use crate::closing::Life;
 use crate::config::{Config, ConfigError};
@@ -31,8 +31,8 @@ pub(crate) enum Alarm {
     TransferNoAnswer(CallKey),
     /// A party that was transferred away did not hang up by itself.
     Leave(LegKey),
-    /// No agent answered to whom a call is presented.
-    PresentationNoAnswer(CallKey),
+    /// An agent did not answer to whom a call is presented.
+    PresentationNoAnswer(AgentKey),
     /// A call may be offered once more to those who did not take it.
     OfferAgain(CallKey),
     /// A call waits as long as it may.
@@ -80,11 +80,14 @@ pub struct Machine {
     pub(crate) registrar: Registrar,
     pub(crate) switch: Switch,
     pub(crate) media: MediaHost,
+    pub(crate) recordings: Recordings,
     pub(crate) alarms: TimerQueue<Alarm>,
     pub(crate) counters: Counters,
     pub(crate) life: Life,
     /// Whether the store works, as far as it was told.
     pub(crate) storing: bool,
+    /// Whether new calls are refused, and those in progress go on.
+    pub(crate) retired: bool,
     pub(crate) floor: Floor,
     /// Something was restored that is to be put into force.
     pub(crate) restored: bool,
@@ -126,10 +129,12 @@ impl Machine {
             floor,
             restored: false,
             media: MediaHost::new(plane),
+            recordings: Recordings::default(),
             alarms: TimerQueue::default(),
             counters: Counters::default(),
             life: Life::Serving,
             storing: true,
+            retired: false,
             journal: Journal::default(),
             listening: Vec::new(),
             outputs: VecDeque::new(),
@@ -162,6 +167,17 @@ impl Machine {
         let key = self.registrar.find(user);
         key.map(|key| self.registrar.account(key).bound(now).cloned().collect())
             .unwrap_or_default()
+    }
+
+    /// The Call-IDs of a call, as far as its legs have dialogs: that of the caller, then those of who talks with it, or of those who
+    /// ring for it.
+    pub fn call_ids(&self, call: CallKey) -> Vec<String> {
+        let legs = self.switch.legs_of(call);
+        let ids = legs.into_iter().filter_map(|leg| {
+            let sip = self.switch.sip_of(leg)?;
+            self.endpoint.call_id(sip).map(str::to_owned)
+        });
+        ids.collect()
     }
 
     /// What was counted.
@@ -346,6 +362,7 @@ impl Machine {
                 None => break,
             }
         }
+        self.tell_recorded();
         while let Some(request) = self.media.poll_request() {
             self.outputs.push_back(match request {
                 PortRequest::Bind { rtp, local, usage } => Output::Bind {
@@ -438,7 +455,7 @@ impl Node for Machine {
                 Alarm::NoAnswer(call) => self.on_no_answer(now, call),
                 Alarm::TransferNoAnswer(call) => self.on_transfer_unanswered(now, call),
                 Alarm::Leave(leg) => self.leave_now(now, leg),
-                Alarm::PresentationNoAnswer(call) => self.on_presentation_unanswered(now, call),
+                Alarm::PresentationNoAnswer(agent) => self.on_presentation_unanswered(now, agent),
                 Alarm::OfferAgain(call) => self.floor.forgive(call),
                 Alarm::MaxWait(call) => self.on_waited_long_enough(now, call),
                 Alarm::Announce(call) => self.on_announcement_due(now, call),

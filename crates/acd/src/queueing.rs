@@ -269,6 +269,10 @@ impl Floor {
                 self.unplaced.remove(&call);
                 return Some(Match { call, agents });
             }
+            if let Some(call) = self.ringing_for_all(agent) {
+                let agents = vec![agent];
+                return Some(Match { call, agents });
+            }
         }
         while let Some(call) = self.first_unplaced() {
             self.unplaced.remove(&call);
@@ -300,6 +304,24 @@ impl Floor {
             })
         };
         let best = memberships.iter().filter_map(|place| first(place.queue)).min();
+        best.map(|place| place.call)
+    }
+
+    /// A call that rings for all who are free, and so for this agent too.
+    fn ringing_for_all(&self, agent: AgentKey) -> Option<CallKey> {
+        let Agent {
+            memberships, epoch, ..
+        } = self.agent(agent);
+        let ring_all = |queue: QueueKey| self.queue(queue).config.strategy == Strategy::RingAll;
+        let first = |queue: QueueKey| {
+            let mut presented = self.queue(queue).line.being_presented();
+            presented.find(|place| {
+                let waiting = self.waiting.get(&place.call);
+                waiting.is_some_and(|waiting| !waiting.passes(agent, *epoch))
+            })
+        };
+        let queues = memberships.iter().map(|place| place.queue);
+        let best = queues.filter(|queue| ring_all(*queue)).filter_map(first).min();
         best.map(|place| place.call)
     }
 

@@ -2,6 +2,7 @@
 //!
 //! [`Server`] is a node without IO, which the real world hosts as well as the simulated one.
 
+mod recordings;
 mod serve;
 mod server;
 mod settings;

@@ -1,17 +1,23 @@
 //! The command: a server on real sockets, until it is told to stop.
 
+mod inbox;
+mod keeper;
+mod log;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
 use callwright_acd::{Config, Fact};
 use callwright_net as net;
 use callwright_wire::{BindError, Epoch, Input, Node as _, Seed, Tap, Time, Transport};
 
+use crate::recordings::{Desk, Recordings, repair};
 use crate::server::{Command, Event, Server, ServerError};
 use crate::settings::{Settings, SettingsError};
-use crate::store::{Health, SqliteStore};
+use crate::store::SqliteStore;
+use inbox::{Inbox, News};
+use keeper::Keeper;
 
 /// How long the system may take to open sockets.
 const OPEN: Duration = Duration::from_secs(10);
@@ -41,6 +47,9 @@ pub enum ServeError {
     /// The system did not say whether the sockets are open.
     #[error("the sockets were not opened within {} s", OPEN.as_secs())]
     Silent,
+    /// The thread that writes recordings.
+    #[error("recordings cannot be written: {0}")]
+    Recordings(std::io::Error),
     /// The capture.
     #[error("{0}")]
     Capture(String),
@@ -49,37 +58,42 @@ pub enum ServeError {
     Failed,
 }
 
-enum News {
-    Of(Time, Event),
-    Stop,
-    Failed,
-}
-
 /// Asks a running server to stop in order. Clones ask the same one.
-#[derive(Clone, Debug)]
-pub struct Stop(Sender<News>);
+#[derive(Clone)]
+pub struct Stop(Inbox);
 
 impl Stop {
-    /// Asks. Nothing happens when it is over already.
+    /// Asks. Nothing happens when it is over already. Who asks once more does not want to wait for calls in progress.
     pub fn ask(&self) {
-        // Nobody listens any more: it has stopped.
-        let _over = self.0.send(News::Stop);
+        self.0.put(News::Stop);
     }
 }
 
-struct Sink(Sender<News>);
+impl std::fmt::Debug for Stop {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Stop")
+    }
+}
+
+struct Sink {
+    news: Inbox,
+    desk: Desk,
+}
 
 impl net::EventSink<Event> for Sink {
     fn event(&mut self, _party: net::PartyId, now: Time, event: Event) {
-        let _over = self.0.send(News::Of(now, event));
+        if let Some(event) = self.desk.take(event) {
+            self.news.put(News::Of(now, event));
+        }
     }
 
     fn failed(&mut self) {
-        let _over = self.0.send(News::Failed);
+        self.news.put(News::Failed);
     }
 }
 
-/// Runs a call center on real sockets until somebody asks it to stop, and ends it in order.
+/// Runs a call center on real sockets until somebody asks it to stop, and ends it in order: new calls are refused, those in
+/// progress may go on for the time of the settings, and then they are hung up.
 ///
 /// `tap` makes the tap of every packet, where one is wanted; `ready` is given the addresses once all are open, and the
 /// handle that stops it.
@@ -99,18 +113,42 @@ pub fn serve(
         media_notes: false,
         ..net::WorldConfig::default()
     };
-    let (news, receiver) = channel();
-    let world = Arc::new(net::World::start(world_config, Sink(news.clone()))?);
+    let (news, desk) = (Inbox::default(), Desk::default());
+    let sink = Sink {
+        news: news.clone(),
+        desk: desk.clone(),
+    };
+    let world = Arc::new(net::World::start(world_config, sink)?);
     world.set_tap(tap(world.epoch()).map_err(ServeError::Capture)?);
     let config = settings.config(world.epoch(), os_seed(), os_seed());
     let store = open_store(settings, world.epoch(), &config)?;
     let server = Server::new(world.now(), config, store)?;
+    let folder = &settings.service().recordings;
+    // After a crash: before there are new ones, and after the database was opened, which no other server uses then.
+    let left = repair(folder, world.now());
+    let recorded = news.clone();
+    let (intake, recordings) = Recordings::start(folder, world.epoch(), move |fact| {
+        recorded.put(News::Fact(fact));
+    })
+    .map_err(ServeError::Recordings)?;
+    desk.open(intake);
     let party = world.add("callcenter", server);
     wake_by_store(&world, party);
-    let stopped = run(settings, &world, party, &receiver, |addresses| {
-        ready(addresses, Stop(news));
+    let mut keeper = Keeper::new(|fact| {
+        world.with(party, |server, now| {
+            server.handle_input(now, Input::Command(Command::Store { fact }));
+        });
     });
-    // Before the world: it wakes that as long as it writes.
+    for fact in left {
+        keeper.keep(fact);
+    }
+    let stopped = run(settings, &world, party, &news, &mut keeper, |addresses| {
+        ready(addresses, Stop(news.clone()));
+    });
+    desk.close();
+    recordings.join();
+    keeper.settle(&news);
+    // Before the world, which its store wakes as long as it writes.
     if let Some(server) = world.remove(party) {
         let counters = server.counters();
         let facts = server.store().committed();
@@ -125,21 +163,47 @@ fn run(
     settings: &Settings,
     world: &net::World<Server>,
     party: net::PartyId,
-    news: &Receiver<News>,
+    news: &Inbox,
+    keeper: &mut Keeper<impl Fn(Fact)>,
     ready: impl FnOnce(&[(Transport, SocketAddr)]),
 ) -> Result<(), ServeError> {
-    let addresses = opened(news)?;
+    let addresses = opened(news, keeper)?;
     for (transport, at) in &addresses {
         tracing::info!(%transport, address = %at, domain = %settings.domain(), "listening");
     }
     ready(&addresses);
-    watch(news)?;
+    if watch(news, keeper, None)? != Over::Stop {
+        return Ok(());
+    }
+    let command = |command| {
+        world.with(party, |server, now| {
+            server.handle_input(now, Input::Command(command))
+        });
+    };
+    let patience = settings.service().finish_calls;
+    if !patience.is_zero() {
+        tracing::info!(
+            seconds = patience.as_secs(),
+            "no new calls: those in progress may end"
+        );
+        command(Command::Retire);
+        if watch(news, keeper, Some(Instant::now() + patience))? == Over::Closed {
+            return Ok(());
+        }
+    }
     tracing::info!("stopping");
-    world.with(party, |server, now| {
-        server.handle_input(now, Input::Command(Command::Close));
-    });
-    close(news);
-    Ok(())
+    command(Command::Close);
+    let until = Instant::now() + CLOSE;
+    loop {
+        match watch(news, keeper, Some(until))? {
+            Over::Closed => return Ok(()),
+            Over::Stop => {}
+            Over::Time => {
+                tracing::warn!("calls did not end within {} s", CLOSE.as_secs());
+                return Ok(());
+            }
+        }
+    }
 }
 
 fn warn(settings: &Settings) {
@@ -152,117 +216,55 @@ fn warn(settings: &Settings) {
     }
 }
 
-fn opened(news: &Receiver<News>) -> Result<Vec<(Transport, SocketAddr)>, ServeError> {
+fn opened(
+    news: &Inbox,
+    keeper: &mut Keeper<impl Fn(Fact)>,
+) -> Result<Vec<(Transport, SocketAddr)>, ServeError> {
     let until = Instant::now() + OPEN;
     loop {
-        match news.recv_timeout(until.saturating_duration_since(Instant::now())) {
-            Ok(News::Of(_, Event::Listening { addresses })) => return Ok(addresses),
-            Ok(News::Of(_, Event::ListenFailed { transport, error })) => {
+        match news.take(Some(until)) {
+            Some(News::Of(_, Event::Listening { addresses })) => return Ok(addresses),
+            Some(News::Of(_, Event::ListenFailed { transport, error })) => {
                 return Err(ServeError::Listen { transport, error });
             }
-            Ok(News::Of(now, event)) => log(now, &event),
-            Ok(News::Stop) => {}
-            Ok(News::Failed) => return Err(ServeError::Failed),
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
-                return Err(ServeError::Silent);
-            }
+            Some(News::Of(now, event)) => keeper.heard(now, &event),
+            Some(News::Fact(fact)) => keeper.keep(fact),
+            Some(News::Stop | News::LeftOut(_)) => {}
+            Some(News::Failed) => return Err(ServeError::Failed),
+            None => return Err(ServeError::Silent),
         }
     }
 }
 
-/// Logs until it is to stop.
-fn watch(news: &Receiver<News>) -> Result<(), ServeError> {
+/// Why watching is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Over {
+    /// Somebody asked to stop.
+    Stop,
+    /// The server closed.
+    Closed,
+    /// Nothing of that came in time.
+    Time,
+}
+
+/// Logs until something is to be done.
+fn watch(
+    news: &Inbox,
+    keeper: &mut Keeper<impl Fn(Fact)>,
+    until: Option<Instant>,
+) -> Result<Over, ServeError> {
     loop {
-        match news.recv() {
-            Ok(News::Of(now, event)) => log(now, &event),
-            Ok(News::Stop) => return Ok(()),
-            Ok(News::Failed) | Err(_) => return Err(ServeError::Failed),
-        }
-    }
-}
-
-/// Waits for the calls in progress, for a while.
-fn close(news: &Receiver<News>) {
-    let until = Instant::now() + CLOSE;
-    loop {
-        match news.recv_timeout(until.saturating_duration_since(Instant::now())) {
-            Ok(News::Of(_, Event::Closed)) => return,
-            Ok(News::Of(now, event)) => log(now, &event),
-            Ok(News::Stop) => {}
-            Ok(News::Failed) | Err(RecvTimeoutError::Disconnected) => return,
-            Err(RecvTimeoutError::Timeout) => {
-                tracing::warn!("calls did not end within {} s", CLOSE.as_secs());
-                return;
+        match news.take(until) {
+            Some(News::Of(_, Event::Closed)) => return Ok(Over::Closed),
+            Some(News::Of(now, event)) => keeper.heard(now, &event),
+            Some(News::LeftOut(events)) => {
+                tracing::warn!(events, "left out of the log: whoever reads it is too slow");
             }
+            Some(News::Fact(fact)) => keeper.keep(fact),
+            Some(News::Stop) => return Ok(Over::Stop),
+            Some(News::Failed) => return Err(ServeError::Failed),
+            None => return Ok(Over::Time),
         }
-    }
-}
-
-/// An event as a line of the log.
-fn log(now: Time, event: &Event) {
-    match event {
-        Event::Stored { fact } => log_fact(now, fact),
-        Event::NotStored { fact } => {
-            tracing::error!(%now, ?fact, "not stored, what depends on it was refused")
-        }
-        Event::ListenFailed { transport, error } => {
-            tracing::error!(%now, %transport, %error, "not listening")
-        }
-        Event::Store {
-            health: Health::Failing { reason },
-        } => {
-            tracing::error!(%now, %reason, "nothing can be stored: new calls and registrations are refused, calls in progress go on");
-        }
-        Event::Store {
-            health: Health::Sound,
-        } => tracing::warn!(%now, "the database works again: calls and registrations are taken"),
-        Event::CallsLost { calls } => {
-            tracing::warn!(
-                ?calls,
-                "these calls were up when the server ended without a word: their records are closed"
-            );
-        }
-        Event::Listening { .. } | Event::Closed => {}
-    }
-}
-
-fn log_fact(now: Time, fact: &Fact) {
-    match fact {
-        Fact::Bindings { user, bindings } if bindings.is_empty() => {
-            tracing::info!(%now, %user, "unregistered");
-        }
-        Fact::Bindings { user, bindings } => {
-            let contacts: Vec<_> = bindings
-                .iter()
-                .map(|binding| binding.contact.to_string())
-                .collect();
-            tracing::info!(%now, %user, contacts = contacts.join(" "), "registered");
-        }
-        Fact::CallAnswered {
-            call, caller, callee, ..
-        } => {
-            tracing::info!(%now, call = call.0, %caller, %callee, "answered");
-        }
-        Fact::CallQueued {
-            call, queue, caller, ..
-        } => tracing::info!(%now, call = call.0, %queue, %caller, "queued"),
-        Fact::CallPresented {
-            call, agent, attempt, ..
-        } => tracing::info!(%now, call = call.0, %agent, attempt, "presented"),
-        Fact::PresentationEnded {
-            call, agent, outcome, ..
-        } => tracing::info!(%now, call = call.0, %agent, ?outcome, "presentation ended"),
-        Fact::AgentChanged { agent, state, .. } => {
-            tracing::info!(%now, %agent, state = state.as_str(), ?state, "agent");
-        }
-        Fact::RecordingStarted { call, file, .. } => {
-            tracing::info!(%now, call = call.0, %file, "recording");
-        }
-        Fact::RecordingEnded {
-            call, file, samples, ..
-        } => tracing::info!(%now, call = call.0, %file, samples, "recorded"),
-        Fact::CallTransferred { call, to, .. } => tracing::info!(%now, call = call.0, %to, "transferred"),
-        Fact::CallEnded { call, cause, .. } => tracing::info!(%now, call = call.0, ?cause, "ended"),
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 
 use callwright_acd as acd;
-use callwright_acd::{AgentRequest, Config, ConfigError, Counters, Fact, Load, Machine};
+use callwright_acd::{AgentRequest, CallKey, Config, ConfigError, Counters, Fact, Load, Machine, Piece};
 use callwright_wire::{BindError, Input, Node, Output, PacketNode, Residue, SocketId, Time, Transport};
 
 use crate::store::{Health, Store, StoreError};
@@ -14,12 +14,19 @@ use crate::store::{Health, Store, StoreError};
 pub enum Command {
     /// End in order; [`Event::Closed`] follows when no call is left.
     Close,
+    /// Take no new calls, and [close](Command::Close) when those in progress are over.
+    Retire,
     /// Something is asked of an agent. Nothing happens where there is no such agent, or it is not logged in.
     SetAgent {
         /// The agent.
         agent: String,
         /// What.
         to: AgentRequest,
+    },
+    /// Store this too: a fact of whoever writes the files of recordings. [`Event::Stored`] or [`Event::NotStored`] follows.
+    Store {
+        /// The fact.
+        fact: Fact,
     },
 }
 
@@ -69,6 +76,27 @@ pub enum Event {
         /// Their numbers.
         calls: Vec<u64>,
     },
+    /// The Call-IDs of a call that goes on, the caller's first: they join what each leg is called on the wire.
+    CallLegs {
+        /// The call.
+        call: CallKey,
+        /// The Call-IDs.
+        call_ids: Vec<String>,
+    },
+    /// Two parties of a call are recorded from now on: see [`acd::Event::RecordingBegan`].
+    RecordingBegan {
+        /// The call that names the recording.
+        call: CallKey,
+        /// When.
+        at: Time,
+    },
+    /// A piece of a recording.
+    Recorded {
+        /// The call that names it.
+        call: CallKey,
+        /// The piece.
+        piece: Piece,
+    },
     /// It was asked to close, and holds nothing any more.
     Closed,
 }
@@ -85,6 +113,8 @@ pub struct Server {
     awaited: usize,
     listening: Vec<(Transport, SocketAddr)>,
     failed: bool,
+    /// Facts that did not come from the machine.
+    foreign_facts: u64,
     outputs: VecDeque<Output<Event>>,
     now: Time,
 }
@@ -115,6 +145,7 @@ impl Server {
             awaited,
             listening: Vec::new(),
             failed: false,
+            foreign_facts: 0,
             outputs: VecDeque::new(),
             now,
         };
@@ -172,6 +203,7 @@ impl Server {
                     Err(event) => self.on_event(event),
                 }
             }
+            self.close_when_over(self.now);
             self.store.begin(self.now);
             let outcomes = self.store.finish(self.now);
             let changed = self.look_after_store();
@@ -182,12 +214,35 @@ impl Server {
                 self.machine
                     .handle_input(self.now, Input::Command(outcome.command()));
                 let fact = outcome.fact;
+                let legs = match &fact {
+                    Fact::CallQueued { call, .. }
+                    | Fact::CallAnswered { call, .. }
+                    | Fact::CallTransferred { call, .. } => Some(*call),
+                    Fact::Bindings { .. }
+                    | Fact::CallPresented { .. }
+                    | Fact::PresentationEnded { .. }
+                    | Fact::AgentChanged { .. }
+                    | Fact::RecordingStarted { .. }
+                    | Fact::RecordingEnded { .. }
+                    | Fact::CallEnded { .. } => None,
+                };
                 self.tell(if outcome.stored {
                     Event::Stored { fact }
                 } else {
                     Event::NotStored { fact }
                 });
+                if let Some(call) = legs.filter(|_| outcome.stored) {
+                    let call_ids = self.machine.call_ids(call);
+                    self.tell(Event::CallLegs { call, call_ids });
+                }
             }
+        }
+    }
+
+    /// Closes a machine that takes no new calls, when the last one is over.
+    fn close_when_over(&mut self, now: Time) {
+        if self.machine.is_retired() && self.machine.load().calls == 0 {
+            self.machine.close(now);
         }
     }
 
@@ -215,6 +270,8 @@ impl Server {
                 self.listening.push((transport, local));
                 self.heard_of_a_socket();
             }
+            acd::Event::RecordingBegan { call, at } => self.tell(Event::RecordingBegan { call, at }),
+            acd::Event::Recorded { call, piece } => self.tell(Event::Recorded { call, piece }),
             acd::Event::Closed => self.tell(Event::Closed),
             acd::Event::ListenFailed { transport, error } => {
                 self.failed = true;
@@ -246,9 +303,18 @@ impl Node for Server {
         match input.of_world() {
             Ok(input) => self.machine.handle_input(now, input),
             Err(Command::Close) => self.machine.close(now),
+            Err(Command::Retire) => {
+                self.machine.retire();
+                self.close_when_over(now);
+            }
             Err(Command::SetAgent { agent, to }) => {
                 let command = acd::Command::SetAgent { agent, to };
                 self.machine.handle_input(now, Input::Command(command));
+            }
+            Err(Command::Store { fact }) => {
+                // The machine counts from below, and waits for none of these.
+                self.foreign_facts += 1;
+                self.store.take(acd::Token(u64::MAX - self.foreign_facts), fact);
             }
         }
     }

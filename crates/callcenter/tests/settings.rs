@@ -78,6 +78,7 @@ fn the_commented_file_is_right_where_its_comments_are_taken_away() {
                 "#music",
                 "#announce = ",
                 "#announce_every",
+                "#folder = \"prompts\"",
                 "#overflow",
                 "#max_length",
                 "#max_wait",
@@ -192,6 +193,7 @@ fn queues_and_agents_are_what_is_written() {
         token = "0123456789abcdef"
         [recordings]
         folder = "/srv/recordings"
+        direct = true
         [log]
         level = "debug"
         format = "json"
@@ -267,6 +269,7 @@ fn queues_and_agents_are_what_is_written() {
     let service = settings.service();
     assert_eq!(service.database, Path::new("/etc/callwright/data/calls.db"));
     assert_eq!(service.recordings, Path::new("/srv/recordings"));
+    assert!(config(&settings).record_direct);
     assert_eq!((service.log_level.as_str(), service.log_json), ("debug", true));
     let listen = "192.0.2.1:8443".parse().expect("an address");
     let token = Some("0123456789abcdef".to_owned());
@@ -281,11 +284,17 @@ fn sounds_are_read_from_files_beside_it() {
     let mut wav = callwright_media::wav::Recorder::new(file).expect("a header");
     wav.push(&[100; 800], &[100; 800]).expect("samples");
     wav.finish().expect("an end");
-    let text = "[[queue]]\nname = \"q\"\nmusic = \"music.wav\"\noverflow = { message = \"music.wav\" }";
+    for position in ["position-1.wav", "position-12.wav", "position-x.wav"] {
+        std::fs::copy(folder.join("music.wav"), folder.join(position)).expect("a copy");
+    }
+    let text = "prompts.folder = \".\"\n[[queue]]\nname = \"q\"\nmusic = \"music.wav\"\noverflow = { message = \"music.wav\" }";
     let settings = Settings::parse(&folder.join("callcenter.toml"), text).expect("settings");
     let queue = &settings.queues()[0];
     assert_eq!(queue.prompts.music.as_ref().map(|sound| sound.0.len()), Some(800));
     assert!(matches!(&queue.overflow, Some(Overflow::Message(sound)) if sound.0.len() == 800));
+    let positions = config(&settings).positions;
+    assert_eq!(positions.keys().copied().collect::<Vec<_>>(), [1, 12]);
+    assert_eq!(positions[&12].0.len(), 800);
 }
 
 #[test]

@@ -18,6 +18,7 @@ pub mod jitter;
 pub mod level;
 pub mod plane;
 pub mod reception;
+mod recording;
 pub mod resample;
 pub mod rtcp;
 pub mod rtp;

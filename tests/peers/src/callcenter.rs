@@ -76,6 +76,38 @@ impl CallCenter {
         self.daemon.cpu_time()
     }
 
+    /// A file beside its configuration: its database, its recordings.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.evidence.file(name)
+    }
+
+    /// Kills it without a word, and starts it again with the same configuration and whatever is left; waits until it listens.
+    #[track_caller]
+    pub fn crash_and_start_again(&mut self) {
+        self.daemon.kill();
+        let config = self.evidence.file("callcenter.toml");
+        let options = CallCenterOptions::default();
+        self.daemon = Daemon::spawn(
+            &mut command_of(&options, &config, &self.evidence),
+            &self.evidence.file("again.log"),
+            Signal::TERM,
+        );
+        for _ in 0..PROBES {
+            if self.log_after_crash().contains("listening on") {
+                return;
+            }
+            if self.daemon.wait(PROBE_PAUSE).is_some() {
+                break;
+            }
+        }
+        panic!("it does not start again:\n{}", self.log_after_crash());
+    }
+
+    /// What it wrote since it was started again.
+    pub fn log_after_crash(&self) -> String {
+        self.evidence.read("again.log")
+    }
+
     /// What it wrote.
     pub fn log(&self) -> String {
         self.evidence.read("callcenter.log")

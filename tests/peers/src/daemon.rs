@@ -106,6 +106,13 @@ impl Daemon {
         self.child.wait().ok()
     }
 
+    /// Ends the process without a word to it.
+    pub(crate) fn kill(&mut self) {
+        // It may have ended in between.
+        let _gone = kill_process(self.pid, Signal::KILL);
+        self.child.wait().expect("the process is ours");
+    }
+
     fn children(&self) -> Vec<Pid> {
         let id = self.child.id();
         let listed = std::fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap_or_default();

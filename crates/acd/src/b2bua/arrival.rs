@@ -55,7 +55,7 @@ impl Machine {
         if max_forwards == 0 {
             return Err(Reject::new(483));
         }
-        if !self.serves_durably() {
+        if !self.takes_calls() {
             return Err(self.unavailable());
         }
         let Ok(uri) = message.request_uri() else {

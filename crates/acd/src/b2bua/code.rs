@@ -91,14 +91,14 @@ impl Machine {
         self.ask_agent(now, agent, request);
         let changed = self.journal.told() > before;
         if !changed || !self.journal.redirect_last(Due::Speech(key)) {
-            self.begin_speech(now, key);
+            self.speech_is_due(now, key);
         }
     }
 
     /// The store has spoken about what an agent dialled.
     pub(crate) fn on_speech_stored(&mut self, now: Time, key: CallKey, stored: bool) {
         if stored {
-            self.begin_speech(now, key);
+            self.speech_is_due(now, key);
         } else {
             let reject = self.unavailable();
             self.fail_call(now, key, reject);

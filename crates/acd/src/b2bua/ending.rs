@@ -9,7 +9,7 @@ use callwright_wire::Time;
 use super::hunt::hangup;
 use super::presentation::Reached;
 use super::{LegKey, Part, Refusal, Stage};
-use crate::fact::{CallKey, EndCause, Fact, PresentationOutcome, RefusedBecause};
+use crate::fact::{CallKey, EndCause, Fact, RefusedBecause};
 use crate::journal::Due;
 use crate::machine::{Alarm, Machine};
 use crate::queueing::AgentKey;
@@ -65,7 +65,7 @@ impl Machine {
                 } else {
                     cause_before_answer(&end)
                 };
-                self.end_presentation_of(now, key, PresentationOutcome::Withdrawn, reason_of(&end));
+                self.withdraw(now, key, reason_of(&end));
                 self.finish(now, key, cause);
             }
             Stage::Speaking { .. } => self.finish(now, key, cause_while_waiting(&end)),
@@ -105,6 +105,9 @@ impl Machine {
         let hunt = call.hunt.as_ref();
         if hunt.is_some_and(|hunt| hunt.on_behalf == partner) {
             // RFC 5589 §6.1: who transfers may leave at once; the other one waits for the new party.
+            if call.service.is_some_and(|service| service.leg == leg) {
+                self.end_service(now, key, true);
+            }
             self.leave_exchange(now, key, leg);
             return;
         }
@@ -127,7 +130,7 @@ impl Machine {
                     self.fail_call(now, key, reject);
                 }
                 Stage::Arriving { .. } | Stage::Waiting => {
-                    self.end_presentation_of(now, key, PresentationOutcome::Withdrawn, reason());
+                    self.withdraw(now, key, reason());
                     let reject = self.unavailable();
                     let cause = EndCause::Refused(RefusedBecause::Closed);
                     self.turn_away(now, key, reject, cause);
@@ -275,6 +278,7 @@ impl Machine {
             };
             self.persist(now, Due::Nothing, fact);
         }
+        self.end_recording(now, key);
         self.leave_queue(key);
         self.end_service(now, key, matches!(stage, Stage::Talking { .. }));
     }

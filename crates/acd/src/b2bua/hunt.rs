@@ -359,6 +359,7 @@ impl Machine {
             call.stage = Stage::Talking { ends };
         }
         self.stop_playing(now, ends[0]);
+        self.begin_recording(now, key);
         self.bridge(ends[0], ends[1]);
         self.align_call(now, key);
     }

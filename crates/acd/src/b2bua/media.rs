@@ -1,21 +1,20 @@
 //! Ports of legs, what the plane is told, and what it tells.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
 
 use callwright_media::Event as MediaEvent;
-use callwright_media::plane::{Command, DtmfMode, SessionId, Source};
+use callwright_media::plane::{Announcement, Below, Command, DtmfMode, SessionId, Source};
+use callwright_media::tone;
 use callwright_sip::command::{Body, DialogRequest};
 use callwright_sip_message::Method;
 use callwright_wire::{BindError, SocketId, Time};
 
 use super::{LegKey, Media};
 use crate::config::{Prompts, Sound};
-use crate::fact::PresentationOutcome;
 use crate::machine::Machine;
 
-/// The tone of who waits in a queue without music.
-const MUSIC_HZ: f64 = 440.0;
-const MUSIC_DBM0: f64 = -24.0;
 /// How long a digit is said to last where nobody told.
 const USUAL_DIGIT_MS: u128 = 100;
 
@@ -51,7 +50,7 @@ impl Machine {
         self.counters.over_limit += 1;
         if self.switch.call(call).is_some_and(|call| call.caller == key) {
             let reject = self.unavailable();
-            self.end_presentation_of(now, call, PresentationOutcome::Withdrawn, None);
+            self.withdraw(now, call, None);
             self.abandon_hunt(now, call, None);
             self.fail_call(now, call, reject);
         } else {
@@ -70,7 +69,7 @@ impl Machine {
         }
     }
 
-    /// Joins the audio of two legs.
+    /// Joins the audio of two legs, and records them where their call is.
     pub(super) fn bridge(&mut self, one: LegKey, other: LegKey) {
         let session = |key| {
             let session = self.switch.leg(key).and_then(|leg| leg.session());
@@ -80,21 +79,25 @@ impl Machine {
             // Both are open, and they are two.
             let _joined = self.media.plane_mut().bridge(one, other);
         }
+        if let Some(call) = self.call_of_leg(one) {
+            self.record_ends(call);
+        }
     }
 
     /// Plays music to a caller who waits: that of the queue, or what is built in.
     pub(super) fn play_music(&mut self, now: Time, key: LegKey, music: Option<&Sound>) {
-        let source = match music {
-            Some(Sound(samples)) => Source::Samples {
-                samples: samples.clone(),
+        let samples = match music {
+            Some(Sound(samples)) => Arc::clone(samples),
+            None => tone::melody(),
+        };
+        self.play(
+            now,
+            key,
+            Source::Samples {
+                samples,
                 repeat: true,
             },
-            None => Source::Tones {
-                hz: vec![MUSIC_HZ],
-                level_dbm0: MUSIC_DBM0,
-            },
-        };
-        self.play(now, key, source);
+        );
     }
 
     /// Plays something once.
@@ -110,26 +113,51 @@ impl Machine {
         );
     }
 
-    /// Tells a caller who waits its position, and what else there is to tell; the music goes on behind.
-    pub(super) fn announce(&mut self, now: Time, key: LegKey, prompts: &Prompts, _position: usize) {
-        if let Some(sound) = &prompts.announce {
-            self.play_once(now, key, sound);
+    /// Tells a caller who waits its position, and what else there is to tell; the music waits for it. Gives how long that takes.
+    pub(super) fn announce(
+        &mut self,
+        now: Time,
+        key: LegKey,
+        prompts: &Prompts,
+        position: usize,
+    ) -> Duration {
+        let position = prompts.announce_position.then(|| self.position_clip(position));
+        let also = prompts.announce.as_ref().map(|sound| Arc::clone(&sound.0));
+        let clips: Vec<_> = position.into_iter().chain(also).collect();
+        let samples: usize = clips.iter().map(|clip| clip.len()).sum();
+        self.say(now, key, clips);
+        Duration::from_micros(samples as u64 * 125)
+    }
+
+    /// What tells a position: recorded, or in tones.
+    fn position_clip(&self, position: usize) -> Arc<[i16]> {
+        let position = u32::try_from(position).unwrap_or(u32::MAX);
+        match self.config.positions.get(&position) {
+            Some(Sound(samples)) => Arc::clone(samples),
+            None => tone::pips(position).into(),
         }
     }
 
-    /// Plays no more.
+    /// Plays and says no more.
     pub(super) fn stop_playing(&mut self, now: Time, key: LegKey) {
         self.play(now, key, Source::Silence);
+        self.say(now, key, Vec::new());
+    }
+
+    fn say(&mut self, now: Time, key: LegKey, clips: Vec<Arc<[i16]>>) {
+        let below = Below::Waits;
+        self.tell_session(now, key, Command::Announce(Announcement { clips, below }));
     }
 
     fn play(&mut self, now: Time, key: LegKey, source: Source) {
+        self.tell_session(now, key, Command::Play(source));
+    }
+
+    fn tell_session(&mut self, now: Time, key: LegKey, command: Command) {
         let session = self.switch.leg(key).and_then(|leg| leg.session());
         if let Some(session) = session.filter(|_| self.config.audio) {
             // Only a session that is closed refuses, and this one is not.
-            let _open = self
-                .media
-                .plane_mut()
-                .command(now, session, Command::Play(source));
+            let _open = self.media.plane_mut().command(now, session, command);
         }
     }
 
@@ -171,6 +199,7 @@ impl Machine {
             | MediaEvent::SilenceHeard
             | MediaEvent::DtmfSent
             | MediaEvent::PlayEnded
+            | MediaEvent::Announced
             | MediaEvent::Recorded { .. }
             | MediaEvent::RecordingEnded
             | MediaEvent::RemoteBye => {}

@@ -76,13 +76,15 @@ impl Machine {
         };
         let caller = call.caller;
         let Some(queued) = &mut call.queued else { return };
-        queued.attempts += 1;
-        queued.presented.clone_from(agents);
+        if queued.presented.is_empty() {
+            queued.attempts += 1;
+        }
+        queued.presented.extend(agents);
         let (attempt, queue) = (queued.attempts, queued.queue);
-        call.hunt = Some(Hunt::new(caller, None));
+        call.hunt.get_or_insert_with(|| Hunt::new(caller, None));
         let ring = self.floor.queue(queue).config.ring;
-        self.alarms.set(Alarm::PresentationNoAnswer(key), now + ring);
         for agent in agents {
+            self.alarms.set(Alarm::PresentationNoAnswer(*agent), now + ring);
             self.floor.change(*agent, |agent| agent.call = Some(key));
             self.agent_becomes(now, *agent, AgentState::Reserved);
             let fact = Fact::CallPresented {
@@ -147,10 +149,15 @@ impl Machine {
         self.come_back_if_vain(now, key);
     }
 
-    /// Nobody answered in time to whom a call is presented.
-    pub(crate) fn on_presentation_unanswered(&mut self, now: Time, key: CallKey) {
-        let reason = sip_reason(480, "No Answer");
-        self.end_presentation_of(now, key, PresentationOutcome::NoAnswer, Some(reason));
+    /// An agent did not answer in time.
+    pub(crate) fn on_presentation_unanswered(&mut self, now: Time, agent: AgentKey) {
+        let Some(key) = self.floor.agent(agent).call else {
+            return;
+        };
+        let legs = self.legs_of(key, agent);
+        self.cancel_legs(now, key, &legs, Some(sip_reason(480, "No Answer")));
+        let outcome = PresentationOutcome::NoAnswer;
+        self.end_presentation(now, key, agent, outcome, Consequence::Unanswered);
         self.come_back_if_vain(now, key);
     }
 
@@ -168,15 +175,9 @@ impl Machine {
         self.come_back_if_vain(now, key);
     }
 
-    /// Ends what is presented of a call, for all to whom it is; nothing happens where that is nobody. Where the call is to go it is
-    /// for others to say.
-    pub(super) fn end_presentation_of(
-        &mut self,
-        now: Time,
-        key: CallKey,
-        outcome: PresentationOutcome,
-        reason: Option<Reason>,
-    ) {
+    /// Takes a call back from all to whom it is presented; nothing happens where that is nobody. What becomes of the call it is for
+    /// others to say.
+    pub(super) fn withdraw(&mut self, now: Time, key: CallKey, reason: Option<Reason>) {
         let Some(call) = self.switch.call_mut(key) else {
             return;
         };
@@ -187,16 +188,10 @@ impl Machine {
         let presented = queued.presented.clone();
         let legs = call.hunt.take().map(|hunt| hunt.legs).unwrap_or_default();
         self.cancel_legs(now, key, &legs, reason);
-        let consequence = match outcome {
-            PresentationOutcome::NoAnswer => Consequence::Unanswered,
-            PresentationOutcome::Rejected(_)
-            | PresentationOutcome::Withdrawn
-            | PresentationOutcome::AgentGone => Consequence::None,
-        };
         for agent in presented {
-            self.end_presentation(now, key, agent, outcome, consequence);
+            let outcome = PresentationOutcome::Withdrawn;
+            self.end_presentation(now, key, agent, outcome, Consequence::None);
         }
-        self.alarms.clear(Alarm::PresentationNoAnswer(key));
     }
 
     /// The presentation to one agent is over.
@@ -212,6 +207,7 @@ impl Machine {
             return;
         };
         queued.presented.retain(|other| *other != agent);
+        self.alarms.clear(Alarm::PresentationNoAnswer(agent));
         let allowed = self.floor.queue(queued.queue).config.max_no_answer;
         let fact = Fact::PresentationEnded {
             call: key,
@@ -261,7 +257,6 @@ impl Machine {
         }
         call.hunt = None;
         call.early = None;
-        self.alarms.clear(Alarm::PresentationNoAnswer(key));
         self.floor.come_back(key);
         if self.floor.has_passed(key) {
             self.alarms.set(Alarm::OfferAgain(key), now + OFFER_AGAIN);
@@ -286,6 +281,7 @@ impl Machine {
             since: now,
         });
         self.leave_queue(key);
+        self.alarms.clear(Alarm::PresentationNoAnswer(agent));
         for other in others.into_iter().filter(|other| *other != agent) {
             self.end_presentation(now, key, other, PresentationOutcome::Withdrawn, Consequence::None);
         }

@@ -8,7 +8,7 @@ use callwright_wire::Time;
 use super::hunt::sip_reason;
 use super::{Hunt, Queued, Stage};
 use crate::config::{AnswerWith, Overflow};
-use crate::fact::{CallKey, EndCause, Fact, PresentationOutcome, RefusedBecause};
+use crate::fact::{CallKey, EndCause, Fact, RefusedBecause};
 use crate::journal::Due;
 use crate::machine::{Alarm, Machine};
 use crate::queueing::QueueKey;
@@ -65,6 +65,7 @@ impl Machine {
             Due::Queue(key)
         };
         self.persist(now, due, fact);
+        self.record_ends(key);
         match obstacle {
             None => {}
             Some(RefusedBecause::Full) => {
@@ -185,12 +186,7 @@ impl Machine {
     /// A call waits no more.
     pub(super) fn leave_queue(&mut self, key: CallKey) {
         self.floor.leave(key);
-        for alarm in [
-            Alarm::PresentationNoAnswer(key),
-            Alarm::OfferAgain(key),
-            Alarm::MaxWait(key),
-            Alarm::Announce(key),
-        ] {
+        for alarm in [Alarm::OfferAgain(key), Alarm::MaxWait(key), Alarm::Announce(key)] {
             self.alarms.clear(alarm);
         }
     }
@@ -198,7 +194,7 @@ impl Machine {
     /// A call has waited as long as its queue allows.
     pub(crate) fn on_waited_long_enough(&mut self, now: Time, key: CallKey) {
         let reason = sip_reason(480, "Waited Long Enough");
-        self.end_presentation_of(now, key, PresentationOutcome::Withdrawn, Some(reason));
+        self.withdraw(now, key, Some(reason));
         self.leave_queue(key);
         self.overflow(now, key, 480, EndCause::TimedOut);
     }
@@ -273,9 +269,9 @@ impl Machine {
             return;
         };
         let prompts = self.floor.queue(queue).config.prompts.clone();
+        let length = self.announce(now, caller, &prompts, position);
         if let Some(every) = prompts.announce_every {
-            self.alarms.set(Alarm::Announce(key), now + every);
+            self.alarms.set(Alarm::Announce(key), now + every.max(length));
         }
-        self.announce(now, caller, &prompts, position);
     }
 }

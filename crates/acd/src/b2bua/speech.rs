@@ -19,28 +19,43 @@ const TAIL: Duration = Duration::from_millis(300);
 pub(crate) struct Speech {
     sound: Sound,
     cause: EndCause,
+    /// Whether it may be said: what it confirms is stored.
+    due: bool,
 }
 
 impl Machine {
     /// Says something to the caller as soon as it can be answered.
     pub(super) fn speak(&mut self, now: Time, key: CallKey, sound: Sound, cause: EndCause) {
         self.prepare_speech(key, sound, cause);
-        self.begin_speech(now, key);
+        self.speech_is_due(now, key);
     }
 
     /// What will be said.
     pub(super) fn prepare_speech(&mut self, key: CallKey, sound: Sound, cause: EndCause) {
         if let Some(call) = self.switch.call_mut(key) {
             call.stage = Stage::Speaking { began: false };
-            call.speech = Some(Speech { sound, cause });
+            call.speech = Some(Speech {
+                sound,
+                cause,
+                due: false,
+            });
         }
     }
 
-    /// Says it, where the ports of the caller are there.
+    /// What was to be said may be said.
+    pub(super) fn speech_is_due(&mut self, now: Time, key: CallKey) {
+        if let Some(speech) = self.switch.call_mut(key).and_then(|call| call.speech.as_mut()) {
+            speech.due = true;
+        }
+        self.begin_speech(now, key);
+    }
+
+    /// Says it, where it may be said and the ports of the caller are there.
     pub(super) fn begin_speech(&mut self, now: Time, key: CallKey) {
         let Some(call) = self.switch.call(key) else { return };
         let (caller, answered) = (call.caller, call.caller_answered);
-        let Some(sound) = call.speech.as_ref().map(|speech| speech.sound.clone()) else {
+        let speech = call.speech.as_ref().filter(|speech| speech.due);
+        let Some(sound) = speech.map(|speech| speech.sound.clone()) else {
             return;
         };
         if self.switch.leg(caller).is_none_or(|leg| leg.session().is_none()) {

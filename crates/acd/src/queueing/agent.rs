@@ -127,7 +127,8 @@ impl Agent {
         if self.state == state {
             return false;
         }
-        if state == AgentState::Ready && self.state != AgentState::Reserved {
+        let was_out = matches!(self.state, AgentState::LoggedOut | AgentState::NotReady(_));
+        if state == AgentState::Ready && was_out {
             self.epoch += 1;
         }
         self.state = state;

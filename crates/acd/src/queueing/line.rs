@@ -83,6 +83,11 @@ impl Line {
         self.unpresented.iter()
     }
 
+    /// Those that are presented, in order.
+    pub(super) fn being_presented(&self) -> impl Iterator<Item = &Place> {
+        self.all.difference(&self.unpresented)
+    }
+
     pub(super) fn len(&self) -> usize {
         self.all.len()
     }

@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use callwright_acd::{
-    AgentConfig, AgentRequest, AgentSnapshot, AgentState, Command, Config, EndCause, Event, Fact, Machine,
-    QueueConfig, QueueSnapshot, User,
+    AgentConfig, AgentRequest, AgentSnapshot, AgentState, CallKey, Command, Config, EndCause, Event, Fact,
+    Machine, Piece, QueueConfig, QueueSnapshot, User,
 };
 use callwright_sip_message::{Host, Message};
 use callwright_ua::{
@@ -74,6 +74,8 @@ pub(crate) struct Lab {
     /// So many more ports for RTP can be leased by the machine.
     pub(crate) ports_left: usize,
     pub(crate) store: Store,
+    /// What was recorded, by the call, and when that began.
+    pub(crate) recordings: BTreeMap<CallKey, (Time, Vec<Piece>)>,
     /// Every fact that was told.
     pub(crate) facts: Vec<Fact>,
     /// When the machine told that it is closed.
@@ -209,6 +211,7 @@ impl Lab {
             ports_left: usize::MAX,
             store: Store::default(),
             facts: Vec::new(),
+            recordings: BTreeMap::new(),
             closed_at: None,
             relayed: Vec::new(),
         };
@@ -697,6 +700,13 @@ impl Lab {
                     Output::Event(Event::Persist { token, fact }) => {
                         self.facts.push(fact);
                         self.store.persist(self.now, token);
+                    }
+                    Output::Event(Event::RecordingBegan { call, at }) => {
+                        self.recordings.insert(call, (at, Vec::new()));
+                    }
+                    Output::Event(Event::Recorded { call, piece }) => {
+                        let recording = self.recordings.get_mut(&call);
+                        recording.expect("it was told to begin").1.push(piece);
                     }
                     Output::Event(Event::Listening { .. }) => {}
                     Output::Event(Event::Closed) => self.closed_at = Some(self.now),

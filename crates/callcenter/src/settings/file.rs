@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer, de::Error as _};
 use toml::Spanned;
 
 use super::place::{SettingsError, explained};
-use super::queue::{Queue, queues};
+use super::queue::{Queue, Recorded, queues};
 use super::service::{Api, Log, Recordings, service};
 use super::text::{Addresses, Domain, Interface, Ports, Span, UserName};
 use super::{QUEUE, Settings, TlsFiles};
@@ -35,6 +35,8 @@ pub(super) struct File {
     codes: Codes,
     database: Option<Spanned<String>>,
     http: Option<Api>,
+    #[serde(default)]
+    prompts: Recorded,
     #[serde(default)]
     recordings: Recordings,
     #[serde(default)]
@@ -146,6 +148,7 @@ struct Timers {
     max_expires: Option<Spanned<Span>>,
     default_expires: Option<Spanned<Span>>,
     retry_after: Option<Span>,
+    finish_calls: Option<Span>,
 }
 
 /// A span of time, or `false`.
@@ -247,8 +250,13 @@ impl File {
         };
         config.queues = named;
         self.codes.put_into(config).map_err(at)?;
+        config.positions = self.prompts.positions(folder).map_err(at)?;
+        config.record_direct = self.recordings.direct.unwrap_or(config.record_direct);
         settings.service =
             service(self.database, self.http, self.recordings, self.log, folder).map_err(at)?;
+        if let Some(Span(patience)) = self.timers.finish_calls {
+            settings.service.finish_calls = patience;
+        }
         if let Some(who) = &self.auth {
             config.auth = match who.get_ref() {
                 Who::None => Auth::None,

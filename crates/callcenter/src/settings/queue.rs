@@ -184,6 +184,47 @@ impl Otherwise {
     }
 }
 
+/// `[prompts]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Recorded {
+    folder: Option<Spanned<PathBuf>>,
+}
+
+impl Recorded {
+    /// What says each position: `position-1.wav` and so on, of the folder. Paths are relative to `beside`.
+    pub(super) fn positions(self, beside: &Path) -> Result<BTreeMap<u32, Sound>, Wrong> {
+        let Some(folder) = self.folder else {
+            return Ok(BTreeMap::new());
+        };
+        let span = folder.span();
+        let wrong = |message| (Some(span.clone()), message);
+        let folder = beside.join(folder.into_inner());
+        let unreadable =
+            |error: std::io::Error| wrong(format!("cannot read the folder {}: {error}", folder.display()));
+        let mut positions = BTreeMap::new();
+        for entry in std::fs::read_dir(&folder).map_err(unreadable)? {
+            let path = entry.map_err(unreadable)?.path();
+            if let Some(position) = path.file_name().and_then(|name| position_of(name.to_str()?)) {
+                positions.insert(position, sound(&path).map_err(wrong)?);
+            }
+        }
+        if positions.is_empty() {
+            let message = format!(
+                "there is no position-1.wav in {}: without this key tones tell the position",
+                folder.display()
+            );
+            return Err(wrong(message));
+        }
+        Ok(positions)
+    }
+}
+
+/// The position that a file of this name says.
+fn position_of(name: &str) -> Option<u32> {
+    name.strip_prefix("position-")?.strip_suffix(".wav")?.parse().ok()
+}
+
 fn sound(path: &Path) -> Result<Sound, String> {
     let shown = path.display();
     let file = std::fs::File::open(path).map_err(|error| format!("cannot read {shown}: {error}"))?;

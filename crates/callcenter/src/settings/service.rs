@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::Deserialize;
 use toml::Spanned;
@@ -12,6 +13,8 @@ use super::queue::Wrong;
 const DATABASE: &str = "callcenter.db";
 /// Where recordings go without a file.
 const RECORDINGS: &str = "recordings";
+/// How long calls may go on at the end without a file.
+const FINISH_CALLS: Duration = Duration::from_secs(5);
 /// What is logged without a file.
 const LEVEL: &str = "info";
 
@@ -24,6 +27,8 @@ pub struct Service {
     pub http: Option<Http>,
     /// The folder of recordings; it is made when the first one begins.
     pub recordings: PathBuf,
+    /// How long calls in progress may go on when it is told to stop, before they are hung up.
+    pub finish_calls: Duration,
     /// What is logged, as in RUST_LOG, which stands above it.
     pub log_level: String,
     /// Whether log lines are JSON; the command line stands above it.
@@ -45,6 +50,7 @@ impl Default for Service {
             database: DATABASE.into(),
             http: None,
             recordings: RECORDINGS.into(),
+            finish_calls: FINISH_CALLS,
             log_level: LEVEL.to_owned(),
             log_json: false,
         }
@@ -91,6 +97,7 @@ enum Token {
 #[serde(deny_unknown_fields)]
 pub(super) struct Recordings {
     folder: Option<PathBuf>,
+    pub(super) direct: Option<bool>,
 }
 
 /// `[log]`.

@@ -11,6 +11,9 @@ use super::heard::Heard;
 use super::ledger::{Blame, Ledger};
 use super::rule::Rule;
 
+/// So many addresses of one side of a dialog are remembered.
+const CONTACTS: usize = 64;
+
 /// Everything with one Call-ID: a call, a registration, a subscription.
 #[derive(Debug, Default)]
 pub(crate) struct Call {
@@ -26,6 +29,8 @@ pub(crate) struct Call {
     numbers: BTreeMap<(SmolStr, Option<SmolStr>), Last>,
     /// Began with a request inside a dialog: what was before is not known.
     pub(crate) begun_before: bool,
+    /// It has more of something than any honest one: nothing more of it is remembered.
+    pub(crate) is_crowded: bool,
 }
 
 /// One side of the dialogs of a call.
@@ -85,6 +90,22 @@ impl Dialog {
 }
 
 impl Call {
+    /// Whether it has more of something than may be; then it is excused from now on.
+    pub(crate) fn is_too_crowded(&mut self, limit: usize) -> bool {
+        let most = [
+            self.dialogs.len(),
+            self.invites.len(),
+            self.sides.len() / 2,
+            self.numbers.len() / 2,
+        ];
+        if most.into_iter().any(|count| count >= limit) {
+            self.is_crowded = true;
+            self.excused = true;
+            self.begun_before = true;
+        }
+        self.is_crowded
+    }
+
     /// The dialog between two tags.
     pub(crate) fn dialog_mut(&mut self, from: &str, to: &str) -> Option<&mut Dialog> {
         self.dialogs.iter_mut().find(|dialog| dialog.of(from, to))
@@ -280,6 +301,10 @@ impl Dialog {
         if let Some(contact) = heard.contact()
             && !contacts.contains(&contact)
         {
+            if contacts.len() >= CONTACTS {
+                contacts.remove(0);
+                self.unclear_route = true;
+            }
             contacts.push(contact);
         }
     }

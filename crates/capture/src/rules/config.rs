@@ -24,6 +24,8 @@ pub struct RulesConfig {
     pub max_transactions: usize,
     /// How many calls, registrations and other Call-IDs are remembered. Default 16,384.
     pub max_calls: usize,
+    /// How many dialogs, INVITEs, tags and final responses one call may have; one with more is not judged any more. Default 256.
+    pub max_per_call: usize,
     /// How many RTP streams are remembered. Default 16,384.
     pub max_media_streams: usize,
     /// How many connections are read, and how many addresses are remembered. Default 65,536.
@@ -44,6 +46,7 @@ impl Default for RulesConfig {
             exempt: BTreeSet::new(),
             max_transactions: 65_536,
             max_calls: 16_384,
+            max_per_call: 256,
             max_media_streams: 16_384,
             max_addresses: 65_536,
             max_violations: 1_000,

@@ -79,6 +79,7 @@ pub(super) fn callcenter(
         }
         Err(
             error @ (ServeError::Start(_)
+            | ServeError::Recordings(_)
             | ServeError::Listen { .. }
             | ServeError::Silent
             | ServeError::Failed),

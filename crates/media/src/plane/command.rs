@@ -118,6 +118,28 @@ pub enum Source {
     },
 }
 
+/// What is said over what plays, once.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Announcement {
+    /// Mono samples at the clock rate of the codec that is sent, one clip after the other; none ends what is being announced.
+    /// They are shared: thousands may hear the same ones.
+    pub clips: Vec<Arc<[i16]>>,
+    /// What becomes of what plays meanwhile.
+    pub below: Below,
+}
+
+/// What becomes of the music under an announcement.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Below {
+    /// It waits, and goes on where it was.
+    Waits,
+    /// It goes on, quieter.
+    Quieter {
+        /// By so many decibels.
+        db: f32,
+    },
+}
+
 /// How digits are sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum DtmfMode {
@@ -170,6 +192,9 @@ pub enum Command {
     Start(Box<Start>),
     /// Send this from the next packet on, until told otherwise. Before `Start`: from the first packet on.
     Play(Source),
+    /// Say this over what plays, from the next packet on, instead of what is being announced. What plays goes on afterwards, and
+    /// [`super::Event::Announced`] tells when.
+    Announce(Announcement),
     /// Send silence whatever plays, or end that. What plays goes on unheard.
     Mute(bool),
     /// Send nothing and hear nothing until the next [`Command::Start`]: the stream was refused, or is not there for now.
@@ -210,6 +235,9 @@ pub enum CommandError {
     /// The session was closed, or never opened here.
     #[error("there is no such media session (was it closed?)")]
     NoSuchSession,
+    /// The recording was ended, or never begun here.
+    #[error("there is no such recording (was it ended?)")]
+    NoSuchRecording,
     /// A character that is no DTMF digit; nothing is sent.
     #[error("{character:?} is not a DTMF digit; use 0-9 * # A-D")]
     NotADigit {

@@ -47,6 +47,8 @@ pub enum Event {
     DtmfSent,
     /// Audio that was to be played once is out.
     PlayEnded,
+    /// An announcement is out, to its end.
+    Announced,
     /// A piece of a recording: stereo samples at 8,000 Hz, interleaved, left sent, right heard. Whoever records writes
     /// them; nothing is kept here.
     Recorded {

@@ -7,6 +7,7 @@
 //!                                                 or   plane.handle_timeout(now)
 //! while let Some((socket, to, length)) = plane.poll_transmit(now, &mut buffer) { send }
 //! while let Some((session, event)) = plane.poll_event() { tell whoever is above }
+//! while let Some((recording, piece)) = plane.poll_recorded() { write it }
 //! plane.poll_timeout()                            when to call `handle_timeout` next
 //! ```
 //!
@@ -32,11 +33,13 @@ use std::time::Duration;
 use callwright_wire::{Entropy, Epoch, NumberMap, SocketId, Time};
 
 pub use self::command::{
-    Command, CommandError, Dtmf, DtmfMode, Ports, Remote, SendFormat, Source, SrtpKeys, Start,
+    Announcement, Below, Command, CommandError, Dtmf, DtmfMode, Ports, Remote, SendFormat, Source, SrtpKeys,
+    Start,
 };
 pub use self::event::Event;
 pub use self::lateness::Lateness;
 pub use self::stats::{Received, Refused, RemoteReport, Sent, Stats};
+pub use crate::recording::{Piece, RecordingId, Track};
 pub use crate::session::LastHeard;
 
 pub(crate) use self::relay::{Cargo, Crossing, Relay};
@@ -44,6 +47,7 @@ pub(crate) use self::relay::{Cargo, Crossing, Relay};
 use self::wheel::Wheel;
 use crate::detect::{Strongest, strongest};
 use crate::level::level;
+use crate::recording::Recordings;
 use crate::session::{Clear, Room, Session, Sink};
 
 /// A media session, numbered by the plane. The generation tells it from one that had its place before.
@@ -74,6 +78,7 @@ pub struct Plane {
     /// What closed sessions still have to say.
     goodbyes: VecDeque<Goodbye>,
     relay: Relay,
+    recordings: Recordings,
     clear: Clear,
     lateness: Lateness,
     unknown_socket: u64,
@@ -124,6 +129,7 @@ impl Plane {
             events: VecDeque::new(),
             goodbyes: VecDeque::new(),
             relay: Relay::default(),
+            recordings: Recordings::default(),
             clear: Clear::new(),
             lateness: Lateness::default(),
             unknown_socket: 0,
@@ -245,9 +251,13 @@ impl Plane {
         let mut sink = Sink {
             session: id,
             events: &mut self.events,
+            recordings: &mut self.recordings,
         };
         self.clear.forget();
         let goodbye = session.close(now, &mut buffer, &mut self.clear, &mut sink);
+        if let Some((recording, track)) = session.take_track() {
+            self.recordings.put(recording, track, None);
+        }
         if let Some(goodbye) = goodbye {
             self.goodbyes.push_back(Goodbye {
                 socket: goodbye.socket,
@@ -288,6 +298,7 @@ impl Plane {
             if let Some(session) = self.session_mut(id) {
                 session.join(Some(peer));
             }
+            self.rouse(id);
         }
         Ok(())
     }
@@ -299,6 +310,14 @@ impl Plane {
             if let Some(session) = self.session_mut(end) {
                 session.join(None);
             }
+            self.rouse(end);
+        }
+    }
+
+    /// Something is done with a session that may rest.
+    fn rouse(&mut self, id: SessionId) {
+        if self.session_mut(id).is_some_and(Session::rouse) {
+            self.wheel.set(id, Time::ZERO);
         }
     }
 
@@ -310,6 +329,72 @@ impl Plane {
     /// Packets that did not cross a bridge because those before them were not taken out by `poll_transmit`.
     pub fn relay_dropped(&self) -> u64 {
         self.relay.dropped()
+    }
+
+    /// Begins to record a conversation, which lasts from `now` to [`Plane::end_recording`]. Nobody is on its tracks yet.
+    pub fn begin_recording(&mut self, now: Time) -> RecordingId {
+        self.recordings.begin(now)
+    }
+
+    /// Puts what a session receives on a track from now on, or nobody. Whoever was on it leaves it, and so does the session
+    /// the track that it was on before. A session that is closed leaves by itself; the track is silent then.
+    ///
+    /// Where its packets stand is told by their timestamps and by when they arrived, so that both tracks are in step within
+    /// 20 ms whatever the jitter; what is lost, on hold or later than 400 ms leaves silence in its place.
+    ///
+    /// # Errors
+    /// When the recording has ended, or the session is not open.
+    pub fn record_from(
+        &mut self,
+        recording: RecordingId,
+        track: Track,
+        session: Option<SessionId>,
+    ) -> Result<(), CommandError> {
+        if !self.recordings.is_open(recording) {
+            return Err(CommandError::NoSuchRecording);
+        }
+        if session.is_some_and(|id| self.session(id).is_none()) {
+            return Err(CommandError::NoSuchSession);
+        }
+        if self.recordings.sources(recording)[track.index()] == session {
+            return Ok(());
+        }
+        if let Some((other, other_track)) = session.and_then(|id| self.session_mut(id)?.take_track()) {
+            self.recordings.put(other, other_track, None);
+        }
+        if let Some(before) = self.recordings.put(recording, track, session)
+            && let Some(before) = self.session_mut(before)
+        {
+            before.take_track();
+        }
+        if let Some(session) = session.and_then(|id| self.session_mut(id)) {
+            session.put_on((recording, track));
+        }
+        Ok(())
+    }
+
+    /// Ends a recording, and gives how many frames it has; `None` when it has ended. What is left of it comes out of
+    /// [`Plane::poll_recorded`].
+    pub fn end_recording(&mut self, now: Time, recording: RecordingId) -> Option<u64> {
+        let sources = self.recordings.sources(recording);
+        let frames = self.recordings.end(now, recording)?;
+        for source in sources.into_iter().flatten() {
+            if let Some(session) = self.session_mut(source) {
+                session.take_track();
+            }
+        }
+        Some(frames)
+    }
+
+    /// The next piece of a recording; `None` when there is none for now. Those that are not taken are bounded: see
+    /// [`Piece::Missing`].
+    pub fn poll_recorded(&mut self) -> Option<(RecordingId, Piece)> {
+        self.recordings.poll()
+    }
+
+    /// How many recordings go on.
+    pub fn recordings(&self) -> usize {
+        self.recordings.len()
     }
 
     /// Asks something of a session.
@@ -324,6 +409,9 @@ impl Plane {
             .ok_or(CommandError::NoSuchSession)?;
         let session = place.session.as_mut().ok_or(CommandError::NoSuchSession)?;
         let mut first = Time::NEVER;
+        if session.rouse() {
+            self.wheel.set(id, now);
+        }
         if matches!(command, Command::Start(_)) && !session.is_started() {
             first = self.wheel.phase(now);
             place.phase = Some(first);
@@ -332,6 +420,7 @@ impl Plane {
         let mut sink = Sink {
             session: id,
             events: &mut self.events,
+            recordings: &mut self.recordings,
         };
         session.command(now, command, first, &mut sink)
     }
@@ -347,6 +436,7 @@ impl Plane {
         let mut sink = Sink {
             session: id,
             events: &mut self.events,
+            recordings: &mut self.recordings,
         };
         if let Some(session) = &mut self.places[id.index as usize].session {
             let mut room = Room {
@@ -354,6 +444,9 @@ impl Plane {
                 relay: &mut self.relay,
             };
             session.receive(now, from, is_rtcp, packet, &mut room, &mut sink);
+            if session.rouse() {
+                self.wheel.set(id, now);
+            }
         }
     }
 
@@ -361,6 +454,7 @@ impl Plane {
     pub fn handle_timeout(&mut self, now: Time) {
         let ready = &mut self.ready;
         self.wheel.advance(now, |session| ready.push_back(session));
+        self.recordings.advance(now);
     }
 
     /// The next datagram to send, written into `buffer` (at least 1,500 bytes): socket, destination, length. `None` when
@@ -391,14 +485,16 @@ impl Plane {
                 let mut sink = Sink {
                     session: id,
                     events: &mut self.events,
+                    recordings: &mut self.recordings,
                 };
                 if let Some(transmit) =
                     session.transmit(now, buffer, &mut self.clear, &mut self.lateness, &mut sink)
                 {
                     return Some((transmit.socket, transmit.to, transmit.length));
                 }
-                let at = session.wakes_next();
-                self.wheel.set(id, at);
+                if let Some(at) = session.wakes_next() {
+                    self.wheel.set(id, at);
+                }
             }
             self.ready.pop_front();
         }
@@ -416,7 +512,9 @@ impl Plane {
         if !self.ready.is_empty() || !self.goodbyes.is_empty() || !self.relay.is_empty() {
             return Some((Time::ZERO, "packets that wait to be sent"));
         }
-        self.wheel.next().map(|time| (time, "RTP packet interval"))
+        let packets = self.wheel.next().map(|time| (time, "RTP packet interval"));
+        let recorded = self.recordings.next().map(|time| (time, "recorded audio"));
+        [packets, recorded].into_iter().flatten().min()
     }
 
     /// Writes a packet that crossed a bridge.

@@ -9,7 +9,8 @@ use super::listeners::Listeners;
 use super::recorder::Recorder;
 use super::sink::Sink;
 use crate::codec::Codec;
-use crate::plane::{Command, CommandError, Event};
+use crate::jitter::Put;
+use crate::plane::{Command, CommandError, Event, RecordingId, Track};
 
 /// Samples decoded at once.
 const CHUNK: usize = 480;
@@ -22,6 +23,8 @@ pub(crate) struct Ears {
     evidence: Evidence,
     listeners: Listeners,
     recorder: Option<Box<Recorder>>,
+    /// Where it is recorded together with another one.
+    track: Option<(RecordingId, Track)>,
     /// Samples in the last packet: as many are missing where one was lost.
     packet_samples: usize,
     /// When the newest of it arrived.
@@ -49,10 +52,15 @@ impl Ears {
     }
 
     /// Hears a payload, in order.
-    pub(crate) fn audio(&mut self, arrived: Time, codec: Codec, payload: &[u8], sink: &mut Sink<'_>) {
+    pub(crate) fn audio(&mut self, codec: Codec, packet: Put<'_>, sink: &mut Sink<'_>) {
+        let (arrived, payload) = (packet.arrived, packet.payload);
         self.evidence.add(codec, payload);
         self.packet_samples = payload.len();
         self.last = Some(arrived);
+        if let Some(track) = self.track {
+            sink.recordings
+                .hear(track, arrived, packet.timestamp, codec, payload);
+        }
         if self.listeners.is_empty() && self.recorder.is_none() {
             return;
         }
@@ -92,6 +100,16 @@ impl Ears {
             }
             sink.tell(Event::RecordingEnded);
         }
+    }
+
+    /// What is heard goes on a track.
+    pub(crate) fn put_on(&mut self, track: (RecordingId, Track)) {
+        self.track = Some(track);
+    }
+
+    /// It no longer does.
+    pub(crate) fn take_track(&mut self) -> Option<(RecordingId, Track)> {
+        self.track.take()
     }
 
     pub(crate) fn is_recording(&self) -> bool {

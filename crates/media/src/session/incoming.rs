@@ -265,9 +265,7 @@ fn hear(formats: &Formats, events: &mut EventReceiver, heard: Heard<'_>, hearing
                 }
             }
             Some(Format::Audio(codec)) if !hearing.deaf && matches!(heard, Heard::Packet(_)) => {
-                hearing
-                    .ears
-                    .audio(packet.arrived, codec, packet.payload, hearing.sink);
+                hearing.ears.audio(codec, packet, hearing.sink);
             }
             Some(Format::Audio(_)) | None => {}
         },

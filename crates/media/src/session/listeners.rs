@@ -71,6 +71,7 @@ impl Listeners {
             | Command::Play(_)
             | Command::Mute(_)
             | Command::Dtmf(_)
+            | Command::Announce(_)
             | Command::Record(_) => {}
         }
         Ok(())

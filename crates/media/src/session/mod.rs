@@ -1,5 +1,6 @@
 //! One media session: everything between a pair of sockets and a call.
 
+mod announcer;
 mod carried;
 mod digits;
 mod ears;
@@ -28,7 +29,7 @@ use self::latch::Latch;
 use self::outgoing::Outgoing;
 use self::report::Reporting;
 use self::security::Security;
-use crate::plane::{Command, CommandError, Event, Ports, Relay, SessionId, Start, Stats};
+use crate::plane::{Command, CommandError, Event, Ports, RecordingId, Relay, SessionId, Start, Stats, Track};
 
 /// How much later than at each interval a session is woken that sends nothing by itself.
 const NAP: Duration = Duration::from_millis(80);
@@ -53,6 +54,8 @@ pub(crate) struct Session {
     due: Time,
     /// When the plane wakes it.
     wakes: Time,
+    /// It is woken by nothing but what is done with it.
+    rests: bool,
     told_first_packet: bool,
     /// Who sends what this one receives, and receives what this one sends.
     bridge: Option<SessionId>,
@@ -81,6 +84,7 @@ impl Session {
             security: None,
             due: Time::NEVER,
             wakes: Time::ZERO,
+            rests: false,
             told_first_packet: false,
             bridge: None,
         }
@@ -113,16 +117,40 @@ impl Session {
         }
     }
 
+    /// What is received goes on a track of a recording.
+    pub(crate) fn put_on(&mut self, track: (RecordingId, Track)) {
+        self.ears.put_on(track);
+    }
+
+    /// It no longer does.
+    pub(crate) fn take_track(&mut self) -> Option<(RecordingId, Track)> {
+        self.ears.take_track()
+    }
+
     pub(crate) fn is_started(&self) -> bool {
         self.direction.is_some()
     }
 
     /// When the session wants to be woken next: at its next interval. What is joined to another sends nothing by itself, and has
     /// only reports to write and gaps to give up: it is woken less often.
-    pub(crate) fn wakes_next(&mut self) -> Time {
+    ///
+    /// `None`: not before something is done with it. What is joined to another and inactive, and was so from the beginning, has
+    /// nothing to do as time goes by.
+    pub(crate) fn wakes_next(&mut self) -> Option<Time> {
         let idle = self.bridge.is_some() && !self.ears.is_recording();
-        self.wakes = if idle { self.due + NAP } else { self.due };
-        self.wakes
+        let silent = self.outgoing.counts.packets == 0 && self.incoming.source().is_none();
+        self.rests = idle && silent && self.direction == Some(Direction::Inactive);
+        self.wakes = match (self.rests, idle) {
+            (true, _) => Time::NEVER,
+            (false, true) => self.due + NAP,
+            (false, false) => self.due,
+        };
+        Some(self.wakes).filter(|_| !self.rests)
+    }
+
+    /// Whether it rested: it is to be woken then, since something was done with it.
+    pub(crate) fn rouse(&mut self) -> bool {
+        std::mem::take(&mut self.rests)
     }
 
     /// Carries out a command; `first` is the time of the first interval, for a session that starts.
@@ -146,6 +174,10 @@ impl Session {
                 Ok(())
             }
             Command::Play(source) => self.outgoing.play(source),
+            Command::Announce(announcement) => {
+                self.outgoing.announce(announcement);
+                Ok(())
+            }
             Command::Mute(muted) => {
                 self.outgoing.mute(muted);
                 Ok(())

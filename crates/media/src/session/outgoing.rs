@@ -4,11 +4,14 @@ use std::time::Duration;
 
 use callwright_wire::Entropy;
 
+use super::announcer::Announcer;
 use super::carried::Carried;
 use super::digits::{Digits, Interval};
 use super::player::Player;
 use crate::codec::{Codec, SAMPLE_RATE};
-use crate::plane::{Cargo, CommandError, Crossing, Dtmf, DtmfMode, SendFormat, Sent, Source, Start};
+use crate::plane::{
+    Announcement, Cargo, CommandError, Crossing, Dtmf, DtmfMode, SendFormat, Sent, Source, Start,
+};
 use crate::rtp;
 
 /// Samples of the longest packet interval.
@@ -21,8 +24,19 @@ pub(crate) struct Sending {
     pub(crate) packet: Option<usize>,
     /// Audio that was to be played once is out.
     pub(crate) play_ended: bool,
+    /// An announcement is out.
+    pub(crate) announced: bool,
     /// The last digit and its pause are out.
     pub(crate) dtmf_sent: bool,
+}
+
+/// What came to its end unheard.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Skipped {
+    /// What was to be played once.
+    pub(crate) play_ended: bool,
+    /// An announcement.
+    pub(crate) announced: bool,
 }
 
 /// What a session sends, and as whom.
@@ -37,6 +51,7 @@ pub(crate) struct Outgoing {
     ptime_ms: u32,
     noise_seed: u64,
     player: Player,
+    announcer: Announcer,
     muted: bool,
     digits: Digits,
     /// The stream that crosses a bridge to here.
@@ -58,6 +73,7 @@ impl Outgoing {
             ptime_ms: 20,
             noise_seed: entropy.next_u64(),
             player: Player::Silence,
+            announcer: Announcer::default(),
             muted: false,
             digits: Digits::default(),
             carried: None,
@@ -82,6 +98,10 @@ impl Outgoing {
         }
         self.player = Player::new(source, self.noise_seed)?;
         Ok(())
+    }
+
+    pub(crate) fn announce(&mut self, announcement: Announcement) {
+        self.announcer.announce(announcement);
     }
 
     pub(crate) fn mute(&mut self, muted: bool) {
@@ -129,7 +149,14 @@ impl Outgoing {
             self.pass(frame);
             return sending;
         };
-        sending.play_ended = self.player.fill(frame);
+        if self.announcer.holds_music() {
+            frame.fill(0);
+        } else {
+            sending.play_ended = self.player.fill(frame);
+        }
+        if !self.announcer.is_idle() {
+            sending.announced = self.announcer.mix(frame);
+        }
         if self.muted {
             frame.fill(0);
         }
@@ -243,17 +270,22 @@ impl Outgoing {
         self.timestamp = self.timestamp.wrapping_add(frame.len() as u32);
     }
 
-    /// So many intervals were missed: their samples are skipped, not sent late. True when what played came to its end.
-    pub(crate) fn skip(&mut self, intervals: u64, sending: bool) -> bool {
+    /// So many intervals were missed: their samples are skipped, not sent late.
+    pub(crate) fn skip(&mut self, intervals: u64, sending: bool) -> Skipped {
         let ticks = u64::from(self.ticks()) * intervals;
         self.timestamp = self.timestamp.wrapping_add(ticks as u32);
         if !sending {
-            return false;
+            return Skipped::default();
         }
         self.counts.skipped_packets += intervals;
         self.counts.skipped_samples += ticks;
         self.digits.skip(u32::try_from(ticks).unwrap_or(u32::MAX));
-        self.player.skip(usize::try_from(ticks).unwrap_or(usize::MAX))
+        let samples = usize::try_from(ticks).unwrap_or(usize::MAX);
+        let music_waits = self.announcer.holds_music();
+        Skipped {
+            announced: self.announcer.skip(samples),
+            play_ended: !music_waits && self.player.skip(samples),
+        }
     }
 }
 

@@ -1,14 +1,16 @@
-//! Where the events of a session go.
+//! Where the events of a session go, and what is recorded of it.
 
 use std::collections::VecDeque;
 
 use crate::plane::{Event, SessionId};
+use crate::recording::Recordings;
 
-/// The plane's queue of events, on behalf of one session.
+/// The plane's queue of events and its recordings, on behalf of one session.
 #[derive(Debug)]
 pub(crate) struct Sink<'a> {
     pub(crate) session: SessionId,
     pub(crate) events: &'a mut VecDeque<(SessionId, Event)>,
+    pub(crate) recordings: &'a mut Recordings,
 }
 
 impl Sink<'_> {

@@ -47,6 +47,9 @@ impl Session {
                 if sending.play_ended {
                     sink.tell(Event::PlayEnded);
                 }
+                if sending.announced {
+                    sink.tell(Event::Announced);
+                }
                 if sending.dtmf_sent {
                     sink.tell(Event::DtmfSent);
                 }
@@ -108,8 +111,12 @@ impl Session {
         if sending {
             lateness.record_series(late, interval, missed);
         }
-        if self.outgoing.skip(missed, sending) {
+        let skipped = self.outgoing.skip(missed, sending);
+        if skipped.play_ended {
             sink.tell(Event::PlayEnded);
+        }
+        if skipped.announced {
+            sink.tell(Event::Announced);
         }
         self.due += Duration::from_nanos(missed.saturating_mul(interval.as_nanos() as u64));
     }

@@ -1,11 +1,13 @@
-//! Sounds that are computed: tones, noise, DTMF.
+//! Sounds that are computed: tones, noise, DTMF, a melody.
 
 mod dtmf;
+mod melody;
 mod noise;
 mod sine;
 
 pub(crate) use dtmf::{COLUMNS_HZ, ROWS_HZ};
 pub use dtmf::{DtmfDigit, DtmfGenerator};
+pub use melody::{MOST_PIPS, melody, pips};
 pub use noise::Noise;
 pub use sine::{FrequencyError, MAX_FREQUENCY_HZ, MIN_FREQUENCY_HZ, Tones};
 

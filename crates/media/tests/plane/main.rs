@@ -1,7 +1,9 @@
 //! Two planes wired in memory, on virtual time.
 
+mod announcements;
 mod audio;
 mod bridge;
+mod conversation;
 mod dtmf;
 mod pacing;
 mod pair;

@@ -167,9 +167,14 @@ impl Servers {
                     entry.listening.get_or_insert(Err((transport, error)));
                 }
                 Event::Closed => entry.closed = true,
+                // Nobody keeps recordings of a server that is built in.
+                Event::RecordingBegan { .. } | Event::Recorded { .. } => {}
                 Event::Stored { fact } => tracing::debug!(party = party.0, %now, ?fact, "stored"),
                 Event::NotStored { fact } => tracing::warn!(party = party.0, %now, ?fact, "not stored"),
                 Event::Store { health } => tracing::warn!(party = party.0, %now, ?health, "store"),
+                Event::CallLegs { call, call_ids } => {
+                    tracing::debug!(party = party.0, %now, call = call.0, ?call_ids, "legs");
+                }
                 Event::CallsLost { calls } => tracing::warn!(party = party.0, ?calls, "calls lost"),
             }
             entry.topic

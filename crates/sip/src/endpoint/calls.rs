@@ -49,6 +49,11 @@ impl Endpoint {
         Some(id)
     }
 
+    /// The Call-ID of a call, once it has a dialog.
+    pub fn call_id(&self, call: CallId) -> Option<&str> {
+        Some(&self.calls.get(call)?.main()?.dialog.call_id)
+    }
+
     /// True for a request that a call of this endpoint sent, and that found its way back: a loop.
     pub fn is_own(&self, message: &Message) -> bool {
         message

@@ -221,6 +221,7 @@ impl UserAgent {
             | Event::SsrcChanged { .. }
             | Event::DtmfSent
             | Event::PlayEnded
+            | Event::Announced
             | Event::RecordingEnded
             | Event::RemoteBye => self.change(Change::Audio),
         }

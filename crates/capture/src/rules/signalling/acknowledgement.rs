@@ -26,6 +26,9 @@ impl Signalling {
         let Some(call) = self.calls.find_mut(&heard.call_id) else {
             return;
         };
+        if call.is_crowded {
+            return;
+        }
         let mut found = false;
         let mut of_dialog = None;
         for number in &call.invites {

@@ -88,6 +88,14 @@ impl Signalling {
         call.parties.extend(receiver);
         call.excused |= excused;
         call.begun_before |= is_new && heard.to_tag.is_some();
+        if call.is_too_crowded(config.max_per_call) {
+            for number in call.invites.drain(..).chain([number]) {
+                if let Some(transaction) = self.transactions.at_mut(number) {
+                    transaction.excused = true;
+                }
+            }
+            return;
+        }
         if heard.method == Method::Invite {
             call.invites.push(number);
         }

@@ -40,7 +40,8 @@ impl Signalling {
             if heard.passage.arrives {
                 transaction.answered.get_or_insert(now);
             }
-            let is_new = finish(transaction, heard, status, ledger);
+            let is_new =
+                transaction.finals.len() < config.max_per_call && finish(transaction, heard, status, ledger);
             let place = is_new.then(|| transaction.finals.len() - 1);
             if transaction.is_invite() {
                 let place = place.or_else(|| same_final(transaction, heard, status));
@@ -63,6 +64,9 @@ impl Signalling {
         };
         call.parties.insert(heard.passage.party);
         call.excused |= exempt;
+        if call.is_too_crowded(config.max_per_call) {
+            return;
+        }
         if heard.method == Method::Invite {
             let known = call
                 .dialogs

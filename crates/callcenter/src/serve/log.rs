@@ -1,0 +1,82 @@
+//! Events as lines of the log.
+
+use callwright_acd::Fact;
+use callwright_wire::Time;
+
+use crate::server::Event;
+use crate::store::Health;
+
+/// An event as a line of the log.
+pub(super) fn log(now: Time, event: &Event) {
+    match event {
+        Event::Stored { fact } => log_fact(now, fact),
+        Event::NotStored { fact } => {
+            tracing::error!(%now, ?fact, "not stored, what depends on it was refused")
+        }
+        Event::ListenFailed { transport, error } => {
+            tracing::error!(%now, %transport, %error, "not listening")
+        }
+        Event::Store {
+            health: Health::Failing { reason },
+        } => {
+            tracing::error!(%now, %reason, "nothing can be stored: new calls and registrations are refused, calls in progress go on");
+        }
+        Event::Store {
+            health: Health::Sound,
+        } => tracing::warn!(%now, "the database works again: calls and registrations are taken"),
+        Event::CallsLost { calls } => {
+            tracing::warn!(
+                ?calls,
+                "these calls were up when the server ended without a word: their records are closed"
+            );
+        }
+        Event::CallLegs { call, call_ids } => {
+            tracing::info!(%now, call = call.0, call_ids = call_ids.join(" "), "legs");
+        }
+        Event::RecordingBegan { .. } | Event::Recorded { .. } | Event::Listening { .. } | Event::Closed => {}
+    }
+}
+
+fn log_fact(now: Time, fact: &Fact) {
+    match fact {
+        Fact::Bindings { user, bindings } if bindings.is_empty() => {
+            tracing::info!(%now, %user, "unregistered");
+        }
+        Fact::Bindings { user, bindings } => {
+            let contacts: Vec<_> = bindings
+                .iter()
+                .map(|binding| binding.contact.to_string())
+                .collect();
+            tracing::info!(%now, %user, contacts = contacts.join(" "), "registered");
+        }
+        Fact::CallAnswered {
+            call,
+            caller,
+            callee,
+            agent,
+            ..
+        } => {
+            tracing::info!(%now, call = call.0, %caller, %callee, agent, "answered");
+        }
+        Fact::CallQueued {
+            call, queue, caller, ..
+        } => tracing::info!(%now, call = call.0, %queue, %caller, "queued"),
+        Fact::CallPresented {
+            call, agent, attempt, ..
+        } => tracing::info!(%now, call = call.0, %agent, attempt, "presented"),
+        Fact::PresentationEnded {
+            call, agent, outcome, ..
+        } => tracing::info!(%now, call = call.0, %agent, ?outcome, "presentation ended"),
+        Fact::AgentChanged { agent, state, .. } => {
+            tracing::info!(%now, %agent, state = state.as_str(), ?state, "agent");
+        }
+        Fact::RecordingStarted { call, file, .. } => {
+            tracing::info!(%now, call = call.0, %file, "recording");
+        }
+        Fact::RecordingEnded {
+            call, file, samples, ..
+        } => tracing::info!(%now, call = call.0, %file, samples, "recorded"),
+        Fact::CallTransferred { call, to, .. } => tracing::info!(%now, call = call.0, %to, "transferred"),
+        Fact::CallEnded { call, cause, .. } => tracing::info!(%now, call = call.0, %cause, "ended"),
+    }
+}

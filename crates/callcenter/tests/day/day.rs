@@ -1,0 +1,171 @@
+//! A day of a call center: Poisson arrivals, exponential talk times, endless patience, agents who answer at once. What callers wait
+//! is what Erlang C says.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use callwright_callcenter::{AnswerWith, ModelStore, QueueConfig};
+use callwright_sim::Link;
+use callwright_wire::{Entropy, Seed, Time};
+
+use crate::erlang::{Interval, mean_wait, waiting_probability};
+use crate::phone::{Act, Pickup, Plan, Said};
+use crate::town::{News, Plot, Town};
+
+const AGENTS: usize = 60;
+/// The mean talk time in seconds.
+const TALK: f64 = 120.0;
+/// How many calls come in how long.
+const CALLS: u32 = 12_000;
+const DAY: Duration = Duration::from_secs(8 * 3_600);
+/// What is left out of the statistics: the queue begins empty.
+const WARM_UP: Duration = Duration::from_secs(3_600);
+/// Longer than signalling takes, and shorter than any wait for an agent that can be told from none.
+const SIGNALLING: Duration = Duration::from_millis(5);
+
+/// What became of a day.
+struct Served {
+    /// How long each caller waited who came after the warm-up.
+    waits: Vec<Duration>,
+    calls: usize,
+    spent: Duration,
+}
+
+impl Served {
+    fn waiting_probability(&self) -> f64 {
+        let waited = self.waits.iter().filter(|wait| **wait > SIGNALLING).count();
+        waited as f64 / self.waits.len() as f64
+    }
+
+    fn mean_wait(&self) -> f64 {
+        self.waits.iter().map(Duration::as_secs_f64).sum::<f64>() / self.waits.len() as f64
+    }
+}
+
+fn exponential(entropy: &mut Entropy, mean: f64) -> Duration {
+    Duration::from_secs_f64(-mean * (1.0 - entropy.fraction()).ln())
+}
+
+fn town(seed: &Seed) -> Town {
+    let queue = QueueConfig {
+        answer: AnswerWith::Agent,
+        ..QueueConfig::new("support")
+    };
+    let plot = Plot {
+        seed: seed.clone(),
+        agents: AGENTS,
+        queues: vec![queue],
+        link: Link::perfect(Duration::from_micros(100)),
+        expires: Duration::from_secs(3_600),
+        store: Box::new(ModelStore::new(seed.derive("store"))),
+    };
+    Town::new(plot, |_| {})
+}
+
+/// A day of `span`, with every caller served.
+fn day(number: u64, span: Duration, warm_up: Duration) -> Served {
+    #[expect(clippy::disallowed_methods, reason = "what a day costs is a figure of its own")]
+    let begun = Instant::now();
+    let seed = Seed::from_number(number).derive("day");
+    let mut town = town(&seed);
+    for agent in 0..AGENTS {
+        town.register(agent);
+    }
+    let opens = Time::from_secs(10);
+    town.world.run_until(opens).expect("within limits");
+    let mut dice = seed.derive("callers").stream();
+    let between = DAY.as_secs_f64() / f64::from(CALLS);
+    let mut next = opens + exponential(&mut dice, between);
+    let closes = opens + span;
+    let mut placed = BTreeMap::new();
+    let mut waits = Vec::new();
+    let mut calls = 0;
+    let mut over = 0;
+    loop {
+        let open = next < closes;
+        let until = if open { next } else { closes + span };
+        if !town.world.step(until).expect("within limits") {
+            if !open {
+                break;
+            }
+            let plan = Plan {
+                acts: vec![(exponential(&mut dice, TALK), Act::HangUp)],
+                ..Plan::default()
+            };
+            let call = town.dial(calls, "support", plan).expect("a call");
+            placed.insert(call, town.now());
+            calls += 1;
+            next += exponential(&mut dice, between);
+        }
+        while let Some((party, at, news)) = town.world.poll_event() {
+            match news {
+                News::Phone(Said::Rings { call, .. }) => {
+                    let plan = Plan {
+                        pickup: Some(Pickup::After(Duration::ZERO)),
+                        ..Plan::default()
+                    };
+                    town.with_phone(party, |phone, now| phone.plan(now, call, plan));
+                }
+                News::Phone(Said::Up { call }) if party == town.crowd => {
+                    let came = placed[&call];
+                    if came >= opens + warm_up {
+                        waits.push(at.since(came));
+                    }
+                }
+                News::Phone(Said::Over { call, status, .. }) if party == town.crowd => {
+                    assert_eq!(status, None, "nobody is refused");
+                    placed.remove(&call);
+                    over += 1;
+                }
+                News::Phone(_) | News::Server(_) => {}
+            }
+        }
+        while town.log.next().is_some() {}
+        if !open && over == calls {
+            break;
+        }
+    }
+    assert_eq!(over, calls, "every caller is served");
+    Served {
+        waits,
+        calls,
+        spent: begun.elapsed(),
+    }
+}
+
+fn judge(days: &[Served]) {
+    let load = f64::from(CALLS) / DAY.as_secs_f64() * TALK;
+    let agents = AGENTS as u32;
+    let of = |figure: fn(&Served) -> f64| Interval::of(&days.iter().map(figure).collect::<Vec<_>>());
+    let measured = [
+        ("waiting probability", of(Served::waiting_probability), waiting_probability(agents, load)),
+        ("mean wait in seconds", of(Served::mean_wait), mean_wait(agents, load, TALK)),
+    ];
+    let calls: usize = days.iter().map(|day| day.calls).sum();
+    let spent: f64 = days.iter().map(|day| day.spent.as_secs_f64()).sum();
+    println!(
+        "{} days, {calls} calls, {:.2} s each, {:.0} µs a call",
+        days.len(),
+        spent / days.len() as f64,
+        1e6 * spent / calls as f64
+    );
+    for (what, interval, formula) in measured {
+        let Interval { mean, half } = interval;
+        println!("{what}: {mean:.4} ± {half:.4}; Erlang C: {formula:.4}");
+        assert!(interval.holds(formula), "{what}: {formula} is not within {mean} ± {half}");
+    }
+}
+
+#[test]
+fn callers_wait_as_erlang_c_says_in_a_short_day() {
+    let hour = Duration::from_secs(3_600);
+    let days: Vec<_> = (1..=3).map(|number| day(number, hour, hour / 4)).collect();
+    judge(&days);
+}
+
+#[test]
+#[ignore = "thirty days of 12,000 calls: minutes"]
+fn callers_wait_as_erlang_c_says() {
+    let days: Vec<_> = (1..=30).map(|number| day(number, DAY, WARM_UP)).collect();
+    judge(&days);
+}

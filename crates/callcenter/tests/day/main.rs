@@ -1,0 +1,6 @@
+//! Days and hours of a call center in the simulated world: a crowd of callers, agents with phones, and a model of what is right.
+
+mod erlang;
+mod phone;
+mod town;
+mod watched;

@@ -1,0 +1,11 @@
+//! Captures of any origin: files, links, fragments, streams, and what is made of them.
+
+mod build;
+mod calls;
+mod files;
+mod fragments;
+mod hostile;
+mod links;
+mod media;
+mod property;
+mod streams;
