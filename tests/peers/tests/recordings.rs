@@ -127,15 +127,7 @@ fn stored(server: &CallCenter) -> Vec<(u32, String, Option<i64>, String)> {
             "SELECT call, file, samples, cause FROM recordings JOIN calls ON number = call ORDER BY call",
         )
         .expect("a query");
-    let rows = query.query_map([], |row| {
-        let samples: Option<i64> = row.get(2)?;
-        Ok((
-            row.get(0)?,
-            row.get(1)?,
-            samples.map(i64::cast_unsigned),
-            row.get(3)?,
-        ))
-    });
+    let rows = query.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)));
     rows.expect("rows").map(|row| row.expect("a row")).collect()
 }
 
