@@ -185,6 +185,54 @@ fn a_call_of_baresip_is_recorded() {
     assert_eq!((melody(&tracks[0]), melody(&tracks[1])), (vec![880], vec![440]));
 }
 
+#[test]
+fn packets_of_strangers_do_not_come_into_a_recording() {
+    require!(Tshark);
+    let mut server = callcenter(RECORDED);
+    let customer = customer(&server, "no", 4);
+    wait_for("a recording", || {
+        files(&server).first().is_some_and(|part| size_of(part) > 32_000)
+    });
+    let ports = server.media_ports();
+    assert!(ports.len() >= 4, "{ports:?}");
+    let stranger = std::net::UdpSocket::bind("127.0.0.1:0").expect("a socket");
+    let mut dice: u32 = 1;
+    let mut datagram = [0; 172];
+    for round in 0..500u32 {
+        for byte in &mut datagram {
+            dice = dice.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            *byte = (dice >> 24) as u8;
+        }
+        // Every other one is RTP of the right format: loud noise, from another source each time or from one.
+        if round % 2 == 0 {
+            datagram[..4].copy_from_slice(&[0x80, 0, (round >> 8) as u8, round as u8]);
+            datagram[8..12].copy_from_slice(&(round % 3).to_be_bytes());
+        }
+        for port in &ports {
+            stranger
+                .send_to(&datagram, ("127.0.0.1", *port))
+                .expect("it leaves");
+        }
+        std::thread::park_timeout(Duration::from_millis(4));
+    }
+    passes(customer);
+    server.stop();
+    let tracks = tracks(&files(&server)[0]);
+    assert_eq!((melody(&tracks[0]), melody(&tracks[1])), (vec![440], vec![880]));
+    let pure = |track: &[f64], hz| {
+        let pieces: Vec<_> = track[8_000..track.len() - 4_000]
+            .chunks_exact(4_000)
+            .map(tone)
+            .collect();
+        assert!(pieces.iter().all(|heard| *heard == Some(hz)), "{hz}: {pieces:?}");
+    };
+    pure(&tracks[0], 440);
+    pure(&tracks[1], 880);
+    let talked = talk_time(&Capture::open(&server.capture()));
+    let recorded = tracks[0].len() as f64 / 8_000.0;
+    assert!((talked - recorded).abs() < 0.1, "{talked} {recorded}");
+}
+
 /// Waits for something that nothing tells.
 #[track_caller]
 fn wait_for(what: &str, is_so: impl Fn() -> bool) {
