@@ -128,6 +128,7 @@ impl Machine {
             &config.agents,
             &config.queues,
             |name| registrar.find(name),
+            config.limits.ring_all,
             config.seed.derive("queues").stream(),
         );
         let mut machine = Machine {

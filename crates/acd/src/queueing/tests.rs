@@ -40,7 +40,7 @@ fn floor(seed: u64, strategies: &[Strategy]) -> Floor {
     let queues: Vec<_> = strategies.iter().enumerate().map(queue).collect();
     let registrar = Registrar::new(&users);
     let entropy = Seed::from_number(seed).stream();
-    Floor::new(&agents, &queues, |name| registrar.find(name), entropy)
+    Floor::new(&agents, &queues, |name| registrar.find(name), 50, entropy)
 }
 
 /// A walk, and what a simple mind remembers of it.
@@ -209,7 +209,7 @@ impl Walk {
     }
 
     fn step(&mut self) {
-        self.now = self.now + Duration::from_millis(self.entropy.below(3) * 500);
+        self.now += Duration::from_millis(self.entropy.below(3) * 500);
         let rung: Vec<_> = self
             .presented
             .iter()
