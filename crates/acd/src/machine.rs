@@ -119,6 +119,10 @@ impl Machine {
         );
         let identity = endpoint.add_identity(Identity::new(Uri::sip(config.domain.clone())));
         let plane = Plane::new(now, PlaneConfig { epoch: config.epoch });
+        if config.audio && config.queues.iter().any(|queue| queue.prompts.music.is_none()) {
+            // It is computed once, and not while somebody waits for it.
+            let _computed = callwright_media::tone::melody();
+        }
         let registrar = Registrar::new(&config.users);
         let floor = Floor::new(
             &config.agents,
@@ -509,7 +513,7 @@ impl Node for Machine {
     fn residue(&self) -> Residue {
         let mut residue = self.endpoint.residue();
         residue.timers += self.alarms.len();
-        residue.media_sessions += self.media.sessions();
+        residue.media_sessions += self.media.sessions() + self.media.plane().recordings();
         residue
     }
 }
