@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
-use callwright_peers::{Capture, Evidence, Sipp, Tshark, command, require};
+use callwright_peers::{Capture, Evidence, command, require};
 
 fn run(out: &Path, arguments: &[&str]) -> Output {
     let mut command = command();
