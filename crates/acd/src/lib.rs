@@ -23,6 +23,7 @@ mod registrar;
 mod snapshot;
 mod staff;
 mod statistics;
+mod untold;
 
 pub use agent::{AgentRequest, AgentState, NotReadyReason};
 pub use config::{
