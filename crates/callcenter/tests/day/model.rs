@@ -52,6 +52,8 @@ struct Call {
     caller: String,
     /// It was in another queue before, or in this.
     again: bool,
+    /// The store has not spoken about its answer.
+    unsettled: bool,
 }
 
 impl Call {
@@ -83,6 +85,8 @@ pub(crate) struct Model {
     over: BTreeMap<CallKey, (String, EndCause, Time)>,
     /// Something of these could not be stored: what follows is told when it is, so that there is nothing to compare until they end.
     late: BTreeSet<CallKey>,
+    /// Queues of which it is not known to whom they offered a call last.
+    vague: BTreeSet<String>,
     /// The last member that a queue offered a call to first.
     last: BTreeMap<String, usize>,
     /// Those of whom the machine said that they are in other calls, before this step and after it.
@@ -110,6 +114,7 @@ impl Model {
             calls: BTreeMap::new(),
             over: BTreeMap::new(),
             late: BTreeSet::new(),
+            vague: BTreeSet::new(),
             last: BTreeMap::new(),
             elsewhere: BTreeSet::new(),
             acknowledged: Acknowledged::default(),
@@ -202,12 +207,17 @@ impl Model {
                 self.in_flight = self.in_flight.saturating_sub(1);
                 match fact {
                     Fact::CallAnswered { call, .. } => {
+                        if let Some(call) = self.calls.get_mut(call) {
+                            call.unsettled = false;
+                        }
                         self.late.insert(*call);
+                        self.vague = self.queues.iter().map(|queue| queue.name.clone()).collect();
                     }
                     Fact::CallQueued { call, .. }
                         if self.calls.get(call).is_some_and(|known| known.again) =>
                     {
                         self.late.insert(*call);
+                        self.vague = self.queues.iter().map(|queue| queue.name.clone()).collect();
                     }
                     _ => {}
                 }
@@ -256,6 +266,7 @@ impl Model {
                         came_back: Time::ZERO,
                         caller: caller.clone(),
                         again: before.is_some(),
+                        unsettled: false,
                     },
                 );
             }
@@ -331,7 +342,8 @@ impl Model {
         self.demand("calls are presented in their order", before.is_none(), || {
             before.unwrap_or_default()
         });
-        if self.config(&queue).strategy == Strategy::RoundRobin && call.presented.is_empty() {
+        let vague = self.vague.remove(&queue) || !self.late.is_empty();
+        if self.config(&queue).strategy == Strategy::RoundRobin && call.presented.is_empty() && !vague {
             self.is_next(&queue, agent, &call);
         }
         if call.presented.is_empty() {
@@ -406,7 +418,13 @@ impl Model {
             format!("{name} from {was:?} to {state:?}")
         });
         if matches!(was, Talking) {
-            self.agents[agent].call = None;
+            // Who answers and leaves before the caller hears of it leaves the call where it stood.
+            let call = self.agents[agent].call.take();
+            if let Some(call) = call.and_then(|call| self.calls.get_mut(&call))
+                && std::mem::take(&mut call.unsettled)
+            {
+                call.stage = Stage::Waiting;
+            }
         }
         if *state == Ready {
             // Who says so is offered everything again.
@@ -454,8 +472,10 @@ impl Model {
             came_back: Time::ZERO,
             caller: caller.to_owned(),
             again: false,
+            unsettled: false,
         });
         call.stage = Stage::Answered;
+        call.unsettled = true;
         call.presented.clear();
         // Should it come to nothing the call waits where it stood, and is offered to everybody else.
         call.passed.clear();
@@ -472,6 +492,9 @@ impl Model {
             format!("{key:?} with {cause:?}: {known:?}")
         });
         let late = self.late.remove(&key);
+        if late {
+            self.vague = self.queues.iter().map(|queue| queue.name.clone()).collect();
+        }
         let alone = late || known.as_ref().is_none_or(|call| call.presented.is_empty());
         self.demand("no presentation outlives its call", alone, || {
             format!("{key:?} with {cause:?}: {known:?}")
@@ -499,6 +522,9 @@ impl Model {
                 }
             }
             Fact::CallAnswered { call, .. } => {
+                if let Some(call) = self.calls.get_mut(call) {
+                    call.unsettled = false;
+                }
                 self.acknowledged.calls.insert(*call, false);
             }
             Fact::CallEnded { call, .. } => {
