@@ -162,7 +162,7 @@ fn kill_at_random_moments(kills: u64, calls: usize, agents: usize) {
     let mut before = BTreeMap::new();
     for kill in 0..kills {
         let up = move |stories: &BTreeMap<String, Story>| {
-            let talk = |story: &&Story| story.answered.is_some() && story.bye_sent.is_none();
+            let talk = |story: &&Story| story.answered.is_some() && story.bye_sent.is_none() && !story.lost;
             stories.values().filter(talk).count() > calls / 4
         };
         callers.until("calls that are up", up);

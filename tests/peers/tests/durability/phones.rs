@@ -4,12 +4,12 @@
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// How long a phone waits for a message before it looks what else there is to do.
-const TICK: Duration = Duration::from_millis(5);
+const TICK: Duration = Duration::from_millis(2);
 
 /// What a caller knows of its call.
 #[derive(Clone, Debug, Default)]
@@ -24,9 +24,10 @@ pub(crate) struct Story {
     pub(crate) hung_up: Option<Instant>,
     /// Its INVITE was refused: the status, and Retry-After.
     pub(crate) refused: Option<(u16, Option<String>)>,
+    /// The server was killed meanwhile.
+    pub(crate) lost: bool,
     ack: Option<String>,
     bye: Option<String>,
-    cseq: u32,
 }
 
 type Diary = Arc<Mutex<BTreeMap<String, Story>>>;
@@ -93,7 +94,7 @@ impl Callers {
                 let now = lives.load(Relaxed);
                 if now != life {
                     life = now;
-                    work.active.clear();
+                    work.give_up();
                 }
                 work.turn(most.load(Relaxed), end.load(Relaxed));
             }
@@ -139,7 +140,7 @@ impl Drop for Callers {
 }
 
 fn lock(diary: &Diary) -> MutexGuard<'_, BTreeMap<String, Story>> {
-    diary.lock().expect("no phone panics")
+    diary.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 struct Calling {
@@ -147,8 +148,8 @@ struct Calling {
     server: SocketAddr,
     uri: String,
     diary: Diary,
-    /// When each call is hung up.
-    active: BTreeMap<String, Instant>,
+    /// When each call is hung up: some time after it was answered.
+    active: BTreeMap<String, Option<Instant>>,
     started: u64,
 }
 
@@ -158,7 +159,7 @@ impl Calling {
             self.call();
         }
         let mut bytes = [0; 4_096];
-        if let Ok((length, _)) = self.socket.recv_from(&mut bytes) {
+        while let Ok((length, _)) = self.socket.recv_from(&mut bytes) {
             let message = String::from_utf8_lossy(&bytes[..length]).into_owned();
             self.hear(&message);
         }
@@ -166,11 +167,20 @@ impl Calling {
         let due: Vec<_> = self
             .active
             .iter()
-            .filter(|(_, at)| hangs_up && **at <= now)
+            .filter(|(_, at)| hangs_up && at.is_some_and(|at| at <= now))
             .map(|(name, _)| name.clone())
             .collect();
         for name in due {
             self.hang_up(&name, now);
+        }
+    }
+
+    fn give_up(&mut self) {
+        let mut diary = lock(&self.diary);
+        for name in std::mem::take(&mut self.active).into_keys() {
+            if let Some(story) = diary.get_mut(&name) {
+                story.lost = true;
+            }
         }
     }
 
@@ -200,9 +210,7 @@ impl Calling {
             body.len()
         );
         lock(&self.diary).insert(name.clone(), Story::default());
-        // A different time for each, without dice.
-        let hold = Duration::from_millis(100 + self.started * 137 % 700);
-        self.active.insert(name, Instant::now() + hold);
+        self.active.insert(name, None);
         self.send(&text);
     }
 
@@ -236,11 +244,13 @@ impl Calling {
             let contact = value(message, "contact").unwrap_or_default();
             let target = contact.split(['<', '>']).nth(1).unwrap_or(&self.uri).to_owned();
             if story.ack.is_none() {
-                story.cseq = 2;
                 let ack = self.head("ACK", &target, &name, &to, 1) + "Content-Length: 0\r\n\r\n";
                 let bye = self.head("BYE", &target, &name, &to, 2) + "Content-Length: 0\r\n\r\n";
                 (story.ack, story.bye) = (Some(ack), Some(bye));
                 story.answered = Some(now);
+                // A different time for each, without dice.
+                let hold = Duration::from_millis(200 + (name.len() as u64 * 31 + self.started * 137) % 1_100);
+                self.active.insert(name.clone(), Some(now + hold));
             }
             send = story.ack.clone();
         } else if cseq.ends_with("INVITE") && status >= 300 {
