@@ -70,6 +70,8 @@ pub(crate) enum Command {
     Callcenter(Callcenter),
     /// The phone of one agent: registers, answers by itself, until Ctrl-C or SIGTERM
     Agent(Agent),
+    /// Run the call center with agents and customers, and judge by what was captured
+    E2e(E2e),
     /// Write the reference of everything that a scenario can call
     Docs {
         /// The file to write; standard output when it is left out
@@ -275,6 +277,51 @@ pub(crate) enum Ladders {
     None,
 }
 
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Exit codes: 0 every criterion holds, 1 one does not, 2 the command line is wrong, 3 the run proves nothing (the \
+                        call center did not start, SIPp is missing, this machine was too slow), 130 interrupted."
+)]
+pub(crate) struct E2e {
+    /// How many agents
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=500))]
+    pub(crate) agents: u16,
+    /// How many calls
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(crate) calls: u32,
+    /// How many calls begin a second
+    #[arg(long, value_name = "N", default_value_t = 1.0, value_parser = rate)]
+    pub(crate) rate: f64,
+    /// How long a customer and an agent talk
+    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = duration_or_seconds)]
+    pub(crate) call_duration: Duration,
+    /// Who calls: phones of this program, or SIPp
+    #[arg(long, value_enum, value_name = "WHO", default_value = "embedded")]
+    pub(crate) customers: Customers,
+    /// What SIPp does: a file, or one of those that are built in (queue, long, volume, transfer, failed)
+    #[arg(long, value_name = "FILE|NAME")]
+    pub(crate) sipp_scenario: Option<String>,
+    /// The port of the call center; 0 is any
+    #[arg(long, value_name = "N", default_value_t = 5060)]
+    pub(crate) port: u16,
+    /// Where logs, capture, database and reports go
+    #[arg(long, value_name = "DIR", default_value = "callwright-e2e")]
+    pub(crate) out: PathBuf,
+    /// Keep what an earlier run left there, and use DIR-2, DIR-3, … instead
+    #[arg(long)]
+    pub(crate) keep: bool,
+    /// Break something on purpose, to see the verdict fail: wrong-password=AGENT, kill=AGENT (in its first call), give-up=N
+    /// (customer N hangs up while waiting)
+    #[arg(long, value_name = "WHAT=WHO")]
+    pub(crate) fault: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Customers {
+    Embedded,
+    Sipp,
+}
+
 /// Which scenarios.
 #[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Selection")]
@@ -392,6 +439,14 @@ fn duration_or_seconds(text: &str) -> Result<Duration, String> {
     match text.trim().parse() {
         Ok(seconds) => Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string()),
         Err(_) => duration(text),
+    }
+}
+
+/// A number of calls a second.
+fn rate(text: &str) -> Result<f64, String> {
+    match text.trim().parse::<f64>() {
+        Ok(rate) if rate > 0.0 && rate <= 1_000.0 => Ok(rate),
+        _ => Err("calls a second: above 0, and 1000 at most".to_owned()),
     }
 }
 

@@ -4,6 +4,7 @@ mod agent;
 mod analyze;
 mod callcenter;
 mod check;
+mod e2e;
 mod init;
 mod list;
 mod run;
@@ -32,6 +33,7 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
         Command::Analyze(arguments) => analyze::analyze_files(arguments),
         Command::Callcenter(callcenter) => callcenter::callcenter(callcenter, arguments.log_format),
         Command::Agent(agent) => agent::agent(agent),
+        Command::E2e(e2e) => e2e::e2e(e2e),
         Command::Docs { out, format } => {
             let text = match format {
                 DocsFormat::Md => callwright_script::markdown(),
@@ -68,7 +70,8 @@ fn default_level(command: &Command) -> Option<&'static str> {
         Command::Callcenter(_) => None,
         Command::Agent(agent) if agent.verbose => Some("debug"),
         Command::Agent(_) => Some("info"),
-        Command::Run(_)
+        Command::E2e(_)
+        | Command::Run(_)
         | Command::Analyze(_)
         | Command::Check { .. }
         | Command::List { .. }

@@ -148,7 +148,7 @@ fn a_port_in_use_is_named_with_who_holds_it() {
     let folder = folder("taken");
     let running = Running::start(command(&folder, &["--port", "0"]));
     let port = running.udp.rsplit_once(':').expect("a port").1;
-    let second = run(&folder, &["--port", port]);
+    let second = run(&folder, &["--port", port, "--db", "second.db"]);
     assert_eq!(second.status.code(), Some(1), "{}", stderr(&second));
     let pid = running.child.id();
     let said = format!("cannot bind 127.0.0.1:{port}: the port is in use by callwright (pid {pid})");
@@ -244,7 +244,7 @@ fn users_are_added_listed_and_removed_and_no_password_is_kept() {
 fn a_database_that_cannot_be_opened_is_an_error_at_the_start_with_its_path() {
     let folder = folder("no-database");
     let refused = run(&folder, &["--port", "0", "--db", "nowhere/calls.db"]);
-    assert!(!refused.status.success());
+    assert_eq!(refused.status.code(), Some(1));
     let text = stderr(&refused);
     assert!(
         text.contains("nowhere/calls.db") && text.contains("there is no folder"),

@@ -342,8 +342,7 @@ impl Phones {
             return;
         };
         let fleet = &mut self.fleet;
-        // These fail while it closes only: then there is no duty any more.
-        let _closing = fleet.send_audio(now, id, None, entry.phone.says.clone());
+        // This fails while it closes only: then there is no duty any more.
         if entry.phone.record {
             let _closing = fleet.record(now, id);
         }
@@ -460,6 +459,12 @@ impl Phones {
         // Calls that the user agent forgot need not be kept here.
         if let Some(oldest) = user_agent.calls().first().map(ua::Call::key) {
             entry.calls.retain(|key, seen| *key >= oldest || !seen.ended);
+        }
+        for call in &begun {
+            // It ended in this moment, or it closes.
+            let _over = self
+                .fleet
+                .send_audio(now, id, Some(*call), entry.phone.says.clone());
         }
         if let Some(hz) = entry.phone.partner_hz {
             for call in begun {

@@ -1,0 +1,685 @@
+//! What is demanded of a run, and whether the capture shows it.
+
+mod audio;
+
+use std::collections::BTreeMap;
+
+use callwright_capture::analysis::{Analysis, Call, Leg, Outcome, Severity};
+
+use crate::observed::Observed;
+use crate::plan::{Customers, Fault, Plan, QUEUE};
+use crate::recorded::{Logged, Recorded};
+use crate::results::{
+    AgentShown, CallShown, Criterion, FindingShown, Health, PlanShown, Results, SCHEMA, State, Verdict,
+};
+use crate::sipp::{BuiltIn, Scenario};
+use crate::tap::Delivery;
+
+/// What is judged.
+pub(crate) struct Evidence<'a> {
+    pub(crate) plan: &'a Plan,
+    pub(crate) analysis: &'a Analysis,
+    pub(crate) observed: &'a Observed,
+    pub(crate) delivery: &'a Delivery,
+    /// What the database says.
+    pub(crate) recorded: &'a Result<Vec<Recorded>, String>,
+    /// What the call center logged: who took whose call.
+    pub(crate) logged: &'a Result<Vec<Logged>, String>,
+}
+
+/// What the customers of a run are to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Expected {
+    /// Talk to agents.
+    Talk,
+    /// Talk to agents without audio.
+    Silent,
+    /// Talk to agents, and transfer them.
+    Transfer,
+    /// What stands in a scenario that only SIPp knows.
+    Own,
+}
+
+impl Evidence<'_> {
+    fn expected(&self) -> Expected {
+        match &self.plan.customers {
+            Customers::Embedded | Customers::Sipp(Scenario::BuiltIn(BuiltIn::Queue | BuiltIn::Long)) => {
+                Expected::Talk
+            }
+            Customers::Sipp(Scenario::BuiltIn(BuiltIn::Volume)) => Expected::Silent,
+            Customers::Sipp(Scenario::BuiltIn(BuiltIn::Transfer)) => Expected::Transfer,
+            Customers::Sipp(Scenario::BuiltIn(BuiltIn::Failed) | Scenario::File(_)) => Expected::Own,
+        }
+    }
+
+    fn planned(&self) -> usize {
+        usize::try_from(self.plan.calls).unwrap_or(usize::MAX)
+    }
+}
+
+/// The user of a SIP URI.
+pub(crate) fn user(uri: &str) -> &str {
+    let rest = uri.split_once(':').map_or(uri, |(_, rest)| rest);
+    rest.split_once('@').map_or(rest, |(user, _)| user)
+}
+
+/// A call, with the leg on which an agent took it.
+struct Seen<'a> {
+    place: usize,
+    call: &'a Call,
+    agent: Option<(usize, &'a Leg)>,
+}
+
+impl<'a> Seen<'a> {
+    /// The call center keeps the address in To that the customer dialled; whom it called stands in the Request-URI.
+    fn agent_name(&self) -> Option<&'a str> {
+        self.agent.map(|(_, leg)| user(&leg.dialled))
+    }
+
+    fn customer(&self) -> &'a str {
+        user(&self.call.caller)
+    }
+}
+
+/// The calls that came to the call center. One that begins there is a presentation that the analysis joined to none of them.
+fn seen<'a>(analysis: &'a Analysis, observed: &Observed) -> Vec<Seen<'a>> {
+    let seen = |(place, call)| Seen {
+        place,
+        call,
+        agent: agent_leg(call),
+    };
+    let is_own = |call: &Call| call.legs.first().map(|leg| leg.client) == observed.server;
+    let calls = analysis.calls.iter().enumerate();
+    calls.filter(|(_, call)| !is_own(call)).map(seen).collect()
+}
+
+/// The last leg from the call center to somebody who answered.
+fn agent_leg(call: &Call) -> Option<(usize, &Leg)> {
+    call.legs
+        .iter()
+        .enumerate()
+        .skip(1)
+        .rev()
+        .find(|(_, leg)| leg.answered.is_some())
+}
+
+/// Judges a run.
+pub(crate) fn judge(evidence: &Evidence<'_>) -> Results {
+    let calls = seen(evidence.analysis, evidence.observed);
+    let shown: Vec<CallShown> = calls.iter().map(|call| show_call(evidence, call)).collect();
+    let health = Health {
+        lateness_p99_ms: evidence.observed.lateness_p99.as_secs_f64() * 1_000.0,
+        packets_skipped: evidence.observed.packets_skipped,
+        receive_drops: evidence.observed.receive_drops,
+    };
+    let criteria = vec![
+        lasted(evidence),
+        registered(evidence),
+        established(evidence, &calls),
+        completed(evidence, &calls),
+        distributed(evidence, &calls),
+        audio::heard(evidence, &calls, &shown),
+        delivered(evidence),
+        agreed(evidence, &calls),
+    ];
+    let failed: Vec<&Criterion> = criteria.iter().filter(|one| one.state == State::Failed).collect();
+    let only_audio = !failed.is_empty() && failed.iter().all(|one| matches!(one.name, "audio" | "delivery"));
+    let (verdict, reason) = if evidence.observed.interrupted {
+        (
+            Verdict::Interrupted,
+            Some("the run was interrupted; what is shown is what there was until then".to_owned()),
+        )
+    } else if let Some(why) = &evidence.observed.server_died {
+        (
+            Verdict::Invalid,
+            Some(format!("the call center ended before it was told to: {why}")),
+        )
+    } else if only_audio && !health.is_good() {
+        let reason = format!(
+            "this machine was too slow to judge audio: 99 of 100 packets left {:.0} ms late or less, {} were left out, {} dropped",
+            health.lateness_p99_ms, health.packets_skipped, health.receive_drops
+        );
+        (Verdict::Invalid, Some(reason))
+    } else if let Some(first) = failed.first() {
+        (Verdict::Failed, first.evidence.first().cloned())
+    } else {
+        (Verdict::Passed, None)
+    };
+    let nanos = i128::from(evidence.analysis.capture.started_unix_nanos);
+    let started = jiff::Timestamp::from_nanosecond(nanos)
+        .map(|at| at.to_string())
+        .unwrap_or_default();
+    Results {
+        schema: SCHEMA,
+        version: evidence.plan.version.clone(),
+        verdict,
+        exit_code: verdict.exit_code().code(),
+        reason,
+        started,
+        duration_s: evidence.analysis.capture.duration_ms / 1_000.0,
+        plan: show_plan(evidence.plan),
+        agents: show_agents(evidence, &calls),
+        calls: shown,
+        criteria,
+        delivery: evidence.delivery.clone(),
+        health,
+        findings: show_findings(evidence.analysis),
+    }
+}
+
+fn criterion(name: &'static str, demands: &'static str, figures: String, evidence: Vec<String>) -> Criterion {
+    let state = if evidence.is_empty() {
+        State::Passed
+    } else {
+        State::Failed
+    };
+    Criterion {
+        name,
+        demands,
+        state,
+        figures,
+        evidence,
+    }
+}
+
+fn skipped(name: &'static str, demands: &'static str, why: &str) -> Criterion {
+    Criterion {
+        name,
+        demands,
+        state: State::Skipped,
+        figures: why.to_owned(),
+        evidence: Vec::new(),
+    }
+}
+
+/// Every part lived until it was ended.
+fn lasted(evidence: &Evidence<'_>) -> Criterion {
+    let observed = evidence.observed;
+    let mut wrong = Vec::new();
+    if let Some(why) = &observed.server_died {
+        wrong.push(format!("the call center ended before it was told to: {why}"));
+    }
+    for agent in &observed.agents {
+        if agent.died {
+            wrong.push(format!(
+                "the phone of {} died in a call: no BYE, no unregistration",
+                agent.name
+            ));
+        } else if !agent.closed && agent.registered {
+            wrong.push(format!("the phone of {} did not end in order", agent.name));
+        }
+    }
+    for customer in &observed.customers {
+        if let Some(failure) = &customer.failure {
+            wrong.push(format!("the phone of {} did not start: {failure}", customer.name));
+        }
+    }
+    match &observed.sipp {
+        Some((true, _)) | None => {}
+        Some((false, why)) => wrong.push(format!("SIPp: {why} (logs/sipp.log)")),
+    }
+    if observed.late {
+        wrong.push(format!(
+            "the calls were not over after {:.0} s",
+            evidence.plan.limit().as_secs_f64()
+        ));
+    }
+    let customers = match &observed.sipp {
+        Some((_, story)) => format!("SIPp: {story}"),
+        None => format!("{} customers", observed.customers.len()),
+    };
+    let figures = format!("call center, {} agents, {customers}", observed.agents.len());
+    criterion("parts", "every part lived until its end", figures, wrong)
+}
+
+/// Every agent registered, in the capture.
+fn registered(evidence: &Evidence<'_>) -> Criterion {
+    let mut wrong = Vec::new();
+    let mut slowest: f64 = 0.0;
+    let mut count = 0;
+    for agent in &evidence.observed.agents {
+        match registration(evidence.analysis, &agent.name) {
+            Registered::Yes(ms) => {
+                count += 1;
+                slowest = slowest.max(ms);
+            }
+            Registered::No(status) => wrong.push(format!(
+                "{} could not register: {}",
+                agent.name,
+                agent.failure.as_deref().unwrap_or(&status)
+            )),
+        }
+    }
+    let figures = format!(
+        "{count} of {} agents, the slowest in {slowest:.1} ms",
+        evidence.plan.agents
+    );
+    criterion("registered", "every agent registered", figures, wrong)
+}
+
+enum Registered {
+    /// After so many milliseconds.
+    Yes(f64),
+    /// With this status.
+    No(String),
+}
+
+fn registration(analysis: &Analysis, name: &str) -> Registered {
+    let mut last = "no REGISTER of it is in the capture".to_owned();
+    for registration in analysis.registrations.iter().filter(|one| user(&one.aor) == name) {
+        for attempt in registration
+            .attempts
+            .iter()
+            .filter(|attempt| !attempt.unregisters)
+        {
+            if attempt.succeeded() {
+                return Registered::Yes(attempt.registration_request_delay_ms.unwrap_or_default());
+            }
+            last = match (attempt.status, &attempt.reason) {
+                (Some(status), Some(reason)) => format!("{status} {reason}"),
+                (Some(status), None) => status.to_string(),
+                (None, _) => "no answer".to_owned(),
+            };
+        }
+    }
+    Registered::No(last)
+}
+
+/// Every call that was to be placed reached an agent.
+fn established(evidence: &Evidence<'_>, calls: &[Seen<'_>]) -> Criterion {
+    const DEMANDS: &str = "every call was established";
+    let expected = evidence.expected();
+    if expected == Expected::Own {
+        return skipped(
+            "established",
+            DEMANDS,
+            "what calls are to become stands in SIPp's scenario",
+        );
+    }
+    let planned = evidence.planned();
+    let taken = calls.iter().filter(|seen| seen.agent.is_some()).count();
+    let mut wrong = Vec::new();
+    for seen in calls.iter().filter(|seen| seen.agent.is_none()) {
+        wrong.push(match waited(evidence, seen) {
+            Some(story) => format!("{} {story}", seen.customer()),
+            None => format!("{} reached no agent: {}", seen.customer(), ending(seen.call)),
+        });
+    }
+    if calls.len() < planned {
+        wrong.push(format!(
+            "{} of {planned} calls are not in the capture",
+            planned - calls.len()
+        ));
+    }
+    let setup: Vec<f64> = calls
+        .iter()
+        .filter_map(|seen| seen.call.legs.first()?.session_request_delay_ms)
+        .collect();
+    let slowest = setup.iter().copied().fold(0.0, f64::max);
+    let figures = format!("{taken} of {planned} calls, set up in {slowest:.1} ms at most");
+    criterion("established", DEMANDS, figures, wrong)
+}
+
+/// What a customer of this program said about a call that reached nobody.
+fn waited(evidence: &Evidence<'_>, seen: &Seen<'_>) -> Option<String> {
+    let customer = evidence
+        .observed
+        .customers
+        .iter()
+        .find(|one| one.name == seen.customer())?;
+    customer.end.as_ref().map(crate::observed::CustomerSeen::story)
+}
+
+fn ending(call: &Call) -> String {
+    let by = call
+        .ended_by
+        .map_or(String::new(), |by| format!(" by the {}", by.name()));
+    match (call.status, &call.reason) {
+        (Some(status), Some(reason)) if status >= 300 => format!("{status} {reason}"),
+        (Some(status), None) if status >= 300 => status.to_string(),
+        _ => format!("{}{by}", call.outcome.name()),
+    }
+}
+
+/// Every call ended in order, and nothing in the capture is an error.
+fn completed(evidence: &Evidence<'_>, calls: &[Seen<'_>]) -> Criterion {
+    const DEMANDS: &str = "every call was completed without errors";
+    if evidence.expected() == Expected::Own {
+        return skipped(
+            "completed",
+            DEMANDS,
+            "what calls are to become stands in SIPp's scenario",
+        );
+    }
+    let mut wrong = Vec::new();
+    let mut ended: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut complete = 0;
+    for seen in calls {
+        let legs = seen.call.legs.iter().filter(|leg| leg.answered.is_some());
+        let open = legs.filter(|leg| leg.outcome != Outcome::Completed).count();
+        if seen.call.outcome == Outcome::Completed && open == 0 && seen.agent.is_some() {
+            complete += 1;
+            *ended
+                .entry(seen.call.ended_by.map_or("nobody", |by| by.name()))
+                .or_default() += 1;
+        } else if seen.agent.is_some() {
+            wrong.push(format!(
+                "{} and {}: {}",
+                seen.customer(),
+                seen.agent_name().unwrap_or("nobody"),
+                ending(seen.call)
+            ));
+        }
+    }
+    let errors = evidence
+        .analysis
+        .findings
+        .iter()
+        .filter(|one| one.severity == Severity::Error);
+    for finding in errors {
+        let call = finding
+            .call
+            .and_then(|place| calls.iter().find(|seen| seen.place == place));
+        let whose = call.map_or(String::new(), |seen| format!("{}: ", seen.customer()));
+        let line = format!("{whose}{} ({})", finding.message, finding.kind.name());
+        if finding.registration.is_none() {
+            wrong.push(line);
+        }
+    }
+    let unfinished = calls.iter().filter(|seen| seen.agent.is_none()).count();
+    if wrong.is_empty() && unfinished > 0 {
+        wrong.push(format!("{unfinished} calls ended before an agent took them"));
+    }
+    let by = |who: &str| ended.get(who).copied().unwrap_or_default();
+    let mut by_whom = format!(
+        "BYE by the customer {}, by the agent {}",
+        by("caller"),
+        by("callee")
+    );
+    if by("server") > 0 {
+        by_whom.push_str(&format!(", by the call center {}", by("server")));
+    }
+    let figures = format!("{complete} of {} calls; {by_whom}", evidence.planned());
+    criterion("completed", DEMANDS, figures, wrong)
+}
+
+/// The calls of each agent are as many as round robin gives.
+fn distributed(evidence: &Evidence<'_>, calls: &[Seen<'_>]) -> Criterion {
+    const DEMANDS: &str = "calls were distributed as round robin does it";
+    match evidence.expected() {
+        Expected::Own => {
+            return skipped(
+                "distributed",
+                DEMANDS,
+                "what calls are to become stands in SIPp's scenario",
+            );
+        }
+        Expected::Transfer => return skipped("distributed", DEMANDS, "calls were transferred to one agent"),
+        Expected::Talk | Expected::Silent => {}
+    }
+    let counts = counts(evidence, calls);
+    let total: usize = counts.iter().map(|(_, count)| count).sum();
+    // Who died or never came cannot have had its share.
+    let present: Vec<usize> = evidence
+        .observed
+        .agents
+        .iter()
+        .zip(&counts)
+        .filter(|(agent, _)| agent.registered && !agent.died)
+        .map(|(_, (_, count))| *count)
+        .collect();
+    let listed: Vec<String> = counts
+        .iter()
+        .map(|(name, count)| format!("{name} {count}"))
+        .collect();
+    let mut wrong = Vec::new();
+    let (most, least) = (present.iter().max(), present.iter().min());
+    if let (Some(most), Some(least)) = (most, least)
+        && most - least > 1
+    {
+        wrong.push(format!(
+            "agents who were there throughout differ by {}: {}",
+            most - least,
+            listed.join(", ")
+        ));
+    }
+    let strangers = calls
+        .iter()
+        .filter_map(Seen::agent_name)
+        .filter(|name| !counts.iter().any(|(agent, _)| agent == name));
+    for stranger in strangers {
+        wrong.push(format!("a call went to {stranger}, who is no agent"));
+    }
+    if total == 0 {
+        wrong.push("no agent took a call".to_owned());
+    } else if present.len() < evidence.plan.agents {
+        let missing = evidence.plan.agents - present.len();
+        wrong.push(format!(
+            "{missing} of {} agents were not there throughout: {}",
+            evidence.plan.agents,
+            listed.join(", ")
+        ));
+    }
+    criterion("distributed", DEMANDS, listed.join(", "), wrong)
+}
+
+fn counts<'a>(evidence: &Evidence<'a>, calls: &[Seen<'_>]) -> Vec<(&'a str, usize)> {
+    let agents = evidence.observed.agents.iter();
+    agents
+        .map(|agent| {
+            let taken = calls
+                .iter()
+                .filter(|seen| seen.agent_name() == Some(agent.name.as_str()));
+            (agent.name.as_str(), taken.count())
+        })
+        .collect()
+}
+
+/// What was sent arrived, as its receiver's tap shows.
+fn delivered(evidence: &Evidence<'_>) -> Criterion {
+    let Delivery {
+        delivered,
+        lost,
+        too_late,
+        to_outside,
+        from_outside,
+        not_captured,
+    } = evidence.delivery;
+    let mut wrong = Vec::new();
+    // To a phone that died is sent on until somebody notices, and its ports may have been leased to another one by then.
+    let died = evidence.observed.agents.iter().any(|agent| agent.died);
+    if *lost > 0 && !died {
+        wrong.push(format!("{lost} packets were sent and did not arrive"));
+    }
+    if *not_captured > 0 {
+        wrong.push(format!(
+            "the capture lacks {not_captured} packets: they came faster than they could be written"
+        ));
+    }
+    if let Some(broken) = &evidence.analysis.capture.broken {
+        wrong.push(format!("the capture is broken: {broken}"));
+    }
+    let mut figures = format!("{delivered} packets arrived, {lost} did not");
+    if *too_late > 0 {
+        figures.push_str(&format!("; {too_late} more when their call was over"));
+    }
+    if to_outside + from_outside > 0 {
+        figures.push_str(&format!("; {from_outside} from outside, {to_outside} to outside"));
+    }
+    criterion("delivery", "what was sent arrived", figures, wrong)
+}
+
+/// Server, database and capture say the same.
+fn agreed(evidence: &Evidence<'_>, calls: &[Seen<'_>]) -> Criterion {
+    const DEMANDS: &str = "call center, capture and database agree";
+    let logged = match evidence.logged {
+        Ok(logged) => logged,
+        Err(why) => {
+            let figures = "the log of the call center cannot be read".to_owned();
+            return criterion("agreement", DEMANDS, figures, vec![why.clone()]);
+        }
+    };
+    let recorded = match evidence.recorded {
+        Ok(recorded) => recorded,
+        Err(why) => {
+            return criterion(
+                "agreement",
+                DEMANDS,
+                "the database cannot be read".to_owned(),
+                vec![why.clone()],
+            );
+        }
+    };
+    let mut wrong = Vec::new();
+    if recorded.len() != calls.len() {
+        wrong.push(format!(
+            "the capture has {} calls, the database {}",
+            calls.len(),
+            recorded.len()
+        ));
+    }
+    for seen in calls {
+        let customer = seen.customer();
+        let mine = |one: &&Recorded| one.caller.as_deref().map(user) == Some(customer);
+        let Some(record) = recorded.iter().find(mine) else {
+            wrong.push(format!("{customer}: the database knows nothing of its call"));
+            continue;
+        };
+        if record.agent.as_deref() != seen.agent_name() && evidence.expected() != Expected::Transfer {
+            wrong.push(format!(
+                "{customer}: taken by {} in the capture, by {} in the database",
+                seen.agent_name().unwrap_or("nobody"),
+                record.agent.as_deref().unwrap_or("nobody")
+            ));
+        }
+        let took = logged.iter().find(|one| user(&one.caller) == customer);
+        let took = took.map(|one| user(&one.callee));
+        if took != seen.agent_name() && evidence.expected() != Expected::Transfer {
+            wrong.push(format!(
+                "{customer}: taken by {} in the capture, by {} in the log of the call center",
+                seen.agent_name().unwrap_or("nobody"),
+                took.unwrap_or("nobody")
+            ));
+        }
+        let ended = seen.call.ended_by.map(|by| by.name());
+        let cause = record.cause.as_deref();
+        let fits = match (seen.agent.is_some(), ended) {
+            (true, Some("caller")) => matches!(cause, Some("completed_by_caller" | "transferred")),
+            (true, Some("callee")) => matches!(cause, Some("completed_by_agent" | "transferred")),
+            (false, Some("caller")) => cause == Some("abandoned"),
+            _ => cause.is_some(),
+        };
+        if !fits {
+            wrong.push(format!(
+                "{customer}: ended by the {} in the capture, {} in the database",
+                ended.unwrap_or("nobody"),
+                cause.unwrap_or("still up")
+            ));
+        }
+        if let (Some(talk), Some((_, leg))) = (record.talk_ms, seen.agent)
+            && let Some(measured) = leg.session_duration_ms
+            && (talk - measured).abs() > 500.0
+        {
+            wrong.push(format!(
+                "{customer}: talked {:.1} s in the capture, {:.1} s in the database",
+                measured / 1_000.0,
+                talk / 1_000.0
+            ));
+        }
+    }
+    let figures = format!(
+        "{} calls in the capture, {} in the database; {} answered in the log of the call center",
+        calls.len(),
+        recorded.len(),
+        logged.len()
+    );
+    criterion("agreement", DEMANDS, figures, wrong)
+}
+
+fn show_call(evidence: &Evidence<'_>, seen: &Seen<'_>) -> CallShown {
+    let call = seen.call;
+    let ms = |at: callwright_wire::Time| at.as_secs_f64() * 1_000.0;
+    let agent = seen.agent.map(|(_, leg)| leg);
+    CallShown {
+        number: call.number,
+        customer: seen.customer().to_owned(),
+        agent: seen.agent_name().map(str::to_owned),
+        outcome: call.outcome.name(),
+        status: call.status,
+        started_ms: ms(call.started),
+        setup_ms: call.legs.first().and_then(|leg| leg.session_request_delay_ms),
+        wait_ms: agent
+            .and_then(|leg| leg.answered)
+            .map(|at| ms(at) - ms(call.started)),
+        talk_ms: agent.and_then(|leg| leg.session_duration_ms),
+        ended_by: call.ended_by.map(|by| by.name()),
+        audio: audio::directions(evidence.analysis, seen),
+    }
+}
+
+fn show_plan(plan: &Plan) -> PlanShown {
+    PlanShown {
+        agents: plan.agents,
+        calls: plan.calls,
+        rate: plan.rate,
+        call_duration_s: plan.call_duration.as_secs_f64(),
+        customers: match &plan.customers {
+            Customers::Embedded => "embedded".to_owned(),
+            Customers::Sipp(Scenario::BuiltIn(scenario)) => format!("sipp ({})", scenario.name()),
+            Customers::Sipp(Scenario::File(path)) => format!("sipp ({})", path.display()),
+        },
+        queue: QUEUE,
+        strategy: "round_robin",
+        faults: plan
+            .faults
+            .iter()
+            .map(|fault| match fault {
+                Fault::WrongPassword(agent) => format!("wrong-password={agent}"),
+                Fault::Kill(agent) => format!("kill={agent}"),
+                Fault::GiveUp(number) => format!("give-up={number}"),
+            })
+            .collect(),
+    }
+}
+
+fn show_agents(evidence: &Evidence<'_>, calls: &[Seen<'_>]) -> Vec<AgentShown> {
+    let counts = counts(evidence, calls);
+    let agents = evidence.observed.agents.iter().zip(counts);
+    agents
+        .map(|(agent, (name, taken))| {
+            let own = calls.iter().filter(|seen| seen.agent_name() == Some(name));
+            let talk: f64 = own.filter_map(|seen| seen.agent?.1.session_duration_ms).sum();
+            let registration = registration(evidence.analysis, name);
+            AgentShown {
+                name: name.to_owned(),
+                registered: matches!(registration, Registered::Yes(_)),
+                registration_ms: match registration {
+                    Registered::Yes(ms) => Some(ms),
+                    Registered::No(_) => None,
+                },
+                calls: taken,
+                talk_s: talk / 1_000.0,
+                failure: match (&agent.failure, agent.died) {
+                    (Some(failure), _) => Some(failure.clone()),
+                    (None, true) => Some("its phone died".to_owned()),
+                    (None, false) => None,
+                },
+            }
+        })
+        .collect()
+}
+
+fn show_findings(analysis: &Analysis) -> Vec<FindingShown> {
+    let number = |place: usize| analysis.calls.get(place).map(|call| call.number);
+    analysis
+        .findings
+        .iter()
+        .map(|finding| FindingShown {
+            severity: finding.severity.name(),
+            name: finding.kind.name(),
+            message: finding.message.clone(),
+            call: finding.call.and_then(number),
+            packets: finding.packets.clone(),
+        })
+        .collect()
+}

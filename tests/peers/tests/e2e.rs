@@ -1,0 +1,96 @@
+//! `callwright e2e` with SIPp for customers, and its capture as others read it.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use callwright_peers::{Capture, Evidence, command, require};
+
+fn run(out: &Path, arguments: &[&str]) -> Output {
+    let mut command = command();
+    command
+        .env("NO_COLOR", "1")
+        .args(["e2e", "--port", "0", "--call-duration", "2s", "--out"]);
+    command.arg(out).args(arguments).output().expect("it runs")
+}
+
+fn said(output: &Output) -> String {
+    let of = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    format!("{}{}", of(&output.stdout), of(&output.stderr))
+}
+
+#[test]
+fn customers_of_sipp_are_distributed_and_heard() {
+    require!(Sipp, Tshark);
+    let out = Evidence::new("e2e-sipp").file("run");
+    let ended = run(&out, &["--customers", "sipp"]);
+    let said = said(&ended);
+    assert_eq!(ended.status.code(), Some(0), "{said}");
+    assert!(said.contains("✓ distributed  alice 3, bob 2"), "{said}");
+    assert!(said.contains("20 of 20 directions"), "{said}");
+    assert!(said.contains("SIPp: every call followed its scenario"), "{said}");
+    let log = std::fs::read_to_string(out.join("logs/sipp.log")).expect("a log");
+    assert!(log.contains("Successful call"), "{log}");
+    Capture::open(&out.join("pcaps/test_capture.pcapng")).assert_sound(&["sip", "sdp", "rtp"]);
+}
+
+#[test]
+fn the_other_scenarios_do_what_their_names_say() {
+    require!(Sipp);
+    for (scenario, more) in [
+        (
+            "volume",
+            vec!["--rate", "5", "--calls", "6", "--call-duration", "1s"],
+        ),
+        ("failed", vec!["--calls", "2"]),
+        ("long", vec!["--calls", "1", "--call-duration", "200ms"]),
+    ] {
+        let out = Evidence::new(&format!("e2e-{scenario}")).file("run");
+        let arguments = [&["--sipp-scenario", scenario], more.as_slice()].concat();
+        let ended = run(&out, &arguments);
+        assert_eq!(ended.status.code(), Some(0), "{scenario}: {}", said(&ended));
+    }
+}
+
+#[test]
+fn a_sipp_that_dies_fails_the_run() {
+    require!(Sipp);
+    let out = Evidence::new("e2e-dead-sipp").file("run");
+    let mut running = command();
+    running
+        .env("NO_COLOR", "1")
+        .args(["e2e", "--port", "0", "--customers", "sipp", "--out"])
+        .arg(&out);
+    let child = running
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .expect("it runs");
+    // Its only child is SIPp, as soon as there is one.
+    let children = format!("/proc/{0}/task/{0}/children", child.id());
+    let sipp = (0..500).find_map(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        let calls = out.join("logs/server.log");
+        let called = std::fs::read_to_string(calls).is_ok_and(|log| log.contains("answered"));
+        let listed = std::fs::read_to_string(&children).unwrap_or_default();
+        listed
+            .split_whitespace()
+            .next()
+            .filter(|_| called)
+            .map(str::to_owned)
+    });
+    let sipp = sipp.expect("it starts");
+    assert!(
+        Command::new("kill")
+            .args(["-s", "KILL", &sipp])
+            .status()
+            .expect("kill")
+            .success()
+    );
+    let ended = child.wait_with_output().expect("it ends");
+    assert_eq!(ended.status.code(), Some(1), "{}", said(&ended));
+    assert!(
+        said(&ended).contains("FAILED SIPp: it was killed"),
+        "{}",
+        said(&ended)
+    );
+}
