@@ -148,7 +148,7 @@ fn a_port_in_use_is_named_with_who_holds_it() {
     let folder = folder("taken");
     let running = Running::start(command(&folder, &["--port", "0"]));
     let port = running.udp.rsplit_once(':').expect("a port").1;
-    let second = run(&folder, &["--port", port]);
+    let second = run(&folder, &["--port", port, "--db", "second.db"]);
     assert_eq!(second.status.code(), Some(1), "{}", stderr(&second));
     let pid = running.child.id();
     let said = format!("cannot bind 127.0.0.1:{port}: the port is in use by callwright (pid {pid})");

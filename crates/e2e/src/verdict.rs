@@ -3,6 +3,7 @@
 mod audio;
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use callwright_capture::analysis::{Analysis, Call, Leg, Outcome, Severity};
 
@@ -14,6 +15,10 @@ use crate::results::{
 };
 use crate::sipp::{BuiltIn, Scenario};
 use crate::tap::Delivery;
+use crate::tape::Tape;
+
+/// How much a recording may be longer or shorter than the talk in the capture, in milliseconds.
+const RECORDED_WITHIN_MS: f64 = 100.0;
 
 /// What is judged.
 pub(crate) struct Evidence<'a> {
@@ -25,6 +30,8 @@ pub(crate) struct Evidence<'a> {
     pub(crate) recorded: &'a Result<Vec<Recorded>, String>,
     /// What the call center logged: who took whose call.
     pub(crate) logged: &'a Result<Vec<Logged>, String>,
+    /// The folder of recordings.
+    pub(crate) recordings: &'a Path,
 }
 
 /// What the customers of a run are to do.
@@ -120,6 +127,7 @@ pub(crate) fn judge(evidence: &Evidence<'_>) -> Results {
         distributed(evidence, &calls),
         audio::heard(evidence, &calls, &shown),
         delivered(evidence),
+        recorded(evidence, &calls),
         agreed(evidence, &calls),
     ];
     let failed: Vec<&Criterion> = criteria.iter().filter(|one| one.state == State::Failed).collect();
@@ -509,6 +517,68 @@ fn delivered(evidence: &Evidence<'_>) -> Criterion {
     criterion("delivery", "what was sent arrived", figures, wrong)
 }
 
+/// Each call has a recording as long as its talk, with the customer on the left and the agent on the right.
+fn recorded(evidence: &Evidence<'_>, calls: &[Seen<'_>]) -> Criterion {
+    const DEMANDS: &str = "every talk was recorded";
+    if evidence.expected() != Expected::Talk {
+        return skipped(
+            "recordings",
+            DEMANDS,
+            "these customers say no tone that could be looked for",
+        );
+    }
+    let Ok(records) = evidence.recorded else {
+        return skipped(
+            "recordings",
+            DEMANDS,
+            "the database, which names them, cannot be read",
+        );
+    };
+    let mut wrong = Vec::new();
+    let (mut good, mut all): (usize, usize) = (0, 0);
+    let mut furthest: f64 = 0.0;
+    for seen in calls {
+        let Some(talk) = seen.agent.and_then(|(_, leg)| leg.session_duration_ms) else {
+            continue;
+        };
+        all += 1;
+        let customer = seen.customer();
+        let record = records
+            .iter()
+            .find(|one| one.caller.as_deref().map(user) == Some(customer));
+        let [file] = record.map_or(&[][..], |record| &record.files) else {
+            let count = record.map_or(0, |record| record.files.len());
+            wrong.push(format!("{customer}: {count} recordings instead of one"));
+            continue;
+        };
+        match Tape::read(&evidence.recordings.join(file)) {
+            Err(why) => wrong.push(format!("{customer}: {why}")),
+            Ok(tape) => {
+                let off = (tape.length_ms - talk).abs();
+                furthest = furthest.max(off);
+                if off > RECORDED_WITHIN_MS {
+                    wrong.push(format!(
+                        "{customer}: talked {:.2} s, and {:.2} s of it are in {file}",
+                        talk / 1_000.0,
+                        tape.length_ms / 1_000.0
+                    ));
+                } else if !tape.customer_left {
+                    wrong.push(format!("{customer}: is not heard in the left channel of {file}"));
+                } else if !tape.agent_right {
+                    wrong.push(format!(
+                        "{customer}: its agent is not heard in the right channel of {file}"
+                    ));
+                } else {
+                    good += 1;
+                }
+            }
+        }
+    }
+    let figures =
+        format!("{good} of {all} talks, each side in its channel, within {furthest:.0} ms of their length");
+    criterion("recordings", DEMANDS, figures, wrong)
+}
+
 /// Server, database and capture say the same.
 fn agreed(evidence: &Evidence<'_>, calls: &[Seen<'_>]) -> Criterion {
     const DEMANDS: &str = "call center, capture and database agree";
@@ -614,7 +684,15 @@ fn show_call(evidence: &Evidence<'_>, seen: &Seen<'_>) -> CallShown {
         talk_ms: agent.and_then(|leg| leg.session_duration_ms),
         ended_by: call.ended_by.map(|by| by.name()),
         audio: audio::directions(evidence.analysis, seen),
+        recordings: recordings(evidence, seen),
     }
+}
+
+fn recordings(evidence: &Evidence<'_>, seen: &Seen<'_>) -> Vec<String> {
+    let records = evidence.recorded.iter().flatten();
+    let own = records.filter(|one| one.caller.as_deref().map(user) == Some(seen.customer()));
+    let files = own.flat_map(|record| &record.files);
+    files.map(|file| format!("recordings/{file}")).collect()
 }
 
 fn show_plan(plan: &Plan) -> PlanShown {
