@@ -153,6 +153,7 @@ fn the_death_of_a_phone_fails_the_run() {
         verdict(&ended),
         "FAILED the phone of alice died in a call: no BYE, no unregistration"
     );
+    assert!(criterion(&ended, "audio").starts_with('✗'), "{}", stdout(&ended));
     assert!(
         criterion(&ended, "distributed").contains("alice 1, bob 2"),
         "{}",

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
-use callwright_peers::{Capture, Evidence, Sipp, Tshark, command, require};
+use callwright_peers::{Capture, Evidence, command, require};
 
 fn run(out: &Path, arguments: &[&str]) -> Output {
     let mut command = command();
@@ -25,7 +25,10 @@ fn customers_of_sipp_are_distributed_and_heard() {
     let ended = run(&out, &["--customers", "sipp"]);
     let said = said(&ended);
     assert_eq!(ended.status.code(), Some(0), "{said}");
-    assert!(said.contains("alice 3, bob 2") || said.contains("alice 2, bob 3"), "{said}");
+    assert!(
+        said.contains("alice 3, bob 2") || said.contains("alice 2, bob 3"),
+        "{said}"
+    );
     assert!(said.contains("20 of 20 directions"), "{said}");
     assert!(said.contains("SIPp: every call followed its scenario"), "{said}");
     let log = std::fs::read_to_string(out.join("logs/sipp.log")).expect("a log");
@@ -43,6 +46,7 @@ fn the_other_scenarios_do_what_their_names_say() {
         ),
         ("failed", vec!["--calls", "2"]),
         ("long", vec!["--calls", "1", "--call-duration", "200ms"]),
+        ("transfer", vec!["--calls", "1", "--call-duration", "1s"]),
     ] {
         let out = Evidence::new(&format!("e2e-{scenario}")).file("run");
         let arguments = [&["--sipp-scenario", scenario], more.as_slice()].concat();

@@ -129,7 +129,12 @@ fn stored(server: &CallCenter) -> Vec<(u32, String, Option<u64>, String)> {
         .expect("a query");
     let rows = query.query_map([], |row| {
         let samples: Option<i64> = row.get(2)?;
-        Ok((row.get(0)?, row.get(1)?, samples.map(i64::cast_unsigned), row.get(3)?))
+        Ok((
+            row.get(0)?,
+            row.get(1)?,
+            samples.map(i64::cast_unsigned),
+            row.get(3)?,
+        ))
     });
     rows.expect("rows").map(|row| row.expect("a row")).collect()
 }
