@@ -100,13 +100,12 @@ fn seen<'a>(analysis: &'a Analysis, observed: &Observed) -> Vec<Seen<'a>> {
     calls.filter(|(_, call)| !is_own(call)).map(seen).collect()
 }
 
-/// The last leg from the call center to somebody who answered.
+/// The first leg from the call center to somebody who answered: who took the call, whomever it was transferred to later.
 fn agent_leg(call: &Call) -> Option<(usize, &Leg)> {
     call.legs
         .iter()
         .enumerate()
         .skip(1)
-        .rev()
         .find(|(_, leg)| leg.answered.is_some())
 }
 

@@ -7,9 +7,7 @@ use callwright_peers::{Capture, Evidence, command, require};
 
 fn run(out: &Path, arguments: &[&str]) -> Output {
     let mut command = command();
-    command
-        .env("NO_COLOR", "1")
-        .args(["e2e", "--port", "0", "--call-duration", "2s", "--out"]);
+    command.env("NO_COLOR", "1").args(["e2e", "--port", "0", "--out"]);
     command.arg(out).args(arguments).output().expect("it runs")
 }
 
@@ -22,7 +20,7 @@ fn said(output: &Output) -> String {
 fn customers_of_sipp_are_distributed_and_heard() {
     require!(Sipp, Tshark);
     let out = Evidence::new("e2e-sipp").file("run");
-    let ended = run(&out, &["--customers", "sipp"]);
+    let ended = run(&out, &["--customers", "sipp", "--call-duration", "2s"]);
     let said = said(&ended);
     assert_eq!(ended.status.code(), Some(0), "{said}");
     assert!(
