@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use callwright_media::codec::Codec;
-use callwright_media::plane::{Ports, Remote, SrtpKeys, Start};
+use callwright_media::plane::{Piece, Ports, Remote, SrtpKeys, Start, Track};
 use callwright_media::rtp::{Header, Packet};
 use callwright_media::srtp::{Inbound, MasterKey, Outbound, Suite};
 use callwright_media::{Command, Event, Plane, PlaneConfig, rtcp};
@@ -98,7 +98,11 @@ fn session(mut data: &[u8], key: Option<MasterKey>) {
             .command(now, session, command)
             .expect("a command that can be carried out");
     }
-    let (mut datagrams, mut digits) = (0, 0);
+    let recording = plane.begin_recording(now);
+    plane
+        .record_from(recording, Track::Left, Some(session))
+        .expect("both are open");
+    let (mut datagrams, mut digits, mut recorded) = (0, 0, 0);
     let mut buffer = [0; 1_500];
     while let [length, wait, rest @ ..] = data {
         let (datagram, behind) = rest.split_at(rest.len().min(usize::from(*length)));
@@ -111,10 +115,28 @@ fn session(mut data: &[u8], key: Option<MasterKey>) {
         while let Some((_, event)) = plane.poll_event() {
             digits += u32::from(matches!(event, Event::Digit { .. }));
         }
+        recorded += frames(&mut plane);
         datagrams += 1;
     }
     assert!(digits <= datagrams * 2);
+    // Whatever came: a recording lasts as long as it does, 8,000 frames a second.
+    let lasted = now.as_nanos() / 125_000;
+    assert_eq!(plane.end_recording(now, recording), Some(lasted));
+    assert_eq!(recorded + frames(&mut plane), lasted);
     let stats = plane.close(now, session).expect("an open session");
     assert!(stats.received.packets <= u64::from(datagrams));
     assert!(stats.mos.is_none_or(|mos| (1.0..=4.5).contains(&mos)));
+}
+
+/// The frames of the pieces that wait.
+fn frames(plane: &mut Plane) -> u64 {
+    let mut frames = 0;
+    while let Some((_, piece)) = plane.poll_recorded() {
+        frames += match piece {
+            Piece::Samples(samples) => samples.len() as u64 / 2,
+            Piece::Silence { frames } | Piece::Missing { frames } => frames,
+            Piece::End { .. } => 0,
+        };
+    }
+    frames
 }

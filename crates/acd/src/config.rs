@@ -12,6 +12,7 @@ use callwright_sip::digest::{Algorithm, Secret};
 use callwright_sip_message::Host;
 use callwright_wire::{Epoch, Seed, Transport};
 
+use crate::guard::Protection;
 use crate::limits::Limits;
 
 pub use queue::{AgentConfig, AnswerWith, FeatureCodes, Overflow, Prompts, QueueConfig, Sound, Strategy};
@@ -61,6 +62,8 @@ pub struct Config {
     pub retry_after: Duration,
     /// Transport and transactions, with the sizes of messages.
     pub core: CoreConfig,
+    /// What one source may ask for.
+    pub protection: Protection,
     /// What bounds memory.
     pub limits: Limits,
     /// Whether calls that come from no queue are recorded too. Default no.
@@ -151,6 +154,7 @@ impl Config {
             session_timer: Some(SessionTimer::new(Duration::from_secs(1_800))),
             retry_after: Duration::from_secs(5),
             core: CoreConfig::default(),
+            protection: Protection::default(),
             limits: Limits::default(),
             record_direct: false,
             positions: BTreeMap::new(),

@@ -288,14 +288,14 @@ pub enum Event {
     },
     /// Two parties of a call are recorded from now on.
     RecordingBegan {
-        /// The call. Its number names the recording to the end, also where the parties go on in another call.
+        /// The call.
         call: CallKey,
         /// When.
         at: Time,
     },
     /// A piece of a recording: left the caller or who took its place, right the other one. The last one is [`Piece::End`].
     Recorded {
-        /// The call that was told to be recorded.
+        /// The call.
         call: CallKey,
         /// The piece.
         piece: Piece,

@@ -10,8 +10,10 @@ mod b2bua;
 mod challenger;
 mod closing;
 mod config;
+mod denial;
 mod dispatch;
 mod fact;
+mod guard;
 mod journal;
 mod limits;
 mod machine;
@@ -34,6 +36,7 @@ pub use config::{
 pub use fact::{
     Binding, CallKey, Command, EndCause, Event, Fact, PresentationOutcome, RefusedBecause, Token,
 };
+pub use guard::{Protection, Rate, SourceSnapshot};
 pub use limits::{Counters, Limits};
 pub use machine::{Load, Machine};
 pub use record::{

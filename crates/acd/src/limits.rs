@@ -18,10 +18,16 @@ pub struct Limits {
     pub calls: usize,
     /// Contacts that one call rings at once, those with the highest q first. Default 10.
     pub forks: usize,
+    /// Agents that one call rings for at once with `ring_all`. Default 50.
+    pub ring_all: usize,
     /// Facts that wait to be stored; beyond, what depends on one fails as if the store had. Default 10,000.
     pub facts_in_flight: usize,
     /// Nonces that are remembered with their counts. Default 65,536.
     pub nonces: usize,
+    /// Sources of requests that are remembered, to limit what each may ask for. Default 10,000.
+    pub sources: usize,
+    /// Answers to wrong passwords and unknown addresses that are held back; one beyond is a 503. Default 1,000.
+    pub late_answers: usize,
     /// Requests that wait for the answer of another user: INFO and MESSAGE; one beyond is answered 503. Default 10,000.
     pub relayed_requests: usize,
     /// Bytes of the body of a MESSAGE; a larger one is answered 413 (RFC 3428 §8). Default 1,300.
@@ -38,8 +44,11 @@ impl Default for Limits {
             waiting_registers: 4,
             calls: 2_000,
             forks: 10,
+            ring_all: 50,
             facts_in_flight: 10_000,
             nonces: 65_536,
+            sources: 10_000,
+            late_answers: 1_000,
             relayed_requests: 10_000,
             message_bytes: 1_300,
         }
@@ -55,6 +64,10 @@ pub struct Counters {
     pub contacts_not_rung: u64,
     /// Credentials that were wrong: no such user, or another password.
     pub wrong_credentials: u64,
+    /// Requests that were not heard or refused since there were too many from their source.
+    pub rate_limited: u64,
+    /// Requests that were not heard or refused since their source is banned.
+    pub banned: u64,
     /// Nonce counts that were used before.
     pub replays: u64,
     /// INVITEs that had come round to where they were sent from.

@@ -13,7 +13,9 @@ use crate::b2bua::{LegKey, Recordings, Switch};
 use crate::challenger::{Challenger, Unproven};
 use crate::closing::Life;
 use crate::config::{Config, ConfigError};
+use crate::denial::LateAnswers;
 use crate::fact::{Binding, CallKey, Command, Event, Fact};
+use crate::guard::{Guard, outside_request};
 use crate::journal::{Due, Journal};
 use crate::limits::Counters;
 use crate::media_host::{MediaHost, PortRequest, is_media};
@@ -41,6 +43,8 @@ pub(crate) enum Alarm {
     Announce(CallKey),
     /// What the machine said to a caller is over.
     SpeechOver(CallKey),
+    /// An answer that was held back.
+    LateAnswer(u64),
     /// The time of an agent after a call is over.
     WrapUp(AgentKey),
     /// Somebody did not answer while the machine closes.
@@ -59,6 +63,7 @@ impl Timer for Alarm {
             Alarm::MaxWait(_) => "longest wait in a queue",
             Alarm::Announce(_) => "announcement to a caller who waits",
             Alarm::SpeechOver(_) => "end of a message",
+            Alarm::LateAnswer(_) => "answer that was held back",
             Alarm::WrapUp(_) => "end of wrap-up",
             Alarm::Close => "end of closing",
         }
@@ -92,6 +97,8 @@ pub struct Machine {
     /// Something was restored that is to be put into force.
     pub(crate) restored: bool,
     pub(crate) journal: Journal,
+    pub(crate) guard: Guard,
+    pub(crate) late: LateAnswers,
     listening: Vec<SocketAddr>,
     outputs: VecDeque<Output<Event>>,
     /// The time of the last mutation.
@@ -112,11 +119,16 @@ impl Machine {
         );
         let identity = endpoint.add_identity(Identity::new(Uri::sip(config.domain.clone())));
         let plane = Plane::new(now, PlaneConfig { epoch: config.epoch });
+        if config.audio && config.queues.iter().any(|queue| queue.prompts.music.is_none()) {
+            // It is computed once, and not while somebody waits for it.
+            let _computed = callwright_media::tone::melody();
+        }
         let registrar = Registrar::new(&config.users);
         let floor = Floor::new(
             &config.agents,
             &config.queues,
             |name| registrar.find(name),
+            config.limits.ring_all,
             config.seed.derive("queues").stream(),
         );
         let mut machine = Machine {
@@ -136,6 +148,8 @@ impl Machine {
             storing: true,
             retired: false,
             journal: Journal::default(),
+            guard: Guard::new(config.protection, config.limits.sources),
+            late: LateAnswers::default(),
             listening: Vec::new(),
             outputs: VecDeque::new(),
             now,
@@ -430,6 +444,8 @@ impl Node for Machine {
                     self.on_stored(now, due, false);
                 }
             }
+            Input::Datagram { ref bytes, flow, .. }
+                if outside_request(bytes).is_some_and(|kind| self.drops(now, flow, kind)) => {}
             Input::Bound { socket, local } if is_media(socket) => self.on_ports(now, socket, local),
             Input::BindFailed { socket, error } if is_media(socket) => {
                 self.on_no_ports(now, socket, &error);
@@ -460,6 +476,7 @@ impl Node for Machine {
                 Alarm::MaxWait(call) => self.on_waited_long_enough(now, call),
                 Alarm::Announce(call) => self.on_announcement_due(now, call),
                 Alarm::SpeechOver(call) => self.on_speech_over(now, call),
+                Alarm::LateAnswer(number) => self.on_late_answer(now, number),
                 Alarm::WrapUp(agent) => self.on_wrap_up_over(now, agent),
                 Alarm::Close => self.end_closing(now),
             }
@@ -496,7 +513,7 @@ impl Node for Machine {
     fn residue(&self) -> Residue {
         let mut residue = self.endpoint.residue();
         residue.timers += self.alarms.len();
-        residue.media_sessions += self.media.sessions();
+        residue.media_sessions += self.media.sessions() + self.media.plane().recordings();
         residue
     }
 }

@@ -7,6 +7,8 @@
 mod agent;
 mod free;
 mod line;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -59,6 +61,8 @@ pub(crate) struct Floor {
     freed: VecDeque<AgentKey>,
     /// Calls that came, or came back, since the last decision.
     unplaced: BTreeSet<CallKey>,
+    /// How many agents a call may ring for at once.
+    ring_all: usize,
     entropy: Entropy,
 }
 
@@ -68,6 +72,7 @@ impl Floor {
         agents: &[AgentConfig],
         queues: &[QueueConfig],
         user_of: impl Fn(&str) -> Option<UserKey>,
+        ring_all: usize,
         entropy: Entropy,
     ) -> Floor {
         let mut floor = Floor {
@@ -79,6 +84,7 @@ impl Floor {
             waiting: BTreeMap::new(),
             freed: VecDeque::new(),
             unplaced: BTreeSet::new(),
+            ring_all: ring_all.max(1),
             entropy,
         };
         let known = agents
@@ -212,6 +218,7 @@ impl Floor {
             return;
         };
         waiting.presented = true;
+        waiting.rung += agents.len();
         let queue = &mut self.queues[waiting.queue.0 as usize];
         queue.line.present(&waiting.place);
         if let Some(agent) = agents.first() {
@@ -233,6 +240,7 @@ impl Floor {
         if let Some(waiting) = self.waiting.get_mut(&call)
             && std::mem::take(&mut waiting.presented)
         {
+            waiting.rung = 0;
             self.queues[waiting.queue.0 as usize]
                 .line
                 .come_back(waiting.place);
@@ -317,7 +325,7 @@ impl Floor {
             let mut presented = self.queue(queue).line.being_presented();
             presented.find(|place| {
                 let waiting = self.waiting.get(&place.call);
-                waiting.is_some_and(|waiting| !waiting.passes(agent, *epoch))
+                waiting.is_some_and(|waiting| waiting.rung < self.ring_all && !waiting.passes(agent, *epoch))
             })
         };
         let queues = memberships.iter().map(|place| place.queue);
@@ -339,7 +347,8 @@ impl Floor {
         match queue.config.strategy {
             Strategy::RingAll => {
                 let all = queue.free.in_order().filter(|position| takes(*position));
-                all.map(|position| queue.members[position as usize]).collect()
+                let first = all.take(self.ring_all);
+                first.map(|position| queue.members[position as usize]).collect()
             }
             Strategy::RoundRobin
             | Strategy::LongestIdle

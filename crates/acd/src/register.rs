@@ -6,6 +6,7 @@ use callwright_sip_message::{Contact, HeaderName, Message, NameAddr};
 use callwright_wire::{Flow, Time};
 
 use crate::config::Auth;
+use crate::denial::Asker;
 use crate::fact::{Binding, Fact};
 use crate::journal::Due;
 use crate::machine::{Alarm, Machine};
@@ -31,7 +32,7 @@ impl Machine {
             match self.prove(now, &message) {
                 Ok(user) if to.uri.user_unescaped().as_deref() == Some(&user) => {}
                 Ok(_) => return self.respond(now, request, 403, Headers::new()),
-                Err(unproven) => return self.respond(now, request, unproven.status, unproven.headers),
+                Err(unproven) => return self.deny(now, Asker::Request(request), flow, unproven.into()),
             }
         }
         let Some(user) = self.user_at(&to.uri) else {

@@ -71,9 +71,21 @@ pub struct Refused {
 impl Statistics {
     /// Counts the visits of a call; to one queue, or to all.
     pub fn add(&mut self, record: &CallRecord, queue: Option<&str>, thresholds: &Thresholds) {
+        self.add_where(record, thresholds, |visit| {
+            queue.is_none_or(|queue| queue == visit.queue)
+        });
+    }
+
+    /// Counts those visits of a call for which `counts` is true.
+    pub fn add_where(
+        &mut self,
+        record: &CallRecord,
+        thresholds: &Thresholds,
+        mut counts: impl FnMut(&Visit) -> bool,
+    ) {
         let last = record.visits.len().saturating_sub(1);
         for (at, visit) in record.visits.iter().enumerate() {
-            if queue.is_none_or(|queue| queue == visit.queue) {
+            if counts(visit) {
                 self.add_visit(record, visit, at == last, thresholds);
             }
         }

@@ -4,7 +4,7 @@ mod support;
 
 use std::time::Duration;
 
-use callwright_acd::{EndCause, Fact};
+use callwright_acd::{Auth, EndCause, Fact};
 use callwright_media::codec::Codec;
 use callwright_ua::Phase;
 use support::Lab;
@@ -213,8 +213,8 @@ fn nobody_answers_in_time() {
 }
 
 #[test]
-fn unknown_users_absent_ones_and_other_domains_are_told_apart() {
-    let mut lab = Lab::new();
+fn unknown_users_and_absent_ones_are_told_apart_where_there_are_no_passwords() {
+    let mut lab = Lab::with(|config| config.auth = Auth::None);
     let alice = lab.phone("alice");
     for (target, status) in [("mallory", 404), ("bob", 480), ("sip:bob@10.0.0.250", 480)] {
         lab.dial(alice, target);

@@ -111,6 +111,7 @@ fn who_is_no_agent_dials_in_vain() {
 #[test]
 fn codes_are_configured() {
     let mut lab = Lab::with_queue(|config, _| {
+        config.auth = Auth::None;
         config.feature_codes.ready = None;
         config.feature_codes.not_ready = Some("*45".to_owned());
     });

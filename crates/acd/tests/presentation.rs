@@ -273,3 +273,18 @@ fn a_store_that_refuses_does_not_cut_off_who_was_answered() {
     lab.hangup(customer);
     lab.assert_nothing_left();
 }
+
+#[test]
+fn a_call_rings_for_no_more_agents_at_once_than_may_be() {
+    let mut lab = Lab::with_queue(|config, queue| {
+        queue.strategy = Strategy::RingAll;
+        config.limits.ring_all = 2;
+    });
+    let [alice, bob, carol] = agents(&mut lab);
+    lab.customer();
+    lab.pass(Duration::from_secs(1));
+    let ringing = |lab: &Lab| [alice, bob, carol].map(|agent| lab.phase(agent) == Some(Phase::Ringing));
+    assert_eq!(ringing(&lab), [true, true, false]);
+    lab.pass(Duration::from_secs(15));
+    assert_eq!(ringing(&lab), [false, false, true]);
+}

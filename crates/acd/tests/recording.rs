@@ -204,6 +204,41 @@ fn a_call_of_a_queue_is_recorded_from_the_agent_on() {
 }
 
 #[test]
+fn a_call_of_a_queue_is_recorded_across_an_attended_transfer_and_the_consultation_is_not() {
+    let mut lab = Lab::with_queue(|_, queue| queue.record = true);
+    let (alice, carol) = (lab.registered("alice"), lab.registered("carol"));
+    let customer = lab.customer();
+    lab.take(alice);
+    lab.play(customer, 440.0);
+    lab.play(alice, 880.0);
+    lab.pass(Duration::from_secs(2));
+    lab.fleet(alice, |fleet, now, id| {
+        fleet.attended_transfer(now, id, None, "carol", None)
+    })
+    .expect("there is a call");
+    lab.take(carol);
+    lab.play(carol, 1_320.0);
+    lab.pass(Duration::from_secs(2));
+    lab.fleet(alice, |fleet, now, id| fleet.complete_transfer(now, id, None))
+        .expect("it was consulted");
+    lab.until(|lab| lab.phase(customer) == Some(Phase::Established));
+    let moved = lab.now();
+    lab.pass(Duration::from_secs(3));
+    lab.hangup(customer);
+    lab.pass(Duration::from_secs(1));
+    let recorded: Vec<_> = lab.recordings.keys().copied().collect();
+    assert_eq!(recorded, [CallKey(1)]);
+    let (began, pieces) = &lab.recordings[&CallKey(1)];
+    let [left, right] = tracks(pieces);
+    assert_as_long_as_the_talk(&lab, CallKey(1), &left);
+    let after = (moved - *began).as_millis() as usize * 8 + 4_000;
+    assert_tone(&right[4_000..12_000], 880.0);
+    assert_tone(&left[after..after + 16_000], 440.0);
+    assert_tone(&right[after..after + 16_000], 1_320.0);
+    lab.assert_nothing_left();
+}
+
+#[test]
 fn a_customer_who_is_sent_back_to_a_queue_is_silent_until_the_next_agent() {
     let mut lab = Lab::with_queue(|_, queue| {
         queue.record = true;

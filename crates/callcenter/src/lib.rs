@@ -2,12 +2,14 @@
 //!
 //! [`Server`] is a node without IO, which the real world hosts as well as the simulated one.
 
+mod api;
 mod recordings;
 mod serve;
 mod server;
 mod settings;
 mod store;
 
+pub use api::ApiError;
 pub use callwright_acd::{
     AgentConfig, AgentRequest, AgentSnapshot, AgentState, AnswerWith, Answered, Auth, Binding, CallKey,
     CallRecord, CallSnapshot, CallState, Config, ConfigError, Counters, EndCause, Ended, Fact, FeatureCodes,
@@ -17,5 +19,8 @@ pub use callwright_acd::{
 };
 pub use serve::{ServeError, Stop, serve};
 pub use server::{Command, Event, Server, ServerError};
-pub use settings::{DatabaseName, Http, OpenApi, Service, Settings, SettingsError, TlsFiles};
-pub use store::{Health, Kept, ModelStore, Outcome, Restored, SqliteStore, Store, StoreError};
+pub use settings::{DatabaseName, Http, LeftOut, OpenApi, Service, Settings, SettingsError, TlsFiles};
+pub use store::{
+    Health, Kept, ModelStore, Outcome, Reader, RecordQuery, RecordRow, Restored, SqliteStore, Store,
+    StoreError, StoredQueue, StoredUser, Users,
+};

@@ -8,14 +8,15 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use callwright_acd::{Config, Fact};
+use callwright_acd::Fact;
 use callwright_net as net;
 use callwright_wire::{BindError, Epoch, Input, Node as _, Seed, Tap, Time, Transport};
 
+use crate::api::{Api, ApiError, Tally};
 use crate::recordings::{Desk, Recordings, repair};
 use crate::server::{Command, Event, Server, ServerError};
 use crate::settings::{Settings, SettingsError};
-use crate::store::SqliteStore;
+use crate::store::{SqliteStore, Users};
 use inbox::{Inbox, News};
 use keeper::Keeper;
 
@@ -47,6 +48,9 @@ pub enum ServeError {
     /// The system did not say whether the sockets are open.
     #[error("the sockets were not opened within {} s", OPEN.as_secs())]
     Silent,
+    /// The API.
+    #[error(transparent)]
+    Api(#[from] ApiError),
     /// The thread that writes recordings.
     #[error("recordings cannot be written: {0}")]
     Recordings(std::io::Error),
@@ -60,12 +64,20 @@ pub enum ServeError {
 
 /// Asks a running server to stop in order. Clones ask the same one.
 #[derive(Clone)]
-pub struct Stop(Inbox);
+pub struct Stop {
+    news: Inbox,
+    api: Option<SocketAddr>,
+}
 
 impl Stop {
     /// Asks. Nothing happens when it is over already. Who asks once more does not want to wait for calls in progress.
     pub fn ask(&self) {
-        self.0.put(News::Stop);
+        self.news.put(News::Stop);
+    }
+
+    /// Where the API of that server listens, where it has one.
+    pub fn api(&self) -> Option<SocketAddr> {
+        self.api
     }
 }
 
@@ -78,10 +90,12 @@ impl std::fmt::Debug for Stop {
 struct Sink {
     news: Inbox,
     desk: Desk,
+    tally: Arc<Tally>,
 }
 
 impl net::EventSink<Event> for Sink {
     fn event(&mut self, _party: net::PartyId, now: Time, event: Event) {
+        self.tally.note(&event);
         if let Some(event) = self.desk.take(event) {
             self.news.put(News::Of(now, event));
         }
@@ -106,22 +120,26 @@ pub fn serve(
     tap: impl FnOnce(Epoch) -> Result<Option<Box<dyn Tap>>, String>,
     ready: impl FnOnce(&[(Transport, SocketAddr)], Stop),
 ) -> Result<(), ServeError> {
-    warn(settings);
+    let mut settings = settings.clone();
     let world_config = net::WorldConfig {
         identity: settings.identity()?,
         media_ports: settings.media_ports(),
         media_notes: false,
         ..net::WorldConfig::default()
     };
-    let (news, desk) = (Inbox::default(), Desk::default());
+    let (news, desk, tally) = (Inbox::default(), Desk::default(), Arc::<Tally>::default());
     let sink = Sink {
         news: news.clone(),
         desk: desk.clone(),
+        tally: tally.clone(),
     };
     let world = Arc::new(net::World::start(world_config, sink)?);
     world.set_tap(tap(world.epoch()).map_err(ServeError::Capture)?);
+    let mut store = open_store(&settings, world.epoch())?;
+    take_users(&mut settings)?;
+    warn(&settings);
     let config = settings.config(world.epoch(), os_seed(), os_seed());
-    let store = open_store(settings, world.epoch(), &config)?;
+    store.configure(&config).map_err(ServerError::from)?;
     let server = Server::new(world.now(), config, store)?;
     let folder = &settings.service().recordings;
     // After a crash: before there are new ones, and after the database was opened, which no other server uses then.
@@ -142,9 +160,26 @@ pub fn serve(
     for fact in left {
         keeper.keep(fact);
     }
-    let stopped = run(settings, &world, party, &news, &mut keeper, |addresses| {
-        ready(addresses, Stop(news.clone()));
+    let http = settings.service().http.as_ref();
+    let api = http.map(|http| {
+        let database = settings.service().database.clone();
+        Api::start(http, database, &world, party, world.epoch(), tally)
     });
+    let stopped = match api.transpose() {
+        Ok(api) => {
+            let stop = Stop {
+                news: news.clone(),
+                api: api.as_ref().map(Api::address),
+            };
+            if let Some(at) = stop.api {
+                tracing::info!(%at, "HTTP");
+            }
+            run(&settings, &world, party, &news, &mut keeper, |addresses| {
+                ready(addresses, stop)
+            })
+        }
+        Err(error) => Err(error.into()),
+    };
     desk.close();
     recordings.join();
     keeper.settle(&news);
@@ -268,11 +303,22 @@ fn watch(
     }
 }
 
-/// The database that the settings name, with what they say of agents and queues.
-fn open_store(settings: &Settings, epoch: Epoch, config: &Config) -> Result<SqliteStore, ServerError> {
-    let mut store = SqliteStore::open(&settings.service().database, epoch, &os_seed())?;
-    store.configure(config)?;
-    Ok(store)
+/// The database that the settings name.
+fn open_store(settings: &Settings, epoch: Epoch) -> Result<SqliteStore, ServerError> {
+    Ok(SqliteStore::open(
+        &settings.service().database,
+        epoch,
+        &os_seed(),
+    )?)
+}
+
+/// Adds the users of the database to those of the settings.
+fn take_users(settings: &mut Settings) -> Result<(), ServerError> {
+    let stored = Users::open(&settings.service().database)?.list()?;
+    for left_out in settings.add_users(stored)? {
+        tracing::warn!("{left_out}");
+    }
+    Ok(())
 }
 
 /// Lets the store commit in a thread of its own: what it has to say comes through the world's lock, as everything does.

@@ -10,7 +10,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
-use callwright_acd::{AgentConfig, Auth, Config, QueueConfig, User};
+use crate::store::StoredUser;
+use callwright_acd::{AgentConfig, Auth, Config, ConfigError, QueueConfig, User};
 use callwright_net as net;
 use callwright_wire::{Epoch, Seed, Transport};
 
@@ -26,6 +27,10 @@ pub struct Settings {
     service: Service,
     tls: Option<TlsFiles>,
     media_ports: Option<RangeInclusive<u16>>,
+    /// Whether it says who the users are.
+    own_users: bool,
+    /// Whether it says who has to prove who it is.
+    own_auth: bool,
 }
 
 /// Where the certificate of TLS listeners is.
@@ -35,6 +40,29 @@ pub struct TlsFiles {
     pub certificate: PathBuf,
     /// Its key as PEM.
     pub key: PathBuf,
+}
+
+/// Why a user of the database is not one of the call center.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LeftOut {
+    /// The configuration has one of that name.
+    #[error(
+        "the user {name} of the database is left out: the configuration has one of that name, which counts"
+    )]
+    InFile {
+        /// The name.
+        name: String,
+    },
+    /// Its hashes are good for another domain.
+    #[error(
+        "the user {name} of the database is left out: its password was given for the domain {of}; add it again"
+    )]
+    OtherDomain {
+        /// The name.
+        name: String,
+        /// The domain.
+        of: String,
+    },
 }
 
 /// The name of its domain without a file.
@@ -61,6 +89,8 @@ impl Default for Settings {
             service: Service::default(),
             tls: None,
             media_ports: None,
+            own_users: false,
+            own_auth: false,
         }
     }
 }
@@ -193,6 +223,49 @@ impl Settings {
         http.check()?;
         self.service.http = Some(http);
         Ok(())
+    }
+
+    /// Adds the users of the database. A user of the file of the same name stands above one of them, and one whose hashes are for
+    /// another domain is left out; both are named in what is given back. Where the file names no users, they take the place of
+    /// those that there are without one.
+    ///
+    /// # Errors
+    ///
+    /// When they contradict the rest.
+    pub fn add_users(&mut self, stored: Vec<StoredUser>) -> Result<Vec<LeftOut>, ConfigError> {
+        let config = &mut self.template;
+        let domain = config.domain.to_string();
+        let mut left_out = Vec::new();
+        let (mut users, mut agents) = (Vec::new(), Vec::new());
+        for StoredUser {
+            user,
+            domain: of,
+            agent,
+        } in stored
+        {
+            if self.own_users && config.users.iter().any(|own| own.name == user.name) {
+                left_out.push(LeftOut::InFile { name: user.name });
+            } else if of != domain {
+                left_out.push(LeftOut::OtherDomain { name: user.name, of });
+            } else {
+                agents.extend(agent.then(|| AgentConfig::new(user.name.clone())));
+                users.push(user);
+            }
+        }
+        if users.is_empty() {
+            return Ok(left_out);
+        }
+        if !self.own_users {
+            config.users.clear();
+            config.agents.clear();
+        }
+        config.users.extend(users);
+        config.agents.extend(agents);
+        if !self.own_auth && config.auth == Auth::None {
+            config.auth = Auth::Registrations;
+        }
+        config.check()?;
+        Ok(left_out)
     }
 
     /// The ports of RTP and RTCP, where they are limited.

@@ -19,7 +19,7 @@ use callwright_acd::{AgentState, Binding, CallRecord, Command, Fact, Token};
 use callwright_wire::Time;
 
 pub use model::ModelStore;
-pub use sqlite::{SqliteStore, StoreError};
+pub use sqlite::{Reader, RecordQuery, RecordRow, SqliteStore, StoreError, StoredQueue, StoredUser, Users};
 
 /// Keeps facts, so that they outlive the process.
 ///

@@ -144,14 +144,17 @@ pub(crate) struct Run {
                         configuration is wrong, 130 stopped at once."
 )]
 pub(crate) struct Callcenter {
+    /// Its users in the database
+    #[command(subcommand)]
+    pub(crate) command: Option<CallcenterCommand>,
     /// Its configuration, callcenter.toml
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", global = true)]
     pub(crate) config: Option<PathBuf>,
     /// The port of UDP and TCP instead of the configured one, TLS takes the one above; 0 is any
     #[arg(long, value_name = "N")]
     pub(crate) port: Option<u16>,
     /// Its database instead of the configured one: a file
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", global = true)]
     pub(crate) db: Option<String>,
     /// Serve the API and the metrics here, as in 127.0.0.1:8080
     #[arg(long, value_name = "ADDRESS")]
@@ -162,6 +165,39 @@ pub(crate) struct Callcenter {
     /// Every packet, SIP and RTP, as pcapng
     #[arg(long, value_name = "FILE")]
     pub(crate) capture: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum CallcenterCommand {
+    /// Users in its database, besides those of the configuration, which stand above them
+    User {
+        #[command(subcommand)]
+        command: UserCommand,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum UserCommand {
+    /// Add a user, or give one another password; it is asked for, and only hashes of it are kept
+    #[command(after_help = "A call center that runs knows of it when it is started again.")]
+    Add {
+        /// The user part of its address
+        name: String,
+        /// Read the password from standard input, up to the end of its first line
+        #[arg(long)]
+        password_stdin: bool,
+        /// It takes no calls of queues
+        #[arg(long)]
+        no_agent: bool,
+    },
+    /// List the users
+    List,
+    /// Remove a user
+    #[command(after_help = "A call center that runs knows of it when it is started again.")]
+    Remove {
+        /// Its name
+        name: String,
+    },
 }
 
 #[derive(Debug, Args)]

@@ -82,13 +82,13 @@ fn default_level(command: &Command) -> Option<&'static str> {
     }
 }
 
-/// Logs go to standard error; RUST_LOG says which.
+/// Logs go to standard error; RUST_LOG says which. Who logs never waits for who reads.
 fn start_log(format: LogFormat, level: &str) {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr);
+        .with_writer(crate::log::Lossy::start());
     match format {
         LogFormat::Text => log
             .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))

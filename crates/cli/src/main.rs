@@ -5,6 +5,7 @@ mod commands;
 mod completion;
 mod environment;
 mod files;
+mod log;
 mod output;
 mod project;
 mod servers;
@@ -14,5 +15,7 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     completion::answer();
-    commands::run(&arguments::parse()).code().into()
+    let code = commands::run(&arguments::parse()).code();
+    log::finish();
+    code.into()
 }

@@ -8,8 +8,9 @@ use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use callwright_media::codec::Codec;
-use callwright_media::plane::{Ports, Remote, Source, SrtpKeys, Start};
+use callwright_media::plane::{Ports, Remote, Source, SrtpKeys, Start, Track};
 use callwright_media::srtp::{MasterKey, Suite};
+use callwright_media::tone::melody;
 use callwright_media::{Command, Plane, PlaneConfig, SessionId};
 use callwright_wire::{Epoch, Seed, SocketId, Time};
 
@@ -21,14 +22,30 @@ fn main() {
         hz: vec![1_000.0],
         level_dbm0: -10.0,
     };
-    measure("silence", &Source::Silence, false, false);
-    measure("tone", &tone, false, false);
-    measure("tone, each side listens for another", &tone, true, false);
-    measure("tone, SRTP", &tone, false, true);
+    let music = Source::Samples {
+        samples: melody(),
+        repeat: true,
+    };
+    measure("silence", &Source::Silence, With::Nothing);
+    measure("tone", &tone, With::Nothing);
+    measure("music", &music, With::Nothing);
+    measure("tone, each side listens for another", &tone, With::Listening);
+    measure("tone, SRTP", &tone, With::Srtp);
+    measure("tone, recorded", &tone, With::Recording);
 }
 
-fn measure(what: &str, source: &Source, listen: bool, secure: bool) {
-    let mut planes = [0, 1].map(|side| plane(side, source, listen, secure));
+/// What is done beside sending and receiving.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum With {
+    Nothing,
+    Listening,
+    Srtp,
+    /// Every two sessions are the tracks of a recording.
+    Recording,
+}
+
+fn measure(what: &str, source: &Source, with: With) {
+    let mut planes = [0, 1].map(|side| plane(side, source, with));
     let (mut sending, mut receiving, mut packets) = (Duration::ZERO, Duration::ZERO, 0u64);
     let mut datagrams = vec![[0u8; 1_500]; 2 * SESSIONS as usize];
     let mut sent = Vec::with_capacity(datagrams.len());
@@ -54,6 +71,9 @@ fn measure(what: &str, source: &Source, listen: bool, secure: bool) {
             for ((socket, length), datagram) in sent.iter().zip(&datagrams) {
                 plane.handle_packet(now, *socket, address(side as u8, *socket), &datagram[..*length]);
             }
+            while let Some((_, piece)) = plane.poll_recorded() {
+                std::hint::black_box(piece);
+            }
             receiving += processor_time() - start;
             packets += sent.len() as u64;
             sent.clear();
@@ -72,7 +92,7 @@ fn measure(what: &str, source: &Source, listen: bool, secure: bool) {
     );
 }
 
-fn plane(side: u8, source: &Source, listen: bool, secure: bool) -> (Plane, Vec<SessionId>) {
+fn plane(side: u8, source: &Source, with: With) -> (Plane, Vec<SessionId>) {
     let now = Time::ZERO;
     let mut plane = Plane::new(
         now,
@@ -94,12 +114,12 @@ fn plane(side: u8, source: &Source, listen: bool, secure: bool) -> (Plane, Vec<S
                 rtcp: address(1 - side, ports.rtcp),
             });
             let key = |side: u8| MasterKey::new(Suite::AesCm128HmacSha1_80, &[side; 30]);
-            start.srtp = secure.then(|| SrtpKeys {
+            start.srtp = (with == With::Srtp).then(|| SrtpKeys {
                 send: key(side),
                 receive: Some(key(1 - side)),
             });
             let mut commands = vec![Command::Start(Box::new(start)), Command::Play(source.clone())];
-            if listen {
+            if with == With::Listening {
                 commands.push(Command::Listen { hz: 440.0 });
             }
             for command in commands {
@@ -109,7 +129,17 @@ fn plane(side: u8, source: &Source, listen: bool, secure: bool) -> (Plane, Vec<S
             }
             session
         })
-        .collect();
+        .collect::<Vec<_>>();
+    if with == With::Recording {
+        for pair in sessions.chunks_exact(2) {
+            let recording = plane.begin_recording(now);
+            for (track, session) in [Track::Left, Track::Right].into_iter().zip(pair) {
+                plane
+                    .record_from(recording, track, Some(*session))
+                    .expect("both are open");
+            }
+        }
+    }
     (plane, sessions)
 }
 

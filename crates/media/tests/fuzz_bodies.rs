@@ -2,6 +2,8 @@
 
 #[path = "../../../fuzz/bodies/media.rs"]
 mod media;
+#[path = "../../../fuzz/bodies/wav.rs"]
+mod wav;
 
 use callwright_media::rtcp::{Outgoing, Report, SenderInfo};
 use callwright_media::rtp::Header;
@@ -60,6 +62,63 @@ fn the_fuzz_bodies_hold_for_packets_of_a_call_and_their_neighbours() {
             let mut changed = seed.clone();
             changed[position] = [0, 0xff, 0x80, 0x7f, 4][position % 5];
             run(&changed);
+        }
+    }
+}
+
+/// A file of each kind: plain, 24 bits, floats, A-law, extensible and RF64, with a chunk of odd size before the audio.
+fn wav_files() -> Vec<Vec<u8>> {
+    let formats: [(u16, u16, u32, u16); 5] = [
+        (1, 2, 8_000, 16),
+        (1, 1, 44_100, 24),
+        (3, 2, 16_000, 32),
+        (6, 1, 8_000, 8),
+        (1, 1, 11_025, 8),
+    ];
+    let mut files = Vec::new();
+    for (tag, channels, rate, bits) in formats {
+        let frame = channels * bits / 8;
+        let mut format = Vec::new();
+        format.extend(tag.to_le_bytes());
+        format.extend(channels.to_le_bytes());
+        format.extend(rate.to_le_bytes());
+        format.extend((rate * u32::from(frame)).to_le_bytes());
+        format.extend(frame.to_le_bytes());
+        format.extend(bits.to_le_bytes());
+        for (name, long) in [(b"RIFF", false), (b"RF64", true)] {
+            let mut file = Vec::new();
+            file.extend(name);
+            file.extend(u32::MAX.to_le_bytes());
+            file.extend(b"WAVE");
+            if long {
+                file.extend(b"ds64\x1c\0\0\0");
+                file.extend([0; 8]);
+                file.extend(240u64.to_le_bytes());
+                file.extend([0; 12]);
+            }
+            file.extend(b"fmt \x10\0\0\0");
+            file.extend(&format);
+            file.extend(b"note\x03\0\0\0abc\0data");
+            file.extend(if long { u32::MAX } else { 240 }.to_le_bytes());
+            file.extend((0..240u8).map(|byte| byte.wrapping_mul(37)));
+            files.push(file);
+        }
+    }
+    files
+}
+
+#[test]
+fn the_fuzz_body_holds_for_wav_files_and_their_neighbours() {
+    for file in wav_files() {
+        assert!(callwright_media::wav::read(file.as_slice()).is_ok());
+        for end in (0..file.len()).step_by(5) {
+            wav::wav(&file[..end]);
+        }
+        for position in 0..120 {
+            // A rate that is changed makes a filter of its own, which takes its time.
+            let mut changed = file.clone();
+            changed[position] = [0, 0xff, 0x80, 0x7f, 4][position % 5];
+            wav::wav(&changed);
         }
     }
 }

@@ -71,6 +71,13 @@ impl CallCenter {
         self.evidence.file("calls.pcapng")
     }
 
+    /// The ports of RTP and RTCP that it has open now.
+    pub fn media_ports(&self) -> Vec<u16> {
+        let mut ports = self.daemon.udp_ports();
+        ports.retain(|port| *port != self.address().port());
+        ports
+    }
+
     /// The time of the CPU that it took so far.
     pub fn cpu_time(&self) -> Duration {
         self.daemon.cpu_time()

@@ -70,6 +70,24 @@ impl Daemon {
             .sum()
     }
 
+    /// The UDP ports that the process has open, by `/proc` (proc(5)).
+    pub(crate) fn udp_ports(&self) -> Vec<u16> {
+        let open = std::fs::read_dir(format!("/proc/{}/fd", self.child.id()));
+        let links = open.into_iter().flatten().flatten();
+        let sockets: Vec<String> = links
+            .filter_map(|entry| std::fs::read_link(entry.path()).ok())
+            .map(|target| target.to_string_lossy().into_owned())
+            .collect();
+        let table = std::fs::read_to_string("/proc/net/udp").unwrap_or_default();
+        let port = |line: &str| {
+            let fields: Vec<&str> = line.split_whitespace().collect();
+            let own = sockets.contains(&format!("socket:[{}]", fields.get(9)?));
+            let (_, port) = fields.get(1)?.split_once(':')?;
+            u16::from_str_radix(port, 16).ok().filter(|_| own)
+        };
+        table.lines().skip(1).filter_map(port).collect()
+    }
+
     /// Asks the process to finish, once, and waits for it.
     pub(crate) fn finish(&mut self, limit: Duration) -> Option<ExitStatus> {
         let _gone = kill_process(self.pid, self.polite);

@@ -13,7 +13,9 @@ use super::talk::{Talk, TalkError};
 use super::{Call, Hunt, Leg, LegKey, Media, Part, Stage};
 use crate::agent::AgentRequest;
 use crate::config::Auth;
+use crate::denial::{Asker, Denial};
 use crate::fact::CallKey;
+use crate::guard::Kind;
 use crate::machine::{Alarm, Machine};
 use crate::queueing::{AgentKey, QueueKey};
 use crate::registrar::UserKey;
@@ -35,31 +37,32 @@ impl Machine {
         let sip = incoming.call;
         match self.admit(now, &incoming) {
             Ok((target, invitation)) => self.begin_call(now, incoming, target, invitation),
-            Err(reject) => self.reject(now, sip, reject),
+            Err(denial) => self.deny(now, Asker::Call(sip), incoming.flow, denial),
         }
     }
 
     /// Whether a call may be, and whom it is for.
-    fn admit(&mut self, now: Time, incoming: &IncomingCall) -> Result<(Target, Invitation), Reject> {
+    fn admit(&mut self, now: Time, incoming: &IncomingCall) -> Result<(Target, Invitation), Denial> {
         let message = &incoming.message;
+        self.hear(now, incoming.flow, Kind::Invite)?;
         if self.endpoint.is_own(message) {
             // RFC 3261 §16.3, 4: it left here and came back.
             self.counters.loops += 1;
-            return Err(Reject::new(482));
+            return Err(Reject::new(482).into());
         }
         let max_forwards = match message.max_forwards() {
             Ok(left) => left.unwrap_or(USUAL_MAX_FORWARDS),
-            Err(_) => return Err(Reject::new(400)),
+            Err(_) => return Err(Reject::new(400).into()),
         };
         // RFC 3261 §16.3, 3; RFC 7332: a B2BUA counts hops as a proxy does.
         if max_forwards == 0 {
-            return Err(Reject::new(483));
+            return Err(Reject::new(483).into());
         }
         if !self.takes_calls() {
-            return Err(self.unavailable());
+            return Err(self.unavailable().into());
         }
         let Ok(uri) = message.request_uri() else {
-            return Err(Reject::new(400));
+            return Err(Reject::new(400).into());
         };
         let queue = self.queue_at(&uri);
         // Customers have no passwords.
@@ -68,31 +71,34 @@ impl Machine {
         }
         if self.switch.calls() >= self.config.limits.calls {
             self.counters.over_limit += 1;
-            return Err(self.unavailable());
+            return Err(self.unavailable().into());
         }
         if incoming.replaces.is_some() {
             // RFC 3891 §3 leaves it to policy: transfers are carried out here, by REFER.
-            return Err(Reject {
+            let reject = Reject {
                 reason: Some("Replaces Is Not Served".to_owned()),
                 ..Reject::new(403)
-            });
+            };
+            return Err(reject.into());
         }
         if !uri.is_sip() {
-            return Err(Reject::new(416));
+            return Err(Reject::new(416).into());
         }
         let target = match (queue, self.code_at(&uri)) {
             (Some(queue), _) => Target::Queue(queue),
             (None, Some(request)) => Target::Code(self.agent_who_dials(now, incoming)?, request),
             (None, None) => {
-                let callee = self.user_at(&uri).ok_or(Reject::new(404))?;
+                let Some(callee) = self.user_at(&uri) else {
+                    return Err(self.nobody(now, message, incoming.flow));
+                };
                 if self.registrar.account(callee).bound(now).next().is_none() {
-                    return Err(Reject::new(480));
+                    return Err(Reject::new(480).into());
                 }
                 Target::User(callee)
             }
         };
         let (Ok(from), Ok(to)) = (message.from(), message.to()) else {
-            return Err(Reject::new(400));
+            return Err(Reject::new(400).into());
         };
         let invitation = Invitation {
             from: plain(from),
@@ -101,24 +107,25 @@ impl Machine {
             headers: handed_on(message),
             referred_by: None,
         };
+        if !self.guard.place(now, incoming.flow.remote.ip()) {
+            self.counters.rate_limited += 1;
+            return Err(self.unavailable().into());
+        }
         Ok((target, invitation))
     }
 
     /// Whether a sender may ask for something outside a dialog (RFC 3261 §22.2).
-    pub(crate) fn admit_sender(&mut self, now: Time, message: &Message) -> Result<(), Reject> {
+    pub(crate) fn admit_sender(&mut self, now: Time, message: &Message) -> Result<(), Denial> {
         match self.config.auth {
             Auth::None | Auth::Registrations => return Ok(()),
             Auth::Everything => {}
         }
-        let user = self.prove(now, message).map_err(|unproven| Reject {
-            headers: unproven.headers,
-            ..Reject::new(unproven.status)
-        })?;
+        let user = self.prove(now, message)?;
         // Nobody calls in the name of somebody else.
         let own = message
             .from()
             .is_ok_and(|from| self.is_ours(&from.uri) && from.uri.user_unescaped().as_deref() == Some(&user));
-        if own { Ok(()) } else { Err(Reject::new(403)) }
+        if own { Ok(()) } else { Err(Reject::new(403).into()) }
     }
 
     fn begin_call(&mut self, now: Time, incoming: IncomingCall, target: Target, invitation: Invitation) {
@@ -127,6 +134,7 @@ impl Machine {
         if let Some(offer) = incoming.offer
             && let Err(error) = talk.invite(offer)
         {
+            self.guard.clear(incoming.flow.remote.ip());
             return self.reject(now, incoming.call, refusal_of(&error));
         }
         let address = invitation.from.clone();
@@ -145,6 +153,7 @@ impl Machine {
                 .map(|uri| uri.to_string())
                 .unwrap_or_default(),
             silent: matches!(target, Target::Code(..)),
+            source: incoming.flow.remote.ip(),
         };
         self.switch
             .calls
@@ -203,13 +212,13 @@ impl Machine {
         self.config.media_address.unwrap_or(flow.local.ip())
     }
 
-    pub(super) fn reject(&mut self, now: Time, sip: CallId, reject: Reject) {
+    pub(crate) fn reject(&mut self, now: Time, sip: CallId, reject: Reject) {
         // It may have been cancelled meanwhile: its end is told by an event.
         let _gone = self.endpoint.reject(now, sip, reject, None);
     }
 
     /// 503 with Retry-After.
-    pub(super) fn unavailable(&self) -> Reject {
+    pub(crate) fn unavailable(&self) -> Reject {
         Reject {
             headers: vec![self.retry_after()],
             ..Reject::new(503)

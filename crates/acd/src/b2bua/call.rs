@@ -1,5 +1,6 @@
 //! A call: who talks, who rings, and what is being changed.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use callwright_sip::command::Headers;
@@ -136,6 +137,8 @@ pub(crate) struct Story {
     pub(crate) answered: Option<Time>,
     /// The address that the caller asked for.
     pub(crate) dialled: String,
+    /// Where it came from.
+    pub(crate) source: IpAddr,
     /// No record is kept of it.
     pub(crate) silent: bool,
 }

@@ -7,10 +7,12 @@ use callwright_wire::{Flow, Time};
 
 use crate::agent::AgentRequest;
 use crate::config::{Auth, Sound};
+use crate::denial::Denial;
 use crate::fact::{CallKey, EndCause};
 use crate::journal::Due;
 use crate::machine::Machine;
 use crate::queueing::AgentKey;
+use crate::registrar::UserKey;
 
 /// The tone that says yes: a quarter of a second of 880 Hz, soft.
 fn yes() -> Sound {
@@ -41,32 +43,34 @@ impl Machine {
     }
 
     /// The agent who sends this INVITE: known by where it comes from, or proved by its password.
-    pub(super) fn agent_who_dials(&mut self, now: Time, incoming: &IncomingCall) -> Result<AgentKey, Reject> {
+    pub(super) fn agent_who_dials(&mut self, now: Time, incoming: &IncomingCall) -> Result<AgentKey, Denial> {
         let from = incoming.message.from().map_err(|_| Reject::new(400))?;
         if let Some(agent) = self.agent_behind(now, &from.uri, incoming.flow) {
             return Ok(agent);
         }
         let named = self.user_at(&from.uri).and_then(|user| self.floor.agent_of(user));
         if self.config.auth == Auth::None {
-            return named.ok_or(Reject::new(403));
+            return named.ok_or(Reject::new(403).into());
         }
-        let user = self.prove(now, &incoming.message).map_err(|unproven| Reject {
-            headers: unproven.headers,
-            ..Reject::new(unproven.status)
-        })?;
+        let user = self.prove(now, &incoming.message)?;
         let proved = self
             .registrar
             .find(&user)
             .and_then(|user| self.floor.agent_of(user));
         proved
             .filter(|proved| named == Some(*proved))
-            .ok_or(Reject::new(403))
+            .ok_or(Reject::new(403).into())
     }
 
     /// The agent whose address this is, where the request came the way its REGISTER did: a From alone proves nothing.
     pub(super) fn agent_behind(&self, now: Time, from: &Uri, flow: Flow) -> Option<AgentKey> {
+        let user = self.user_behind(now, from, flow)?;
+        self.floor.agent_of(user)
+    }
+
+    /// The user whose address this is, likewise.
+    pub(crate) fn user_behind(&self, now: Time, from: &Uri, flow: Flow) -> Option<UserKey> {
         let user = self.user_at(from)?;
-        let agent = self.floor.agent_of(user)?;
         let own = |binding: &crate::fact::Binding| {
             let bound = binding.flow;
             let same_host = bound.remote.ip() == flow.remote.ip();
@@ -75,7 +79,7 @@ impl Machine {
                 && (flow.transport.is_reliable() || bound.remote == flow.remote)
         };
         let known = self.registrar.account(user).bound(now).any(own) || self.config.auth == Auth::Everything;
-        known.then_some(agent)
+        known.then_some(user)
     }
 
     /// Does what an agent dialled; it hears so when that is stored.

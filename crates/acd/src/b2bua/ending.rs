@@ -160,6 +160,7 @@ impl Machine {
     /// Forgets all calls without a word.
     pub(crate) fn drop_calls(&mut self, now: Time) {
         self.floor.clear();
+        self.late.clear();
         for leg in self.switch.leg_keys() {
             self.drop_leg(now, leg);
         }
@@ -269,6 +270,7 @@ impl Machine {
             return;
         }
         call.exchange = None;
+        self.guard.clear(call.story.source);
         let cause = *call.end.get_or_insert(cause);
         if !call.story.silent {
             let fact = Fact::CallEnded {

@@ -13,8 +13,8 @@ use crate::machine::Machine;
 #[derive(Debug, Default)]
 pub(crate) struct Recordings {
     of_call: BTreeMap<CallKey, RecordingId>,
-    /// The call under whose number each was begun.
-    begun_as: BTreeMap<RecordingId, CallKey>,
+    /// The same the other way round, until the last piece was told.
+    calls: BTreeMap<RecordingId, CallKey>,
 }
 
 impl Machine {
@@ -25,7 +25,7 @@ impl Machine {
         }
         let recording = self.media.plane_mut().begin_recording(now);
         self.recordings.of_call.insert(key, recording);
-        self.recordings.begun_as.insert(recording, key);
+        self.recordings.calls.insert(recording, key);
         self.tell(Event::RecordingBegan { call: key, at: now });
     }
 
@@ -59,16 +59,6 @@ impl Machine {
         }
     }
 
-    /// A call goes over into another one, which is to be over later: its recording goes on there, unless that has one.
-    pub(super) fn hand_over_recording(&mut self, from: CallKey, to: CallKey) {
-        let of_call = &mut self.recordings.of_call;
-        if !of_call.contains_key(&to)
-            && let Some(recording) = of_call.remove(&from)
-        {
-            of_call.insert(to, recording);
-        }
-    }
-
     /// A call is over.
     pub(super) fn end_recording(&mut self, now: Time, key: CallKey) {
         if let Some(recording) = self.recordings.of_call.remove(&key) {
@@ -86,11 +76,11 @@ impl Machine {
     /// Hands on what the plane recorded.
     pub(crate) fn tell_recorded(&mut self) {
         while let Some((recording, piece)) = self.media.plane_mut().poll_recorded() {
-            let names = &mut self.recordings.begun_as;
+            let calls = &mut self.recordings.calls;
             let call = match piece {
-                Piece::End { .. } => names.remove(&recording),
+                Piece::End { .. } => calls.remove(&recording),
                 Piece::Samples(_) | Piece::Silence { .. } | Piece::Missing { .. } => {
-                    names.get(&recording).copied()
+                    calls.get(&recording).copied()
                 }
             };
             if let Some(call) = call {

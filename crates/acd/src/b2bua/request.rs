@@ -8,7 +8,9 @@ use callwright_sip::endpoint::{CallId, IncomingId, RequestId};
 use callwright_sip_message::{HeaderName, Message, Method};
 use callwright_wire::{Flow, Time};
 
+use crate::denial::Asker;
 use crate::fact::Binding;
+use crate::guard::Kind;
 use crate::machine::Machine;
 
 /// What an endpoint understands, for OPTIONS.
@@ -37,13 +39,18 @@ impl Machine {
         message: Message,
         flow: Flow,
     ) {
+        if call.is_none()
+            && let Err(denial) = self.hear(now, flow, Kind::Other)
+        {
+            return self.deny(now, Asker::Request(request), flow, denial);
+        }
         match (message.method(), call) {
             (Some(Method::Register), _) => self.on_register(now, request, message, flow),
-            (Some(Method::Options), call) => self.on_options(now, request, call, &message),
+            (Some(Method::Options), call) => self.on_options(now, request, call, &message, flow),
             (Some(Method::Info | Method::Message), Some(call)) => {
                 self.pass_request(now, request, call, &message)
             }
-            (Some(Method::Message), None) => self.page(now, request, &message),
+            (Some(Method::Message), None) => self.page(now, request, &message, flow),
             // RFC 6086 §4.2.1: INFO belongs into a dialog.
             (Some(Method::Info), None) => self.respond(now, request, 481, Headers::new()),
             // The endpoint asks for no other.
@@ -52,21 +59,31 @@ impl Machine {
     }
 
     /// RFC 3261 §11.2: the answer is the one that an INVITE would get.
-    fn on_options(&mut self, now: Time, request: IncomingId, call: Option<CallId>, message: &Message) {
+    fn on_options(
+        &mut self,
+        now: Time,
+        request: IncomingId,
+        call: Option<CallId>,
+        message: &Message,
+        flow: Flow,
+    ) {
         let uri = message.request_uri().ok();
         let named = uri.as_ref().filter(|uri| call.is_none() && uri.user().is_some());
         // RFC 3261 §11: who may not call a user may not ask after one either.
         let queue = named.and_then(|uri| self.queue_at(uri));
         if named.is_some()
             && queue.is_none()
-            && let Err(reject) = self.admit_sender(now, message)
+            && let Err(denial) = self.admit_sender(now, message)
         {
-            return self.respond(now, request, reject.status, reject.headers);
+            return self.deny(now, Asker::Request(request), flow, denial);
         }
         let status = match named.map(|uri| self.user_at(uri)) {
             None => 200,
             Some(None) if queue.is_some() => 200,
-            Some(None) => 404,
+            Some(None) => {
+                let denial = self.nobody(now, message, flow);
+                return self.deny(now, Asker::Request(request), flow, denial);
+            }
             Some(Some(user)) => match self.registrar.account(user).bound(now).next() {
                 Some(_) => 200,
                 None => 480,
@@ -118,13 +135,13 @@ impl Machine {
     }
 
     /// A MESSAGE to a user (RFC 3428 §7): to all its contacts, and the first who takes it answers for all.
-    fn page(&mut self, now: Time, request: IncomingId, message: &Message) {
+    fn page(&mut self, now: Time, request: IncomingId, message: &Message, flow: Flow) {
         if !self.serves() {
             let headers = vec![self.retry_after()];
             return self.respond(now, request, 503, headers);
         }
-        if let Err(reject) = self.admit_sender(now, message) {
-            return self.respond(now, request, reject.status, reject.headers);
+        if let Err(denial) = self.admit_sender(now, message) {
+            return self.deny(now, Asker::Request(request), flow, denial);
         }
         if message.body().len() > self.config.limits.message_bytes {
             self.counters.over_limit += 1;
@@ -136,7 +153,8 @@ impl Machine {
         }
         let user = message.request_uri().ok().and_then(|uri| self.user_at(&uri));
         let Some(user) = user else {
-            return self.respond(now, request, 404, Headers::new());
+            let denial = self.nobody(now, message, flow);
+            return self.deny(now, Asker::Request(request), flow, denial);
         };
         let limit = self.config.limits.forks;
         let contacts: Vec<Binding> = self

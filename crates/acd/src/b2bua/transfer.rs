@@ -265,7 +265,6 @@ impl Machine {
             call.service = Some(service);
             self.floor.change(service.agent, |agent| agent.call = Some(key));
         }
-        self.hand_over_recording(ended, key);
         self.finish(now, ended, EndCause::Transferred);
     }
 

@@ -28,6 +28,8 @@ pub(super) struct Waiting {
     pub(super) queue: QueueKey,
     pub(super) place: Place,
     pub(super) presented: bool,
+    /// For how many agents it was rung since it is presented.
+    pub(super) rung: usize,
     /// Who did not take it, each with the epoch in which that was.
     pub(super) passed: Vec<(AgentKey, u32)>,
 }
@@ -42,6 +44,7 @@ impl Waiting {
                 call,
             },
             presented: false,
+            rung: 0,
             passed: Vec::new(),
         }
     }

@@ -224,6 +224,8 @@ impl File {
             .user
             .as_ref()
             .map(|users| users.iter().map(Spanned::span).collect());
+        settings.own_users = self.user.is_some();
+        settings.own_auth = self.auth.is_some();
         if let Some(users) = self.user {
             config.auth = Auth::None;
             config.users = Vec::with_capacity(users.len());

@@ -6,8 +6,10 @@
 mod database;
 mod event;
 mod file;
+mod reader;
 mod rows;
 mod schema;
+mod users;
 mod writer;
 
 use std::path::{Path, PathBuf};
@@ -19,6 +21,8 @@ use callwright_wire::{Epoch, Seed, Time};
 use super::paced::Pace;
 use super::{Health, Kept, Outcome, Restored, Store};
 use database::Database;
+pub use reader::{Reader, RecordQuery, RecordRow, StoredQueue};
+pub use users::{StoredUser, Users};
 use writer::Writer;
 
 /// Why a database cannot be used.

@@ -1,6 +1,8 @@
 //! Days and hours of a call center in the simulated world: a crowd of callers, agents with phones, and a model of what is right.
 
 mod erlang;
+mod hour;
+mod model;
 mod phone;
 mod town;
 mod watched;

@@ -46,7 +46,10 @@ struct Call {
     since: Time,
     presented: BTreeSet<usize>,
     attempt: u32,
-    passed: BTreeMap<usize, Time>,
+    /// Who did not take it.
+    passed: BTreeSet<usize>,
+    /// When it was presented last.
+    came_back: Time,
     caller: String,
     ended: Option<(EndCause, Time)>,
 }
@@ -121,6 +124,12 @@ impl Model {
         calls.last().and_then(|call| call.ended.map(|(_, at)| at))
     }
 
+    /// Whether the call of a caller is presented to an agent by its queue.
+    pub(crate) fn is_presented(&self, caller: &str, agent: usize) -> bool {
+        let mut calls = self.calls.values();
+        calls.any(|call| call.caller == caller && call.presented.contains(&agent))
+    }
+
     /// The calls that the store has acknowledged, and whether they are over.
     pub(crate) fn acknowledged(&self) -> &BTreeMap<CallKey, bool> {
         &self.acknowledged.calls
@@ -193,7 +202,10 @@ impl Model {
                 at,
                 ..
             } => {
-                let before = self.calls.get(call).map(|call| (call.stage, call.presented.clone()));
+                let before = self
+                    .calls
+                    .get(call)
+                    .map(|call| (call.stage, call.presented.clone()));
                 let fits = match &before {
                     None => true,
                     Some((stage, presented)) => *stage != Stage::Over && presented.is_empty(),
@@ -211,7 +223,8 @@ impl Model {
                         since: *at,
                         presented: BTreeSet::new(),
                         attempt: 0,
-                        passed: BTreeMap::new(),
+                        passed: BTreeSet::new(),
+                        came_back: Time::ZERO,
                         caller: caller.clone(),
                         ended: None,
                     },
@@ -258,23 +271,28 @@ impl Model {
         self.demand("a call is offered to members", member, || {
             format!("{key:?} of {queue} to {name}")
         });
-        let recently = call
-            .passed
-            .get(&agent)
-            .is_some_and(|at| now.since(*at) < OFFER_AGAIN && self.config(&queue).strategy != Strategy::RingAll);
-        let ready_again = !recently || of.state == AgentState::Reserved;
-        self.demand("who did not take a call is passed over", ready_again, || {
-            format!("{key:?} to {name}")
+        let all_passed = || {
+            let others = self.members(&queue);
+            !others
+                .into_iter()
+                .any(|other| self.is_free(other) && !call.passed.contains(&other))
+        };
+        let again = !call.passed.contains(&agent) || now.since(call.came_back) >= OFFER_AGAIN || all_passed();
+        self.demand("who did not take a call is passed over", again, || {
+            format!("{key:?} to {name}: {call:?}")
         });
         // Whoever came before and could be offered to this agent goes first.
         let place = call.place(key);
         let before = self.calls.iter().find(|(other, of)| {
             of.is_idle()
                 && of.place(**other) < place
-                && !of.passed.contains_key(&agent)
-                && self.members(of.queue.as_deref().unwrap_or_default()).contains(&agent)
+                && !of.passed.contains(&agent)
+                && self
+                    .members(of.queue.as_deref().unwrap_or_default())
+                    .contains(&agent)
         });
-        let before = before.map(|(other, of)| format!("{key:?} {place:?} before {other:?} {:?}", of.place(*other)));
+        let before =
+            before.map(|(other, of)| format!("{key:?} {place:?} before {other:?} {:?}", of.place(*other)));
         self.demand("calls are presented in their order", before.is_none(), || {
             before.unwrap_or_default()
         });
@@ -300,9 +318,7 @@ impl Model {
         let after = self.last.get(queue).map_or(0, |last| place(*last) + 1);
         let distance = |agent: usize| (place(agent) + count - after % count) % count;
         let skipped = members.iter().copied().find(|other| {
-            distance(*other) < distance(agent)
-                && self.is_free(*other)
-                && !call.passed.contains_key(other)
+            distance(*other) < distance(agent) && self.is_free(*other) && !call.passed.contains(other)
         });
         let skipped = skipped.map(|other| self.agents[other].clone());
         self.demand("round robin goes round", skipped.is_none(), || {
@@ -321,14 +337,19 @@ impl Model {
             .calls
             .get_mut(&key)
             .is_some_and(|call| call.presented.remove(&agent));
-        self.demand("a presentation ends that began", was, || format!("{key:?} to {name}"));
+        self.demand("a presentation ends that began", was, || {
+            format!("{key:?} to {name}")
+        });
         if self.agents[agent].call == Some(key) {
             self.agents[agent].call = None;
+        }
+        if let Some(call) = self.calls.get_mut(&key) {
+            call.came_back = now;
         }
         if let (Some(call), PresentationOutcome::NoAnswer | PresentationOutcome::Rejected(_)) =
             (self.calls.get_mut(&key), outcome)
         {
-            call.passed.insert(agent, now);
+            call.passed.insert(agent);
         }
     }
 
@@ -368,12 +389,12 @@ impl Model {
         match agent {
             Some(name) => {
                 let agent = self.agent(name);
-                let offered = self
-                    .calls
-                    .get(&key)
+                let known = self.calls.get(&key).cloned();
+                let offered = known
+                    .as_ref()
                     .is_some_and(|call| call.presented.iter().eq([&agent]));
                 self.demand("who answers was offered the call", offered, || {
-                    format!("{key:?} by {name}: {:?}", self.calls.get(&key))
+                    format!("{key:?} by {name}: {known:?}")
                 });
                 let state = self.agents[agent].state.clone();
                 self.demand("who answers talks", state == AgentState::Talking, || {
@@ -382,7 +403,9 @@ impl Model {
             }
             None => {
                 let over = self.calls.get(&key).is_some_and(|call| call.stage == Stage::Over);
-                self.demand("a call that is over is not answered", !over, || format!("{key:?}"));
+                self.demand("a call that is over is not answered", !over, || {
+                    format!("{key:?}")
+                });
             }
         }
         let call = self.calls.entry(key).or_insert_with(|| Call {
@@ -392,7 +415,8 @@ impl Model {
             since: now,
             presented: BTreeSet::new(),
             attempt: 0,
-            passed: BTreeMap::new(),
+            passed: BTreeSet::new(),
+            came_back: Time::ZERO,
             caller: caller.to_owned(),
             ended: None,
         });
@@ -403,7 +427,9 @@ impl Model {
     fn ended(&mut self, key: CallKey, cause: EndCause, at: Time) {
         let known = self.calls.get(&key).cloned();
         let once = known.as_ref().is_none_or(|call| call.stage != Stage::Over);
-        self.demand("a call ends once", once, || format!("{key:?} with {cause:?}: {known:?}"));
+        self.demand("a call ends once", once, || {
+            format!("{key:?} with {cause:?}: {known:?}")
+        });
         let alone = known.as_ref().is_none_or(|call| call.presented.is_empty());
         self.demand("no presentation outlives its call", alone, || {
             format!("{key:?} with {cause:?}: {known:?}")
@@ -416,7 +442,8 @@ impl Model {
             since: at,
             presented: BTreeSet::new(),
             attempt: 0,
-            passed: BTreeMap::new(),
+            passed: BTreeSet::new(),
+            came_back: Time::ZERO,
             caller: String::new(),
             ended: None,
         });
@@ -474,23 +501,29 @@ impl Model {
             .filter(|(_, over)| !**over)
             .map(|(call, _)| call.0)
             .collect();
-        self.demand("after a crash the calls that were up are closed", restored.closed == open, || {
-            format!("{:?} instead of {open:?}", restored.closed)
-        });
+        self.demand(
+            "after a crash the calls that were up are closed",
+            restored.closed == open,
+            || format!("{:?} instead of {open:?}", restored.closed),
+        );
         let acknowledged = self.acknowledged.calls.keys().last().map_or(0, |call| call.0);
-        self.demand("no number of a call is used twice", restored.first_call > acknowledged, || {
-            format!("{} after {acknowledged}", restored.first_call)
-        });
-        for over in self.acknowledged.calls.values_mut() {
-            *over = true;
-        }
+        self.demand(
+            "no number of a call is used twice",
+            restored.first_call > acknowledged,
+            || format!("{} after {acknowledged}", restored.first_call),
+        );
         // What was told and not acknowledged never was.
         let acknowledged = &self.acknowledged.calls;
         self.calls.retain(|key, _| acknowledged.contains_key(key));
-        for call in self.calls.values_mut() {
+        for (key, call) in &mut self.calls {
             call.stage = Stage::Over;
             call.presented.clear();
-            call.ended.get_or_insert((EndCause::Restarted, call.since));
+            if !acknowledged[key] {
+                call.ended = Some((EndCause::Restarted, call.since));
+            }
+        }
+        for over in self.acknowledged.calls.values_mut() {
+            *over = true;
         }
         for agent in &mut self.agents {
             agent.state = agents.get(&agent.name).cloned().unwrap_or(AgentState::LoggedOut);
@@ -519,8 +552,8 @@ impl Model {
                 format!("{snapshot:?} instead of {agent:?}")
             });
             // Who talked and transferred the call has none, while its leg is still there.
-            let linked = snapshot.call == agent.call
-                || snapshot.call.is_none() && agent.state == AgentState::Talking;
+            let linked =
+                snapshot.call == agent.call || snapshot.call.is_none() && agent.state == AgentState::Talking;
             self.demand("each agent is in the call that the model says", linked, || {
                 format!("{snapshot:?} instead of {agent:?}")
             });
@@ -590,9 +623,10 @@ impl Model {
         };
         let fits = match snapshot.state {
             CallState::Arriving => call.stage == Stage::Arriving,
-            CallState::Queued { position: at, priority } => {
-                call.is_idle() && at == position() && priority == call.priority
-            }
+            CallState::Queued {
+                position: at,
+                priority,
+            } => call.is_idle() && at == position() && priority == call.priority,
             CallState::Presented { attempt } => {
                 call.stage == Stage::Waiting && !call.presented.is_empty() && attempt == call.attempt
             }
@@ -610,11 +644,14 @@ impl Model {
         for (key, call) in self.calls.iter().filter(|(_, call)| call.is_idle()) {
             let members = self.members(call.queue.as_deref().unwrap_or_default());
             let takes = |agent: &usize| {
-                let passed = call.passed.get(agent);
-                self.is_free(*agent) && passed.is_none_or(|at| now.since(*at) > OFFER_AGAIN)
+                let passed = call.passed.contains(agent) && now.since(call.came_back) <= OFFER_AGAIN;
+                self.is_free(*agent) && !passed
             };
             if let Some(agent) = members.into_iter().find(takes) {
-                vain = Some(format!("{key:?} {call:?} while {:?} is ready", self.agents[agent]));
+                vain = Some(format!(
+                    "{key:?} {call:?} while {:?} is ready",
+                    self.agents[agent]
+                ));
             }
         }
         self.demand("no call waits while an agent is ready", vain.is_none(), || {
@@ -632,12 +669,16 @@ impl Model {
             .collect();
         self.demand("every call ends", open.is_empty(), || format!("{open:?} do not"));
         let in_flight = self.in_flight;
-        self.demand("every fact is answered", in_flight == 0, || format!("{in_flight} are not"));
+        self.demand("every fact is answered", in_flight == 0, || {
+            format!("{in_flight} are not")
+        });
         let busy = self
             .agents
             .iter()
             .find(|agent| agent.state != AgentState::LoggedOut)
             .map(|agent| format!("{agent:?}"));
-        self.demand("who unregistered is logged out", busy.is_none(), || busy.unwrap_or_default());
+        self.demand("who unregistered is logged out", busy.is_none(), || {
+            busy.unwrap_or_default()
+        });
     }
 }

@@ -12,6 +12,8 @@ use super::stream_state::Prints;
 
 /// Open legs that are looked at for one that may belong to them: the latest ones.
 const CANDIDATES: usize = 512;
+/// An identifier is not shorter.
+const SHORTEST: usize = 8;
 /// Prints that two streams must have in common.
 const COMMON: usize = 3;
 
@@ -38,9 +40,9 @@ pub(crate) fn groups(legs: &Legs, sounds: &Sounds<'_>) -> Vec<Group> {
     // Which leg has one that goes on from it, to whom.
     let mut taken: Vec<Option<usize>> = vec![None; all.len()];
     for leg in order {
-        let named = by_value.get(&leg).filter(|(to, _)| group_of[*to] != usize::MAX);
+        let named = by_value.get(&leg).filter(|(to, ..)| group_of[*to] != usize::MAX);
         let parent = match named {
-            Some((to, because)) => Some((*to, false, because.clone())),
+            Some(named) => Some(named.clone()),
             None => guess(leg, all, &open, &taken, sounds),
         };
         match parent {
@@ -79,39 +81,76 @@ fn place_in(group: &Group, leg: usize) -> usize {
     group.legs.iter().position(|other| *other == leg).unwrap_or(0)
 }
 
-/// Legs of which a header names the Call-ID of an earlier one, or that have a header in common which says so.
-fn by_header(legs: &Legs) -> BTreeMap<usize, (usize, String)> {
-    let mut found = BTreeMap::new();
-    let mut seen: BTreeMap<(&str, &str), usize> = BTreeMap::new();
-    for (leg, state) in legs.all.iter().enumerate() {
+/// What a header says of a leg: the leg that it goes on from, whether that is a guess, and why.
+type Named = (usize, bool, String);
+
+/// Legs of which a header names the Call-ID of another one, or that have an identifier in common.
+fn by_header(legs: &Legs) -> BTreeMap<usize, Named> {
+    let all = &legs.all;
+    let mut found: BTreeMap<usize, Named> = BTreeMap::new();
+    let mut seen: BTreeMap<(&str, &str), Vec<usize>> = BTreeMap::new();
+    for (leg, state) in all.iter().enumerate() {
         for (name, value) in &state.values {
-            let named = value.split([';', ',', ' ']).next().unwrap_or_default();
-            let named = named.trim_matches(['<', '>', '"']);
-            if let Some(other) = legs.of(named).filter(|other| *other != leg) {
+            let first = value.split([';', ',', ' ']).next().unwrap_or_default();
+            let first = first.trim_matches(['<', '>', '"']);
+            if let Some(other) = legs.of(first).filter(|other| *other != leg) {
                 // The later one is the part.
-                let (part, whole) = if legs.all[other].started <= state.started {
+                let earlier = |one: usize| (all[one].started, all[one].first_packet);
+                let (part, whole) = if earlier(other) <= earlier(leg) {
                     (leg, other)
                 } else {
                     (other, leg)
                 };
-                found.insert(
-                    part,
-                    (whole, format!("{name} names the Call-ID of the other leg")),
-                );
+                let because = format!("{name} names the Call-ID of the other leg");
+                found.insert(part, (whole, false, because));
                 continue;
             }
-            // A value that both legs have: RFC 7989 has Session-ID for that, others P-Charging-Vector or a header of their own.
-            if value.len() >= 16 {
-                let first = *seen.entry((name, value)).or_insert(leg);
-                if first != leg {
-                    found
-                        .entry(leg)
-                        .or_insert_with(|| (first, format!("{name} is the same on both legs")));
-                }
+            let Some(is_guess) = identifies(name).filter(|_| first.len() >= SHORTEST) else {
+                continue;
+            };
+            let same = seen.entry((name, first)).or_default();
+            let before = same.iter().rev().take(CANDIDATES).copied();
+            let before =
+                before.filter(|other| was_open(&all[*other], state) && continues(&all[*other], state));
+            if let Some(other) = before.last() {
+                found
+                    .entry(leg)
+                    .or_insert_with(|| (other, is_guess, format!("{name} is the same on both legs")));
             }
+            same.push(leg);
         }
     }
     found
+}
+
+/// Whether a header holds what all legs of a call have in common, and no others; `Some(true)` where it only seems so by its name.
+fn identifies(name: &str) -> Option<bool> {
+    let name = name.to_ascii_lowercase();
+    match name.as_str() {
+        // RFC 7989, RFC 7315 §4.6.
+        "session-id" | "p-charging-vector" => Some(false),
+        own if own.starts_with("x-") => {
+            let words = [
+                "call",
+                "cid",
+                "uuid",
+                "guid",
+                "correlation",
+                "session",
+                "interaction",
+            ];
+            words.iter().any(|word| own.contains(word)).then_some(true)
+        }
+        _ => None,
+    }
+}
+
+/// Whether a leg comes from where another one went: the same address, or the same host where one of them is a connection.
+fn continues(before: &LegState, state: &LegState) -> bool {
+    let reached = || before.reached.iter().chain([&before.server]);
+    let reliable = state.transport != "UDP" || before.transport != "UDP";
+    before.client != state.client
+        && reached().any(|at| *at == state.client || reliable && at.ip() == state.client.ip())
 }
 
 /// The leg that this one most likely goes on from.
@@ -121,18 +160,13 @@ fn guess(
     open: &BTreeMap<IpAddr, Vec<usize>>,
     taken: &[Option<usize>],
     sounds: &Sounds<'_>,
-) -> Option<(usize, bool, String)> {
+) -> Option<Named> {
     let state = &all[leg];
     let there = open.get(&state.client.ip())?;
     let mut best: Option<(u32, usize, String)> = None;
     for other in there.iter().rev().take(CANDIDATES).copied() {
         let before = &all[other];
-        if other == leg || before.client == state.client || !was_open(before, state) {
-            continue;
-        }
-        // Whoever sends this INVITE is whoever got the other one: the same address where that tells something.
-        let same_address = before.reached.contains(&state.client) || before.server == state.client;
-        if !same_address && state.transport == "UDP" && before.transport == "UDP" {
+        if other == leg || !was_open(before, state) || !continues(before, state) {
             continue;
         }
         let same_caller = before.caller_user.is_some() && before.caller_user == state.caller_user;

@@ -19,6 +19,9 @@ use crate::rules::{Rule, Violation};
 /// RFC 3261 §17.1.1.2, §17.1.2.2: 64·T1. A request that is younger when the capture ends may still be answered.
 const TIMEOUT_MS: f64 = 32_000.0;
 
+/// Whoever is there says something within this time, if it is 100 (RFC 3261 §17.2.1 wants it after 200 ms).
+const ANSWER_MS: f64 = 500.0;
+
 /// Everything that findings are made from.
 pub(crate) struct Evidence<'a> {
     pub(crate) config: &'a AnalysisConfig,
@@ -121,7 +124,8 @@ fn judge_leg(found: &mut Vec<Finding>, evidence: &Evidence<'_>, about: About, le
                 add(kind, last.at, vec![state.first_packet, last.packet], message);
             }
         }
-        Outcome::Unanswered if state.responded.is_none() => {
+        // One that was sent just before the end may still be answered.
+        Outcome::Unanswered if state.responded.is_none() && age_ms(state.started) >= ANSWER_MS => {
             let message = format!(
                 "INVITE {} got no response in {:.1} s, sent {} times",
                 leg.dialled,
@@ -614,7 +618,10 @@ fn judge_capture(found: &mut Vec<Finding>, evidence: &Evidence<'_>) {
         add(
             FindingKind::Incomplete,
             evidence.last,
-            vec![summary.packets],
+            Some(summary.packets)
+                .filter(|last| *last > 0)
+                .into_iter()
+                .collect(),
             1,
             message,
         );

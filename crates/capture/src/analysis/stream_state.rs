@@ -210,12 +210,7 @@ impl StreamState {
         if !is_first {
             self.measure_gap(arrived, place, moved, using.rate, config);
         }
-        if place == Place::Again {
-            self.last = arrived.at;
-            self.last_packet = arrived.packet;
-            return;
-        }
-        if using.is_event {
+        if using.is_event && place != Place::Again {
             self.take_event(arrived, packet.timestamp(), payload);
         } else if let Some(rate) = using.rate.filter(|rate| *rate > 0 && !using.is_noise) {
             self.rate.get_or_insert(rate);
@@ -225,6 +220,11 @@ impl StreamState {
                 self.skew
                     .take(seconds_between(self.first, arrived.at), packet.timestamp(), rate);
             }
+        }
+        if place == Place::Again {
+            self.last = self.last.max(arrived.at);
+            self.last_packet = arrived.packet;
+            return;
         }
         if let Some(sound) = using.sound.filter(|_| !self.encrypted) {
             let since = Time::from_nanos((arrived.at - self.first).as_nanos() as u64);

@@ -39,6 +39,8 @@ pub(crate) struct Streams {
     candidates: BTreeMap<u64, Key>,
     next: u64,
     pub(crate) rtcp_packets: u64,
+    /// Packets of candidates that were forgotten for newer ones.
+    doubted: u64,
 }
 
 impl Streams {
@@ -106,7 +108,8 @@ impl Streams {
             if self.candidates.len() >= CANDIDATES
                 && let Some((_, oldest)) = self.candidates.pop_first()
             {
-                self.remove(&oldest);
+                let forgotten = self.remove(&oldest);
+                self.doubted += forgotten.map_or(0, |stream| stream.order.received);
             }
             stream.candidate = Some(self.next);
             self.candidates.insert(self.next, key);
@@ -183,7 +186,7 @@ impl Streams {
 
     /// Everything that is believed to be RTP, in the order in which it began; and how many packets are not.
     pub(crate) fn finish(mut self, addresses: &Addresses) -> (Vec<(Key, StreamState)>, u64) {
-        let mut doubted = 0;
+        let mut doubted = self.doubted;
         let mut streams: Vec<(Key, StreamState)> = Vec::new();
         for (key, mut stream) in std::mem::take(&mut self.all) {
             let way = (key.0, key.1);

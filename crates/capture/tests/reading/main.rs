@@ -2,6 +2,7 @@
 
 mod build;
 mod calls;
+mod docs;
 mod files;
 mod fragments;
 mod hostile;

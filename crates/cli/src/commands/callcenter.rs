@@ -1,5 +1,7 @@
 //! `callwright callcenter`.
 
+mod user;
+
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
@@ -42,6 +44,9 @@ pub(super) fn callcenter(
     } else {
         LogFormat::Text
     };
+    if let Some(arguments::CallcenterCommand::User { command }) = &arguments.command {
+        return user::user(command, &settings);
+    }
     start_log(log_format.unwrap_or(configured), &settings.service().log_level);
     let mut capture = None;
     let tap = |epoch| match &arguments.capture {
@@ -55,9 +60,12 @@ pub(super) fn callcenter(
     };
     let mut ready = Ok(());
     let served = callwright_callcenter::serve(&settings, tap, |addresses, stop| {
+        let api = stop.api();
         let handled = signals::handle(
             move || {
-                anstream::eprintln!("ending: calls are hung up; once more ends at once");
+                anstream::eprintln!(
+                    "ending: no new calls, those in progress may end; once more ends at once"
+                );
                 stop.ask();
             },
             || {},
@@ -65,6 +73,9 @@ pub(super) fn callcenter(
         ready = handled.context("cannot handle signals").and_then(|()| {
             for (transport, at) in addresses {
                 write::line(&format!("listening on {at} ({transport})\n"))?;
+            }
+            if let Some(at) = api {
+                write::line(&format!("API on http://{at}/api/v1\n"))?;
             }
             Ok(())
         });
@@ -82,6 +93,7 @@ pub(super) fn callcenter(
             | ServeError::Recordings(_)
             | ServeError::Listen { .. }
             | ServeError::Silent
+            | ServeError::Api(_)
             | ServeError::Failed),
         ) => {
             return Err(Wrong {

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use crate::codec::SAMPLE_RATE;
 use crate::level::peak_of;
-use crate::tone::to_sample;
+use crate::tone::{Rotation, to_sample};
 
 /// 600 ms.
 const BEAT: usize = 4_800;
@@ -15,8 +15,9 @@ const LEVEL_DBM0: f64 = -21.0;
 const PARTIALS: [f64; 3] = [1.0, 0.28, 0.08];
 /// A note has lost two thirds of its strength after so many samples: 450 ms.
 const DECAY: f64 = 3_600.0;
-/// It comes up within 10 ms, and is gone after 1.8 s.
+/// It comes up within 10 ms, goes within the last 100, and is gone after 1.8 s.
 const ATTACK: f64 = 80.0;
+const RELEASE: f64 = 800.0;
 const NOTE: usize = 14_400;
 
 /// No note begins here.
@@ -59,16 +60,14 @@ fn strike(sum: &mut [f64], start: usize, semitones: i32, strength: f64) {
     let hz = 220.0 * 2f64.powf(f64::from(semitones) / 12.0);
     let peak = peak_of(LEVEL_DBM0) * strength;
     let length = sum.len();
+    let mut partials = [1.0, 2.0, 3.0].map(|multiple| Rotation::new(multiple * hz));
+    let (mut left, decay) = (peak, (-1.0 / DECAY).exp());
     for at in 0..NOTE {
-        let time = at as f64;
-        let fade = ((NOTE - at) as f64 / 800.0).min(1.0);
-        let envelope = (time / ATTACK).min(1.0) * (-time / DECAY).exp() * fade;
-        let angle = TAU * hz * time / f64::from(SAMPLE_RATE);
-        let wave: f64 = (1..)
-            .zip(PARTIALS)
-            .map(|(partial, part)| part * (f64::from(partial) * angle).sin())
-            .sum();
-        sum[(start + at) % length] += peak * envelope * wave;
+        let edges = (at as f64 / ATTACK).min((NOTE - at) as f64 / RELEASE).min(1.0);
+        let parts = partials.iter_mut().zip(PARTIALS);
+        let wave: f64 = parts.map(|(partial, part)| part * partial.step().1).sum();
+        sum[(start + at) % length] += left * edges * wave;
+        left *= decay;
     }
 }
 

@@ -50,6 +50,29 @@ pub(super) fn each_event(
     Ok(())
 }
 
+/// Reads the events of a call in their order.
+pub(super) fn each_event_of(
+    from: &Connection,
+    call: i64,
+    mut take: impl FnMut(EventRow<'_>),
+) -> rusqlite::Result<()> {
+    let mut statement = from.prepare_cached(
+        "SELECT at, kind, call, queue, agent, party, target, outcome, reason, number
+         FROM call_events WHERE call = ?1 ORDER BY seq",
+    )?;
+    let mut rows = statement.query([call])?;
+    while let Some(row) = rows.next()? {
+        take(event(row, 0)?);
+    }
+    Ok(())
+}
+
+/// The first event at a time or later.
+pub(super) fn first_event_at(from: &Connection, at: i64) -> rusqlite::Result<Option<i64>> {
+    let mut statement = from.prepare_cached("SELECT min(seq) FROM call_events WHERE at >= ?1")?;
+    statement.query_row([at], |row| row.get(0))
+}
+
 /// The columns of an event, from one on.
 fn event(row: &Row<'_>, at: usize) -> rusqlite::Result<EventRow<'static>> {
     let text = |at: usize| -> rusqlite::Result<Option<Cow<'static, str>>> {

@@ -6,6 +6,7 @@ CREATE TABLE users (
     domain      TEXT NOT NULL,
     ha1_sha256  TEXT CHECK (length(ha1_sha256) = 64),
     ha1_md5     TEXT CHECK (length(ha1_md5) = 32),
+    agent       INTEGER NOT NULL CHECK (agent IN (0, 1)),
     changed_at  INTEGER NOT NULL,
     CHECK (ha1_sha256 IS NOT NULL OR ha1_md5 IS NOT NULL)
 ) STRICT;

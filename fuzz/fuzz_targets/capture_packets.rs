@@ -1,0 +1,8 @@
+//! The packets of a capture.
+#![no_main]
+
+#[expect(dead_code, reason = "each target calls one of the bodies")]
+#[path = "../bodies/capture.rs"]
+mod capture;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| capture::packets(data));
