@@ -2,6 +2,7 @@
 
 mod file;
 mod place;
+mod protection;
 mod queue;
 mod service;
 mod text;

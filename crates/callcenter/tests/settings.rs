@@ -576,3 +576,15 @@ fn a_certificate_that_is_not_there_is_named() {
         "{said}"
     );
 }
+
+#[test]
+fn what_one_source_may_ask_for_is_configured() {
+    let text = "[protection]\ninvites = false\nothers = { per_second = 7, burst = 9 }\nban = \"1h\"\n";
+    let protection = config(&parse(text)).protection;
+    assert_eq!(protection.invites, None);
+    let others = protection.others.expect("a rate");
+    assert_eq!((others.per_second, others.burst), (7, 9));
+    assert_eq!(protection.ban.as_secs(), 3_600);
+    let error = wrong("[protection]\ninvites = 3\n");
+    assert!(error.contains("per_second"), "{error}");
+}

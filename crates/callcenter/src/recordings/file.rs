@@ -116,6 +116,11 @@ pub(super) fn complete(part: &Path) -> io::Result<u64> {
     Ok(frames)
 }
 
+/// The length of a file that is finished, in frames.
+pub(super) fn frames_in(finished: &Path) -> io::Result<u64> {
+    Ok(std::fs::metadata(finished)?.len().saturating_sub(HEADER) / FRAME)
+}
+
 /// Where a file is until it is finished.
 pub(super) fn unfinished(finished: &Path) -> PathBuf {
     let mut name = finished.as_os_str().to_owned();

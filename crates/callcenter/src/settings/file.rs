@@ -11,6 +11,7 @@ use serde::{Deserialize, Deserializer, de::Error as _};
 use toml::Spanned;
 
 use super::place::{SettingsError, explained};
+use super::protection::Protected;
 use super::queue::{Queue, Recorded, queues};
 use super::service::{Api, Log, Recordings, service};
 use super::text::{Addresses, Domain, Interface, Ports, Span, UserName};
@@ -45,6 +46,8 @@ pub(super) struct File {
     timers: Timers,
     #[serde(default)]
     limits: Bounds,
+    #[serde(default)]
+    protection: Protected,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize)]
@@ -163,13 +166,17 @@ enum SpanOrOff {
 #[serde(deny_unknown_fields)]
 struct Bounds {
     users: Option<usize>,
+    queues: Option<usize>,
     bindings_per_user: Option<usize>,
     path_values: Option<usize>,
     waiting_registers: Option<usize>,
     calls: Option<usize>,
     forks: Option<usize>,
+    ring_all: Option<usize>,
     facts_in_flight: Option<usize>,
     nonces: Option<usize>,
+    sources: Option<usize>,
+    late_answers: Option<usize>,
     relayed_requests: Option<usize>,
     text_message_bytes: Option<usize>,
     connections: Option<usize>,
@@ -217,6 +224,7 @@ impl File {
         settings.media_ports = self.media.ports.map(|Ports(range)| range);
         config.media_address = self.media.address.map(|Interface(ip)| ip);
         self.limits.put_into(config);
+        self.protection.put_into(config);
         let at = |(span, message): (Option<std::ops::Range<usize>>, String)| {
             SettingsError::at(path, text, span, message)
         };
@@ -430,13 +438,17 @@ impl Bounds {
         let set = |to: &mut usize, value: Option<usize>| *to = value.unwrap_or(*to);
         let limits = &mut config.limits;
         set(&mut limits.users, self.users);
+        set(&mut limits.queues, self.queues);
         set(&mut limits.bindings_per_user, self.bindings_per_user);
         set(&mut limits.path_values, self.path_values);
         set(&mut limits.waiting_registers, self.waiting_registers);
         set(&mut limits.calls, self.calls);
         set(&mut limits.forks, self.forks);
+        set(&mut limits.ring_all, self.ring_all);
         set(&mut limits.facts_in_flight, self.facts_in_flight);
         set(&mut limits.nonces, self.nonces);
+        set(&mut limits.sources, self.sources);
+        set(&mut limits.late_answers, self.late_answers);
         set(&mut limits.relayed_requests, self.relayed_requests);
         set(&mut limits.message_bytes, self.text_message_bytes);
         set(&mut config.core.limits.connections, self.connections);

@@ -180,6 +180,32 @@ impl Database {
         transaction.commit().map_err(broken)
     }
 
+    /// The recordings whose end was not stored.
+    pub(super) fn unfinished_recordings(&self) -> Result<Vec<(CallKey, String)>, StoreError> {
+        rows::unfinished_recordings(&self.connection).map_err(|error| self.broken(error))
+    }
+
+    /// When a recording began, counted from 1970; `None` where it is not known.
+    pub(super) fn recording_started(&self, call: CallKey, file: &str) -> Result<Option<Time>, StoreError> {
+        let started = rows::recording_started(&self.connection, call, file);
+        let started = started.map_err(|error| self.broken(error))?;
+        Ok(started.map(|at| Unix.time(at)))
+    }
+
+    /// Whether there is a record of a call.
+    pub(super) fn knows_call(&self, call: CallKey) -> Result<bool, StoreError> {
+        rows::knows_call(&self.connection, call).map_err(|error| self.broken(error))
+    }
+
+    /// Stores facts of a process before this one, whose times count from 1970.
+    pub(super) fn write_down(&mut self, facts: &[Fact]) -> Result<(), StoreError> {
+        if facts.is_empty() {
+            return Ok(());
+        }
+        let facts: Vec<_> = facts.iter().collect();
+        self.write(&facts, &Unix).map_err(|error| self.broken(error))
+    }
+
     pub(super) fn limit_pages(&self, pages: u32) -> Result<(), StoreError> {
         let limited = self
             .connection
