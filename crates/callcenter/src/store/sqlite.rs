@@ -68,6 +68,16 @@ pub enum StoreError {
         /// The file.
         path: PathBuf,
     },
+    /// It cannot be kept from others.
+    #[error(
+        "the database {path} cannot be locked: {error}; it is to be on a file system of this machine, and readable"
+    )]
+    Lock {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        error: std::io::Error,
+    },
     /// It cannot be read or written.
     #[error("the database {path}: {error}")]
     Broken {
