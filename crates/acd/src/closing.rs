@@ -60,6 +60,9 @@ impl Machine {
     /// once; calls in progress go on, and MESSAGEs pass.
     pub fn set_storing(&mut self, works: bool) {
         self.storing = works;
+        if works {
+            self.tell_untold();
+        }
     }
 
     /// Whether anything new is taken.

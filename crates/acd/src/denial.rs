@@ -106,15 +106,18 @@ impl Machine {
 
     /// Nobody has this address. Where users have passwords, whoever asks without one is told the same as of one who is not there.
     pub(crate) fn nobody(&self, now: Time, message: &Message, flow: Flow) -> Denial {
-        let status = match self.config.auth {
-            Auth::None | Auth::Everything => 404,
-            Auth::Registrations => 480,
+        let (status, guess) = match self.config.auth {
+            // Who asks has proved who it is.
+            Auth::None | Auth::Everything => (404, false),
+            Auth::Registrations => {
+                let from = message.from().ok();
+                let known = from.is_some_and(|from| self.user_behind(now, &from.uri, flow).is_some());
+                (480, !known)
+            }
         };
-        let from = message.from().ok();
-        let known = from.is_some_and(|from| self.user_behind(now, &from.uri, flow).is_some());
         Denial {
             reject: Reject::new(status),
-            guess: self.config.auth != Auth::None && !known,
+            guess,
         }
     }
 

@@ -17,6 +17,8 @@ pub(crate) enum Due {
     Answer(CallKey, LegKey),
     /// What the machine has to say to a caller.
     Speech(CallKey),
+    /// What is to be told after it: it could not be stored before.
+    Untold(CallKey),
     /// Nothing waits: it has happened already.
     Nothing,
 }

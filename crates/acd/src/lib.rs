@@ -25,6 +25,7 @@ mod registrar;
 mod snapshot;
 mod staff;
 mod statistics;
+mod untold;
 
 pub use callwright_media::plane::Piece;
 

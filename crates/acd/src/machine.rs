@@ -21,6 +21,7 @@ use crate::limits::Counters;
 use crate::media_host::{MediaHost, PortRequest, is_media};
 use crate::queueing::{AgentKey, Floor, QueueKey};
 use crate::registrar::{Registrar, UserKey};
+use crate::untold::UntoldFacts;
 
 /// What can be due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -94,6 +95,7 @@ pub struct Machine {
     /// Whether new calls are refused, and those in progress go on.
     pub(crate) retired: bool,
     pub(crate) floor: Floor,
+    pub(crate) untold: UntoldFacts,
     /// Something was restored that is to be put into force.
     pub(crate) restored: bool,
     pub(crate) journal: Journal,
@@ -139,6 +141,7 @@ impl Machine {
             registrar,
             switch: Switch::new(config.first_call),
             floor,
+            untold: UntoldFacts::default(),
             restored: false,
             media: MediaHost::new(plane),
             recordings: Recordings::default(),
@@ -211,6 +214,13 @@ impl Machine {
 
     /// Tells a fact, and remembers what waits for it; what waits for one that finds no room fails.
     pub(crate) fn persist(&mut self, now: Time, due: Due, fact: Fact) {
+        let fact = match due {
+            Due::Nothing => self.untold.hold(fact),
+            Due::Register(_) | Due::Queue(_) | Due::Answer(..) | Due::Speech(_) | Due::Untold(_) => {
+                Some(fact)
+            }
+        };
+        let Some(fact) = fact else { return };
         match self.journal.enter(due, self.config.limits.facts_in_flight) {
             Some(token) => self.tell(Event::Persist { token, fact }),
             None => {
@@ -223,6 +233,7 @@ impl Machine {
     /// Nobody waits any more for what is on its way to the store.
     pub(crate) fn forget_facts(&mut self) {
         self.journal.forget();
+        self.untold.clear();
     }
 
     fn on_stored(&mut self, now: Time, due: Due, stored: bool) {
@@ -234,6 +245,7 @@ impl Machine {
             Due::Queue(call) => self.on_queued_stored(now, call, stored),
             Due::Answer(call, callee) => self.on_answer_stored(now, call, callee, stored),
             Due::Speech(call) => self.on_speech_stored(now, call, stored),
+            Due::Untold(call) => self.on_untold_stored(now, call, stored),
             Due::Nothing => {}
         }
     }

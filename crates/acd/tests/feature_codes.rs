@@ -109,6 +109,15 @@ fn who_is_no_agent_dials_in_vain() {
 }
 
 #[test]
+fn who_is_no_agent_dials_in_vain_where_everybody_proves_who_it_is() {
+    let mut lab = Lab::with_queue(|config, _| config.auth = Auth::Everything);
+    let dave = lab.registered("dave");
+    code(&mut lab, dave, "*0");
+    assert_eq!(lab.ended(dave).0, Some(403));
+    assert_eq!(lab.machine.counters().replays, 0);
+}
+
+#[test]
 fn codes_are_configured() {
     let mut lab = Lab::with_queue(|config, _| {
         config.auth = Auth::None;
@@ -156,5 +165,28 @@ fn callers_of_a_queue_are_never_challenged() {
             assert_eq!(heard.status(), 401);
             break;
         }
+    }
+}
+
+#[test]
+fn who_calls_a_queue_in_the_name_of_an_agent_does_not_keep_it_from_calls() {
+    for auth in [Auth::None, Auth::Registrations, Auth::Everything] {
+        let mut lab = Lab::with_queue(|config, _| config.auth = auth);
+        let mallory = lab.script("10.0.0.66:5060");
+        let uri = format!("sip:support@{SERVER}");
+        let text = Request {
+            method: "INVITE",
+            uri: &uri,
+            from: (&format!("sip:alice@{SERVER}"), "f"),
+            to: (&uri, ""),
+            call_id: "mallory",
+            cseq: 1,
+        };
+        let text = text.write(mallory, &["Contact: <sip:alice@10.0.0.66>"], "");
+        lab.say(mallory, text);
+        lab.expect(mallory, "SIP/2.0 2");
+        let alice = lab.registered("alice");
+        lab.until(|lab| lab.phase(alice) == Some(Phase::Ringing));
+        assert_eq!(lab.agent("alice").other_calls, 0);
     }
 }

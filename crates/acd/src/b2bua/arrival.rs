@@ -28,6 +28,14 @@ enum Target {
     Code(AgentKey, AgentRequest),
 }
 
+/// A call that may be.
+struct Admitted {
+    target: Target,
+    invitation: Invitation,
+    /// The user who calls, where that is known.
+    sender: Option<UserKey>,
+}
+
 /// What is left of Max-Forwards when a request has none (RFC 3261 §16.6, 3).
 const USUAL_MAX_FORWARDS: u8 = 70;
 
@@ -36,13 +44,13 @@ impl Machine {
     pub(crate) fn on_incoming_call(&mut self, now: Time, incoming: IncomingCall) {
         let sip = incoming.call;
         match self.admit(now, &incoming) {
-            Ok((target, invitation)) => self.begin_call(now, incoming, target, invitation),
+            Ok(admitted) => self.begin_call(now, incoming, admitted),
             Err(denial) => self.deny(now, Asker::Call(sip), incoming.flow, denial),
         }
     }
 
     /// Whether a call may be, and whom it is for.
-    fn admit(&mut self, now: Time, incoming: &IncomingCall) -> Result<(Target, Invitation), Denial> {
+    fn admit(&mut self, now: Time, incoming: &IncomingCall) -> Result<Admitted, Denial> {
         let message = &incoming.message;
         self.hear(now, incoming.flow, Kind::Invite)?;
         if self.endpoint.is_own(message) {
@@ -66,9 +74,10 @@ impl Machine {
         };
         let queue = self.queue_at(&uri);
         // Customers have no passwords.
-        if queue.is_none() {
-            self.admit_sender(now, message)?;
-        }
+        let proved = match queue {
+            None => self.admit_sender(now, message)?,
+            Some(_) => None,
+        };
         if self.switch.calls() >= self.config.limits.calls {
             self.counters.over_limit += 1;
             return Err(self.unavailable().into());
@@ -84,9 +93,17 @@ impl Machine {
         if !uri.is_sip() {
             return Err(Reject::new(416).into());
         }
+        let (Ok(from), Ok(to)) = (message.from(), message.to()) else {
+            return Err(Reject::new(400).into());
+        };
+        let mut sender = proved.or_else(|| self.user_behind(now, &from.uri, incoming.flow));
         let target = match (queue, self.code_at(&uri)) {
             (Some(queue), _) => Target::Queue(queue),
-            (None, Some(request)) => Target::Code(self.agent_who_dials(now, incoming)?, request),
+            (None, Some(request)) => {
+                let (user, agent) = self.agent_who_dials(now, message, &from.uri, sender)?;
+                sender = Some(user);
+                Target::Code(agent, request)
+            }
             (None, None) => {
                 let Some(callee) = self.user_at(&uri) else {
                     return Err(self.nobody(now, message, incoming.flow));
@@ -96,9 +113,6 @@ impl Machine {
                 }
                 Target::User(callee)
             }
-        };
-        let (Ok(from), Ok(to)) = (message.from(), message.to()) else {
-            return Err(Reject::new(400).into());
         };
         let invitation = Invitation {
             from: plain(from),
@@ -111,13 +125,17 @@ impl Machine {
             self.counters.rate_limited += 1;
             return Err(self.unavailable().into());
         }
-        Ok((target, invitation))
+        Ok(Admitted {
+            target,
+            invitation,
+            sender,
+        })
     }
 
-    /// Whether a sender may ask for something outside a dialog (RFC 3261 §22.2).
-    pub(crate) fn admit_sender(&mut self, now: Time, message: &Message) -> Result<(), Denial> {
+    /// Whether a sender may ask for something outside a dialog (RFC 3261 §22.2): the user, where it had to prove who it is.
+    pub(crate) fn admit_sender(&mut self, now: Time, message: &Message) -> Result<Option<UserKey>, Denial> {
         match self.config.auth {
-            Auth::None | Auth::Registrations => return Ok(()),
+            Auth::None | Auth::Registrations => return Ok(None),
             Auth::Everything => {}
         }
         let user = self.prove(now, message)?;
@@ -125,10 +143,16 @@ impl Machine {
         let own = message
             .from()
             .is_ok_and(|from| self.is_ours(&from.uri) && from.uri.user_unescaped().as_deref() == Some(&user));
-        if own { Ok(()) } else { Err(Reject::new(403).into()) }
+        let user = self.registrar.find(&user).filter(|_| own);
+        user.map(Some).ok_or(Reject::new(403).into())
     }
 
-    fn begin_call(&mut self, now: Time, incoming: IncomingCall, target: Target, invitation: Invitation) {
+    fn begin_call(&mut self, now: Time, incoming: IncomingCall, admitted: Admitted) {
+        let Admitted {
+            target,
+            invitation,
+            sender,
+        } = admitted;
         let ip = self.media_ip(incoming.flow);
         let mut talk = self.new_talk(ip, &[]);
         if let Some(offer) = incoming.offer
@@ -138,7 +162,7 @@ impl Machine {
             return self.reject(now, incoming.call, refusal_of(&error));
         }
         let address = invitation.from.clone();
-        let part = match self.agent_behind(now, &address.uri, incoming.flow) {
+        let part = match sender.and_then(|user| self.floor.agent_of(user)) {
             Some(agent) => Part::Other(agent),
             None => Part::Outside,
         };

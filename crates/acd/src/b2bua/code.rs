@@ -1,8 +1,7 @@
 //! Feature codes: an agent dials what it wants to be. The call is answered when that is stored, and ends with a short tone.
 
 use callwright_sip::command::Reject;
-use callwright_sip::event::IncomingCall;
-use callwright_sip_message::Uri;
+use callwright_sip_message::{Message, Uri};
 use callwright_wire::{Flow, Time};
 
 use crate::agent::AgentRequest;
@@ -42,33 +41,28 @@ impl Machine {
         Some(AgentRequest::NotReady(reason.to_owned()))
     }
 
-    /// The agent who sends this INVITE: known by where it comes from, or proved by its password.
-    pub(super) fn agent_who_dials(&mut self, now: Time, incoming: &IncomingCall) -> Result<AgentKey, Denial> {
-        let from = incoming.message.from().map_err(|_| Reject::new(400))?;
-        if let Some(agent) = self.agent_behind(now, &from.uri, incoming.flow) {
-            return Ok(agent);
-        }
-        let named = self.user_at(&from.uri).and_then(|user| self.floor.agent_of(user));
-        if self.config.auth == Auth::None {
-            return named.ok_or(Reject::new(403).into());
-        }
-        let user = self.prove(now, &incoming.message)?;
-        let proved = self
-            .registrar
-            .find(&user)
-            .and_then(|user| self.floor.agent_of(user));
-        proved
-            .filter(|proved| named == Some(*proved))
-            .ok_or(Reject::new(403).into())
+    /// The agent who dials, and the user that it is: `sender`, where that is known, or else proved by its password.
+    pub(super) fn agent_who_dials(
+        &mut self,
+        now: Time,
+        message: &Message,
+        from: &Uri,
+        sender: Option<UserKey>,
+    ) -> Result<(UserKey, AgentKey), Denial> {
+        let named = self.user_at(from);
+        let user = match (sender, self.config.auth) {
+            (Some(sender), _) => Some(sender),
+            (None, Auth::None) => named,
+            (None, Auth::Registrations | Auth::Everything) => {
+                let proved = self.prove(now, message)?;
+                self.registrar.find(&proved).filter(|user| named == Some(*user))
+            }
+        };
+        let agent = user.and_then(|user| Some((user, self.floor.agent_of(user)?)));
+        agent.ok_or(Reject::new(403).into())
     }
 
-    /// The agent whose address this is, where the request came the way its REGISTER did: a From alone proves nothing.
-    pub(super) fn agent_behind(&self, now: Time, from: &Uri, flow: Flow) -> Option<AgentKey> {
-        let user = self.user_behind(now, from, flow)?;
-        self.floor.agent_of(user)
-    }
-
-    /// The user whose address this is, likewise.
+    /// The user whose address this is, where the request came the way its REGISTER did: a From alone proves nothing.
     pub(crate) fn user_behind(&self, now: Time, from: &Uri, flow: Flow) -> Option<UserKey> {
         let user = self.user_at(from)?;
         let own = |binding: &crate::fact::Binding| {
@@ -78,7 +72,7 @@ impl Machine {
                 && same_host
                 && (flow.transport.is_reliable() || bound.remote == flow.remote)
         };
-        let known = self.registrar.account(user).bound(now).any(own) || self.config.auth == Auth::Everything;
+        let known = self.registrar.account(user).bound(now).any(own);
         known.then_some(user)
     }
 

@@ -49,15 +49,7 @@ impl Machine {
             visited,
         });
         call.stage = Stage::Arriving { stored: false };
-        let config = &self.floor.queue(queue).config;
-        let fact = Fact::CallQueued {
-            call: key,
-            queue: config.name.clone(),
-            caller: call.invitation.from.uri.to_string(),
-            dialled: call.story.dialled.clone(),
-            priority: config.priority,
-            at: now,
-        };
+        let Some(fact) = self.coming_of(key) else { return };
         let obstacle = self.obstacle(queue);
         let due = if obstacle.is_some() {
             Due::Nothing
@@ -75,6 +67,21 @@ impl Machine {
                 self.overflow(now, key, 480, EndCause::Refused(because));
             }
         }
+    }
+
+    /// That a call came to its queue.
+    fn coming_of(&self, key: CallKey) -> Option<Fact> {
+        let call = self.switch.call(key)?;
+        let queued = call.queued.as_ref()?;
+        let config = &self.floor.queue(queued.queue).config;
+        Some(Fact::CallQueued {
+            call: key,
+            queue: config.name.clone(),
+            caller: call.invitation.from.uri.to_string(),
+            dialled: call.story.dialled.clone(),
+            priority: config.priority,
+            at: queued.since,
+        })
     }
 
     /// Why a call may not wait in a queue.
@@ -105,6 +112,10 @@ impl Machine {
             return self.fail_call(now, key, reject);
         }
         call.stage = Stage::Arriving { stored: true };
+        // Who was answered already is not lost, whatever the store says: it is told again.
+        if !stored && let Some(fact) = self.coming_of(key) {
+            self.untold.keep(key, fact);
+        }
         self.let_in(now, key);
     }
 
