@@ -35,10 +35,16 @@ pub enum Command {
 pub enum ServerError {
     /// Settings that contradict each other.
     #[error("the settings of the call center: {0}")]
-    Config(#[from] ConfigError),
+    Config(ConfigError),
     /// What was stored before cannot be had.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl From<ConfigError> for ServerError {
+    fn from(error: ConfigError) -> ServerError {
+        ServerError::Config(error)
+    }
 }
 
 /// What a [`Server`] tells whoever runs it.
