@@ -3,10 +3,9 @@
 use std::path::Path;
 use std::time::Duration;
 
-use callwright_acd::User;
 use callwright_callcenter::{
-    AgentConfig, AnswerWith, Auth, Config, Http, ModelStore, Overflow, QueueConfig, Server, Settings,
-    StoredUser, Strategy,
+    AgentConfig, AgentState, AnswerWith, Auth, Config, Fact, Http, ModelStore, Overflow, QueueConfig, Server,
+    Settings, Store as _, StoredUser, Strategy, Token, User,
 };
 use callwright_wire::{Epoch, Seed, Time, Transport};
 
@@ -582,6 +581,26 @@ fn a_wrong_value_is_named_with_its_place_and_what_would_be_right() {
         assert!(said.starts_with(&format!("{place}: ")), "{text:?}: {said}");
         assert!(said.contains(says), "{text:?}: {said}");
     }
+}
+
+#[test]
+fn a_wrap_up_of_a_clock_that_was_ahead_lasts_no_longer_than_one_may() {
+    let mut store = ModelStore::default();
+    let state = AgentState::WrapUp {
+        until: Time::from_secs(100_000),
+    };
+    let fact = Fact::AgentChanged {
+        agent: "alice".to_owned(),
+        state,
+        at: Time::ZERO,
+    };
+    store.take(Token(1), fact);
+    store.begin(Time::ZERO);
+    assert_eq!(store.finish(Time::ZERO).len(), 1);
+    let settings = parse("[[queue]]\nname = \"q\"\nwrap_up = \"20s\"");
+    let server = Server::new(Time::from_secs(5), config(&settings), store).expect("it agrees");
+    let until = Time::from_secs(25);
+    assert_eq!(server.machine().agents()[0].state, AgentState::WrapUp { until });
 }
 
 #[test]

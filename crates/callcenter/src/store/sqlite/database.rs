@@ -102,15 +102,13 @@ impl Database {
         }
         let up = self.records.open().filter(|record| record.ended.is_none());
         let closed: Vec<_> = up.map(|record| record.call).collect();
-        let latest = rows::latest(&self.connection).map_err(|error| self.broken(error))?;
-        let ends: Vec<_> = closed
-            .iter()
-            .map(|call| Fact::CallEnded {
-                call: *call,
-                cause: EndCause::Restarted,
-                at: Time::from_nanos(latest.unsigned_abs()),
-            })
-            .collect();
+        let end = |call: &CallKey| {
+            let at = Unix.time(rows::last_known(&self.connection, *call)?);
+            let (call, cause) = (*call, EndCause::Restarted);
+            Ok(Fact::CallEnded { call, cause, at })
+        };
+        let ends: rusqlite::Result<Vec<_>> = closed.iter().map(end).collect();
+        let ends = ends.map_err(|error| self.broken(error))?;
         if !ends.is_empty() {
             let ends: Vec<_> = ends.iter().collect();
             self.write(&ends, &Unix).map_err(|error| self.broken(error))?;
