@@ -280,7 +280,8 @@ impl Store for SqliteStore {
         let spare = Mode::Threaded(Writer::default());
         self.mode = match std::mem::replace(&mut self.mode, spare) {
             Mode::Paced { pace, database } => {
-                Mode::Threaded(Writer::start(*database, pace.into_waiting(), wake))
+                let (group, waiting) = pace.into_parts();
+                Mode::Threaded(Writer::start(*database, group, waiting, wake))
             }
             Mode::Threaded(writer) => Mode::Threaded(writer),
         };

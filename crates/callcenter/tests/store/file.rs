@@ -348,6 +348,49 @@ fn a_thread_commits_in_order_and_wakes_whoever_waits() {
 }
 
 #[test]
+fn a_thread_goes_on_where_its_store_was() {
+    let place = Place::new();
+    let mut store = place.open();
+    commit(&mut store, 1, &[queued(1, "support", 1)]);
+    store.set_failures(1.0);
+    assert!(commit(&mut store, 2, &[ended(1, EndCause::Abandoned, 2)]).is_empty());
+    let (wakes, woken) = channel();
+    store.wake_by(Box::new(move || {
+        let _gone = wakes.send(());
+    }));
+    assert_eq!(store.pending(), 1, "what was left over");
+    wait(&woken);
+    assert_eq!(store.finish(at(3)).len(), 1);
+    assert_eq!((store.pending(), store.committed()), (0, 2));
+}
+
+#[test]
+fn a_call_ends_with_the_last_that_is_known_of_its_own_process() {
+    let place = Place::new();
+    let mut store = place.open();
+    commit(
+        &mut store,
+        5_000,
+        &[queued(1, "support", 5_000), ended(1, EndCause::Abandoned, 5_010)],
+    );
+    drop(store);
+    // The clock was set back.
+    let mut store = place.open();
+    commit(
+        &mut store,
+        1_000,
+        &[
+            queued(2, "support", 1_000),
+            changed(ALICE, AgentState::Ready, 1_007),
+        ],
+    );
+    drop(store);
+    let store = place.open();
+    let kept = store.kept().expect("it can be read");
+    assert_eq!(kept.records[1].ended.map(|end| end.at), Some(at(1_007)));
+}
+
+#[test]
 fn a_thread_finds_out_by_itself_that_the_database_is_gone_and_that_it_is_back() {
     let place = Place::new();
     let mut store = place.open();
