@@ -53,7 +53,8 @@ pub enum Fact {
         /// When.
         at: Time,
     },
-    /// A presentation is over, and the agent did not answer; one that was answered ends with [`Fact::CallAnswered`].
+    /// A presentation is over, and the agent did not answer; one that was answered ends with [`Fact::CallAnswered`]. After that it
+    /// tells that the answer came to nothing: the caller did not hear of it, and waits as before or is gone.
     PresentationEnded {
         /// The call.
         call: CallKey,
@@ -166,9 +167,10 @@ pub enum PresentationOutcome {
     NoAnswer,
     /// The agent refused, or could not be reached: with this status.
     Rejected(u16),
-    /// It was taken back: the caller is gone, waited long enough, or (with `ring_all`) somebody else answered.
+    /// It was taken back: the caller is gone, waited long enough, or (with `ring_all`) somebody else answered; or the answer could
+    /// not be stored.
     Withdrawn,
-    /// The agent logged out, or said that it is not ready.
+    /// The agent logged out, or said that it is not ready; or it answered, and hung up before the caller heard of it.
     AgentGone,
 }
 
@@ -285,6 +287,10 @@ pub enum Event {
         token: Token,
         /// The fact.
         fact: Fact,
+        /// Whether somebody waits for it and can be told no: an answer, a registration, a caller who was not answered yet. One that
+        /// cannot be stored is given up then. Any other fact tells what has happened already: it is kept until it can be stored,
+        /// in the order in which it was told.
+        awaited: bool,
     },
     /// Two parties of a call are recorded from now on.
     RecordingBegan {
@@ -326,7 +332,7 @@ pub enum Command {
         /// Its number.
         token: Token,
     },
-    /// The fact could not be stored.
+    /// The fact could not be stored, and never will be.
     PersistFailed {
         /// Its number.
         token: Token,

@@ -29,15 +29,12 @@ pub(crate) struct Journal {
 }
 
 impl Journal {
-    /// A number for a fact; `None` when there are `limit` under way.
-    pub(crate) fn enter(&mut self, due: Due, limit: usize) -> Option<Token> {
-        if self.waiting.len() >= limit {
-            return None;
-        }
+    /// A number for a fact.
+    pub(crate) fn enter(&mut self, due: Due) -> Token {
         self.next += 1;
         let token = Token(self.next);
         self.waiting.insert(token, due);
-        Some(token)
+        token
     }
 
     /// What waited for it; `None` for a number that nothing waits for.

@@ -209,14 +209,44 @@ impl Machine {
         }
     }
 
-    /// Tells a fact, and remembers what waits for it; what waits for one that finds no room fails.
+    /// Tells a fact, and remembers what waits for it. What waits for one that finds no room fails; one that tells what has happened
+    /// already finds room always.
     pub(crate) fn persist(&mut self, now: Time, due: Due, fact: Fact) {
-        match self.journal.enter(due, self.config.limits.facts_in_flight) {
-            Some(token) => self.tell(Event::Persist { token, fact }),
-            None => {
-                self.counters.over_limit += 1;
-                self.on_stored(now, due, false);
+        let awaited = self.is_awaited(due);
+        if awaited && !self.has_room_for_facts() {
+            self.counters.over_limit += 1;
+            return self.on_stored(now, due, false);
+        }
+        let token = self.journal.enter(due);
+        self.tell(Event::Persist { token, fact, awaited });
+        if !awaited && !self.storing {
+            self.go_on(now, due);
+        }
+    }
+
+    /// Whether there is room for more than the facts that have to be told.
+    pub(crate) fn has_room_for_facts(&self) -> bool {
+        self.journal.len() < self.config.limits.facts_in_flight
+    }
+
+    /// Whether what waits for a fact can be refused: not where the caller was answered before.
+    fn is_awaited(&self, due: Due) -> bool {
+        match due {
+            Due::Register(_) | Due::Speech(_) => true,
+            Due::Queue(call) | Due::Answer(call, _) => {
+                let call = self.switch.call(call);
+                call.is_some_and(|call| !call.caller_answered)
             }
+            Due::Nothing => false,
+        }
+    }
+
+    /// A caller who was answered before does not wait for a store that does not work.
+    pub(crate) fn go_on(&mut self, now: Time, due: Due) {
+        match due {
+            Due::Queue(call) => self.on_queued_stored(now, call, false),
+            Due::Answer(call, callee) => self.on_answer_stored(now, call, callee, false),
+            Due::Register(_) | Due::Speech(_) | Due::Nothing => {}
         }
     }
 
@@ -371,7 +401,8 @@ impl Machine {
                 continue;
             }
             // The last of all: who is free is known when everything else has settled.
-            match self.floor.next_match() {
+            let found = self.has_room_for_facts().then(|| self.floor.next_match());
+            match found.flatten() {
                 Some(found) => self.present(now, &found),
                 None => break,
             }

@@ -63,6 +63,8 @@ pub(crate) struct Floor {
     unplaced: BTreeSet<CallKey>,
     /// How many agents a call may ring for at once.
     ring_all: usize,
+    /// Whether an answer can be stored.
+    storing: bool,
     entropy: Entropy,
 }
 
@@ -85,6 +87,7 @@ impl Floor {
             freed: VecDeque::new(),
             unplaced: BTreeSet::new(),
             ring_all: ring_all.max(1),
+            storing: true,
             entropy,
         };
         let known = agents
@@ -204,6 +207,23 @@ impl Floor {
         self.unplaced.insert(call);
     }
 
+    /// The caller of a call that waits is answered when an agent answers and that is stored.
+    pub(crate) fn wait_unanswered(&mut self, call: CallKey) {
+        if let Some(waiting) = self.waiting.get_mut(&call) {
+            waiting.unanswered = true;
+        }
+    }
+
+    /// Says whether an answer can be stored; while it cannot, no call is offered whose caller waits for that.
+    pub(crate) fn set_storing(&mut self, works: bool) {
+        if works && !self.storing {
+            let held = self.waiting.iter();
+            let held = held.filter(|(_, waiting)| waiting.unanswered && !waiting.presented);
+            self.unplaced.extend(held.map(|(call, _)| *call));
+        }
+        self.storing = works;
+    }
+
     /// A call waits no more: it was answered, or is over.
     pub(crate) fn leave(&mut self, call: CallKey) {
         if let Some(waiting) = self.waiting.remove(&call) {
@@ -294,7 +314,10 @@ impl Floor {
 
     /// Of several that came at once the one whose turn it is.
     fn first_unplaced(&self) -> Option<CallKey> {
-        let placed = |call: &CallKey| Some((self.waiting.get(call)?.place, *call));
+        let placed = |call: &CallKey| {
+            let waiting = self.waiting.get(call).filter(|waiting| self.may_offer(waiting))?;
+            Some((waiting.place, *call))
+        };
         let first = self.unplaced.iter().filter_map(placed).min();
         first.map(|(_, call)| call)
     }
@@ -308,11 +331,15 @@ impl Floor {
             let mut idle = self.queue(queue).line.unpresented();
             idle.find(|place| {
                 let waiting = self.waiting.get(&place.call);
-                waiting.is_some_and(|waiting| !waiting.passes(agent, *epoch))
+                waiting.is_some_and(|waiting| self.may_offer(waiting) && !waiting.passes(agent, *epoch))
             })
         };
         let best = memberships.iter().filter_map(|place| first(place.queue)).min();
         best.map(|place| place.call)
+    }
+
+    fn may_offer(&self, waiting: &Waiting) -> bool {
+        self.storing || !waiting.unanswered
     }
 
     /// A call that rings for all who are free, and so for this agent too.
@@ -325,7 +352,10 @@ impl Floor {
             let mut presented = self.queue(queue).line.being_presented();
             presented.find(|place| {
                 let waiting = self.waiting.get(&place.call);
-                waiting.is_some_and(|waiting| waiting.rung < self.ring_all && !waiting.passes(agent, *epoch))
+                waiting.is_some_and(|waiting| {
+                    let more = waiting.rung < self.ring_all && self.may_offer(waiting);
+                    more && !waiting.passes(agent, *epoch)
+                })
             })
         };
         let queues = memberships.iter().map(|place| place.queue);

@@ -226,3 +226,44 @@ fn who_hangs_up_during_a_message_ends_it() {
     assert_eq!(lab.ends(), [EndCause::Abandoned]);
     lab.assert_nothing_left();
 }
+
+#[test]
+fn the_message_of_a_queue_that_lets_nobody_in_waits_for_the_store() {
+    let tone = Sound(vec![1_000; 8_000].into());
+    for works in [true, false] {
+        let mut lab = Lab::with_queue(|_, queue| {
+            queue.join_when_empty = false;
+            queue.overflow = Some(Overflow::Message(tone.clone()));
+        });
+        lab.store.delay = Duration::from_millis(500);
+        lab.store.broken = !works;
+        let customer = lab.customer();
+        lab.pass(Duration::from_millis(400));
+        assert_eq!(lab.phase(customer), Some(Phase::Trying));
+        lab.pass(Duration::from_millis(200));
+        if works {
+            assert_eq!(lab.phase(customer), Some(Phase::Established));
+            lab.pass(Duration::from_secs(2));
+            assert_eq!(lab.ends(), [EndCause::Overflowed]);
+        } else {
+            assert_eq!(lab.ended(customer).0, Some(503));
+        }
+        lab.assert_nothing_left();
+    }
+}
+
+#[test]
+fn an_announcement_that_is_under_way_does_not_hold_the_message_back() {
+    let tone = |at: usize| (at as f64 * std::f64::consts::TAU * 880.0 / 8_000.0).sin();
+    let message: Vec<i16> = (0..16_000).map(|at| (tone(at) * 8_000.0) as i16).collect();
+    let mut lab = Lab::with_queue(|_, queue| {
+        queue.prompts.announce = Some(Sound(vec![0; 80_000].into()));
+        queue.max_wait = Some(Duration::from_secs(2));
+        queue.overflow = Some(Overflow::Message(Sound(message.into())));
+    });
+    let customer = lab.customer();
+    lab.pass(Duration::from_millis(1_900));
+    let heard = lab.listen(customer, 880.0);
+    lab.pass(Duration::from_secs(2));
+    assert!(lab.has_tone(customer, heard));
+}

@@ -4,7 +4,7 @@ mod support;
 
 use std::time::Duration;
 
-use callwright_acd::{AgentState, CallState, EndCause, Fact};
+use callwright_acd::{AgentState, CallState, EndCause, Fact, Overflow, QueueConfig};
 use callwright_ua::Phase;
 use support::{Lab, Phone};
 
@@ -193,4 +193,28 @@ fn a_customer_on_hold_who_is_transferred_to_a_queue_hears_the_agent_there() {
     lab.take(bob);
     lab.until(|lab| lab.phase(customer) == Some(Phase::Established));
     lab.assert_they_talk(customer, bob);
+}
+
+#[test]
+fn a_transfer_to_a_queue_that_takes_nobody_leaves_the_call_as_it_was() {
+    for overflow in [None, Some(Overflow::Queue("sales".to_owned()))] {
+        let mut lab = Lab::with_queue(|config, _| {
+            for name in ["sales", "orders"] {
+                let mut queue = QueueConfig::new(name);
+                queue.members = Some(vec!["carol".to_owned()]);
+                queue.join_when_empty = false;
+                queue.overflow = overflow.clone().filter(|_| name == "orders");
+                config.queues.push(queue);
+            }
+        });
+        let alice = lab.registered("alice");
+        let customer = lab.customer();
+        lab.take(alice);
+        transfer(&mut lab, alice, "orders");
+        lab.pass(Duration::from_secs(3));
+        assert_eq!(lab.state("alice"), AgentState::Talking);
+        lab.assert_they_talk(customer, alice);
+        lab.hangup(customer);
+        lab.assert_nothing_left();
+    }
 }

@@ -12,7 +12,7 @@ use callwright_wire::Time;
 
 use super::presentation::Reached;
 use super::{Leg, LegKey, Media, Part, Refusal, Stage};
-use crate::fact::{Binding, CallKey, EndCause, Fact};
+use crate::fact::{Binding, CallKey, EndCause, Fact, PresentationOutcome};
 use crate::journal::Due;
 use crate::machine::{Alarm, Machine};
 use crate::registrar::UserKey;
@@ -339,8 +339,13 @@ impl Machine {
             return;
         }
         if !stored {
-            let reject = self.unavailable();
-            self.fail_call(now, key, reject);
+            if call.service.is_some() {
+                // It was let into its queue, which is stored, and is not lost.
+                self.wait_again(now, key, PresentationOutcome::Withdrawn);
+            } else {
+                let reject = self.unavailable();
+                self.fail_call(now, key, reject);
+            }
             self.hang_up(now, callee, Some(sip_reason(503, "Service Unavailable")));
             return;
         }

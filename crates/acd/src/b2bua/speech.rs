@@ -67,6 +67,8 @@ impl Machine {
         if let Some(call) = self.switch.call_mut(key) {
             call.stage = Stage::Speaking { began: true };
         }
+        // An announcement that is under way would hold it back.
+        self.say(now, caller, Vec::new());
         self.play_once(now, caller, &sound);
         let length = Duration::from_millis(sound.0.len() as u64 / 8);
         self.alarms.set(Alarm::SpeechOver(key), now + length + TAIL);

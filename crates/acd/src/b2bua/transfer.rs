@@ -37,6 +37,10 @@ impl Machine {
             // RFC 3261 §21.4.27: another transfer is under way.
             return self.reject_refer(now, refer, 491);
         }
+        if !self.has_room_for_facts() {
+            self.counters.over_limit += 1;
+            return self.reject_refer(now, refer, 503);
+        }
         if !referred.target.is_sip() {
             return self.reject_refer(now, refer, 416);
         }
@@ -98,7 +102,7 @@ impl Machine {
         self.ring(now, key, target);
     }
 
-    /// Blind, to a queue: the partner waits there as one who has just called.
+    /// Blind, to a queue: the partner waits there as one who has just called. Where it would be turned away, all stays as it is.
     fn transfer_to_queue(
         &mut self,
         now: Time,
@@ -107,6 +111,9 @@ impl Machine {
         queue: QueueKey,
         referred: &Referred,
     ) {
+        if let Some(status) = self.refuses(now, queue) {
+            return self.notify(now, referred.refer, status);
+        }
         let Some(from) = self.switch.leg(partner).map(|leg| leg.address.clone()) else {
             return;
         };

@@ -28,6 +28,8 @@ pub(super) struct Waiting {
     pub(super) queue: QueueKey,
     pub(super) place: Place,
     pub(super) presented: bool,
+    /// Whether its caller is answered only when an agent's answer is stored.
+    pub(super) unanswered: bool,
     /// For how many agents it was rung since it is presented.
     pub(super) rung: usize,
     /// Who did not take it, each with the epoch in which that was.
@@ -44,6 +46,7 @@ impl Waiting {
                 call,
             },
             presented: false,
+            unanswered: false,
             rung: 0,
             passed: Vec::new(),
         }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::facts::{self, ALICE, BOB, answered, at, bindings, changed, ended, presented, queued};
+use crate::facts::{self, ALICE, BOB, answered, at, bindings, changed, ended, is_awaited, presented, queued};
 use callwright_callcenter::{
     AgentState, EndCause, Fact, Health, ModelStore, Records, SqliteStore, Store, Token,
 };
@@ -18,7 +18,7 @@ fn stores() -> [(&'static str, Box<dyn Store>); 2] {
 /// Gives facts to a store, and lets it commit them.
 fn commit(store: &mut dyn Store, now: Time, facts: &[Fact]) -> Vec<bool> {
     for (number, fact) in (1..).zip(facts) {
-        store.take(Token(number), fact.clone());
+        store.take(Token(number), fact.clone(), is_awaited(fact));
     }
     store.begin(now);
     let outcomes = store.finish(now);
@@ -90,10 +90,10 @@ fn bindings_take_the_place_of_those_before() {
 fn a_commit_takes_its_time_and_what_comes_meanwhile_is_the_next_group() {
     for (name, mut store) in stores() {
         store.set_delay(Duration::from_secs(2));
-        store.take(Token(1), bindings("alice", 1));
+        store.take(Token(1), bindings("alice", 1), true);
         store.begin(at(10));
-        store.take(Token(2), bindings("bob", 1));
-        store.take(Token(3), queued(1, "support", 11));
+        store.take(Token(2), bindings("bob", 1), true);
+        store.take(Token(3), queued(1, "support", 11), true);
         store.begin(at(11));
         assert_eq!((store.next(), store.pending()), (Some(at(12)), 3), "{name}");
         assert!(store.finish(at(11)).is_empty(), "{name}");
@@ -155,7 +155,7 @@ fn after_a_restart_what_was_stored_is_in_force_and_calls_that_were_up_are_closed
         told.push(bindings("alice", 2));
         commit(store.as_mut(), at(205), &told);
         store.set_delay(Duration::from_secs(1));
-        store.take(Token(99), queued(10, "support", 206));
+        store.take(Token(99), queued(10, "support", 206), true);
         store.begin(at(206));
         store.lose_uncommitted();
         store.set_delay(Duration::ZERO);

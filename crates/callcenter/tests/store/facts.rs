@@ -190,3 +190,11 @@ pub(crate) fn every_other_kind() -> Vec<Fact> {
     facts.push(bindings("alice", 2));
     facts
 }
+
+/// Whether the machine waits for a fact: here nobody was answered before.
+pub(crate) fn is_awaited(fact: &Fact) -> bool {
+    matches!(
+        fact,
+        Fact::Bindings { .. } | Fact::CallQueued { .. } | Fact::CallAnswered { .. }
+    )
+}
