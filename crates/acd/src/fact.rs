@@ -48,7 +48,7 @@ pub enum Fact {
         call: CallKey,
         /// The agent.
         agent: String,
-        /// The how manyth presentation of the call it is, from 1; with `ring_all` those at once share a number.
+        /// Which presentation of the call it is, from 1; with `ring_all` those at once share a number.
         attempt: u32,
         /// When.
         at: Time,
@@ -87,10 +87,21 @@ pub enum Fact {
         /// When the callee answered.
         at: Time,
     },
+    /// A call left its queue for an address that is no queue, where nobody has answered yet.
+    CallOverflowed {
+        /// The call.
+        call: CallKey,
+        /// The address.
+        to: String,
+        /// When.
+        at: Time,
+    },
     /// A party of an answered call was exchanged for another.
     CallTransferred {
         /// The call.
         call: CallKey,
+        /// The agent who leaves by it, where one does.
+        agent: Option<String>,
         /// The address of who took the place.
         to: String,
         /// When.
@@ -137,6 +148,7 @@ impl Fact {
             | Fact::PresentationEnded { at, .. }
             | Fact::AgentChanged { at, .. }
             | Fact::CallAnswered { at, .. }
+            | Fact::CallOverflowed { at, .. }
             | Fact::CallTransferred { at, .. }
             | Fact::RecordingStarted { at, .. }
             | Fact::RecordingEnded { at, .. }
@@ -152,6 +164,7 @@ impl Fact {
             | Fact::CallPresented { call, .. }
             | Fact::PresentationEnded { call, .. }
             | Fact::CallAnswered { call, .. }
+            | Fact::CallOverflowed { call, .. }
             | Fact::CallTransferred { call, .. }
             | Fact::RecordingStarted { call, .. }
             | Fact::RecordingEnded { call, .. }

@@ -146,6 +146,7 @@ fn a_call_overflows_to_a_user() {
             lab.story(),
             [
                 "1 queued in support",
+                "1 overflowed to sip:bob@10.0.0.250",
                 "1 answered by sip:bob@10.0.0.250",
                 "1 ended: CompletedByCallee"
             ]

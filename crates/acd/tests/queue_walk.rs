@@ -180,6 +180,7 @@ fn settle(lab: &mut Lab, phones: &[Phone], seed: u64) {
             | Fact::CallPresented { .. }
             | Fact::PresentationEnded { .. }
             | Fact::CallAnswered { .. }
+            | Fact::CallOverflowed { .. }
             | Fact::CallTransferred { .. }
             | Fact::RecordingStarted { .. }
             | Fact::RecordingEnded { .. }
@@ -237,6 +238,7 @@ fn check_facts(lab: &Lab, seed: u64) {
             | Fact::Bindings { .. }
             | Fact::CallQueued { .. }
             | Fact::AgentChanged { .. }
+            | Fact::CallOverflowed { .. }
             | Fact::CallTransferred { .. }
             | Fact::RecordingStarted { .. }
             | Fact::RecordingEnded { .. } => {}

@@ -222,6 +222,7 @@ impl Server {
                     | Fact::CallPresented { .. }
                     | Fact::PresentationEnded { .. }
                     | Fact::AgentChanged { .. }
+                    | Fact::CallOverflowed { .. }
                     | Fact::RecordingStarted { .. }
                     | Fact::RecordingEnded { .. }
                     | Fact::CallEnded { .. } => None,

@@ -282,6 +282,12 @@ impl Machine {
 
     /// A call goes on to an address that is no queue.
     fn overflow_to(&mut self, now: Time, key: CallKey, uri: Uri) {
+        let fact = Fact::CallOverflowed {
+            call: key,
+            to: uri.to_string(),
+            at: now,
+        };
+        self.persist(now, Due::Nothing, fact);
         if let Some(user) = self.user_at(&uri) {
             return self.ring_user(now, key, user);
         }

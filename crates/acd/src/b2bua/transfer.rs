@@ -120,6 +120,7 @@ impl Machine {
         self.leave_exchange(now, key, by);
         let fact = Fact::CallTransferred {
             call: key,
+            agent: self.agent_of_leg(key, by),
             to: referred.target.to_string(),
             at: now,
         };
@@ -160,6 +161,12 @@ impl Machine {
         self.align_call(now, key);
     }
 
+    /// The agent who serves a call, where this is its leg.
+    fn agent_of_leg(&self, key: CallKey, leg: LegKey) -> Option<String> {
+        let service = self.switch.call(key)?.service?;
+        (service.leg == leg).then(|| self.floor.agent(service.agent).name.clone())
+    }
+
     /// Puts another leg in the place of one that leaves.
     fn replace_end(&mut self, now: Time, key: CallKey, old: LegKey, new: LegKey) {
         let to = self
@@ -176,12 +183,14 @@ impl Machine {
             }
         }
         self.leave_exchange(now, key, old);
+        let agent = self.agent_of_leg(key, old);
         let service = self.switch.call(key).and_then(|call| call.service);
         if service.is_some_and(|service| service.leg == old) {
             self.end_service(now, key, true);
         }
         let fact = Fact::CallTransferred {
             call: key,
+            agent,
             to,
             at: now,
         };

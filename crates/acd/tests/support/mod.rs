@@ -176,6 +176,7 @@ fn in_short(fact: &Fact) -> Option<String> {
             Some(agent) => format!("{} answered by agent {agent}", call.0),
             None => format!("{} answered by {callee}", call.0),
         },
+        Fact::CallOverflowed { call, to, .. } => format!("{} overflowed to {to}", call.0),
         Fact::CallTransferred { call, to, .. } => format!("{} transferred to {to}", call.0),
         Fact::CallEnded { call, cause, .. } => format!("{} ended: {cause:?}", call.0),
     })

@@ -174,6 +174,7 @@ impl Memory {
             | Fact::CallPresented { .. }
             | Fact::PresentationEnded { .. }
             | Fact::CallAnswered { .. }
+            | Fact::CallOverflowed { .. }
             | Fact::CallTransferred { .. }
             | Fact::RecordingStarted { .. }
             | Fact::CallEnded { .. } => {}

@@ -240,7 +240,7 @@ impl Model {
             Fact::CallAnswered {
                 call, caller, agent, ..
             } => self.answered(now, *call, caller, agent.as_deref()),
-            Fact::CallTransferred { call, .. } => {
+            Fact::CallOverflowed { call, .. } | Fact::CallTransferred { call, .. } => {
                 let up = self.calls.get(call).is_some_and(|call| call.stage != Stage::Over);
                 self.demand("a transfer is of a call that is up", up, || format!("{call:?}"));
             }
@@ -333,10 +333,16 @@ impl Model {
 
     fn presentation_ended(&mut self, now: Time, key: CallKey, name: &str, outcome: PresentationOutcome) {
         let agent = self.agent(name);
-        let was = self
-            .calls
-            .get_mut(&key)
-            .is_some_and(|call| call.presented.remove(&agent));
+        let talks = self.agents[agent].call == Some(key);
+        let was = self.calls.get_mut(&key).is_some_and(|call| {
+            // One that answered and was gone before its caller heard of it leaves the call waiting as before.
+            let in_vain = talks && call.stage == Stage::Answered;
+            if in_vain {
+                call.stage = Stage::Waiting;
+                call.passed.insert(agent);
+            }
+            call.presented.remove(&agent) || in_vain
+        });
         self.demand("a presentation ends that began", was, || {
             format!("{key:?} to {name}")
         });
@@ -480,6 +486,7 @@ impl Model {
             Fact::Bindings { .. }
             | Fact::CallPresented { .. }
             | Fact::PresentationEnded { .. }
+            | Fact::CallOverflowed { .. }
             | Fact::CallTransferred { .. }
             | Fact::RecordingStarted { .. }
             | Fact::RecordingEnded { .. } => {}

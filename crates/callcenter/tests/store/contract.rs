@@ -183,8 +183,8 @@ fn after_a_restart_what_was_stored_is_in_force_and_calls_that_were_up_are_closed
         // The agent of a call that was up is told of again, and the record is complete.
         commit(store.as_mut(), at(310), &[changed(ALICE, AgentState::Ready, 310)]);
         let kept = store.kept().expect("it can be read");
-        let alice = kept.records[2].answered.as_ref().expect("answered");
-        assert_eq!(alice.agent_left, Some(at(205)), "{name}");
+        let alice = kept.records[2].answered().expect("answered");
+        assert_eq!(alice.left, Some(at(205)), "{name}");
     }
 }
 

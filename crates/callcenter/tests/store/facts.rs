@@ -70,6 +70,7 @@ pub(crate) fn answered(call: u64, agent: Option<&str>, secs: u64) -> Fact {
 pub(crate) fn transferred(call: u64, secs: u64) -> Fact {
     Fact::CallTransferred {
         call: CallKey(call),
+        agent: Some(BOB.to_owned()),
         to: "sip:dave@callcenter.test".to_owned(),
         at: at(secs),
     }
