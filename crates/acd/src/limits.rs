@@ -60,7 +60,7 @@ impl Default for Limits {
 /// What was counted since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
-    /// Requests that were turned away by one of [`Limits`].
+    /// What was turned away by one of [`Limits`], or found no port for its audio: requests, INVITEs to contacts, facts.
     pub over_limit: u64,
     /// Contacts that were not rung because there were more than [`Limits::forks`].
     pub contacts_not_rung: u64,

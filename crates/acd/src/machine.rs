@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use callwright_media::plane::{Plane, PlaneConfig};
 use callwright_sip::command::{Headers, Identity, Response};
@@ -12,7 +13,7 @@ use callwright_wire::{Entropy, Input, Node, Output, PacketNode, Residue, SocketI
 use crate::b2bua::{LegKey, Recordings, Switch};
 use crate::challenger::{Challenger, Unproven};
 use crate::closing::Life;
-use crate::config::{Config, ConfigError};
+use crate::config::{AnswerWith, Config, ConfigError, QueueConfig};
 use crate::denial::LateAnswers;
 use crate::fact::{Binding, CallKey, Command, Event, Fact};
 use crate::guard::{Guard, outside_request};
@@ -441,6 +442,23 @@ pub struct Load {
     pub facts_in_flight: usize,
 }
 
+/// How long a caller may have to hear ringing: the queues say when that is over.
+fn longest_ringing(config: &Config) -> Duration {
+    let unanswered = |queue: &&QueueConfig| queue.answer == AnswerWith::Agent;
+    let waits = config.queues.iter().filter(unanswered);
+    let waits = waits.map(|queue| queue.max_wait.unwrap_or(AS_LONG_AS_ITS_CALLER));
+    // It may overflow from each of them to the next.
+    waits.fold(config.ring_timeout, |sum, wait| {
+        sum.saturating_add(wait).saturating_add(RINGS_OUT)
+    })
+}
+
+/// Where a queue sets no limit.
+const AS_LONG_AS_ITS_CALLER: Duration = Duration::from_secs(365 * 24 * 3_600);
+
+/// What the limits of queues are kept apart by from that of the endpoint.
+const RINGS_OUT: Duration = Duration::from_secs(60);
+
 fn endpoint_config(config: &Config) -> EndpointConfig {
     let mut endpoint = EndpointConfig {
         core: config.core.clone(),
@@ -451,6 +469,7 @@ fn endpoint_config(config: &Config) -> EndpointConfig {
         max_calls: config.limits.calls.saturating_mul(config.limits.forks + 2),
         ..EndpointConfig::default()
     };
+    endpoint.max_ringing = endpoint.max_ringing.max(longest_ringing(config));
     endpoint.allow.push(Method::Register);
     endpoint.answer_above = vec![Method::Register, Method::Options, Method::Message, Method::Info];
     endpoint
@@ -503,7 +522,7 @@ impl Node for Machine {
                 Alarm::TransferNoAnswer(call) => self.on_transfer_unanswered(now, call),
                 Alarm::Leave(leg) => self.leave_now(now, leg),
                 Alarm::PresentationNoAnswer(agent) => self.on_presentation_unanswered(now, agent),
-                Alarm::OfferAgain(call) => self.floor.forgive(call),
+                Alarm::OfferAgain(call) => self.offer_again(call),
                 Alarm::MaxWait(call) => self.on_waited_long_enough(now, call),
                 Alarm::Announce(call) => self.on_announcement_due(now, call),
                 Alarm::SpeechOver(call) => self.on_speech_over(now, call),

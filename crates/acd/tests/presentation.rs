@@ -4,7 +4,9 @@ mod support;
 
 use std::time::Duration;
 
-use callwright_acd::{AgentRequest, AgentState, AnswerWith, EndCause, Fact, NotReadyReason, Strategy};
+use callwright_acd::{
+    AgentRequest, AgentState, AnswerWith, CallState, EndCause, Fact, NotReadyReason, Strategy,
+};
 use callwright_ua::Phase;
 use support::{Lab, Phone};
 
@@ -357,4 +359,44 @@ fn a_call_rings_for_no_more_agents_at_once_than_may_be() {
     assert_eq!(ringing(&lab), [true, true, false]);
     lab.pass(Duration::from_secs(15));
     assert_eq!(ringing(&lab), [false, false, true]);
+}
+
+#[test]
+fn a_call_that_nobody_takes_is_offered_less_and_less_often() {
+    let mut lab = Lab::with_queue(|_, _| {});
+    let alice = lab.registered("alice");
+    lab.customer();
+    let mut last = lab.now();
+    let mut pauses = Vec::new();
+    for _ in 0..4 {
+        lab.refuse(alice, 486);
+        pauses.push(lab.now().since(last).as_secs());
+        last = lab.now();
+    }
+    assert_eq!(pauses, [0, 5, 10, 15]);
+}
+
+#[test]
+fn an_agent_of_whom_one_phone_works_is_not_taken_for_unreachable() {
+    for statuses in [[486, 503], [503, 486]] {
+        let mut lab = Lab::with_queue(|_, _| {});
+        let phones = [lab.registered("alice"), lab.registered("alice")];
+        lab.customer();
+        for (phone, status) in phones.into_iter().zip(statuses) {
+            lab.refuse(phone, status);
+        }
+        assert_eq!(lab.state("alice"), AgentState::Ready, "{statuses:?}");
+    }
+}
+
+#[test]
+fn a_call_whose_answer_is_being_stored_is_one_that_is_presented() {
+    let mut lab = Lab::with_queue(|_, _| {});
+    let alice = lab.registered("alice");
+    lab.customer();
+    lab.until(|lab| lab.phase(alice) == Some(Phase::Ringing));
+    lab.store.stuck = true;
+    lab.accept(alice);
+    lab.pass(Duration::from_millis(50));
+    assert_eq!(lab.machine.calls()[0].state, CallState::Presented { attempt: 1 });
 }

@@ -15,8 +15,12 @@ use crate::journal::Due;
 use crate::machine::{Alarm, Machine};
 use crate::queueing::{AgentKey, Match};
 
-/// After so long a call is offered once more to agents who did not take it and are ready all the same, where nobody else is.
+/// After so long a call is offered once more to agents who did not take it and are ready all the same, where nobody else is; after
+/// so much longer each time, up to [`MAX_ROUNDS`] times that.
 pub(super) const OFFER_AGAIN: Duration = Duration::from_secs(5);
+
+/// A call that nobody takes is offered again once a minute at last.
+const MAX_ROUNDS: u32 = 12;
 
 /// How far an INVITE to a contact came that was not answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -133,16 +137,22 @@ impl Machine {
         if let Some(hunt) = &mut call.hunt {
             hunt.legs.retain(|other| *other != leg);
         }
-        let others = self.legs_of(key, agent);
+        let others = self.legs_ringing_for(key, agent);
+        let queued = self.switch.call_mut(key).and_then(|call| call.queued.as_mut());
+        if let Some(queued) = queued.filter(|_| reached != Reached::Nobody) {
+            queued.reached.push(agent);
+        }
         if status >= 600 {
             // RFC 3261 §16.7, 5: its other contacts need not be asked.
             self.cancel_legs(now, key, &others, None);
         } else if !others.is_empty() {
             return;
         }
-        let consequence = match reached {
-            Reached::NotTried | Reached::Refused | Reached::Answered => Consequence::None,
-            Reached::Nobody => Consequence::Unreachable,
+        // The mildest of what its contacts said counts.
+        let queued = self.switch.call(key).and_then(|call| call.queued.as_ref());
+        let consequence = match queued {
+            Some(queued) if queued.reached.contains(&agent) => Consequence::None,
+            Some(_) | None => Consequence::Unreachable,
         };
         let outcome = PresentationOutcome::Rejected(status);
         self.end_presentation(now, key, agent, outcome, consequence);
@@ -154,7 +164,7 @@ impl Machine {
         let Some(key) = self.floor.agent(agent).call else {
             return;
         };
-        let legs = self.legs_of(key, agent);
+        let legs = self.legs_ringing_for(key, agent);
         self.cancel_legs(now, key, &legs, Some(sip_reason(480, "No Answer")));
         let outcome = PresentationOutcome::NoAnswer;
         self.end_presentation(now, key, agent, outcome, Consequence::Unanswered);
@@ -168,7 +178,7 @@ impl Machine {
             let state = self.floor.change(agent, |agent| agent.at_rest());
             return self.agent_becomes(now, agent, state);
         };
-        let legs = self.legs_of(key, agent);
+        let legs = self.legs_ringing_for(key, agent);
         self.cancel_legs(now, key, &legs, Some(sip_reason(480, "Not Ready")));
         let outcome = PresentationOutcome::AgentGone;
         self.end_presentation(now, key, agent, outcome, Consequence::Gone);
@@ -207,6 +217,7 @@ impl Machine {
             return;
         };
         queued.presented.retain(|other| *other != agent);
+        queued.reached.retain(|other| *other != agent);
         self.alarms.clear(Alarm::PresentationNoAnswer(agent));
         let allowed = self.floor.queue(queued.queue).config.max_no_answer;
         let fact = Fact::PresentationEnded {
@@ -257,10 +268,20 @@ impl Machine {
         }
         call.hunt = None;
         call.early = None;
+        let rounds = call.queued.as_ref().map_or(0, |queued| queued.rounds);
         self.floor.come_back(key);
         if self.floor.has_passed(key) {
-            self.alarms.set(Alarm::OfferAgain(key), now + OFFER_AGAIN);
+            let pause = OFFER_AGAIN * (rounds + 1).min(MAX_ROUNDS);
+            self.alarms.set(Alarm::OfferAgain(key), now + pause);
         }
+    }
+
+    /// A call may be offered once more to those who did not take it.
+    pub(crate) fn offer_again(&mut self, key: CallKey) {
+        if let Some(queued) = self.switch.call_mut(key).and_then(|call| call.queued.as_mut()) {
+            queued.rounds = queued.rounds.saturating_add(1);
+        }
+        self.floor.forgive(key);
     }
 
     /// An agent answered; its other contacts are cancelled already, and with `ring_all` those of others.
@@ -329,7 +350,7 @@ impl Machine {
     }
 
     /// The legs that ring for one agent.
-    fn legs_of(&self, key: CallKey, agent: AgentKey) -> Vec<LegKey> {
+    fn legs_ringing_for(&self, key: CallKey, agent: AgentKey) -> Vec<LegKey> {
         let hunt = self.switch.call(key).and_then(|call| call.hunt.as_ref());
         let own = |leg: &LegKey| {
             let part = self.switch.leg(*leg).map(|leg| leg.part);

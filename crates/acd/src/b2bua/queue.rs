@@ -6,6 +6,7 @@ use callwright_sip_message::Uri;
 use callwright_wire::Time;
 
 use super::hunt::sip_reason;
+use super::presentation::OFFER_AGAIN;
 use super::{Hunt, Queued, Stage};
 use crate::config::{AnswerWith, Overflow};
 use crate::fact::{CallKey, EndCause, Fact, PresentationOutcome, RefusedBecause};
@@ -46,6 +47,8 @@ impl Machine {
             since: now,
             attempts,
             presented: Vec::new(),
+            reached: Vec::new(),
+            rounds: 0,
             visited,
         });
         call.stage = Stage::Arriving { stored: false };
@@ -61,6 +64,7 @@ impl Machine {
             at: now,
         };
         let Some(because) = self.obstacle(queue) else {
+            self.floor.arrive(key, queue);
             self.persist(now, Due::Queue(key), fact);
             return self.record_ends(key);
         };
@@ -104,14 +108,10 @@ impl Machine {
     /// Why a call may not wait in a queue.
     fn obstacle(&self, key: QueueKey) -> Option<RefusedBecause> {
         let queue = self.floor.queue(key);
-        let full = queue
-            .config
-            .max_length
-            .is_some_and(|limit| queue.waiting() >= limit && queue.free() == 0);
         if !queue.config.join_when_empty && queue.logged_in == 0 {
             Some(RefusedBecause::NoAgents)
         } else {
-            full.then_some(RefusedBecause::Full)
+            queue.is_full().then_some(RefusedBecause::Full)
         }
     }
 
@@ -163,7 +163,10 @@ impl Machine {
             return;
         }
         match (answer, answered) {
-            (_, true) => self.play_music(now, caller, music.as_ref()),
+            (_, true) => {
+                self.open_caller(now, key);
+                self.play_music(now, caller, music.as_ref());
+            }
             (AnswerWith::Music, false) => {
                 if let Err(reject) = self.answer_with(now, caller, Direction::SendRecv, None) {
                     return self.fail_call(now, key, reject);
@@ -211,8 +214,7 @@ impl Machine {
         if let Some(longest) = max_wait {
             self.alarms.set(Alarm::MaxWait(key), (since + longest).max(now));
         }
-        self.alarms
-            .set(Alarm::OfferAgain(key), now + super::presentation::OFFER_AGAIN);
+        self.alarms.set(Alarm::OfferAgain(key), now + OFFER_AGAIN);
         self.begin_announcements(now, key);
     }
 

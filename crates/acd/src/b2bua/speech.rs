@@ -61,7 +61,9 @@ impl Machine {
         if self.switch.leg(caller).is_none_or(|leg| leg.session().is_none()) {
             return;
         }
-        if !answered && let Err(reject) = self.answer_with(now, caller, Direction::SendRecv, None) {
+        if answered {
+            self.open_caller(now, key);
+        } else if let Err(reject) = self.answer_with(now, caller, Direction::SendRecv, None) {
             return self.fail_call(now, key, reject);
         }
         if let Some(call) = self.switch.call_mut(key) {

@@ -177,6 +177,9 @@ impl Machine {
         let Some(call) = self.switch.call_mut(key) else {
             return;
         };
+        if call.caller == old {
+            call.caller = new;
+        }
         if let Stage::Talking { ends } = &mut call.stage {
             for end in ends.iter_mut().filter(|end| **end == old) {
                 *end = new;

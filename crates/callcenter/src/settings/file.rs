@@ -297,6 +297,10 @@ impl File {
                 | ConfigError::QueueName { .. }
                 | ConfigError::NoSuchMember { .. }
                 | ConfigError::NoSuchOverflow { .. }
+                | ConfigError::SameMember { .. }
+                | ConfigError::OverflowsToItself { .. }
+                | ConfigError::AnnouncesAllTheTime { .. }
+                | ConfigError::FeatureCode { .. }
                 | ConfigError::NoRing { .. } => None,
             };
             SettingsError::at(path, text, span, error.to_string())

@@ -635,7 +635,8 @@ impl Model {
                 priority,
             } => call.is_idle() && at == position() && priority == call.priority,
             CallState::Presented { attempt } => {
-                call.stage == Stage::Waiting && !call.presented.is_empty() && attempt == call.attempt
+                let rings = call.stage == Stage::Waiting && !call.presented.is_empty();
+                (rings || call.stage == Stage::Answered) && attempt == call.attempt
             }
             CallState::Ringing | CallState::Message => call.stage != Stage::Over && call.presented.is_empty(),
             CallState::Connected | CallState::Held => call.stage == Stage::Answered,

@@ -145,6 +145,37 @@ fn what_somebody_waits_for_fails_with_a_commit_and_what_has_happened_is_stored_l
 }
 
 #[test]
+fn an_answer_that_nobody_waits_for_is_stored_later_and_in_its_order() {
+    for (name, mut store) in stores() {
+        commit(store.as_mut(), at(1), &[queued(1, "support", 1)]);
+        store.set_failures(1.0);
+        let told = [
+            answered(1, Some(ALICE), 2),
+            changed(ALICE, AgentState::Talking, 2),
+            ended(1, EndCause::CompletedByCaller, 9),
+            changed(ALICE, AgentState::Ready, 9),
+        ];
+        for (number, fact) in (2..).zip(&told) {
+            store.take(Token(number), fact.clone(), false);
+        }
+        store.begin(at(9));
+        assert!(store.finish(at(9)).is_empty(), "{name}");
+        store.set_failures(0.0);
+        store.begin(at(9));
+        let again = store.next().expect("another attempt");
+        assert_eq!(store.finish(again).len(), told.len(), "{name}");
+        let kept = store.kept().expect("it can be read");
+        assert_eq!(kept.facts[1..], told, "{name}");
+        assert_eq!(kept.records[0].agent(), Some(ALICE), "{name}");
+        assert_eq!(
+            kept.records[0].agent_talk(),
+            Some(Duration::from_secs(7)),
+            "{name}"
+        );
+    }
+}
+
+#[test]
 fn after_a_restart_what_was_stored_is_in_force_and_calls_that_were_up_are_closed_once() {
     for (name, mut store) in stores() {
         let mut told = whole_call(7, 100);

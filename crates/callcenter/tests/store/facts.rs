@@ -178,6 +178,11 @@ pub(crate) fn every_other_kind() -> Vec<Fact> {
         });
     }
     facts.push(answered(71, None, 154));
+    facts.push(Fact::CallOverflowed {
+        call: CallKey(70),
+        to: "sip:dave@callcenter.test".to_owned(),
+        at: at(154),
+    });
     let reasons = [
         NotReadyReason::Login,
         NotReadyReason::Manual("lunch, then `'; DROP TABLE calls`".to_owned()),
