@@ -13,9 +13,9 @@ pub use api::ApiError;
 pub use callwright_acd::{
     AgentConfig, AgentRequest, AgentSnapshot, AgentState, Answer, AnswerWith, Auth, Binding, CallKey,
     CallRecord, CallSnapshot, CallState, Config, ConfigError, Counters, EndCause, Ended, Fact, FeatureCodes,
-    Limits, Load, NotReadyReason, Overflow, Presentation, PresentationOutcome, Prompts, QueueConfig,
-    QueueSnapshot, Recording, Records, Refused, RefusedBecause, Sound, Statistics, Strategy, Thresholds,
-    Token, Transfer, Visit, WrapUp,
+    Limits, Load, NotReadyReason, Overflow, Presentation, PresentationOutcome, Prompts, Protection,
+    QueueConfig, QueueSnapshot, Rate, Recording, Records, Refused, RefusedBecause, Sound, SourceSnapshot,
+    Statistics, Strategy, Thresholds, Token, Transfer, User, Visit, WrapUp,
 };
 pub use serve::{ServeError, Stop, serve};
 pub use server::{Command, Event, Server, ServerError};

@@ -6,7 +6,7 @@
 //! ```
 //!
 //! A file that is not finished has the ending `.part`, and a header that is right for all but its last second. After a crash
-//! [`repair`] finishes it, and tells of it as if it had ended then.
+//! [`repair`] finishes it, and has it stored that it ended with its last sample.
 
 mod desk;
 mod file;

@@ -140,10 +140,10 @@ pub fn serve(
     warn(&settings);
     let config = settings.config(world.epoch(), os_seed(), os_seed());
     store.configure(&config).map_err(ServerError::from)?;
-    let server = Server::new(world.now(), config, store)?;
     let folder = &settings.service().recordings;
     // After a crash: before there are new ones, and after the database was opened, which no other server uses then.
-    let left = repair(folder, world.now());
+    repair(folder, &mut store).map_err(ServerError::from)?;
+    let server = Server::new(world.now(), config, store)?;
     let recorded = news.clone();
     let (intake, recordings) = Recordings::start(folder, world.epoch(), move |fact| {
         recorded.put(News::Fact(fact));
@@ -157,9 +157,6 @@ pub fn serve(
             server.handle_input(now, Input::Command(Command::Store { fact }));
         });
     });
-    for fact in left {
-        keeper.keep(fact);
-    }
     let http = settings.service().http.as_ref();
     let api = http.map(|http| {
         let database = settings.service().database.clone();
@@ -313,8 +310,9 @@ fn open_store(settings: &Settings, epoch: Epoch) -> Result<SqliteStore, ServerEr
 }
 
 /// Adds the users of the database to those of the settings.
-fn take_users(settings: &mut Settings) -> Result<(), ServerError> {
-    let stored = Users::open(&settings.service().database)?.list()?;
+fn take_users(settings: &mut Settings) -> Result<(), ServeError> {
+    let users = Users::open(&settings.service().database).and_then(|users| users.list());
+    let stored = users.map_err(ServerError::from)?;
     for left_out in settings.add_users(stored)? {
         tracing::warn!("{left_out}");
     }

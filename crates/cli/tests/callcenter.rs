@@ -1,6 +1,6 @@
 //! `callwright callcenter`, through the binary.
 
-use std::io::{BufRead as _, BufReader, Read as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::UdpSocket;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -148,7 +148,7 @@ fn a_port_in_use_is_named_with_who_holds_it() {
     let folder = folder("taken");
     let running = Running::start(command(&folder, &["--port", "0"]));
     let port = running.udp.rsplit_once(':').expect("a port").1;
-    let second = run(&folder, &["--port", port]);
+    let second = run(&folder, &["--port", port, "--db", "second.db"]);
     assert_eq!(second.status.code(), Some(1), "{}", stderr(&second));
     let pid = running.child.id();
     let said = format!("cannot bind 127.0.0.1:{port}: the port is in use by callwright (pid {pid})");
@@ -174,4 +174,106 @@ fn a_wrong_configuration_is_a_wrong_command_line() {
         "{}",
         stderr(&ended)
     );
+}
+
+/// Runs it with a line on standard input.
+fn run_with(folder: &Path, arguments: &[&str], line: &str) -> Output {
+    let mut child = command(folder, arguments)
+        .stdin(Stdio::piped())
+        .spawn()
+        .expect("it runs");
+    let mut input = child.stdin.take().expect("a pipe");
+    input.write_all(line.as_bytes()).expect("it listens");
+    drop(input);
+    child.wait_with_output().expect("it ends")
+}
+
+#[test]
+fn users_are_added_listed_and_removed_and_no_password_is_kept() {
+    let folder = folder("users");
+    let add = ["user", "add", "--password-stdin", "--db", "people.db"];
+    let added = run_with(&folder, &[&add[..], &["dave"]].concat(), "a very secret word\n");
+    assert!(added.status.success(), "{}", stderr(&added));
+    assert!(
+        String::from_utf8_lossy(&added.stdout)
+            .starts_with("added dave of callcenter.example.com in people.db")
+    );
+    let again = run_with(
+        &folder,
+        &[&add[..], &["--no-agent", "dave"]].concat(),
+        "another word\n",
+    );
+    assert!(
+        String::from_utf8_lossy(&again.stdout).starts_with("changed dave"),
+        "{}",
+        stderr(&again)
+    );
+    let list = run(&folder, &["user", "list", "--db", "people.db"]);
+    assert_eq!(
+        String::from_utf8_lossy(&list.stdout),
+        "dave callcenter.example.com no agent\n"
+    );
+    for file in std::fs::read_dir(&folder).expect("a folder") {
+        let bytes = std::fs::read(file.expect("a file").path()).expect("it can be read");
+        assert!(
+            !bytes
+                .windows(11)
+                .any(|window| window == b"secret word" || window == b"nother word")
+        );
+    }
+    let nobody = run(&folder, &["user", "remove", "zoe", "--db", "people.db"]);
+    assert_eq!(nobody.status.code(), Some(1));
+    assert!(
+        stderr(&nobody).contains("there is no user zoe"),
+        "{}",
+        stderr(&nobody)
+    );
+    assert!(
+        run(&folder, &["user", "remove", "dave", "--db", "people.db"])
+            .status
+            .success()
+    );
+    let asked = run_with(&folder, &["user", "add", "eve", "--db", "people.db"], "word\n");
+    assert_eq!(asked.status.code(), Some(2));
+    assert!(stderr(&asked).contains("--password-stdin"), "{}", stderr(&asked));
+    let colon = run_with(&folder, &[&add[..], &["a:b"]].concat(), "word\n");
+    assert_eq!(colon.status.code(), Some(2), "{}", stderr(&colon));
+}
+
+#[test]
+fn a_database_that_cannot_be_opened_is_an_error_at_the_start_with_its_path() {
+    let folder = folder("no-database");
+    let refused = run(&folder, &["--port", "0", "--db", "nowhere/calls.db"]);
+    assert_eq!(refused.status.code(), Some(1));
+    let text = stderr(&refused);
+    assert!(
+        text.contains("nowhere/calls.db") && text.contains("there is no folder"),
+        "{text}"
+    );
+}
+
+#[test]
+fn it_stops_in_time_when_nobody_reads_its_log() {
+    let folder = folder("unread");
+    let mut running = command(&folder, &["--port", "0"]);
+    running.env("RUST_LOG", "trace");
+    let mut running = Running::start(running);
+    // Its log is a pipe that nobody reads: far more goes into it than it holds.
+    let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+    for number in 0..3_000 {
+        let message = format!(
+            "OPTIONS sip:alice@callcenter.example.com SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1:9;branch=z9hG4bK{number}\r\n             From: <sip:x@y>;tag=1\r\nTo: <sip:x@y>\r\nCall-ID: {number}\r\nCSeq: 1 OPTIONS\r\nContent-Length: 0\r\n\r\n"
+        );
+        socket
+            .send_to(message.as_bytes(), &running.udp)
+            .expect("it leaves");
+    }
+    let asked = std::time::Instant::now();
+    let stopped = Command::new("kill")
+        .args(["-TERM", &running.child.id().to_string()])
+        .status();
+    assert!(stopped.expect("kill runs").success());
+    let status = running.child.wait().expect("it ends");
+    assert!(status.success(), "{status}");
+    assert!(asked.elapsed() < Duration::from_secs(10), "{:?}", asked.elapsed());
 }

@@ -49,6 +49,7 @@ pub fn e2e(
         delivery: &run.delivery,
         recorded: &recorded,
         logged: &logged,
+        recordings: &run.folder.recordings(),
     });
     let write = |name: &str, text: &str| {
         let path = run.folder.file(name);

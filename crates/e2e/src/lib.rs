@@ -31,6 +31,7 @@ mod results;
 mod run;
 mod sipp;
 mod tap;
+mod tape;
 mod verdict;
 
 pub use account::{Place, PlaceError};

@@ -16,6 +16,8 @@ pub(crate) struct Recorded {
     pub(crate) cause: Option<String>,
     /// How long agent and caller talked, in milliseconds.
     pub(crate) talk_ms: Option<f64>,
+    /// The files of its recordings, relative to their folder.
+    pub(crate) files: Vec<String>,
 }
 
 impl Recorded {
@@ -38,6 +40,7 @@ impl Recorded {
             caller: record.caller.clone(),
             agent: record.agent().map(str::to_owned),
             cause: record.cause().map(|cause| cause.to_string()),
+            files: record.recordings.iter().map(|one| one.file.clone()).collect(),
             talk_ms: record.agent_talk().map(|talk| talk.as_secs_f64() * 1_000.0),
         }
     }

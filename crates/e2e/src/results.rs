@@ -169,6 +169,8 @@ pub struct CallShown {
     pub ended_by: Option<&'static str>,
     /// What was heard on its two legs.
     pub audio: Vec<AudioShown>,
+    /// Its recordings, relative to the folder of the run.
+    pub recordings: Vec<String>,
 }
 
 /// One direction of one leg's audio.

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use callwright_callcenter::{Event, Fact, Kept, ModelStore, Server, Settings, Store};
+use callwright_callcenter::{Event, Fact, Kept, ModelStore, Server, Settings, SqliteStore, Store};
 use callwright_scenario::{Member, MemberEvent};
 use callwright_sim::{CrashKind, Link, PartyId, World, WorldConfig};
 use callwright_ua::{
@@ -48,10 +48,14 @@ fn server(now: Time, store: impl Into<Box<dyn Store>>) -> Server {
 
 impl Lab {
     fn new() -> Lab {
+        Lab::with_store(ModelStore::new(Seed::from_number(7)))
+    }
+
+    fn with_store(store: impl Into<Box<dyn Store>>) -> Lab {
         let mut world = World::new(WorldConfig::new(Seed::from_number(7)));
         world.set_default_link(Link::perfect(LATENCY));
         let host = world.add_host("server", [192, 0, 2, 250]).expect("a host");
-        let node = server(Time::ZERO, ModelStore::new(Seed::from_number(7)));
+        let node = server(Time::ZERO, store);
         let server = world.add(host, "callcenter", node.into());
         let mut lab = Lab {
             world,
@@ -163,7 +167,11 @@ impl Lab {
 
     /// Two users that are registered.
     fn with_two() -> (Lab, Phone, Phone) {
-        let mut lab = Lab::new();
+        Lab::new().and_two()
+    }
+
+    fn and_two(self) -> (Lab, Phone, Phone) {
+        let mut lab = self;
         let alice = lab.phone("alice", 1, "alicepw");
         let bob = lab.phone("bob", 2, "bobpw");
         lab.register(alice);
@@ -367,6 +375,39 @@ fn after_a_crash_what_was_acknowledged_is_there_and_what_was_not_is_gone() {
     // Nobody had answered Bob: he asks again (RFC 3261 §17.1.2.2), and is heard.
     lab.pass(Duration::from_secs(1));
     assert_eq!(lab.server().load().bindings, 1);
+}
+
+#[test]
+fn a_call_that_was_up_in_a_crash_is_closed_in_the_records_once_whatever_keeps_them() {
+    let seed = Seed::from_number(7);
+    let sqlite = SqliteStore::in_memory(Epoch::SIMULATED, &seed).expect("a database in memory");
+    let stores: [Box<dyn Store>; 2] = [ModelStore::new(seed).into(), sqlite.into()];
+    let kept = stores.map(|store| {
+        let (mut lab, alice, bob) = Lab::with_store(store).and_two();
+        lab.with_server(|server| server.store_mut().set_delay(Duration::from_millis(20)));
+        lab.establish(alice, bob);
+        lab.pass(Duration::from_secs(5));
+        let crashed = lab.world.crash(lab.server, CrashKind::Process);
+        let [(_, Member::Server(dead))] = <[_; 1]>::try_from(crashed).expect("one party") else {
+            panic!("a server");
+        };
+        let again = server(lab.world.now(), dead.into_store());
+        assert!(lab.world.restart(lab.server, again.into()).is_ok());
+        lab.pass(Duration::from_secs(1));
+        assert_eq!(lab.server().load().bindings, 2);
+        let lost = lab
+            .events
+            .iter()
+            .filter(|event| matches!(event, Event::CallsLost { .. }));
+        assert_eq!(lost.count(), 1);
+        let kept = lab.server().store().kept().expect("it can be read");
+        assert_eq!(kept.records.len(), 1);
+        assert_eq!(kept.records[0].cause().as_deref(), Some("failed(restart)"));
+        // Nothing of it is up, and the next call has a number of its own.
+        assert_eq!(lab.server().load().calls, 0);
+        kept
+    });
+    assert_eq!(kept[0], kept[1], "both tell the same");
 }
 
 #[test]

@@ -39,6 +39,8 @@ pub struct CallCenterOptions<'a> {
     pub cpu: Option<usize>,
     /// Every packet is written to a file.
     pub capture: bool,
+    /// Its database; else it is beside its configuration.
+    pub database: Option<&'a Path>,
 }
 
 impl CallCenter {
@@ -171,6 +173,9 @@ fn command_of(options: &CallCenterOptions<'_>, config: &Path, evidence: &Evidenc
     let mut command = pinned(options.cpu, binary());
     command.env("NO_COLOR", "1");
     command.arg("callcenter").arg("--config").arg(config);
+    if let Some(database) = options.database {
+        command.arg("--db").arg(database);
+    }
     if options.capture {
         command.arg("--capture").arg(evidence.file("calls.pcapng"));
     }

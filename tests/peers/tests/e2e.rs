@@ -7,9 +7,7 @@ use callwright_peers::{Capture, Evidence, command, require};
 
 fn run(out: &Path, arguments: &[&str]) -> Output {
     let mut command = command();
-    command
-        .env("NO_COLOR", "1")
-        .args(["e2e", "--port", "0", "--call-duration", "2s", "--out"]);
+    command.env("NO_COLOR", "1").args(["e2e", "--port", "0", "--out"]);
     command.arg(out).args(arguments).output().expect("it runs")
 }
 
@@ -22,10 +20,13 @@ fn said(output: &Output) -> String {
 fn customers_of_sipp_are_distributed_and_heard() {
     require!(Sipp, Tshark);
     let out = Evidence::new("e2e-sipp").file("run");
-    let ended = run(&out, &["--customers", "sipp"]);
+    let ended = run(&out, &["--customers", "sipp", "--call-duration", "2s"]);
     let said = said(&ended);
     assert_eq!(ended.status.code(), Some(0), "{said}");
-    assert!(said.contains("✓ distributed  alice 3, bob 2"), "{said}");
+    assert!(
+        said.contains("alice 3, bob 2") || said.contains("alice 2, bob 3"),
+        "{said}"
+    );
     assert!(said.contains("20 of 20 directions"), "{said}");
     assert!(said.contains("SIPp: every call followed its scenario"), "{said}");
     let log = std::fs::read_to_string(out.join("logs/sipp.log")).expect("a log");
@@ -39,7 +40,16 @@ fn the_other_scenarios_do_what_their_names_say() {
     for (scenario, more) in [
         (
             "volume",
-            vec!["--rate", "5", "--calls", "6", "--call-duration", "1s"],
+            vec![
+                "--agents",
+                "6",
+                "--rate",
+                "5",
+                "--calls",
+                "6",
+                "--call-duration",
+                "1s",
+            ],
         ),
         ("failed", vec!["--calls", "2"]),
         ("long", vec!["--calls", "1", "--call-duration", "200ms"]),

@@ -113,11 +113,24 @@ impl<T: FnMut(Fact)> Writer<T> {
     }
 }
 
+/// When a recording began, in its name.
+const BEGAN: &str = "%Y%m%dT%H%M%SZ";
+
 /// What the file of a recording is called: when it began (UTC), and the call.
 fn file_name(call: CallKey, unix_nanos: u64) -> String {
     let seconds = i64::try_from(unix_nanos / 1_000_000_000).unwrap_or(0);
     let began = jiff::Timestamp::from_second(seconds).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
-    format!("{}-call-{}.wav", began.strftime("%Y%m%dT%H%M%SZ"), call.0)
+    format!("{}-call-{}.wav", began.strftime(BEGAN), call.0)
+}
+
+/// When a recording of such a name began, counted from 1970.
+pub(super) fn began(name: &str) -> Option<Time> {
+    let (began, _) = name.split_once("-call-")?;
+    let began = jiff::civil::DateTime::strptime(BEGAN, began).ok()?;
+    let began = began.to_zoned(jiff::tz::TimeZone::UTC).ok()?;
+    Some(Time::from_secs(
+        u64::try_from(began.timestamp().as_second()).ok()?,
+    ))
 }
 
 /// The call of such a name.
@@ -185,6 +198,11 @@ mod tests {
         assert_eq!(facts, told(at, 800));
         let name = "20300101T000002Z-call-41.wav";
         assert_eq!(call_of(name), Some(CALL));
+        let unix = Time::from_nanos(Epoch::SIMULATED.unix_nanos_at(at));
+        assert_eq!(
+            (super::began(name), super::began("x-call-1.wav")),
+            (Some(unix), None)
+        );
         assert!(folder.join(name).exists());
         // The same call cannot be recorded over the file, and nothing is told of it.
         assert_eq!(written(&folder, u64::MAX, vec![begin(), samples(5), end()]), []);

@@ -15,7 +15,7 @@ mod writer;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use callwright_acd::{Config, Fact, Token};
+use callwright_acd::{CallKey, Config, Fact, Token};
 use callwright_wire::{Epoch, Seed, Time};
 
 use super::group::Taken;
@@ -68,6 +68,16 @@ pub enum StoreError {
     InUse {
         /// The file.
         path: PathBuf,
+    },
+    /// It cannot be kept from others.
+    #[error(
+        "the database {path} cannot be locked: {error}; it is to be on a file system of this machine, and readable"
+    )]
+    Lock {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        error: std::io::Error,
     },
     /// It cannot be read or written.
     #[error("the database {path}: {error}")]
@@ -150,6 +160,38 @@ impl SqliteStore {
     pub fn configure(&mut self, config: &Config) -> Result<(), StoreError> {
         match &mut self.mode {
             Mode::Paced { database, .. } => database.configure(config),
+            Mode::Threaded(_) => Ok(()),
+        }
+    }
+
+    /// The recordings whose end was not stored; none where it has a thread already, as with all that asks what was before it.
+    pub(crate) fn unfinished_recordings(&self) -> Result<Vec<(CallKey, String)>, StoreError> {
+        match &self.mode {
+            Mode::Paced { database, .. } => database.unfinished_recordings(),
+            Mode::Threaded(_) => Ok(Vec::new()),
+        }
+    }
+
+    /// When a recording began, counted from 1970; `None` where it is not known.
+    pub(crate) fn recording_started(&self, call: CallKey, file: &str) -> Result<Option<Time>, StoreError> {
+        match &self.mode {
+            Mode::Paced { database, .. } => database.recording_started(call, file),
+            Mode::Threaded(_) => Ok(None),
+        }
+    }
+
+    /// Whether there is a record of a call.
+    pub(crate) fn knows_call(&self, call: CallKey) -> Result<bool, StoreError> {
+        match &self.mode {
+            Mode::Paced { database, .. } => database.knows_call(call),
+            Mode::Threaded(_) => Ok(false),
+        }
+    }
+
+    /// Stores facts of a process before this one, whose times count from 1970: before [`Store::restore`].
+    pub(crate) fn write_down(&mut self, facts: &[Fact]) -> Result<(), StoreError> {
+        match &mut self.mode {
+            Mode::Paced { database, .. } => database.write_down(facts),
             Mode::Threaded(_) => Ok(()),
         }
     }
@@ -240,7 +282,8 @@ impl Store for SqliteStore {
         let spare = Mode::Threaded(Writer::default());
         self.mode = match std::mem::replace(&mut self.mode, spare) {
             Mode::Paced { pace, database } => {
-                Mode::Threaded(Writer::start(*database, pace.into_waiting(), wake))
+                let (group, waiting) = pace.into_parts();
+                Mode::Threaded(Writer::start(*database, group, waiting, wake))
             }
             Mode::Threaded(writer) => Mode::Threaded(writer),
         };

@@ -64,7 +64,6 @@ fn town(seed: &Seed) -> Town {
 
 /// A day of `span`, with every caller served.
 fn day(number: u64, span: Duration, warm_up: Duration) -> Served {
-    #[expect(clippy::disallowed_methods, reason = "what a day costs is a figure of its own")]
     let begun = Instant::now();
     let seed = Seed::from_number(number).derive("day");
     let mut town = town(&seed);
@@ -138,8 +137,16 @@ fn judge(days: &[Served]) {
     let agents = AGENTS as u32;
     let of = |figure: fn(&Served) -> f64| Interval::of(&days.iter().map(figure).collect::<Vec<_>>());
     let measured = [
-        ("waiting probability", of(Served::waiting_probability), waiting_probability(agents, load)),
-        ("mean wait in seconds", of(Served::mean_wait), mean_wait(agents, load, TALK)),
+        (
+            "waiting probability",
+            of(Served::waiting_probability),
+            waiting_probability(agents, load),
+        ),
+        (
+            "mean wait in seconds",
+            of(Served::mean_wait),
+            mean_wait(agents, load, TALK),
+        ),
     ];
     let calls: usize = days.iter().map(|day| day.calls).sum();
     let spent: f64 = days.iter().map(|day| day.spent.as_secs_f64()).sum();
@@ -152,7 +159,10 @@ fn judge(days: &[Served]) {
     for (what, interval, formula) in measured {
         let Interval { mean, half } = interval;
         println!("{what}: {mean:.4} ± {half:.4}; Erlang C: {formula:.4}");
-        assert!(interval.holds(formula), "{what}: {formula} is not within {mean} ± {half}");
+        assert!(
+            interval.holds(formula),
+            "{what}: {formula} is not within {mean} ± {half}"
+        );
     }
 }
 

@@ -7,12 +7,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use callwright_callcenter::{
-    AgentRequest, AgentState, AnswerWith, Command, EndCause, ModelStore, QueueConfig, Store, Strategy,
+    AgentRequest, AgentState, AnswerWith, Command, EndCause, ModelStore, QueueConfig, SqliteStore, Store,
+    Strategy,
 };
 use callwright_capture::rules::{Disturbance, Rules, RulesConfig};
 use callwright_sim::{Link, Loss, PartyId};
 use callwright_sip::endpoint::CallId;
-use callwright_wire::{Entropy, Seed, Tap, TapRecord, Time};
+use callwright_wire::{Entropy, Epoch, Seed, Tap, TapRecord, Time};
 
 use crate::model::Model;
 use crate::phone::{Act, Pickup, Plan, Said};
@@ -91,6 +92,8 @@ struct Play {
     deeds_so_far: u64,
     /// When the server began to run last.
     born: Time,
+    /// How often the server was touched until now.
+    moves: u64,
     /// Calls that phones were in when they were offered another: by then they must be over.
     doubtful: Vec<(Time, PartyId, CallId)>,
     /// The last things that happened, for whoever looks for a reason.
@@ -167,6 +170,13 @@ pub(crate) fn play(hour: &Hour) -> Found {
     play_with(hour, store)
 }
 
+/// The same with a database in memory.
+fn play_on_sqlite(hour: &Hour) -> Found {
+    let seed = Seed::from_number(hour.seed).derive("hour").derive("store");
+    let store = SqliteStore::in_memory(Epoch::SIMULATED, &seed).expect("a database");
+    play_with(hour, Box::new(store))
+}
+
 /// The same with a store of another kind.
 pub(crate) fn play_with(hour: &Hour, store: Box<dyn Store>) -> Found {
     let seed = Seed::from_number(hour.seed).derive("hour");
@@ -203,6 +213,7 @@ pub(crate) fn play_with(hour: &Hour, store: Box<dyn Store>) -> Found {
         deeds_so_far: 0,
         born: Time::ZERO,
         doubtful: Vec::new(),
+        moves: 0,
         story: VecDeque::new(),
         wrong: Vec::new(),
         dialled: 0,
@@ -317,8 +328,7 @@ impl Play {
     fn found(self) -> Found {
         let mut ends = std::collections::BTreeMap::new();
         for (_, cause) in self.model.ends() {
-            let cause = cause.map_or_else(|| "up".to_owned(), |cause| format!("{cause:?}"));
-            *ends.entry(cause).or_default() += 1;
+            *ends.entry(format!("{cause:?}")).or_default() += 1;
         }
         Found {
             wrong: self.wrong,
@@ -464,19 +474,18 @@ impl Play {
     }
 
     fn look(&mut self) {
-        let mut moved = false;
         while let Some((party, _, news)) = self.town.world.poll_event() {
-            moved = true;
             self.hear(party, news);
         }
         let now = self.town.now();
         while let Some(entry) = self.town.log.next() {
-            moved = true;
             self.tell(|| format!("{entry:?}"));
             self.model.take(now, &entry);
         }
-        let _ = moved;
-        if let Some(server) = self.town.server() {
+        // Nothing changes in a machine that nobody touched.
+        let moves = self.town.moves();
+        let touched = std::mem::replace(&mut self.moves, moves) != moves;
+        if touched && let Some(server) = self.town.server() {
             let machine = server.machine();
             let (agents, queues, calls) = (machine.agents(), machine.queues(), machine.calls());
             self.model.compare(now, &agents, &queues, &calls);
@@ -605,7 +614,7 @@ impl Play {
         }
         let ends: std::collections::BTreeMap<_, _> = self.model.ends().collect();
         for record in &kept.records {
-            let expected = ends.get(&record.call).copied().flatten();
+            let expected = ends.get(&record.call).copied();
             let cause = record.ended.map(|ended| ended.cause);
             if cause.is_none() || cause != expected {
                 wrong.push(format!(
@@ -658,9 +667,15 @@ fn a_quiet_hour_is_as_the_model_says() {
 
 #[test]
 fn mixed_hours_are_as_the_model_says() {
-    for seed in seeds(1, 6) {
+    for seed in seeds(1, 3) {
         passes(&Hour::mixed(seed));
     }
+}
+
+#[test]
+fn a_mixed_hour_on_sqlite_is_as_the_model_says() {
+    let found = play_on_sqlite(&Hour::mixed(100));
+    assert!(found.wrong.is_empty(), "{}", found.report());
 }
 
 #[test]
@@ -669,7 +684,10 @@ fn ten_thousand_mixed_hours_are_as_the_model_says() {
     let mut wrong = 0;
     let mut ends = std::collections::BTreeMap::<String, usize>::new();
     for seed in seeds(1, 10_000) {
-        let found = play(&Hour::mixed(seed));
+        let found = match seed % 100 {
+            0 => play_on_sqlite(&Hour::mixed(seed)),
+            _ => play(&Hour::mixed(seed)),
+        };
         for (cause, count) in &found.ends {
             *ends.entry(cause.clone()).or_default() += count;
         }

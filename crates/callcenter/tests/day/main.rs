@@ -1,8 +1,12 @@
 //! Days and hours of a call center in the simulated world: a crowd of callers, agents with phones, and a model of what is right.
 
+mod day;
 mod erlang;
 mod hour;
 mod model;
 mod phone;
+mod regressions;
+mod shares;
 mod town;
 mod watched;
+mod wire;

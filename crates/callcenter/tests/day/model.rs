@@ -35,7 +35,6 @@ enum Stage {
     Waiting,
     /// Somebody answered.
     Answered,
-    Over,
 }
 
 #[derive(Clone, Debug)]
@@ -51,7 +50,10 @@ struct Call {
     /// When it was presented last.
     came_back: Time,
     caller: String,
-    ended: Option<(EndCause, Time)>,
+    /// It was in another queue before, or in this.
+    again: bool,
+    /// The store has not spoken about its answer.
+    unsettled: bool,
 }
 
 impl Call {
@@ -77,7 +79,14 @@ struct Acknowledged {
 pub(crate) struct Model {
     agents: Vec<Agent>,
     queues: Vec<QueueConfig>,
+    /// Those that are up.
     calls: BTreeMap<CallKey, Call>,
+    /// Those that are over: whose they were, why they ended and when.
+    over: BTreeMap<CallKey, (String, EndCause, Time)>,
+    /// Something of these could not be stored: what follows is told when it is, so that there is nothing to compare until they end.
+    late: BTreeSet<CallKey>,
+    /// Queues of which it is not known to whom they offered a call last.
+    vague: BTreeSet<String>,
     /// The last member that a queue offered a call to first.
     last: BTreeMap<String, usize>,
     /// Those of whom the machine said that they are in other calls, before this step and after it.
@@ -103,6 +112,9 @@ impl Model {
             agents: config.agents.iter().map(|config| agent(&config.name)).collect(),
             queues: config.queues.clone(),
             calls: BTreeMap::new(),
+            over: BTreeMap::new(),
+            late: BTreeSet::new(),
+            vague: BTreeSet::new(),
             last: BTreeMap::new(),
             elsewhere: BTreeSet::new(),
             acknowledged: Acknowledged::default(),
@@ -118,10 +130,10 @@ impl Model {
         std::mem::take(&mut self.objections)
     }
 
-    /// When a caller's last call was over; `None` while it is up, or where none is known.
+    /// When a caller's call was over; `None` while it is up, or where none is known.
     pub(crate) fn over_since(&self, caller: &str) -> Option<Time> {
-        let calls = self.calls.values().filter(|call| call.caller == caller);
-        calls.last().and_then(|call| call.ended.map(|(_, at)| at))
+        let of = |(of, _, at): &(String, EndCause, Time)| (of == caller).then_some(*at);
+        self.over.values().find_map(of)
     }
 
     /// Whether the call of a caller is presented to an agent by its queue.
@@ -135,11 +147,9 @@ impl Model {
         &self.acknowledged.calls
     }
 
-    /// Every call, and why it ended, as far as it was told.
-    pub(crate) fn ends(&self) -> impl Iterator<Item = (CallKey, Option<EndCause>)> {
-        self.calls
-            .iter()
-            .map(|(key, call)| (*key, call.ended.map(|(cause, _)| cause)))
+    /// Every call that is over, and why it ended.
+    pub(crate) fn ends(&self) -> impl Iterator<Item = (CallKey, EndCause)> {
+        self.over.iter().map(|(key, (_, cause, _))| (*key, *cause))
     }
 
     fn look(&mut self, what: &'static str) {
@@ -152,6 +162,13 @@ impl Model {
 
     fn demand(&mut self, what: &'static str, holds: bool, text: impl FnOnce() -> String) {
         self.look(what);
+        if !holds {
+            self.object(format!("{what}: {}", text()));
+        }
+    }
+
+    /// The same of what is looked at after every step.
+    fn agree(&mut self, what: &'static str, holds: bool, text: impl FnOnce() -> String) {
         if !holds {
             self.object(format!("{what}: {}", text()));
         }
@@ -186,12 +203,34 @@ impl Model {
                 self.in_flight = self.in_flight.saturating_sub(1);
                 self.stored(fact);
             }
-            Entry::NotStored(_) => self.in_flight = self.in_flight.saturating_sub(1),
+            Entry::NotStored(fact) => {
+                self.in_flight = self.in_flight.saturating_sub(1);
+                match fact {
+                    Fact::CallAnswered { call, .. } => {
+                        if let Some(call) = self.calls.get_mut(call) {
+                            call.unsettled = false;
+                        }
+                        self.late.insert(*call);
+                        self.vague = self.queues.iter().map(|queue| queue.name.clone()).collect();
+                    }
+                    Fact::CallQueued { call, .. }
+                        if self.calls.get(call).is_some_and(|known| known.again) =>
+                    {
+                        self.late.insert(*call);
+                        self.vague = self.queues.iter().map(|queue| queue.name.clone()).collect();
+                    }
+                    _ => {}
+                }
+            }
             Entry::Restored(restored) => self.restored(restored),
         }
     }
 
     fn told(&mut self, now: Time, fact: &Fact) {
+        let late = fact.call().is_some_and(|call| self.late.contains(&call));
+        if late && !matches!(fact, Fact::CallEnded { .. }) {
+            return;
+        }
         match fact {
             Fact::Bindings { .. } | Fact::RecordingStarted { .. } | Fact::RecordingEnded { .. } => {}
             Fact::CallQueued {
@@ -207,8 +246,8 @@ impl Model {
                     .get(call)
                     .map(|call| (call.stage, call.presented.clone()));
                 let fits = match &before {
-                    None => true,
-                    Some((stage, presented)) => *stage != Stage::Over && presented.is_empty(),
+                    None => !self.over.contains_key(call),
+                    Some((_, presented)) => presented.is_empty(),
                 };
                 self.demand("a call comes to a queue", fits && *at == now, || {
                     format!("{call:?} to {queue} at {at}, now {now}: {before:?}")
@@ -226,7 +265,8 @@ impl Model {
                         passed: BTreeSet::new(),
                         came_back: Time::ZERO,
                         caller: caller.clone(),
-                        ended: None,
+                        again: before.is_some(),
+                        unsettled: false,
                     },
                 );
             }
@@ -241,7 +281,7 @@ impl Model {
                 call, caller, agent, ..
             } => self.answered(now, *call, caller, agent.as_deref()),
             Fact::CallOverflowed { call, .. } | Fact::CallTransferred { call, .. } => {
-                let up = self.calls.get(call).is_some_and(|call| call.stage != Stage::Over);
+                let up = self.calls.contains_key(call);
                 self.demand("a transfer is of a call that is up", up, || format!("{call:?}"));
             }
             Fact::CallEnded { call, cause, at } => self.ended(*call, *cause, *at),
@@ -250,6 +290,11 @@ impl Model {
 
     fn presented(&mut self, now: Time, key: CallKey, name: &str, attempt: u32) {
         let agent = self.agent(name);
+        if let Some(call) = self.calls.get_mut(&key)
+            && now.since(call.came_back) >= OFFER_AGAIN
+        {
+            call.passed.clear();
+        }
         let Some(call) = self.calls.get(&key).cloned() else {
             return self.object(format!("{key:?}, which never came, is presented"));
         };
@@ -277,7 +322,7 @@ impl Model {
                 .into_iter()
                 .any(|other| self.is_free(other) && !call.passed.contains(&other))
         };
-        let again = !call.passed.contains(&agent) || now.since(call.came_back) >= OFFER_AGAIN || all_passed();
+        let again = !call.passed.contains(&agent) || all_passed();
         self.demand("who did not take a call is passed over", again, || {
             format!("{key:?} to {name}: {call:?}")
         });
@@ -285,6 +330,7 @@ impl Model {
         let place = call.place(key);
         let before = self.calls.iter().find(|(other, of)| {
             of.is_idle()
+                && !self.late.contains(other)
                 && of.place(**other) < place
                 && !of.passed.contains(&agent)
                 && self
@@ -296,7 +342,8 @@ impl Model {
         self.demand("calls are presented in their order", before.is_none(), || {
             before.unwrap_or_default()
         });
-        if self.config(&queue).strategy == Strategy::RoundRobin && call.presented.is_empty() {
+        let vague = self.vague.remove(&queue) || !self.late.is_empty();
+        if self.config(&queue).strategy == Strategy::RoundRobin && call.presented.is_empty() && !vague {
             self.is_next(&queue, agent, &call);
         }
         if call.presented.is_empty() {
@@ -377,7 +424,13 @@ impl Model {
             format!("{name} from {was:?} to {state:?}")
         });
         if matches!(was, Talking) {
-            self.agents[agent].call = None;
+            // Who answers and leaves before the caller hears of it leaves the call where it stood.
+            let call = self.agents[agent].call.take();
+            if let Some(call) = call.and_then(|call| self.calls.get_mut(&call))
+                && std::mem::take(&mut call.unsettled)
+            {
+                call.stage = Stage::Waiting;
+            }
         }
         if *state == Ready {
             // Who says so is offered everything again.
@@ -408,7 +461,7 @@ impl Model {
                 });
             }
             None => {
-                let over = self.calls.get(&key).is_some_and(|call| call.stage == Stage::Over);
+                let over = self.over.contains_key(&key);
                 self.demand("a call that is over is not answered", !over, || {
                     format!("{key:?}")
                 });
@@ -424,37 +477,37 @@ impl Model {
             passed: BTreeSet::new(),
             came_back: Time::ZERO,
             caller: caller.to_owned(),
-            ended: None,
+            again: false,
+            unsettled: false,
         });
         call.stage = Stage::Answered;
+        call.unsettled = true;
         call.presented.clear();
+        // Should it come to nothing the call waits where it stood, and is offered to everybody else.
+        call.passed.clear();
+        if let Some(agent) = agent.map(|name| self.agents.iter().position(|agent| agent.name == name)) {
+            call.passed.extend(agent);
+        }
+        call.came_back = now;
     }
 
     fn ended(&mut self, key: CallKey, cause: EndCause, at: Time) {
-        let known = self.calls.get(&key).cloned();
-        let once = known.as_ref().is_none_or(|call| call.stage != Stage::Over);
+        let known = self.calls.remove(&key);
+        let once = !self.over.contains_key(&key);
         self.demand("a call ends once", once, || {
             format!("{key:?} with {cause:?}: {known:?}")
         });
-        let alone = known.as_ref().is_none_or(|call| call.presented.is_empty());
+        let late = self.late.remove(&key);
+        if late {
+            self.vague = self.queues.iter().map(|queue| queue.name.clone()).collect();
+        }
+        let alone = late || known.as_ref().is_none_or(|call| call.presented.is_empty());
         self.demand("no presentation outlives its call", alone, || {
             format!("{key:?} with {cause:?}: {known:?}")
         });
         self.highest = self.highest.max(key.0);
-        let call = self.calls.entry(key).or_insert_with(|| Call {
-            stage: Stage::Over,
-            queue: None,
-            priority: 0,
-            since: at,
-            presented: BTreeSet::new(),
-            attempt: 0,
-            passed: BTreeSet::new(),
-            came_back: Time::ZERO,
-            caller: String::new(),
-            ended: None,
-        });
-        call.stage = Stage::Over;
-        call.ended = Some((cause, at));
+        let caller = known.map(|call| call.caller).unwrap_or_default();
+        self.over.insert(key, (caller, cause, at));
         for agent in &mut self.agents {
             if agent.call == Some(key) {
                 agent.call = None;
@@ -475,6 +528,9 @@ impl Model {
                 }
             }
             Fact::CallAnswered { call, .. } => {
+                if let Some(call) = self.calls.get_mut(call) {
+                    call.unsettled = false;
+                }
                 self.acknowledged.calls.insert(*call, false);
             }
             Fact::CallEnded { call, .. } => {
@@ -520,18 +576,16 @@ impl Model {
             || format!("{} after {acknowledged}", restored.first_call),
         );
         // What was told and not acknowledged never was.
-        let acknowledged = &self.acknowledged.calls;
-        self.calls.retain(|key, _| acknowledged.contains_key(key));
-        for (key, call) in &mut self.calls {
-            call.stage = Stage::Over;
-            call.presented.clear();
-            if !acknowledged[key] {
-                call.ended = Some((EndCause::Restarted, call.since));
-            }
-        }
-        for over in self.acknowledged.calls.values_mut() {
+        let acknowledged = &mut self.acknowledged.calls;
+        self.over
+            .retain(|key, _| acknowledged.get(key).is_some_and(|over| *over));
+        for (key, over) in acknowledged.iter_mut().filter(|(_, over)| !**over) {
             *over = true;
+            let caller = self.calls.remove(key).map(|call| call.caller).unwrap_or_default();
+            self.over.insert(*key, (caller, EndCause::Restarted, Time::ZERO));
         }
+        self.calls.clear();
+        self.late.clear();
         for agent in &mut self.agents {
             agent.state = agents.get(&agent.name).cloned().unwrap_or(AgentState::LoggedOut);
             agent.call = None;
@@ -555,17 +609,20 @@ impl Model {
         for (index, snapshot) in agents.iter().enumerate() {
             let agent = self.agents[index].clone();
             let same = agent.name == snapshot.name && agent.state == snapshot.state;
-            self.demand("the machine's agents are the model's", same, || {
+            self.agree("the machine's agents are the model's", same, || {
                 format!("{snapshot:?} instead of {agent:?}")
             });
             // Who talked and transferred the call has none, while its leg is still there.
-            let linked =
-                snapshot.call == agent.call || snapshot.call.is_none() && agent.state == AgentState::Talking;
-            self.demand("each agent is in the call that the model says", linked, || {
+            let late = |call: Option<CallKey>| call.is_some_and(|call| self.late.contains(&call));
+            let linked = late(snapshot.call)
+                || late(agent.call)
+                || snapshot.call == agent.call
+                || snapshot.call.is_none() && agent.state == AgentState::Talking;
+            self.agree("each agent is in the call that the model says", linked, || {
                 format!("{snapshot:?} instead of {agent:?}")
             });
             let idle = agent.state != AgentState::Ready || snapshot.call.is_none();
-            self.demand("who is ready has no call", idle, || format!("{snapshot:?}"));
+            self.agree("who is ready has no call", idle, || format!("{snapshot:?}"));
         }
         for snapshot in queues {
             self.compare_queue(snapshot);
@@ -577,13 +634,16 @@ impl Model {
         let lost = self
             .calls
             .iter()
-            .find(|(key, call)| call.stage != Stage::Over && !up.contains(key));
+            .find(|(key, _)| !up.contains(key) && !self.late.contains(key));
         let lost = lost.map(|(key, call)| format!("{key:?} {call:?}"));
-        self.demand("no call is lost", lost.is_none(), || lost.unwrap_or_default());
+        self.agree("no call is lost", lost.is_none(), || lost.unwrap_or_default());
         self.nobody_waits_in_vain(now);
     }
 
     fn compare_queue(&mut self, snapshot: &QueueSnapshot) {
+        if !self.late.is_empty() {
+            return;
+        }
         let here: Vec<&Call> = self
             .calls
             .values()
@@ -607,16 +667,19 @@ impl Model {
             snapshot.free,
             snapshot.logged_in,
         );
-        self.demand("the machine's queues are the model's", found == expected, || {
+        self.agree("the machine's queues are the model's", found == expected, || {
             format!("{snapshot:?} instead of (waiting, presented, oldest, free, logged in) {expected:?}")
         });
     }
 
     fn compare_call(&mut self, snapshot: &CallSnapshot) {
+        if self.late.contains(&snapshot.call) {
+            return;
+        }
         let Some(call) = self.calls.get(&snapshot.call).cloned() else {
             // One that is not for a queue is told of when somebody answers.
             let plain = snapshot.queue.is_none() && matches!(snapshot.state, CallState::Ringing);
-            return self.demand("the machine's calls are the model's", plain, || {
+            return self.agree("the machine's calls are the model's", plain, || {
                 format!("{snapshot:?}, which nobody told of")
             });
         };
@@ -633,15 +696,15 @@ impl Model {
             CallState::Queued {
                 position: at,
                 priority,
-            } => call.is_idle() && at == position() && priority == call.priority,
+            } => call.is_idle() && (at == position() || !self.late.is_empty()) && priority == call.priority,
             CallState::Presented { attempt } => {
                 let rings = call.stage == Stage::Waiting && !call.presented.is_empty();
                 (rings || call.stage == Stage::Answered) && attempt == call.attempt
             }
-            CallState::Ringing | CallState::Message => call.stage != Stage::Over && call.presented.is_empty(),
+            CallState::Ringing | CallState::Message => call.presented.is_empty(),
             CallState::Connected | CallState::Held => call.stage == Stage::Answered,
         };
-        self.demand("the machine's calls are the model's", fits, || {
+        self.agree("the machine's calls are the model's", fits, || {
             format!("{snapshot:?} instead of {call:?}")
         });
     }
@@ -649,7 +712,11 @@ impl Model {
     /// No call waits while an agent who could take it is ready.
     fn nobody_waits_in_vain(&mut self, now: Time) {
         let mut vain = None;
-        for (key, call) in self.calls.iter().filter(|(_, call)| call.is_idle()) {
+        let idle = self
+            .calls
+            .iter()
+            .filter(|(key, call)| call.is_idle() && !self.late.contains(key));
+        for (key, call) in idle {
             let members = self.members(call.queue.as_deref().unwrap_or_default());
             let takes = |agent: &usize| {
                 let passed = call.passed.contains(agent) && now.since(call.came_back) <= OFFER_AGAIN;
@@ -669,12 +736,7 @@ impl Model {
 
     /// Everything is over.
     pub(crate) fn finish(&mut self) {
-        let open: Vec<_> = self
-            .calls
-            .iter()
-            .filter(|(_, call)| call.stage != Stage::Over)
-            .map(|(key, _)| *key)
-            .collect();
+        let open: Vec<_> = self.calls.keys().copied().collect();
         self.demand("every call ends", open.is_empty(), || format!("{open:?} do not"));
         let in_flight = self.in_flight;
         self.demand("every fact is answered", in_flight == 0, || {

@@ -15,7 +15,7 @@ use callwright_sip::endpoint::{CallId, Endpoint, EndpointConfig, IdentityId, Reg
 use callwright_sip::event::{Description, EndCause, RegistrationState};
 use callwright_sip_message::{NameAddr, Uri};
 use callwright_wire::{
-    Entropy, Input, Node, Output, PacketNode, Residue, Seed, SocketId, Time, Timer, TimerQueue, Transport,
+    Input, Node, Output, PacketNode, Residue, Seed, SocketId, Time, Timer, TimerQueue, Transport,
 };
 
 /// What a phone makes of a call that rings.
@@ -77,7 +77,6 @@ pub(crate) struct PhoneCall {
     /// When it was answered, here or there.
     pub(crate) answered: Option<Time>,
     acts: VecDeque<(Duration, Act)>,
-    offer: Option<Bytes>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -107,7 +106,6 @@ pub(crate) struct Phone {
     calls: BTreeMap<CallId, PhoneCall>,
     pickups: BTreeMap<CallId, Pickup>,
     alarms: TimerQueue<Alarm>,
-    entropy: Entropy,
     said: VecDeque<Said>,
     now: Time,
 }
@@ -137,7 +135,6 @@ impl Phone {
             calls: BTreeMap::new(),
             pickups: BTreeMap::new(),
             alarms: TimerQueue::default(),
-            entropy: seed.derive("manner").stream(),
             said: VecDeque::new(),
             now,
         }
@@ -146,11 +143,6 @@ impl Phone {
     /// The calls that it knows of.
     pub(crate) fn calls(&self) -> impl Iterator<Item = (CallId, &PhoneCall)> {
         self.calls.iter().map(|(call, of)| (*call, of))
-    }
-
-    /// Its own dice.
-    pub(crate) fn entropy(&mut self) -> &mut Entropy {
-        &mut self.entropy
     }
 
     pub(crate) fn register(&mut self, now: Time, expires: Duration) {
@@ -197,7 +189,6 @@ impl Phone {
                 began: now,
                 answered: None,
                 acts: plan.acts.into(),
-                offer: None,
             },
         );
         if let Some(patience) = plan.patience {
@@ -224,11 +215,6 @@ impl Phone {
             }
             Some(Pickup::Never) | None => {}
         }
-    }
-
-    pub(crate) fn hang_up(&mut self, now: Time, call: CallId) {
-        self.now = now;
-        let _over = self.endpoint.hangup(now, call, Hangup::default(), None);
     }
 
     fn pick_up(&mut self, now: Time, call: CallId) {
@@ -295,7 +281,6 @@ impl Phone {
                         began: now,
                         answered: None,
                         acts: VecDeque::new(),
-                        offer: incoming.offer,
                     },
                 );
                 self.said.push_back(Said::Rings { call, from });
@@ -327,11 +312,13 @@ impl Phone {
             } => {
                 let _over = self.endpoint.answer_offer(now, call, description(ip), None);
             }
-            Event::ReferEnded { call, outcome, .. } => {
+            Event::ReferEnded {
+                call,
+                outcome: callwright_sip::event::ReferOutcome::Final { status: 200..300, .. },
+                ..
+            } => {
                 // RFC 5589 §6.1: who transferred leaves once the target answered.
-                if let callwright_sip::event::ReferOutcome::Final { status: 200..300, .. } = outcome {
-                    let _over = self.endpoint.hangup(now, call, Hangup::default(), None);
-                }
+                let _over = self.endpoint.hangup(now, call, Hangup::default(), None);
             }
             Event::Referred(referred) => {
                 let _over = self
@@ -364,10 +351,8 @@ impl Phone {
                     RegistrationState::Failed { registered, .. } => registered,
                     RegistrationState::Expired | RegistrationState::Unregistered { .. } => false,
                 };
-                if !registered {
-                    if let RegistrationState::Unregistered { .. } = state {
-                        self.registration = None;
-                    }
+                if let RegistrationState::Unregistered { .. } = state {
+                    self.registration = None;
                 }
                 self.said.push_back(Said::Registered(registered));
             }

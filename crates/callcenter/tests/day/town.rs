@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use callwright_callcenter::{self as callcenter, AgentConfig, Auth, Config, QueueConfig, Server, Store};
-use callwright_sim::{CrashKind, HostId, Link, PartyId, World, WorldConfig};
+use callwright_sim::{CrashKind, Link, PartyId, World, WorldConfig};
 use callwright_sip::endpoint::CallId;
 use callwright_sip_message::Uri;
 use callwright_wire::{
@@ -22,7 +22,8 @@ const DOMAIN: &str = "192.0.2.250";
 
 /// Who takes part.
 pub(crate) enum Party {
-    Server(Box<Server>),
+    /// The server, and how often it was touched.
+    Server(Box<Server>, u64),
     Phone(Box<Phone>),
 }
 
@@ -52,7 +53,6 @@ pub(crate) struct Town {
     pub(crate) crowd: PartyId,
     /// The phones of the agents, in their order.
     pub(crate) agents: Vec<PartyId>,
-    pub(crate) hosts: Vec<HostId>,
     pub(crate) config: Config,
     expires: Duration,
     seed: Seed,
@@ -112,11 +112,9 @@ impl Town {
             log: log.clone(),
         });
         let server = Server::new(Time::ZERO, config.clone(), watched).expect("settings that agree");
-        let server = world.add(host, "server", Party::Server(Box::new(server)));
-        let mut hosts = vec![host];
-        let mut phone = |world: &mut World<Party>, name: &str, ip: Ipv4Addr| {
+        let server = world.add(host, "server", Party::Server(Box::new(server), 0));
+        let phone = |world: &mut World<Party>, name: &str, ip: Ipv4Addr| {
             let host = world.add_host(name, ip).expect("a host");
-            hosts.push(host);
             let phone = Phone::new(Time::ZERO, name, DOMAIN, IpAddr::V4(ip), &seed.derive(name));
             world.add(host, name, Party::Phone(Box::new(phone)))
         };
@@ -133,7 +131,6 @@ impl Town {
             server,
             crowd,
             agents,
-            hosts,
             config,
             expires,
             seed,
@@ -155,17 +152,29 @@ impl Town {
     /// The server, unless it is down.
     pub(crate) fn server(&self) -> Option<&Server> {
         match self.world.node(self.server)? {
-            Party::Server(server) => Some(server),
+            Party::Server(server, _) => Some(server),
             Party::Phone(_) => None,
         }
     }
 
     pub(crate) fn with_server<R>(&mut self, use_it: impl FnOnce(&mut Server, Time) -> R) -> Option<R> {
         let used = self.world.with(self.server, |party, now| match party {
-            Party::Server(server) => Some(use_it(server, now)),
+            Party::Server(server, moves) => {
+                *moves += 1;
+                Some(use_it(server, now))
+            }
             Party::Phone(_) => None,
         });
         used.flatten()
+    }
+
+    /// How often anything was done with the server of this life, told by lives.
+    pub(crate) fn moves(&self) -> u64 {
+        let touched = match self.world.node(self.server) {
+            Some(Party::Server(_, moves)) => *moves,
+            Some(Party::Phone(_)) | None => 0,
+        };
+        u64::from(self.lives) << 40 | touched
     }
 
     /// Asks something of the server.
@@ -176,14 +185,14 @@ impl Town {
     pub(crate) fn phone(&self, party: PartyId) -> &Phone {
         match self.world.node(party) {
             Some(Party::Phone(phone)) => phone,
-            Some(Party::Server(_)) | None => panic!("{party:?} is no phone"),
+            Some(Party::Server(..)) | None => panic!("{party:?} is no phone"),
         }
     }
 
     pub(crate) fn with_phone<R>(&mut self, party: PartyId, use_it: impl FnOnce(&mut Phone, Time) -> R) -> R {
         let used = self.world.with(party, |party, now| match party {
             Party::Phone(phone) => Some(use_it(phone, now)),
-            Party::Server(_) => None,
+            Party::Server(..) => None,
         });
         used.flatten().expect("a phone")
     }
@@ -207,7 +216,7 @@ impl Town {
     /// The server's process dies.
     pub(crate) fn crash(&mut self) {
         for (_, party) in self.world.crash(self.server, CrashKind::Process) {
-            if let Party::Server(server) = party {
+            if let Party::Server(server, _) = party {
                 self.store = Some(server.into_store());
             }
         }
@@ -222,7 +231,9 @@ impl Town {
         config.seed = seed.derive("machine");
         config.nonce_seed = seed.derive("nonces");
         let server = Server::new(self.now(), config, store).expect("it started before");
-        let restarted = self.world.restart(self.server, Party::Server(Box::new(server)));
+        let restarted = self
+            .world
+            .restart(self.server, Party::Server(Box::new(server), 0));
         assert!(restarted.is_ok(), "it was down");
     }
 
@@ -239,7 +250,10 @@ impl Node for Party {
 
     fn handle_input(&mut self, now: Time, input: Input<callcenter::Command>) {
         match self {
-            Party::Server(server) => server.handle_input(now, input),
+            Party::Server(server, moves) => {
+                *moves += 1;
+                server.handle_input(now, input);
+            }
             Party::Phone(phone) => {
                 if let Ok(input) = input.of_world() {
                     phone.handle_input(now, input);
@@ -250,28 +264,35 @@ impl Node for Party {
 
     fn handle_timeout(&mut self, now: Time) {
         match self {
-            Party::Server(server) => server.handle_timeout(now),
+            Party::Server(server, moves) => {
+                // Audio changes nothing that is decided.
+                let audio = server
+                    .poll_timeout()
+                    .is_some_and(|(_, timer)| timer == "RTP packet interval");
+                *moves += u64::from(!audio);
+                server.handle_timeout(now);
+            }
             Party::Phone(phone) => phone.handle_timeout(now),
         }
     }
 
     fn poll_output(&mut self) -> Option<Output<News>> {
         match self {
-            Party::Server(server) => Some(server.poll_output()?.map_event(News::Server)),
+            Party::Server(server, _) => Some(server.poll_output()?.map_event(News::Server)),
             Party::Phone(phone) => Some(phone.poll_output()?.map_event(News::Phone)),
         }
     }
 
     fn poll_timeout(&self) -> Option<(Time, &'static str)> {
         match self {
-            Party::Server(server) => server.poll_timeout(),
+            Party::Server(server, _) => server.poll_timeout(),
             Party::Phone(phone) => phone.poll_timeout(),
         }
     }
 
     fn residue(&self) -> Residue {
         match self {
-            Party::Server(server) => server.residue(),
+            Party::Server(server, _) => server.residue(),
             Party::Phone(phone) => phone.residue(),
         }
     }
@@ -280,14 +301,14 @@ impl Node for Party {
 impl PacketNode for Party {
     fn handle_packet(&mut self, now: Time, socket: SocketId, from: SocketAddr, packet: &[u8]) {
         match self {
-            Party::Server(server) => server.handle_packet(now, socket, from, packet),
+            Party::Server(server, _) => server.handle_packet(now, socket, from, packet),
             Party::Phone(phone) => phone.handle_packet(now, socket, from, packet),
         }
     }
 
     fn poll_transmit(&mut self, now: Time, buffer: &mut [u8]) -> Option<(SocketId, SocketAddr, usize)> {
         match self {
-            Party::Server(server) => server.poll_transmit(now, buffer),
+            Party::Server(server, _) => server.poll_transmit(now, buffer),
             Party::Phone(phone) => phone.poll_transmit(now, buffer),
         }
     }

@@ -5,7 +5,7 @@ mod user;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
-use callwright_callcenter::{ServeError, Settings};
+use callwright_callcenter::{ServeError, ServerError, Settings};
 use callwright_events::ExitCode;
 use callwright_scenario::real::Capture;
 use callwright_wire::Tap;
@@ -85,7 +85,11 @@ pub(super) fn callcenter(
     ready?;
     match served {
         Ok(()) => {}
-        Err(error @ (ServeError::Settings(_) | ServeError::Server(_) | ServeError::Capture(_))) => {
+        Err(
+            error @ (ServeError::Settings(_)
+            | ServeError::Server(ServerError::Config(_))
+            | ServeError::Capture(_)),
+        ) => {
             return Err(error.into());
         }
         Err(
@@ -94,6 +98,7 @@ pub(super) fn callcenter(
             | ServeError::Listen { .. }
             | ServeError::Silent
             | ServeError::Api(_)
+            | ServeError::Server(ServerError::Store(_))
             | ServeError::Failed),
         ) => {
             return Err(Wrong {

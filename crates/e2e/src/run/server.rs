@@ -77,15 +77,15 @@ impl ServerThread {
     }
 
     /// Stops it in order.
-    pub(crate) fn stop(mut self, news: &Receiver<News>) {
+    pub(crate) fn stop(self, news: &Receiver<News>) {
         let until = Instant::now() + STOP;
+        if let Some(stop) = &self.stop {
+            stop.ask();
+        }
         loop {
-            if let Some(stop) = &self.stop {
-                stop.ask();
-            }
             match news.recv_timeout(until.saturating_duration_since(Instant::now())) {
                 // It came up only now.
-                Ok(News::ServerUp(_, stop)) => self.stop = Some(stop),
+                Ok(News::ServerUp(_, stop)) => stop.ask(),
                 Ok(News::ServerEnded(_)) => break,
                 Ok(News::Phone(..) | News::Lost | News::Interrupt) => {}
                 Err(_) => return,
@@ -103,7 +103,7 @@ fn configuration(plan: &Plan, folder: &Folder, secrets: &Secrets) -> String {
     let quoted = |path: &Path| format!("{:?}", path.display().to_string());
     let mut text = format!(
         "domain = {DOMAIN:?}\nauth = \"registrations\"\ndatabase = {}\n[listen]\nudp = {at:?}\n[recordings]\nfolder = {}\n\
-         [[queue]]\nname = {QUEUE:?}\nstrategy = \"round_robin\"\nanswer = \"music\"\n",
+         [[queue]]\nname = {QUEUE:?}\nstrategy = \"round_robin\"\nanswer = \"music\"\nrecord = true\n",
         quoted(&std::path::absolute(folder.database()).unwrap_or(folder.database())),
         quoted(&std::path::absolute(folder.recordings()).unwrap_or(folder.recordings())),
     );

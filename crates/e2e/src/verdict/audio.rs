@@ -1,5 +1,7 @@
 //! What customers and agents heard of each other.
 
+use std::time::Duration;
+
 use callwright_capture::analysis::{Analysis, Side, Stream};
 use callwright_wire::Time;
 
@@ -37,6 +39,7 @@ pub(super) fn heard(evidence: &Evidence<'_>, calls: &[Seen<'_>], shown: &[CallSh
             } else {
                 let level = match (audio.packets, audio.level_dbm0) {
                     (0, _) => "no packet".to_owned(),
+                    (_, Some(level)) if level > AUDIBLE_DBM0 => "less than half of the talk".to_owned(),
                     (_, Some(level)) => format!("{level:.0} dBm0"),
                     (_, None) => "nothing while they talked".to_owned(),
                 };
@@ -94,7 +97,8 @@ pub(super) fn directions(analysis: &Analysis, seen: &Seen<'_>) -> Vec<AudioShown
         return Vec::new();
     };
     let from = leg.answered.unwrap_or(seen.call.started);
-    let to = leg.ended.or(seen.call.ended).unwrap_or(Time::NEVER);
+    let end = Time::ZERO + Duration::from_secs_f64(analysis.capture.duration_ms / 1_000.0);
+    let to = leg.ended.or(seen.call.ended).unwrap_or(end);
     let name = seen.agent_name().unwrap_or("agent");
     [
         (0, Side::Caller, format!("{} → server", seen.customer())),
@@ -115,17 +119,21 @@ pub(super) fn directions(analysis: &Analysis, seen: &Seen<'_>) -> Vec<AudioShown
 
 fn show(streams: &[&Stream], direction: String, from: Time, to: Time) -> AudioShown {
     let longest = streams.iter().max_by_key(|stream| stream.quality.packets);
-    let level = streams
+    let heard: Vec<Heard> = streams
         .iter()
-        .filter_map(|stream| level(stream, from, to))
-        .reduce(f64::max);
+        .filter_map(|stream| heard_of(stream, from, to))
+        .collect();
+    let level = heard.iter().map(|heard| heard.mean_dbm0).reduce(f64::max);
+    let audible: usize = heard.iter().map(|heard| heard.audible_seconds).sum();
+    // Half of the talk at least: seconds that are cut by its ends do not count.
+    let enough = audible > 0 && 2 * audible + 1 >= to.since(from).as_secs() as usize;
     // Of what is not decoded only the packets are known.
     let undecoded = streams
         .iter()
         .any(|stream| stream.level.is_none() && stream.ended > from && stream.started < to);
     AudioShown {
         direction,
-        heard: level.is_some_and(|level| level > AUDIBLE_DBM0) || undecoded,
+        heard: enough || undecoded,
         codec: longest.and_then(|stream| stream.codec()).map(str::to_owned),
         packets: streams.iter().map(|stream| stream.quality.packets).sum(),
         level_dbm0: level,
@@ -148,12 +156,18 @@ fn show(streams: &[&Stream], direction: String, from: Time, to: Time) -> AudioSh
     }
 }
 
-/// The mean level of the seconds within a time, in dBm0; of those that touch it where none is within.
-fn level(stream: &Stream, from: Time, to: Time) -> Option<f64> {
+/// What is heard of a stream in some time.
+struct Heard {
+    mean_dbm0: f64,
+    audible_seconds: usize,
+}
+
+/// Of the seconds within a time; of those that touch it where none is within.
+fn heard_of(stream: &Stream, from: Time, to: Time) -> Option<Heard> {
     let level = stream.level.as_ref()?;
     let second = |index: usize| {
-        let begins = stream.started + std::time::Duration::from_secs(index as u64);
-        (begins, begins + std::time::Duration::from_secs(1))
+        let begins = stream.started + Duration::from_secs(index as u64);
+        (begins, begins + Duration::from_secs(1))
     };
     let pick = |fits: &dyn Fn(Time, Time) -> bool| -> Vec<f64> {
         let seconds = level.per_second_dbm0.iter().enumerate();
@@ -171,5 +185,8 @@ fn level(stream: &Stream, from: Time, to: Time) -> Option<f64> {
         return None;
     }
     let power: f64 = picked.iter().map(|level| 10f64.powf(level / 10.0)).sum::<f64>() / picked.len() as f64;
-    Some((10.0 * power.log10()).max(NOTHING_DBM0))
+    Some(Heard {
+        mean_dbm0: (10.0 * power.log10()).max(NOTHING_DBM0),
+        audible_seconds: picked.iter().filter(|level| **level > AUDIBLE_DBM0).count(),
+    })
 }

@@ -10,6 +10,7 @@
 //!     cargo test -p callwright-peers --test callcenter_figures -- --ignored --nocapture --test-threads 1
 //! ```
 
+mod registrations;
 mod relay;
 mod signalling;
 

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use callwright_acd::{AgentState, Binding, CallKey, CallRecord, Config, Strategy};
 use callwright_sip_message::Uri;
 use callwright_wire::{Flow, Time, Transport};
-use rusqlite::{Connection, Row, Transaction, params};
+use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, params};
 
 use super::event::{Calendar, EventRow, StateRow, Unix, signed};
 
@@ -148,6 +148,34 @@ pub(super) fn put_recording(
     let ended = samples.map(|_| at);
     statement.execute(params![signed(call.0), file, at, ended, samples.map(signed)])?;
     Ok(())
+}
+
+/// The recordings whose end was not stored.
+pub(super) fn unfinished_recordings(from: &Connection) -> rusqlite::Result<Vec<(CallKey, String)>> {
+    let mut statement =
+        from.prepare_cached("SELECT call, file FROM recordings WHERE samples IS NULL ORDER BY call, file")?;
+    let rows = statement.query_map([], |row| {
+        Ok((CallKey(row.get::<_, i64>(0)?.unsigned_abs()), row.get(1)?))
+    })?;
+    rows.collect()
+}
+
+/// When a recording began; `None` where it is not known.
+pub(super) fn recording_started(
+    from: &Connection,
+    call: CallKey,
+    file: &str,
+) -> rusqlite::Result<Option<i64>> {
+    let mut statement =
+        from.prepare_cached("SELECT started_at FROM recordings WHERE call = ?1 AND file = ?2")?;
+    let found = statement.query_row(params![signed(call.0), file], |row| row.get(0));
+    found.optional()
+}
+
+/// Whether there is a record of a call.
+pub(super) fn knows_call(from: &Connection, call: CallKey) -> rusqlite::Result<bool> {
+    let mut statement = from.prepare_cached("SELECT 1 FROM calls WHERE number = ?1")?;
+    statement.exists([signed(call.0)])
 }
 
 pub(super) fn put_agent(
@@ -295,11 +323,19 @@ pub(super) fn first_unsettled(from: &Connection) -> rusqlite::Result<Option<i64>
     )
 }
 
-/// The time of the latest event; 0 where there is none.
-pub(super) fn latest(from: &Connection) -> rusqlite::Result<i64> {
-    from.query_row("SELECT coalesce(max(at), 0) FROM call_events", [], |row| {
-        row.get(0)
-    })
+/// The time of the last event of a process, and where the call has later ones, of the call; 0 where there is none.
+///
+/// The last is not always the latest: the clock of the machine may have been set back between two processes. What is told of
+/// recordings after a crash comes last, and may be older.
+pub(super) fn last_known(from: &Connection, call: CallKey) -> rusqlite::Result<i64> {
+    let mut statement = from.prepare_cached(
+        "SELECT max(
+            coalesce((SELECT at FROM call_events WHERE kind NOT IN ('recording_started', 'recording_ended')
+                      ORDER BY seq DESC LIMIT 1), 0),
+            coalesce((SELECT max(at) FROM call_events WHERE call = ?1), 0)
+         )",
+    )?;
+    statement.query_row([signed(call.0)], |row| row.get(0))
 }
 
 /// The number of the latest call; 0 where there is none.
