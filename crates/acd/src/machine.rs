@@ -522,7 +522,7 @@ impl Node for Machine {
                 Alarm::TransferNoAnswer(call) => self.on_transfer_unanswered(now, call),
                 Alarm::Leave(leg) => self.leave_now(now, leg),
                 Alarm::PresentationNoAnswer(agent) => self.on_presentation_unanswered(now, agent),
-                Alarm::OfferAgain(call) => self.offer_again(call),
+                Alarm::OfferAgain(call) => self.floor.forgive(call),
                 Alarm::MaxWait(call) => self.on_waited_long_enough(now, call),
                 Alarm::Announce(call) => self.on_announcement_due(now, call),
                 Alarm::SpeechOver(call) => self.on_speech_over(now, call),

@@ -362,21 +362,6 @@ fn a_call_rings_for_no_more_agents_at_once_than_may_be() {
 }
 
 #[test]
-fn a_call_that_nobody_takes_is_offered_less_and_less_often() {
-    let mut lab = Lab::with_queue(|_, _| {});
-    let alice = lab.registered("alice");
-    lab.customer();
-    let mut last = lab.now();
-    let mut pauses = Vec::new();
-    for _ in 0..4 {
-        lab.refuse(alice, 486);
-        pauses.push(lab.now().since(last).as_secs());
-        last = lab.now();
-    }
-    assert_eq!(pauses, [0, 5, 10, 15]);
-}
-
-#[test]
 fn an_agent_of_whom_one_phone_works_is_not_taken_for_unreachable() {
     for statuses in [[486, 503], [503, 486]] {
         let mut lab = Lab::with_queue(|_, _| {});

@@ -116,8 +116,6 @@ pub(crate) struct Queued {
     pub(crate) presented: Vec<AgentKey>,
     /// Of whom a contact was reached that did not answer, of those to whom it is presented.
     pub(crate) reached: Vec<AgentKey>,
-    /// How often it was offered again to agents who had not taken it.
-    pub(crate) rounds: u32,
     /// Where it was, so that it does not overflow in circles.
     pub(crate) visited: Vec<QueueKey>,
 }

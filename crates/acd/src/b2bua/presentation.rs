@@ -15,12 +15,8 @@ use crate::journal::Due;
 use crate::machine::{Alarm, Machine};
 use crate::queueing::{AgentKey, Match};
 
-/// After so long a call is offered once more to agents who did not take it and are ready all the same, where nobody else is; after
-/// so much longer each time, up to [`MAX_ROUNDS`] times that.
+/// After so long a call is offered once more to agents who did not take it and are ready all the same, where nobody else is.
 pub(super) const OFFER_AGAIN: Duration = Duration::from_secs(5);
-
-/// A call that nobody takes is offered again once a minute at last.
-const MAX_ROUNDS: u32 = 12;
 
 /// How far an INVITE to a contact came that was not answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -268,20 +264,10 @@ impl Machine {
         }
         call.hunt = None;
         call.early = None;
-        let rounds = call.queued.as_ref().map_or(0, |queued| queued.rounds);
         self.floor.come_back(key);
         if self.floor.has_passed(key) {
-            let pause = OFFER_AGAIN * (rounds + 1).min(MAX_ROUNDS);
-            self.alarms.set(Alarm::OfferAgain(key), now + pause);
+            self.alarms.set(Alarm::OfferAgain(key), now + OFFER_AGAIN);
         }
-    }
-
-    /// A call may be offered once more to those who did not take it.
-    pub(crate) fn offer_again(&mut self, key: CallKey) {
-        if let Some(queued) = self.switch.call_mut(key).and_then(|call| call.queued.as_mut()) {
-            queued.rounds = queued.rounds.saturating_add(1);
-        }
-        self.floor.forgive(key);
     }
 
     /// An agent answered; its other contacts are cancelled already, and with `ring_all` those of others.

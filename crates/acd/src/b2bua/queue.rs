@@ -48,7 +48,6 @@ impl Machine {
             attempts,
             presented: Vec::new(),
             reached: Vec::new(),
-            rounds: 0,
             visited,
         });
         call.stage = Stage::Arriving { stored: false };
