@@ -72,6 +72,12 @@ impl Switch {
         self.calls.iter().map(|(key, call)| (*key, call))
     }
 
+    /// Where the calls stand whose caller was answered, by this machine or with a callee.
+    pub(crate) fn answered_calls(&self) -> Vec<(CallKey, Stage)> {
+        let answered = self.all_calls().filter(|(_, call)| call.caller_answered);
+        answered.map(|(key, call)| (key, call.stage)).collect()
+    }
+
     /// How many calls there are.
     pub(crate) fn calls(&self) -> usize {
         self.calls.len()
@@ -106,7 +112,7 @@ impl Switch {
         LegKey(self.legs_so_far)
     }
 
-    fn call(&self, key: CallKey) -> Option<&Call> {
+    pub(crate) fn call(&self, key: CallKey) -> Option<&Call> {
         self.calls.get(&key)
     }
 

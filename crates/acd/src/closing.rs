@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use callwright_wire::{Node, Time, TimerQueue};
 
+use crate::b2bua::Stage;
 use crate::fact::Event;
+use crate::journal::Due;
 use crate::machine::{Alarm, Machine};
 
 /// How long closing may take: Timer F, and a second for the answer to what was cancelled (RFC 3261 §17.1.2.2).
@@ -57,12 +59,30 @@ impl Machine {
     }
 
     /// Says whether the store works. As long as it does not, new calls and registrations are answered 503 with Retry-After at
-    /// once; calls in progress go on, and MESSAGEs pass.
-    pub fn set_storing(&mut self, works: bool) {
+    /// once, and a call of a queue whose caller is answered together with the agent is presented to nobody; calls in progress go
+    /// on, and MESSAGEs pass.
+    pub fn set_storing(&mut self, now: Time, works: bool) {
+        self.now = now;
         self.storing = works;
-        if works {
-            self.tell_untold();
+        self.floor.set_storing(works);
+        let going_on = if works {
+            Vec::new()
+        } else {
+            self.switch.answered_calls()
+        };
+        for (key, stage) in going_on {
+            match stage {
+                Stage::Arriving { stored: false } => self.go_on(now, Due::Queue(key)),
+                Stage::Storing { callee } => self.go_on(now, Due::Answer(key, callee)),
+                Stage::Arriving { stored: true }
+                | Stage::Waiting
+                | Stage::Speaking { .. }
+                | Stage::Ringing
+                | Stage::Talking { .. }
+                | Stage::Over => {}
+            }
         }
+        self.settle(now);
     }
 
     /// Whether anything new is taken.

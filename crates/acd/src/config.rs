@@ -273,6 +273,34 @@ pub enum ConfigError {
         /// Where it overflows to.
         to: String,
     },
+    /// A member that would be offered each call twice.
+    #[error("{member} is a member of the queue {queue} twice: name it once")]
+    SameMember {
+        /// The queue.
+        queue: String,
+        /// The member.
+        member: String,
+    },
+    /// A queue that overflows to itself.
+    #[error("the queue {queue} overflows to itself: name another one")]
+    OverflowsToItself {
+        /// The queue.
+        queue: String,
+    },
+    /// Announcements without a pause.
+    #[error(
+        "the queue {queue} has less than a second between announcements: set `announce_every` to a second or more"
+    )]
+    AnnouncesAllTheTime {
+        /// The queue.
+        queue: String,
+    },
+    /// A feature code that nobody could dial, or that dials something else.
+    #[error("the feature code {code:?} is empty, named twice, or a user or queue: name another one, or none")]
+    FeatureCode {
+        /// The code.
+        code: String,
+    },
     /// Agents who could not answer.
     #[error("agents of the queue {queue} ring for no time: set `ring` to some seconds")]
     NoRing {

@@ -48,12 +48,13 @@ pub enum Fact {
         call: CallKey,
         /// The agent.
         agent: String,
-        /// The how manyth presentation of the call it is, from 1; with `ring_all` those at once share a number.
+        /// Which presentation of the call it is, from 1; with `ring_all` those at once share a number.
         attempt: u32,
         /// When.
         at: Time,
     },
-    /// A presentation is over, and the agent did not answer; one that was answered ends with [`Fact::CallAnswered`].
+    /// A presentation is over, and the agent did not answer; one that was answered ends with [`Fact::CallAnswered`]. After that it
+    /// tells that the answer came to nothing: the caller did not hear of it, and waits as before or is gone.
     PresentationEnded {
         /// The call.
         call: CallKey,
@@ -86,10 +87,21 @@ pub enum Fact {
         /// When the callee answered.
         at: Time,
     },
+    /// A call left its queue for an address that is no queue, where nobody has answered yet.
+    CallOverflowed {
+        /// The call.
+        call: CallKey,
+        /// The address.
+        to: String,
+        /// When.
+        at: Time,
+    },
     /// A party of an answered call was exchanged for another.
     CallTransferred {
         /// The call.
         call: CallKey,
+        /// The agent who leaves by it, where one does.
+        agent: Option<String>,
         /// The address of who took the place.
         to: String,
         /// When.
@@ -136,6 +148,7 @@ impl Fact {
             | Fact::PresentationEnded { at, .. }
             | Fact::AgentChanged { at, .. }
             | Fact::CallAnswered { at, .. }
+            | Fact::CallOverflowed { at, .. }
             | Fact::CallTransferred { at, .. }
             | Fact::RecordingStarted { at, .. }
             | Fact::RecordingEnded { at, .. }
@@ -151,6 +164,7 @@ impl Fact {
             | Fact::CallPresented { call, .. }
             | Fact::PresentationEnded { call, .. }
             | Fact::CallAnswered { call, .. }
+            | Fact::CallOverflowed { call, .. }
             | Fact::CallTransferred { call, .. }
             | Fact::RecordingStarted { call, .. }
             | Fact::RecordingEnded { call, .. }
@@ -166,9 +180,10 @@ pub enum PresentationOutcome {
     NoAnswer,
     /// The agent refused, or could not be reached: with this status.
     Rejected(u16),
-    /// It was taken back: the caller is gone, waited long enough, or (with `ring_all`) somebody else answered.
+    /// It was taken back: the caller is gone, waited long enough, or (with `ring_all`) somebody else answered; or the answer could
+    /// not be stored.
     Withdrawn,
-    /// The agent logged out, or said that it is not ready.
+    /// The agent logged out, or said that it is not ready; or it answered, and hung up before the caller heard of it.
     AgentGone,
 }
 
@@ -285,6 +300,10 @@ pub enum Event {
         token: Token,
         /// The fact.
         fact: Fact,
+        /// Whether somebody waits for it and can be told no: an answer, a registration, a caller who was not answered yet. One that
+        /// cannot be stored is given up then. Any other fact tells what has happened already: it is kept until it can be stored,
+        /// in the order in which it was told.
+        awaited: bool,
     },
     /// Two parties of a call are recorded from now on.
     RecordingBegan {
@@ -326,7 +345,7 @@ pub enum Command {
         /// Its number.
         token: Token,
     },
-    /// The fact could not be stored.
+    /// The fact could not be stored, and never will be.
     PersistFailed {
         /// Its number.
         token: Token,

@@ -17,8 +17,6 @@ pub(crate) enum Due {
     Answer(CallKey, LegKey),
     /// What the machine has to say to a caller.
     Speech(CallKey),
-    /// What is to be told after it: it could not be stored before.
-    Untold(CallKey),
     /// Nothing waits: it has happened already.
     Nothing,
 }
@@ -31,15 +29,12 @@ pub(crate) struct Journal {
 }
 
 impl Journal {
-    /// A number for a fact; `None` when there are `limit` under way.
-    pub(crate) fn enter(&mut self, due: Due, limit: usize) -> Option<Token> {
-        if self.waiting.len() >= limit {
-            return None;
-        }
+    /// A number for a fact.
+    pub(crate) fn enter(&mut self, due: Due) -> Token {
         self.next += 1;
         let token = Token(self.next);
         self.waiting.insert(token, due);
-        Some(token)
+        token
     }
 
     /// What waited for it; `None` for a number that nothing waits for.

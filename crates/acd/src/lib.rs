@@ -25,7 +25,6 @@ mod registrar;
 mod snapshot;
 mod staff;
 mod statistics;
-mod untold;
 
 pub use callwright_media::plane::Piece;
 
@@ -41,7 +40,7 @@ pub use guard::{Protection, Rate, SourceSnapshot};
 pub use limits::{Counters, Limits};
 pub use machine::{Load, Machine};
 pub use record::{
-    Answered, CallRecord, Ended, Presentation, Recording, Records, Touched, Transfer, Visit, WrapUp,
+    Answer, CallRecord, Ended, Presentation, Recording, Records, Touched, Transfer, Visit, WrapUp,
 };
 pub use snapshot::{AgentSnapshot, CallSnapshot, CallState, QueueSnapshot};
 pub use statistics::{Refused, Statistics, Thresholds};

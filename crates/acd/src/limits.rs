@@ -20,7 +20,9 @@ pub struct Limits {
     pub forks: usize,
     /// Agents that one call rings for at once with `ring_all`. Default 50.
     pub ring_all: usize,
-    /// Facts that wait to be stored; beyond, what depends on one fails as if the store had. Default 10,000.
+    /// Facts that wait to be stored. Beyond, what depends on one fails as if the store had, no call is presented or transferred, and
+    /// nothing can be asked of agents; what is told all the same are the ends of what is under way, a handful for each call and
+    /// each agent. Default 10,000.
     pub facts_in_flight: usize,
     /// Nonces that are remembered with their counts. Default 65,536.
     pub nonces: usize,
@@ -58,7 +60,7 @@ impl Default for Limits {
 /// What was counted since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
-    /// Requests that were turned away by one of [`Limits`].
+    /// What was turned away by one of [`Limits`], or found no port for its audio: requests, INVITEs to contacts, facts.
     pub over_limit: u64,
     /// Contacts that were not rung because there were more than [`Limits::forks`].
     pub contacts_not_rung: u64,

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use callwright_media::plane::{Plane, PlaneConfig};
 use callwright_sip::command::{Headers, Identity, Response};
@@ -12,7 +13,7 @@ use callwright_wire::{Entropy, Input, Node, Output, PacketNode, Residue, SocketI
 use crate::b2bua::{LegKey, Recordings, Switch};
 use crate::challenger::{Challenger, Unproven};
 use crate::closing::Life;
-use crate::config::{Config, ConfigError};
+use crate::config::{AnswerWith, Config, ConfigError, QueueConfig};
 use crate::denial::LateAnswers;
 use crate::fact::{Binding, CallKey, Command, Event, Fact};
 use crate::guard::{Guard, outside_request};
@@ -21,7 +22,6 @@ use crate::limits::Counters;
 use crate::media_host::{MediaHost, PortRequest, is_media};
 use crate::queueing::{AgentKey, Floor, QueueKey};
 use crate::registrar::{Registrar, UserKey};
-use crate::untold::UntoldFacts;
 
 /// What can be due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -95,7 +95,6 @@ pub struct Machine {
     /// Whether new calls are refused, and those in progress go on.
     pub(crate) retired: bool,
     pub(crate) floor: Floor,
-    pub(crate) untold: UntoldFacts,
     /// Something was restored that is to be put into force.
     pub(crate) restored: bool,
     pub(crate) journal: Journal,
@@ -141,7 +140,6 @@ impl Machine {
             registrar,
             switch: Switch::new(config.first_call),
             floor,
-            untold: UntoldFacts::default(),
             restored: false,
             media: MediaHost::new(plane),
             recordings: Recordings::default(),
@@ -212,28 +210,50 @@ impl Machine {
         }
     }
 
-    /// Tells a fact, and remembers what waits for it; what waits for one that finds no room fails.
+    /// Tells a fact, and remembers what waits for it. What waits for one that finds no room fails; one that tells what has happened
+    /// already finds room always.
     pub(crate) fn persist(&mut self, now: Time, due: Due, fact: Fact) {
-        let fact = match due {
-            Due::Nothing => self.untold.hold(fact),
-            Due::Register(_) | Due::Queue(_) | Due::Answer(..) | Due::Speech(_) | Due::Untold(_) => {
-                Some(fact)
+        let awaited = self.is_awaited(due);
+        if awaited && !self.has_room_for_facts() {
+            self.counters.over_limit += 1;
+            return self.on_stored(now, due, false);
+        }
+        let token = self.journal.enter(due);
+        self.tell(Event::Persist { token, fact, awaited });
+        if !awaited && !self.storing {
+            self.go_on(now, due);
+        }
+    }
+
+    /// Whether there is room for more than the facts that have to be told.
+    pub(crate) fn has_room_for_facts(&self) -> bool {
+        self.journal.len() < self.config.limits.facts_in_flight
+    }
+
+    /// Whether what waits for a fact can be refused: not where the caller was answered before.
+    fn is_awaited(&self, due: Due) -> bool {
+        match due {
+            Due::Register(_) | Due::Speech(_) => true,
+            Due::Queue(call) | Due::Answer(call, _) => {
+                let call = self.switch.call(call);
+                call.is_some_and(|call| !call.caller_answered)
             }
-        };
-        let Some(fact) = fact else { return };
-        match self.journal.enter(due, self.config.limits.facts_in_flight) {
-            Some(token) => self.tell(Event::Persist { token, fact }),
-            None => {
-                self.counters.over_limit += 1;
-                self.on_stored(now, due, false);
-            }
+            Due::Nothing => false,
+        }
+    }
+
+    /// A caller who was answered before does not wait for a store that does not work.
+    pub(crate) fn go_on(&mut self, now: Time, due: Due) {
+        match due {
+            Due::Queue(call) => self.on_queued_stored(now, call, false),
+            Due::Answer(call, callee) => self.on_answer_stored(now, call, callee, false),
+            Due::Register(_) | Due::Speech(_) | Due::Nothing => {}
         }
     }
 
     /// Nobody waits any more for what is on its way to the store.
     pub(crate) fn forget_facts(&mut self) {
         self.journal.forget();
-        self.untold.clear();
     }
 
     fn on_stored(&mut self, now: Time, due: Due, stored: bool) {
@@ -245,7 +265,6 @@ impl Machine {
             Due::Queue(call) => self.on_queued_stored(now, call, stored),
             Due::Answer(call, callee) => self.on_answer_stored(now, call, callee, stored),
             Due::Speech(call) => self.on_speech_stored(now, call, stored),
-            Due::Untold(call) => self.on_untold_stored(now, call, stored),
             Due::Nothing => {}
         }
     }
@@ -383,7 +402,8 @@ impl Machine {
                 continue;
             }
             // The last of all: who is free is known when everything else has settled.
-            match self.floor.next_match() {
+            let found = self.has_room_for_facts().then(|| self.floor.next_match());
+            match found.flatten() {
                 Some(found) => self.present(now, &found),
                 None => break,
             }
@@ -422,6 +442,23 @@ pub struct Load {
     pub facts_in_flight: usize,
 }
 
+/// How long a caller may have to hear ringing: the queues say when that is over.
+fn longest_ringing(config: &Config) -> Duration {
+    let unanswered = |queue: &&QueueConfig| queue.answer == AnswerWith::Agent;
+    let waits = config.queues.iter().filter(unanswered);
+    let waits = waits.map(|queue| queue.max_wait.unwrap_or(AS_LONG_AS_ITS_CALLER));
+    // It may overflow from each of them to the next.
+    waits.fold(config.ring_timeout, |sum, wait| {
+        sum.saturating_add(wait).saturating_add(RINGS_OUT)
+    })
+}
+
+/// Where a queue sets no limit.
+const AS_LONG_AS_ITS_CALLER: Duration = Duration::from_secs(365 * 24 * 3_600);
+
+/// What the limits of queues are kept apart by from that of the endpoint.
+const RINGS_OUT: Duration = Duration::from_secs(60);
+
 fn endpoint_config(config: &Config) -> EndpointConfig {
     let mut endpoint = EndpointConfig {
         core: config.core.clone(),
@@ -432,6 +469,7 @@ fn endpoint_config(config: &Config) -> EndpointConfig {
         max_calls: config.limits.calls.saturating_mul(config.limits.forks + 2),
         ..EndpointConfig::default()
     };
+    endpoint.max_ringing = endpoint.max_ringing.max(longest_ringing(config));
     endpoint.allow.push(Method::Register);
     endpoint.answer_above = vec![Method::Register, Method::Options, Method::Message, Method::Info];
     endpoint

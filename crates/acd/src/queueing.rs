@@ -35,6 +35,8 @@ pub(crate) struct Queue {
     members: Vec<AgentKey>,
     free: Free,
     line: Line,
+    /// How many calls are about to wait in it.
+    arriving: usize,
     /// How many of its members are logged in.
     pub(crate) logged_in: usize,
     /// How many of its calls talk to an agent.
@@ -57,12 +59,16 @@ pub(crate) struct Floor {
     queue_names: BTreeMap<String, QueueKey>,
     by_user: BTreeMap<UserKey, AgentKey>,
     waiting: BTreeMap<CallKey, Waiting>,
+    /// Calls that are about to wait, and where.
+    arriving: BTreeMap<CallKey, QueueKey>,
     /// Agents that got free since the last decision.
     freed: VecDeque<AgentKey>,
     /// Calls that came, or came back, since the last decision.
     unplaced: BTreeSet<CallKey>,
     /// How many agents a call may ring for at once.
     ring_all: usize,
+    /// Whether an answer can be stored.
+    storing: bool,
     entropy: Entropy,
 }
 
@@ -82,9 +88,11 @@ impl Floor {
             queue_names: BTreeMap::new(),
             by_user: BTreeMap::new(),
             waiting: BTreeMap::new(),
+            arriving: BTreeMap::new(),
             freed: VecDeque::new(),
             unplaced: BTreeSet::new(),
             ring_all: ring_all.max(1),
+            storing: true,
             entropy,
         };
         let known = agents
@@ -120,6 +128,7 @@ impl Floor {
             free: Free::new(config.strategy),
             members,
             line: Line::default(),
+            arriving: 0,
             logged_in: 0,
             talking: 0,
             config: config.clone(),
@@ -196,16 +205,48 @@ impl Floor {
         result
     }
 
+    /// A call came to a queue, and will wait there as soon as it can.
+    pub(crate) fn arrive(&mut self, call: CallKey, queue: QueueKey) {
+        self.come_in(call);
+        self.queue_mut(queue).arriving += 1;
+        self.arriving.insert(call, queue);
+    }
+
+    fn come_in(&mut self, call: CallKey) {
+        if let Some(queue) = self.arriving.remove(&call) {
+            self.queue_mut(queue).arriving -= 1;
+        }
+    }
+
     /// A call waits in a queue from `since` on.
     pub(crate) fn wait(&mut self, call: CallKey, queue: QueueKey, priority: i32, since: Time) {
+        self.come_in(call);
         let waiting = Waiting::new(queue, priority, since, call);
         self.queue_mut(queue).line.join(waiting.place);
         self.waiting.insert(call, waiting);
         self.unplaced.insert(call);
     }
 
+    /// The caller of a call that waits is answered when an agent answers and that is stored.
+    pub(crate) fn wait_unanswered(&mut self, call: CallKey) {
+        if let Some(waiting) = self.waiting.get_mut(&call) {
+            waiting.unanswered = true;
+        }
+    }
+
+    /// Says whether an answer can be stored; while it cannot, no call is offered whose caller waits for that.
+    pub(crate) fn set_storing(&mut self, works: bool) {
+        if works && !self.storing {
+            let held = self.waiting.iter();
+            let held = held.filter(|(_, waiting)| waiting.unanswered && !waiting.presented);
+            self.unplaced.extend(held.map(|(call, _)| *call));
+        }
+        self.storing = works;
+    }
+
     /// A call waits no more: it was answered, or is over.
     pub(crate) fn leave(&mut self, call: CallKey) {
+        self.come_in(call);
         if let Some(waiting) = self.waiting.remove(&call) {
             self.queue_mut(waiting.queue).line.leave(&waiting.place);
         }
@@ -294,7 +335,10 @@ impl Floor {
 
     /// Of several that came at once the one whose turn it is.
     fn first_unplaced(&self) -> Option<CallKey> {
-        let placed = |call: &CallKey| Some((self.waiting.get(call)?.place, *call));
+        let placed = |call: &CallKey| {
+            let waiting = self.waiting.get(call).filter(|waiting| self.may_offer(waiting))?;
+            Some((waiting.place, *call))
+        };
         let first = self.unplaced.iter().filter_map(placed).min();
         first.map(|(_, call)| call)
     }
@@ -308,11 +352,15 @@ impl Floor {
             let mut idle = self.queue(queue).line.unpresented();
             idle.find(|place| {
                 let waiting = self.waiting.get(&place.call);
-                waiting.is_some_and(|waiting| !waiting.passes(agent, *epoch))
+                waiting.is_some_and(|waiting| self.may_offer(waiting) && !waiting.passes(agent, *epoch))
             })
         };
         let best = memberships.iter().filter_map(|place| first(place.queue)).min();
         best.map(|place| place.call)
+    }
+
+    fn may_offer(&self, waiting: &Waiting) -> bool {
+        self.storing || !waiting.unanswered
     }
 
     /// A call that rings for all who are free, and so for this agent too.
@@ -325,7 +373,10 @@ impl Floor {
             let mut presented = self.queue(queue).line.being_presented();
             presented.find(|place| {
                 let waiting = self.waiting.get(&place.call);
-                waiting.is_some_and(|waiting| waiting.rung < self.ring_all && !waiting.passes(agent, *epoch))
+                waiting.is_some_and(|waiting| {
+                    let more = waiting.rung < self.ring_all && self.may_offer(waiting);
+                    more && !waiting.passes(agent, *epoch)
+                })
             })
         };
         let queues = memberships.iter().map(|place| place.queue);
@@ -372,9 +423,21 @@ impl Floor {
         Some((position, waiting.place.priority()))
     }
 
+    /// The same of all calls that wait.
+    pub(crate) fn positions(&self) -> BTreeMap<CallKey, (usize, i32)> {
+        let of_queue = |queue: &'_ Queue| -> Vec<_> {
+            let places = (1..).zip(queue.line.all());
+            places
+                .map(|(position, place)| (place.call, (position, place.priority())))
+                .collect()
+        };
+        self.queues.iter().flat_map(of_queue).collect()
+    }
+
     /// Forgets all calls.
     pub(crate) fn clear(&mut self) {
-        for call in self.waiting.keys().copied().collect::<Vec<_>>() {
+        let calls = self.waiting.keys().chain(self.arriving.keys());
+        for call in calls.copied().collect::<Vec<_>>() {
             self.leave(call);
         }
     }
@@ -384,6 +447,16 @@ impl Queue {
     /// How many calls wait, those included that are presented.
     pub(crate) fn waiting(&self) -> usize {
         self.line.len()
+    }
+
+    /// Whether as many calls wait, or are about to, as may. One more may come where a member is free whom none of those before it
+    /// needs.
+    pub(crate) fn is_full(&self) -> bool {
+        let Some(limit) = self.config.max_length else {
+            return false;
+        };
+        let before = self.line.len() - self.line.presented() + self.arriving;
+        self.line.len() + self.arriving >= limit && self.free.len() <= before
     }
 
     /// How many of them are presented.

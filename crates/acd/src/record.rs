@@ -26,14 +26,12 @@ pub struct CallRecord {
     pub visits: Vec<Visit>,
     /// To whom it was presented, in their order.
     pub presentations: Vec<Presentation>,
-    /// Who answered it.
-    pub answered: Option<Answered>,
+    /// Who answered it, in their order: more than one where it was transferred to a queue.
+    pub answers: Vec<Answer>,
     /// The addresses of those who took the place of a party.
     pub transfers: Vec<Transfer>,
     /// Its recordings.
     pub recordings: Vec<Recording>,
-    /// The wrap-up of the agent who answered.
-    pub wrap_up: Option<WrapUp>,
     /// How it ended; `None`: it is up.
     pub ended: Option<Ended>,
 }
@@ -47,10 +45,10 @@ pub struct Visit {
     pub priority: i32,
     /// When it came.
     pub entered: Time,
-    /// When it left: answered, for another queue, or because it ended.
+    /// When it left: answered, for another queue or address, or because it ended.
     pub left: Option<Time>,
-    /// Whether it was answered there.
-    pub answered: bool,
+    /// Whether it went on to an address that is no queue.
+    pub overflowed: bool,
 }
 
 /// One presentation to one agent.
@@ -58,7 +56,7 @@ pub struct Visit {
 pub struct Presentation {
     /// The agent.
     pub agent: String,
-    /// The how manyth of the call it is.
+    /// Which presentation of the call it is, from 1; with `ring_all` those at once share a number.
     pub attempt: u32,
     /// When it began.
     pub at: Time,
@@ -70,15 +68,19 @@ pub struct Presentation {
 
 /// Who answered, and when.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Answered {
+pub struct Answer {
     /// The address-of-record of who answered.
     pub callee: String,
     /// The agent, where the call came from a queue.
     pub agent: Option<String>,
+    /// The visit that it ended, as an index of [`CallRecord::visits`].
+    pub visit: Option<usize>,
     /// When.
     pub at: Time,
     /// When the agent left the call: at its end, or before, where it transferred the caller away.
-    pub agent_left: Option<Time>,
+    pub left: Option<Time>,
+    /// The wrap-up of the agent.
+    pub wrap_up: Option<WrapUp>,
 }
 
 /// A party that took the place of another.
@@ -128,10 +130,9 @@ impl CallRecord {
             arrived,
             visits: Vec::new(),
             presentations: Vec::new(),
-            answered: None,
+            answers: Vec::new(),
             transfers: Vec::new(),
             recordings: Vec::new(),
-            wrap_up: None,
             ended: None,
         }
     }
@@ -141,67 +142,125 @@ impl CallRecord {
         self.visits.last().map(|visit| visit.queue.as_str())
     }
 
-    /// The agent who answered.
-    pub fn agent(&self) -> Option<&str> {
-        self.answered.as_ref()?.agent.as_deref()
+    /// Who answered first.
+    pub fn answered(&self) -> Option<&Answer> {
+        self.answers.first()
     }
 
-    /// Why it ended, as records call it: what is `completed_by_callee` between users is `completed_by_agent` with an agent.
+    /// Who answered a visit, an index of [`CallRecord::visits`].
+    pub fn answer_of(&self, visit: usize) -> Option<&Answer> {
+        self.answers.iter().find(|answer| answer.visit == Some(visit))
+    }
+
+    /// The agent who answered, the last one where there were several.
+    pub fn agent(&self) -> Option<&str> {
+        self.by_agents().next_back()?.agent.as_deref()
+    }
+
+    fn by_agents(&self) -> impl DoubleEndedIterator<Item = &Answer> {
+        self.answers.iter().filter(|answer| answer.agent.is_some())
+    }
+
+    /// Why it ended, as records call it: what is `completed_by_callee` between users is `completed_by_agent` with an agent who was in
+    /// it to the end.
     pub fn cause(&self) -> Option<String> {
-        Some(match self.ended?.cause {
-            EndCause::CompletedByCallee if self.agent().is_some() => "completed_by_agent".to_owned(),
+        let Ended { cause, at } = self.ended?;
+        let stayed = |answer: &Answer| {
+            let left = answer.left.is_some_and(|left| left < at);
+            answer.agent.is_some() && !left
+        };
+        Some(match cause {
+            EndCause::CompletedByCallee if self.answers.last().is_some_and(stayed) => {
+                "completed_by_agent".to_owned()
+            }
             cause => cause.to_string(),
         })
     }
 
     /// Whether it is over, and nothing more is to come but recordings.
     pub fn is_over(&self) -> bool {
-        let wraps = self.wrap_up.is_some_and(|wrap_up| wrap_up.ended.is_none());
-        self.ended.is_some() && !wraps
+        let wraps = |answer: &Answer| answer.wrap_up.is_some_and(|wrap_up| wrap_up.ended.is_none());
+        self.ended.is_some() && !self.answers.iter().any(wraps)
     }
 
-    /// From its arrival to its answer, or to its end where nobody answered.
+    /// From its arrival to its first answer, or to its end where nobody answered.
     pub fn wait(&self) -> Option<Duration> {
-        let answered = self.answered.as_ref().map(|answered| answered.at);
+        let answered = self.answered().map(|answer| answer.at);
         let until = answered.or(self.ended.map(|ended| ended.at))?;
         Some(until.since(self.arrived))
     }
 
-    /// How long it rang at the agent who answered.
+    /// How long it rang at the agent who answered first.
     pub fn ring(&self) -> Option<Duration> {
-        let answered = self.answered.as_ref()?;
-        let of_agent = |presentation: &&Presentation| Some(&presentation.agent) == answered.agent.as_ref();
-        let presented = self.presentations.iter().rev().find(of_agent)?;
-        Some(answered.at.since(presented.at))
+        let answer = self.by_agents().next()?;
+        let answered = |presentation: &&Presentation| {
+            Some(&presentation.agent) == answer.agent.as_ref() && presentation.ended == Some(answer.at)
+        };
+        let presented = self.presentations.iter().rev().find(answered)?;
+        Some(answer.at.since(presented.at))
     }
 
-    /// From its answer to its end, whoever talked.
+    /// From its first answer to its end, whoever talked.
     pub fn talk(&self) -> Option<Duration> {
-        let answered = self.answered.as_ref()?;
-        Some(self.ended?.at.since(answered.at))
+        Some(self.ended?.at.since(self.answered()?.at))
     }
 
-    /// How long the agent was in it, holds included.
+    /// How long agents were in it, holds included; `None` where none was, or one still is.
     pub fn agent_talk(&self) -> Option<Duration> {
-        let answered = self
-            .answered
-            .as_ref()
-            .filter(|answered| answered.agent.is_some())?;
-        let left = answered.agent_left.or(self.ended.map(|ended| ended.at))?;
-        Some(left.since(answered.at))
+        self.by_agents().next()?;
+        self.by_agents().map(Answer::talk).sum()
     }
 
-    /// How long the wrap-up after it took; zero where there was none.
+    /// How long the wrap-ups after it took; zero where there was none, `None` while one lasts.
     pub fn wrap(&self) -> Option<Duration> {
-        match self.wrap_up {
-            None => Some(Duration::ZERO),
-            Some(wrap_up) => Some(wrap_up.ended?.since(wrap_up.began)),
+        self.answers.iter().map(Answer::wrap).sum()
+    }
+
+    /// An agent answered, and the caller did not hear of it.
+    fn take_answer_back(&mut self, agent: &str, outcome: PresentationOutcome, at: Time) -> bool {
+        let in_vain = |answer: &mut Answer| answer.agent.as_deref() == Some(agent) && answer.left.is_none();
+        let Some(answer) = self.answers.pop_if(in_vain) else {
+            return false;
+        };
+        if let Some(visit) = answer.visit.and_then(|visit| self.visits.get_mut(visit)) {
+            visit.left = None;
         }
+        let answered = |presentation: &&mut Presentation| {
+            presentation.agent == agent && presentation.ended == Some(answer.at)
+        };
+        if let Some(presentation) = self.presentations.iter_mut().rev().find(answered) {
+            presentation.ended = Some(at);
+            presentation.outcome = Some(outcome);
+        }
+        true
     }
 
     fn leave_queue(&mut self, at: Time) {
         if let Some(visit) = self.visits.last_mut() {
             visit.left.get_or_insert(at);
+        }
+    }
+
+    /// The call leaves its queue for an address that is none.
+    fn overflow(&mut self, at: Time) {
+        if let Some(visit) = self.visits.last_mut().filter(|visit| visit.left.is_none()) {
+            visit.left = Some(at);
+            visit.overflowed = true;
+        }
+    }
+}
+
+impl Answer {
+    /// How long who answered was in the call, holds included; `None`: it still is.
+    pub fn talk(&self) -> Option<Duration> {
+        Some(self.left?.since(self.at))
+    }
+
+    /// How long the wrap-up took; zero where there was none, `None` while it lasts.
+    pub fn wrap(&self) -> Option<Duration> {
+        match self.wrap_up {
+            None => Some(Duration::ZERO),
+            Some(wrap_up) => Some(wrap_up.ended?.since(wrap_up.began)),
         }
     }
 }
@@ -212,8 +271,8 @@ impl CallRecord {
 #[derive(Clone, Debug, Default)]
 pub struct Records {
     open: BTreeMap<CallKey, CallRecord>,
-    /// The call that each agent answered last, as long as it is busy with it.
-    busy: BTreeMap<String, CallKey>,
+    /// The call that each agent answered last, and which of its answers that is, as long as the agent is busy with it.
+    busy: BTreeMap<String, (CallKey, usize)>,
     /// What was there before [`Records::mark`], of what changed since.
     undo: Option<Undo>,
 }
@@ -224,23 +283,26 @@ pub type Touched = [Option<CallKey>; 2];
 #[derive(Clone, Debug, Default)]
 struct Undo {
     open: BTreeMap<CallKey, Option<CallRecord>>,
-    busy: BTreeMap<String, Option<CallKey>>,
+    busy: BTreeMap<String, Option<(CallKey, usize)>>,
 }
 
 impl Records {
     /// Takes a fact; gives back the calls whose records changed.
     pub fn apply(&mut self, fact: &Fact) -> Touched {
+        let touched = self.fold(fact);
         let other = if let Fact::CallAnswered {
             call,
             agent: Some(agent),
             ..
         } = fact
         {
-            self.set_busy(agent, Some(*call)).filter(|other| other != call)
+            let answers = self.open.get(call).map_or(0, |record| record.answers.len());
+            let before = self.set_busy(agent, Some((*call, answers.saturating_sub(1))));
+            before.map(|(other, _)| other).filter(|other| other != call)
         } else {
             None
         };
-        [self.fold(fact), other]
+        [touched, other]
     }
 
     /// What is applied from now on can be taken back.
@@ -267,7 +329,7 @@ impl Records {
         }
     }
 
-    fn set_busy(&mut self, agent: &str, call: Option<CallKey>) -> Option<CallKey> {
+    fn set_busy(&mut self, agent: &str, call: Option<(CallKey, usize)>) -> Option<(CallKey, usize)> {
         let before = match call {
             Some(call) => self.busy.insert(agent.to_owned(), call),
             None => self.busy.remove(agent),
@@ -306,7 +368,7 @@ impl Records {
                     priority: *priority,
                     entered: *at,
                     left: None,
-                    answered: false,
+                    overflowed: false,
                 });
             }),
             Fact::CallPresented {
@@ -323,20 +385,30 @@ impl Records {
                     outcome: None,
                 });
             }),
+            Fact::CallOverflowed { call, at, .. } => self.change_open(*call, |record| record.overflow(*at)),
             Fact::PresentationEnded {
                 call,
                 agent,
                 outcome,
                 at,
-            } => self.change_open(*call, |record| {
-                let rings = |presentation: &&mut Presentation| {
-                    presentation.agent == *agent && presentation.ended.is_none()
-                };
-                if let Some(presentation) = record.presentations.iter_mut().rev().find(rings) {
-                    presentation.ended = Some(*at);
-                    presentation.outcome = Some(*outcome);
+            } => {
+                let mut in_vain = false;
+                let touched = self.change_open(*call, |record| {
+                    let rings = |presentation: &&mut Presentation| {
+                        presentation.agent == *agent && presentation.ended.is_none()
+                    };
+                    if let Some(presentation) = record.presentations.iter_mut().rev().find(rings) {
+                        presentation.ended = Some(*at);
+                        presentation.outcome = Some(*outcome);
+                    } else {
+                        in_vain = record.take_answer_back(agent, *outcome, *at);
+                    }
+                });
+                if in_vain && self.busy.get(agent).is_some_and(|(busy, _)| busy == call) {
+                    self.set_busy(agent, None);
                 }
-            }),
+                touched
+            }
             Fact::CallAnswered {
                 call,
                 caller,
@@ -346,9 +418,12 @@ impl Records {
             } => self.change(*call, *at, |record| {
                 record.caller.get_or_insert_with(|| caller.clone());
                 record.dialled.get_or_insert_with(|| callee.clone());
-                if let Some(visit) = record.visits.last_mut().filter(|visit| visit.left.is_none()) {
-                    visit.left = Some(*at);
-                    visit.answered = true;
+                let visit = record.visits.len().checked_sub(1);
+                let visit = visit.filter(|visit| agent.is_some() && record.visits[*visit].left.is_none());
+                if visit.is_some() {
+                    record.leave_queue(*at);
+                } else {
+                    record.overflow(*at);
                 }
                 let rings = |presentation: &&mut Presentation| {
                     Some(&presentation.agent) == agent.as_ref() && presentation.ended.is_none()
@@ -356,14 +431,20 @@ impl Records {
                 if let Some(presentation) = record.presentations.iter_mut().rev().find(rings) {
                     presentation.ended = Some(*at);
                 }
-                record.answered.get_or_insert_with(|| Answered {
+                record.answers.push(Answer {
                     callee: callee.clone(),
                     agent: agent.clone(),
+                    visit,
                     at: *at,
-                    agent_left: None,
+                    left: None,
+                    wrap_up: None,
                 });
             }),
-            Fact::CallTransferred { call, to, at } => self.change_open(*call, |record| {
+            Fact::CallTransferred { call, agent, to, at } => self.change_open(*call, |record| {
+                let leaves = |answer: &&mut Answer| agent.is_some() && answer.agent == *agent;
+                if let Some(answer) = record.answers.iter_mut().rev().find(leaves) {
+                    answer.left.get_or_insert(*at);
+                }
                 record.transfers.push(Transfer {
                     to: to.clone(),
                     at: *at,
@@ -399,10 +480,8 @@ impl Records {
                         presentation.outcome = Some(PresentationOutcome::Withdrawn);
                     }
                 }
-                if let Some(answered) = &mut record.answered
-                    && answered.agent.is_some()
-                {
-                    answered.agent_left.get_or_insert(*at);
+                for answer in record.answers.iter_mut().filter(|answer| answer.agent.is_some()) {
+                    answer.left.get_or_insert(*at);
                 }
                 record.ended.get_or_insert(Ended {
                     cause: *cause,
@@ -434,8 +513,14 @@ impl Records {
 
     /// Whether a call that is held is over, and no agent is busy with it any more.
     pub fn is_over(&self, call: CallKey) -> bool {
-        let busy = || self.busy.values().any(|of| *of == call);
-        self.open.get(&call).is_some_and(CallRecord::is_over) && !busy()
+        let Some(record) = self.open.get(&call).filter(|record| record.is_over()) else {
+            return false;
+        };
+        let busy = |(index, answer): (usize, &Answer)| {
+            let agent = answer.agent.as_deref();
+            agent.and_then(|agent| self.busy.get(agent)) == Some(&(call, index))
+        };
+        !record.answers.iter().enumerate().any(busy)
     }
 
     /// Takes every record, those that are up included.
@@ -457,7 +542,7 @@ impl Records {
     }
 
     fn agent_changed(&mut self, agent: &str, state: &AgentState, at: Time) -> Option<CallKey> {
-        let call = *self.busy.get(agent)?;
+        let (call, index) = *self.busy.get(agent)?;
         let wraps = match state {
             AgentState::Talking => return None,
             AgentState::WrapUp { .. } => true,
@@ -469,13 +554,11 @@ impl Records {
             self.set_busy(agent, None);
         }
         self.save(call);
-        let record = self.open.get_mut(&call)?;
-        if let Some(answered) = &mut record.answered {
-            answered.agent_left.get_or_insert(at);
-        }
-        match &mut record.wrap_up {
+        let answer = self.open.get_mut(&call)?.answers.get_mut(index)?;
+        answer.left.get_or_insert(at);
+        match &mut answer.wrap_up {
             None if wraps => {
-                record.wrap_up = Some(WrapUp {
+                answer.wrap_up = Some(WrapUp {
                     began: at,
                     ended: None,
                 });

@@ -82,9 +82,9 @@ pub enum CallState {
         /// Its priority.
         priority: i32,
     },
-    /// It is presented to one agent, or with `ring_all` to several.
+    /// It is presented to one agent, or with `ring_all` to several; or one has answered, and that is being written down.
     Presented {
-        /// The how manyth presentation it is.
+        /// Which presentation of the call it is, from 1.
         attempt: u32,
     },
     /// Somebody rings for it who is no agent of a queue.

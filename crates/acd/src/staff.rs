@@ -126,8 +126,12 @@ impl Machine {
         }
     }
 
-    /// Something is asked of an agent.
-    pub(crate) fn ask_agent(&mut self, now: Time, key: AgentKey, request: &AgentRequest) {
+    /// Something is asked of an agent. False when there is no room for a fact that tells it.
+    pub(crate) fn ask_agent(&mut self, now: Time, key: AgentKey, request: &AgentRequest) -> bool {
+        if !self.has_room_for_facts() {
+            self.counters.over_limit += 1;
+            return false;
+        }
         let state = self.floor.agent(key).state.clone();
         match (request, state) {
             (_, AgentState::LoggedOut) => {}
@@ -161,6 +165,7 @@ impl Machine {
                 AgentState::NotReady(_) | AgentState::Ready | AgentState::Reserved | AgentState::Talking,
             ) => {}
         }
+        true
     }
 
     /// The time after a call is over.

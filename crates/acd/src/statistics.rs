@@ -37,7 +37,7 @@ pub struct Statistics {
     pub abandoned: u64,
     /// Those of them who gave up quickly.
     pub abandoned_quickly: u64,
-    /// Those that went on to another queue, or to the message of the overflow.
+    /// Those that went on to another queue or address, or to the message of the overflow.
     pub overflowed: u64,
     /// Those that waited as long as they may.
     pub timed_out: u64,
@@ -49,7 +49,7 @@ pub struct Statistics {
     pub wait_of_answered: Duration,
     /// The longest wait of all, answered or not.
     pub longest_wait: Duration,
-    /// Answered ones whose call and wrap-up are over.
+    /// Answered ones that are over for their agent, wrap-up included.
     pub handled: u64,
     /// How long agents talked in those, holds included.
     pub talk: Duration,
@@ -86,31 +86,29 @@ impl Statistics {
         let last = record.visits.len().saturating_sub(1);
         for (at, visit) in record.visits.iter().enumerate() {
             if counts(visit) {
-                self.add_visit(record, visit, at == last, thresholds);
+                self.add_visit(record, at, at == last, thresholds);
             }
         }
     }
 
-    fn add_visit(&mut self, record: &CallRecord, visit: &Visit, last: bool, thresholds: &Thresholds) {
+    fn add_visit(&mut self, record: &CallRecord, index: usize, last: bool, thresholds: &Thresholds) {
+        let visit = &record.visits[index];
         let Some(left) = visit.left else { return };
         let wait = left.since(visit.entered);
         self.offered += 1;
         self.longest_wait = self.longest_wait.max(wait);
-        let answer = record.answered.as_ref().filter(|_| visit.answered);
-        if let Some(answered) = answer {
+        if let Some(answer) = record.answer_of(index) {
             self.answered += 1;
             self.wait_of_answered += wait;
             self.answered_in_time += u64::from(wait <= thresholds.service_level);
-            if answered.agent.is_some()
-                && let (Some(talk), Some(wrap)) = (record.agent_talk(), record.wrap())
-            {
+            if let (Some(talk), Some(wrap)) = (answer.talk(), answer.wrap()) {
                 self.handled += 1;
                 self.talk += talk;
                 self.wrap += wrap;
             }
             return;
         }
-        let ended = record.ended.filter(|_| last);
+        let ended = record.ended.filter(|_| last && !visit.overflowed);
         match ended.map(|ended| ended.cause) {
             None | Some(EndCause::Overflowed) => self.overflowed += 1,
             Some(EndCause::Abandoned | EndCause::CompletedByCaller) => {

@@ -4,7 +4,7 @@ mod support;
 
 use std::time::Duration;
 
-use callwright_acd::{Auth, Command};
+use callwright_acd::{AgentRequest, AgentState, Auth, Command};
 use callwright_wire::{Input, Node};
 use support::script::Request;
 use support::{Lab, SERVER};
@@ -116,4 +116,41 @@ fn a_token_that_nobody_knows_or_that_was_heard_of_before_does_nothing() {
     lab.pass(Duration::from_millis(10));
     assert_eq!(lab.heard(at).map(|answer| answer.status()), Some(200));
     assert!(lab.heard(at).is_none());
+}
+
+#[test]
+fn what_tells_what_has_happened_already_finds_room_always() {
+    let mut lab = Lab::with_queue(|config, _| config.limits.facts_in_flight = 2);
+    let customers = [(); 4].map(|()| lab.customer());
+    lab.store.stuck = true;
+    for customer in customers {
+        lab.hangup(customer);
+        lab.pass(Duration::from_millis(10));
+    }
+    assert_eq!(lab.ends().len(), 4, "each end is told, whatever the store does");
+    assert_eq!(lab.machine.counters().facts_lost, 0);
+    let fifth = lab.customer();
+    assert_eq!(lab.ended(fifth).0, Some(503), "a caller can be told no");
+    lab.store.stuck = false;
+    lab.assert_nothing_left();
+}
+
+#[test]
+fn without_room_for_facts_no_call_is_presented_and_nothing_can_be_asked_of_agents() {
+    let mut lab = Lab::with_queue(|config, _| config.limits.facts_in_flight = 2);
+    let alice = lab.registered("alice");
+    lab.ask("alice", AgentRequest::NotReady(String::new()));
+    let customers = [(); 3].map(|()| lab.customer());
+    lab.store.stuck = true;
+    for customer in &customers[..2] {
+        lab.hangup(*customer);
+        lab.pass(Duration::from_millis(10));
+    }
+    lab.ask("alice", AgentRequest::Ready);
+    assert_ne!(lab.state("alice"), AgentState::Ready, "that could not be told");
+    lab.store.stuck = false;
+    lab.pass(Duration::from_millis(10));
+    lab.ask("alice", AgentRequest::Ready);
+    lab.take(alice);
+    lab.assert_they_talk(customers[2], alice);
 }

@@ -9,7 +9,7 @@ use callwright_acd::{
 };
 use callwright_sip_message::Uri;
 use callwright_ua::Phase;
-use support::script::sdp;
+use support::script::{Request, sdp};
 use support::{Lab, SERVER};
 
 fn full(overflow: Option<Overflow>) -> impl FnOnce(&mut Config, &mut QueueConfig) {
@@ -146,6 +146,7 @@ fn a_call_overflows_to_a_user() {
             lab.story(),
             [
                 "1 queued in support",
+                "1 overflowed to sip:bob@10.0.0.250",
                 "1 answered by sip:bob@10.0.0.250",
                 "1 ended: CompletedByCallee"
             ]
@@ -225,4 +226,98 @@ fn who_hangs_up_during_a_message_ends_it() {
     lab.pass(Duration::from_millis(10));
     assert_eq!(lab.ends(), [EndCause::Abandoned]);
     lab.assert_nothing_left();
+}
+
+#[test]
+fn the_message_of_a_queue_that_lets_nobody_in_waits_for_the_store() {
+    let tone = Sound(vec![1_000; 8_000].into());
+    for works in [true, false] {
+        let mut lab = Lab::with_queue(|_, queue| {
+            queue.join_when_empty = false;
+            queue.overflow = Some(Overflow::Message(tone.clone()));
+        });
+        lab.store.delay = Duration::from_millis(500);
+        lab.store.broken = !works;
+        let customer = lab.customer();
+        lab.pass(Duration::from_millis(400));
+        assert_eq!(lab.phase(customer), Some(Phase::Trying));
+        lab.pass(Duration::from_millis(200));
+        if works {
+            assert_eq!(lab.phase(customer), Some(Phase::Established));
+            lab.pass(Duration::from_secs(2));
+            assert_eq!(lab.ends(), [EndCause::Overflowed]);
+        } else {
+            assert_eq!(lab.ended(customer).0, Some(503));
+        }
+        lab.assert_nothing_left();
+    }
+}
+
+#[test]
+fn an_announcement_that_is_under_way_does_not_hold_the_message_back() {
+    let tone = |at: usize| (at as f64 * std::f64::consts::TAU * 880.0 / 8_000.0).sin();
+    let message: Vec<i16> = (0..16_000).map(|at| (tone(at) * 8_000.0) as i16).collect();
+    let mut lab = Lab::with_queue(|_, queue| {
+        queue.prompts.announce = Some(Sound(vec![0; 80_000].into()));
+        queue.max_wait = Some(Duration::from_secs(2));
+        queue.overflow = Some(Overflow::Message(Sound(message.into())));
+    });
+    let customer = lab.customer();
+    lab.pass(Duration::from_millis(1_900));
+    let heard = lab.listen(customer, 880.0);
+    lab.pass(Duration::from_secs(2));
+    assert!(lab.has_tone(customer, heard));
+}
+
+#[test]
+fn no_more_calls_wait_than_may_however_many_come_at_once() {
+    let mut lab = Lab::with_queue(|_, queue| queue.max_length = Some(1));
+    lab.store.delay = Duration::from_millis(500);
+    let phones = [(); 4].map(|()| lab.phone("dave"));
+    for phone in phones {
+        lab.dial(phone, "support");
+    }
+    lab.pass(Duration::from_secs(1));
+    assert_eq!(lab.support().waiting, 1);
+    assert_eq!(lab.ends(), [EndCause::Refused(RefusedBecause::Full); 3]);
+}
+
+#[test]
+fn a_free_agent_who_does_not_take_calls_makes_no_room_for_more() {
+    let mut lab = Lab::with_queue(|_, queue| queue.max_length = Some(1));
+    let alice = lab.registered("alice");
+    lab.customer();
+    lab.refuse(alice, 486);
+    assert_eq!(lab.support().free, 1);
+    let second = lab.customer();
+    assert_eq!(lab.ended(second).0, Some(486));
+    assert_eq!(lab.support().waiting, 1);
+}
+
+#[test]
+fn a_caller_who_hears_ringing_waits_as_long_as_the_queue_says() {
+    for max_wait in [None, Some(Duration::from_secs(2_400))] {
+        let mut lab = Lab::with_queue(|_, queue| {
+            queue.answer = AnswerWith::Agent;
+            queue.max_wait = max_wait;
+        });
+        // A phone would give up by itself.
+        let customer = lab.script("10.0.0.66:5060");
+        let uri = format!("sip:support@{SERVER}");
+        let invite = Request {
+            method: "INVITE",
+            uri: &uri,
+            from: ("sip:anybody@elsewhere.example", "f"),
+            to: (&uri, ""),
+            call_id: "1",
+            cseq: 1,
+        };
+        let text = invite.write(customer, &["Contact: <sip:anybody@10.0.0.66>"], "");
+        lab.say(customer, text);
+        lab.expect(customer, "SIP/2.0 180");
+        lab.pass(Duration::from_secs(2_380));
+        assert_eq!(lab.ends(), []);
+        lab.pass(Duration::from_secs(30));
+        assert_eq!(lab.ends().len(), usize::from(max_wait.is_some()));
+    }
 }

@@ -4,7 +4,9 @@ mod support;
 
 use std::time::Duration;
 
-use callwright_acd::{AgentRequest, AgentState, EndCause, NotReadyReason, Strategy};
+use callwright_acd::{
+    AgentRequest, AgentState, AnswerWith, CallState, EndCause, Fact, NotReadyReason, Strategy,
+};
 use callwright_ua::Phase;
 use support::{Lab, Phone};
 
@@ -275,6 +277,76 @@ fn a_store_that_refuses_does_not_cut_off_who_was_answered() {
 }
 
 #[test]
+fn the_answer_to_a_caller_who_was_answered_before_is_told_to_be_kept() {
+    let mut lab = Lab::with_queue(|_, _| {});
+    let alice = lab.registered("alice");
+    let customer = lab.customer();
+    lab.until(|lab| lab.phase(alice) == Some(Phase::Ringing));
+    lab.store.stuck = true;
+    lab.accept(alice);
+    lab.pass(Duration::from_millis(50));
+    let answers = |facts: &[Fact]| {
+        let answered = |fact: &&Fact| matches!(fact, Fact::CallAnswered { .. });
+        facts.iter().filter(answered).count()
+    };
+    assert_eq!((answers(&lab.facts), answers(&lab.awaited)), (1, 0));
+    // It waits for a store that works, and not for one that does not.
+    lab.set_storing(false);
+    lab.assert_they_talk(customer, alice);
+}
+
+#[test]
+fn a_caller_who_waits_for_the_answer_of_an_agent_is_not_lost_with_the_store() {
+    let mut lab = Lab::with_queue(|_, queue| queue.answer = AnswerWith::Agent);
+    let alice = lab.registered("alice");
+    let customer = lab.customer();
+    lab.until(|lab| lab.phase(alice) == Some(Phase::Ringing));
+    lab.set_storing(false);
+    lab.accept(alice);
+    lab.pass(Duration::from_secs(1));
+    assert_eq!(lab.phase(alice), Some(Phase::Ended));
+    assert_eq!(lab.phase(customer), Some(Phase::Ringing));
+    assert_eq!(lab.state("alice"), AgentState::Ready);
+    assert_eq!(lab.agent("alice").answered, 0);
+    assert_eq!(
+        story_of(&lab, 1, "not taken").last().map(String::as_str),
+        Some("1 not taken by alice: Withdrawn")
+    );
+    lab.pass(Duration::from_secs(30));
+    assert_eq!(
+        lab.calls(alice).len(),
+        1,
+        "nobody rings for what cannot be stored"
+    );
+    lab.set_storing(true);
+    lab.take(alice);
+    lab.assert_they_talk(customer, alice);
+    lab.hangup(customer);
+    lab.assert_nothing_left();
+}
+
+#[test]
+fn an_answer_that_its_caller_does_not_hear_of_is_taken_back() {
+    for caller_leaves in [true, false] {
+        let mut lab = Lab::with_queue(|_, queue| queue.answer = AnswerWith::Agent);
+        let alice = lab.registered("alice");
+        let customer = lab.customer();
+        lab.until(|lab| lab.phase(alice) == Some(Phase::Ringing));
+        lab.store.delay = Duration::from_millis(500);
+        lab.accept(alice);
+        lab.pass(Duration::from_millis(100));
+        lab.hangup(if caller_leaves { customer } else { alice });
+        lab.pass(Duration::from_secs(1));
+        let outcome = if caller_leaves { "Withdrawn" } else { "AgentGone" };
+        assert_eq!(
+            story_of(&lab, 1, "alice").last(),
+            Some(&format!("1 not taken by alice: {outcome}"))
+        );
+        assert_eq!(lab.agent("alice").answered, 0);
+    }
+}
+
+#[test]
 fn a_call_rings_for_no_more_agents_at_once_than_may_be() {
     let mut lab = Lab::with_queue(|config, queue| {
         queue.strategy = Strategy::RingAll;
@@ -287,4 +359,29 @@ fn a_call_rings_for_no_more_agents_at_once_than_may_be() {
     assert_eq!(ringing(&lab), [true, true, false]);
     lab.pass(Duration::from_secs(15));
     assert_eq!(ringing(&lab), [false, false, true]);
+}
+
+#[test]
+fn an_agent_of_whom_one_phone_works_is_not_taken_for_unreachable() {
+    for statuses in [[486, 503], [503, 486]] {
+        let mut lab = Lab::with_queue(|_, _| {});
+        let phones = [lab.registered("alice"), lab.registered("alice")];
+        lab.customer();
+        for (phone, status) in phones.into_iter().zip(statuses) {
+            lab.refuse(phone, status);
+        }
+        assert_eq!(lab.state("alice"), AgentState::Ready, "{statuses:?}");
+    }
+}
+
+#[test]
+fn a_call_whose_answer_is_being_stored_is_one_that_is_presented() {
+    let mut lab = Lab::with_queue(|_, _| {});
+    let alice = lab.registered("alice");
+    lab.customer();
+    lab.until(|lab| lab.phase(alice) == Some(Phase::Ringing));
+    lab.store.stuck = true;
+    lab.accept(alice);
+    lab.pass(Duration::from_millis(50));
+    assert_eq!(lab.machine.calls()[0].state, CallState::Presented { attempt: 1 });
 }

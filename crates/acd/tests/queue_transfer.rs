@@ -4,9 +4,10 @@ mod support;
 
 use std::time::Duration;
 
-use callwright_acd::{AgentState, CallState, EndCause, Fact};
+use callwright_acd::{AgentState, Auth, CallState, EndCause, Fact, Overflow, QueueConfig};
 use callwright_ua::Phase;
-use support::{Lab, Phone};
+use support::script::{Request, sdp};
+use support::{Lab, Phone, SERVER};
 
 /// A customer talks to alice; bob is an agent, dave a user who is none.
 fn talking() -> (Lab, Phone, Phone) {
@@ -193,4 +194,101 @@ fn a_customer_on_hold_who_is_transferred_to_a_queue_hears_the_agent_there() {
     lab.take(bob);
     lab.until(|lab| lab.phase(customer) == Some(Phase::Established));
     lab.assert_they_talk(customer, bob);
+}
+
+#[test]
+fn a_transfer_to_a_queue_that_takes_nobody_leaves_the_call_as_it_was() {
+    for overflow in [None, Some(Overflow::Queue("sales".to_owned()))] {
+        let mut lab = Lab::with_queue(|config, _| {
+            for name in ["sales", "orders"] {
+                let mut queue = QueueConfig::new(name);
+                queue.members = Some(vec!["carol".to_owned()]);
+                queue.join_when_empty = false;
+                queue.overflow = overflow.clone().filter(|_| name == "orders");
+                config.queues.push(queue);
+            }
+        });
+        let alice = lab.registered("alice");
+        let customer = lab.customer();
+        lab.take(alice);
+        transfer(&mut lab, alice, "orders");
+        lab.pass(Duration::from_secs(3));
+        assert_eq!(lab.state("alice"), AgentState::Talking);
+        lab.assert_they_talk(customer, alice);
+        lab.hangup(customer);
+        lab.assert_nothing_left();
+    }
+}
+
+#[test]
+fn a_caller_who_leaves_by_a_transfer_is_no_leg_of_the_call_any_more() {
+    let (mut lab, alice, customer) = talking();
+    let carol = lab.registered("carol");
+    let caller = lab.machine.calls()[0].caller.clone();
+    transfer(&mut lab, customer, "carol");
+    lab.take(carol);
+    lab.until(|lab| lab.phase(customer) == Some(Phase::Ended));
+    lab.pass(Duration::from_secs(3));
+    lab.assert_they_talk(alice, carol);
+    let call = &lab.machine.calls()[0];
+    assert_eq!(
+        lab.machine.call_ids(call.call).len(),
+        2,
+        "both legs have a dialog"
+    );
+    assert_eq!(call.caller, caller, "who called does not change");
+}
+
+#[test]
+fn a_customer_whose_agent_held_both_directions_hears_the_queue_after_a_transfer() {
+    let mut lab = Lab::with_queue(|config, _| config.auth = Auth::None);
+    let alice = lab.script("10.0.0.77:5060");
+    let contact = "Contact: <sip:alice@10.0.0.77>";
+    let aor = format!("sip:alice@{SERVER}");
+    let domain = format!("sip:{SERVER}");
+    let register = Request {
+        method: "REGISTER",
+        uri: &domain,
+        from: (&aor, "a"),
+        to: (&aor, ""),
+        call_id: "register",
+        cseq: 1,
+    };
+    lab.say(alice, register.write(alice, &[contact], ""));
+    lab.expect(alice, "SIP/2.0 200");
+    let customer = lab.customer();
+    let invite = lab.expect(alice, "INVITE");
+    let audio = |version, direction| sdp(version, "10.0.0.77", 4_000, direction);
+    lab.say(alice, invite.reply("200 OK", "a", &[contact], &audio(1, "")));
+    lab.expect(alice, "ACK");
+    let (peer, tag) = invite
+        .header("From")
+        .and_then(|from| from.split_once(";tag="))
+        .expect("a tag");
+    let peer = peer.trim_matches(['<', '>']);
+    let uri = invite.target();
+    let call_id = invite.header("Call-ID").expect("one");
+    let request = |method, cseq, fields: &[&str], body: &str| {
+        let request = Request {
+            method,
+            uri,
+            from: (&aor, "a"),
+            to: (peer, tag),
+            call_id,
+            cseq,
+        };
+        request.write(alice, fields, body)
+    };
+    lab.say(
+        alice,
+        request("INVITE", 100, &[contact], &audio(2, "a=inactive\r\n")),
+    );
+    lab.expect(alice, "SIP/2.0 200");
+    lab.say(alice, request("ACK", 100, &[], ""));
+    lab.until(|lab| lab.phase(customer) == Some(Phase::Held));
+    let to = format!("Refer-To: <sip:support@{SERVER}>");
+    lab.say(alice, request("REFER", 101, &[contact, &to], ""));
+    lab.expect(alice, "NOTIFY");
+    lab.until(|lab| lab.phase(customer) == Some(Phase::Established));
+    assert_eq!(lab.support().waiting, 1);
 }

@@ -180,6 +180,7 @@ fn settle(lab: &mut Lab, phones: &[Phone], seed: u64) {
             | Fact::CallPresented { .. }
             | Fact::PresentationEnded { .. }
             | Fact::CallAnswered { .. }
+            | Fact::CallOverflowed { .. }
             | Fact::CallTransferred { .. }
             | Fact::RecordingStarted { .. }
             | Fact::RecordingEnded { .. }
@@ -206,6 +207,7 @@ fn settle(lab: &mut Lab, phones: &[Phone], seed: u64) {
 fn check_facts(lab: &Lab, seed: u64) {
     let mut ends: BTreeMap<CallKey, u32> = BTreeMap::new();
     let mut presented: BTreeMap<&str, CallKey> = BTreeMap::new();
+    let mut answered: BTreeMap<&str, CallKey> = BTreeMap::new();
     for fact in &lab.facts {
         match fact {
             Fact::CallPresented { call, agent, .. } => {
@@ -213,11 +215,11 @@ fn check_facts(lab: &Lab, seed: u64) {
                 assert_eq!(before, None, "seed {seed}: {agent} is presented {call:?}");
             }
             Fact::PresentationEnded { call, agent, .. } => {
-                assert_eq!(
-                    presented.remove(agent.as_str()),
-                    Some(*call),
-                    "seed {seed}: {fact:?}"
-                );
+                // Where it was answered, and the caller did not hear of that, it ends once more.
+                let of = presented
+                    .remove(agent.as_str())
+                    .or(answered.remove(agent.as_str()));
+                assert_eq!(of, Some(*call), "seed {seed}: {fact:?}");
             }
             Fact::CallAnswered {
                 call,
@@ -229,12 +231,14 @@ fn check_facts(lab: &Lab, seed: u64) {
                     Some(*call),
                     "seed {seed}: {fact:?}"
                 );
+                answered.insert(agent, *call);
             }
             Fact::CallEnded { call, .. } => *ends.entry(*call).or_default() += 1,
             Fact::CallAnswered { agent: None, .. }
             | Fact::Bindings { .. }
             | Fact::CallQueued { .. }
             | Fact::AgentChanged { .. }
+            | Fact::CallOverflowed { .. }
             | Fact::CallTransferred { .. }
             | Fact::RecordingStarted { .. }
             | Fact::RecordingEnded { .. } => {}

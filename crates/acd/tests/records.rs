@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use callwright_acd::{
-    AgentState, CallKey, EndCause, Fact, NotReadyReason, PresentationOutcome, Records, RefusedBecause,
-    Statistics, Thresholds,
+    AgentState, CallKey, CallRecord, EndCause, Fact, NotReadyReason, PresentationOutcome, Records,
+    RefusedBecause, Statistics, Thresholds,
 };
 use callwright_wire::Time;
 use proptest::collection::vec;
@@ -195,6 +195,7 @@ fn carry_out(plans: &[Plan]) -> (Vec<Went>, Vec<Fact>) {
                     let to = "sip:other@callcenter.test".to_owned();
                     let transferred = Fact::CallTransferred {
                         call,
+                        agent: Some(name.clone()),
                         to,
                         at: at(leaves),
                     };
@@ -370,4 +371,202 @@ fn averages_of_nothing_are_none_and_others_are_exact() {
     assert_eq!(some.abandon_rate(), Some(0.4));
     assert_eq!(some.average_speed_of_answer(), Some(Duration::from_secs(15)));
     assert_eq!(some.average_handle_time(), Some(Duration::from_millis(110_500)));
+}
+
+/// A call of the queue `first`, told in whole seconds, folded into its record and put away.
+struct Tale {
+    facts: Vec<Fact>,
+}
+
+const CALL: CallKey = CallKey(1);
+
+impl Tale {
+    fn queued(secs: u64) -> Tale {
+        let tale = Tale { facts: Vec::new() };
+        tale.comes_to("first", secs)
+    }
+
+    fn with(mut self, fact: Fact) -> Tale {
+        self.facts.push(fact);
+        self
+    }
+
+    fn comes_to(self, queue: &str, secs: u64) -> Tale {
+        self.with(Fact::CallQueued {
+            call: CALL,
+            queue: queue.to_owned(),
+            caller: "sip:caller@example.com".to_owned(),
+            dialled: "sip:first@callcenter.test".to_owned(),
+            priority: 0,
+            at: at(secs),
+        })
+    }
+
+    fn presented(self, agent: &str, secs: u64) -> Tale {
+        self.with(Fact::CallPresented {
+            call: CALL,
+            agent: agent.to_owned(),
+            attempt: 1,
+            at: at(secs),
+        })
+    }
+
+    fn answered(self, agent: &str, secs: u64) -> Tale {
+        self.answered_by(Some(agent), secs)
+            .becomes(agent, AgentState::Talking, secs)
+    }
+
+    fn answered_by(self, agent: Option<&str>, secs: u64) -> Tale {
+        self.with(Fact::CallAnswered {
+            call: CALL,
+            caller: "sip:caller@example.com".to_owned(),
+            callee: format!("sip:{}@callcenter.test", agent.unwrap_or("dave")),
+            agent: agent.map(str::to_owned),
+            at: at(secs),
+        })
+    }
+
+    fn becomes(self, agent: &str, state: AgentState, secs: u64) -> Tale {
+        self.with(Fact::AgentChanged {
+            agent: agent.to_owned(),
+            state,
+            at: at(secs),
+        })
+    }
+
+    fn transferred(self, agent: &str, secs: u64) -> Tale {
+        self.with(Fact::CallTransferred {
+            call: CALL,
+            agent: Some(agent.to_owned()),
+            to: "sip:second@callcenter.test".to_owned(),
+            at: at(secs),
+        })
+    }
+
+    fn in_vain(self, agent: &str, outcome: PresentationOutcome, secs: u64) -> Tale {
+        self.with(Fact::PresentationEnded {
+            call: CALL,
+            agent: agent.to_owned(),
+            outcome,
+            at: at(secs),
+        })
+    }
+
+    fn ended(self, cause: EndCause, secs: u64) -> Tale {
+        self.with(Fact::CallEnded {
+            call: CALL,
+            cause,
+            at: at(secs),
+        })
+    }
+
+    #[track_caller]
+    fn told(self) -> (CallRecord, Statistics) {
+        let mut records = Records::default();
+        for fact in &self.facts {
+            records.apply(fact);
+        }
+        let record = records.take_over(CALL).expect("it is over");
+        let mut sum = Statistics::default();
+        sum.add(&record, None, &THRESHOLDS);
+        (record, sum)
+    }
+}
+
+#[test]
+fn each_agent_of_a_call_that_is_transferred_to_a_queue_counts_with_its_own_time() {
+    let wrap_up = AgentState::WrapUp { until: at(47) };
+    let (record, sum) = Tale::queued(0)
+        .answered("alice", 10)
+        .transferred("alice", 40)
+        .becomes("alice", wrap_up, 40)
+        .comes_to("second", 40)
+        .becomes("alice", AgentState::Ready, 47)
+        .answered("bob", 65)
+        .ended(EndCause::CompletedByCallee, 165)
+        .becomes("bob", AgentState::Ready, 165)
+        .told();
+    assert_eq!((sum.offered, sum.answered, sum.handled), (2, 2, 2));
+    assert_eq!(sum.talk, Duration::from_secs(30 + 100));
+    assert_eq!(sum.wrap, Duration::from_secs(7));
+    assert_eq!(sum.answered_in_time, 1);
+    assert_eq!(record.agent(), Some("bob"));
+    assert_eq!(record.agent_talk(), Some(Duration::from_secs(130)));
+    assert_eq!(record.wait(), Some(Duration::from_secs(10)));
+    assert_eq!(record.cause().as_deref(), Some("completed_by_agent"));
+}
+
+#[test]
+fn an_answer_that_came_to_nothing_is_none() {
+    let gone = Tale::queued(0)
+        .presented("alice", 1)
+        .answered("alice", 10)
+        .in_vain("alice", PresentationOutcome::Withdrawn, 11)
+        .ended(EndCause::Abandoned, 11)
+        .becomes("alice", AgentState::Ready, 11);
+    let (record, sum) = gone.told();
+    assert_eq!((sum.answered, sum.abandoned), (0, 1));
+    assert_eq!(
+        (record.agent(), record.wait()),
+        (None, Some(Duration::from_secs(11)))
+    );
+    assert_eq!(
+        record.presentations[0].outcome,
+        Some(PresentationOutcome::Withdrawn)
+    );
+    let again = Tale::queued(0)
+        .presented("alice", 1)
+        .answered("alice", 10)
+        .in_vain("alice", PresentationOutcome::AgentGone, 11)
+        .becomes("alice", AgentState::Ready, 11)
+        .presented("bob", 12)
+        .answered("bob", 30)
+        .ended(EndCause::CompletedByCaller, 50)
+        .becomes("bob", AgentState::Ready, 50);
+    let (record, sum) = again.told();
+    assert_eq!((sum.offered, sum.answered, sum.handled), (1, 1, 1));
+    assert_eq!((sum.answered_in_time, sum.talk), (0, Duration::from_secs(20)));
+    assert_eq!(
+        (record.agent(), record.ring()),
+        (Some("bob"), Some(Duration::from_secs(18)))
+    );
+}
+
+#[test]
+fn a_call_that_overflows_to_a_user_is_not_answered_by_the_queue() {
+    let overflows = |tale: Tale| {
+        tale.with(Fact::CallOverflowed {
+            call: CALL,
+            to: "sip:dave@callcenter.test".to_owned(),
+            at: at(5),
+        })
+    };
+    let answered = overflows(Tale::queued(0))
+        .answered_by(None, 15)
+        .ended(EndCause::CompletedByCallee, 60);
+    let (record, sum) = answered.told();
+    assert_eq!((sum.offered, sum.answered, sum.overflowed), (1, 0, 1));
+    assert_eq!(sum.longest_wait, Duration::from_secs(5));
+    assert_eq!(record.cause().as_deref(), Some("completed_by_callee"));
+    let vain = overflows(Tale::queued(0)).ended(EndCause::TimedOut, 60);
+    let (_, sum) = vain.told();
+    assert_eq!((sum.overflowed, sum.timed_out), (1, 0));
+    assert_eq!(sum.longest_wait, Duration::from_secs(5));
+}
+
+#[test]
+fn who_took_the_place_of_an_agent_is_none() {
+    let (record, sum) = Tale::queued(0)
+        .answered("alice", 10)
+        .transferred("alice", 40)
+        // Its leg is gone only now.
+        .becomes("alice", AgentState::Ready, 42)
+        .ended(EndCause::CompletedByCallee, 600)
+        .told();
+    assert_eq!(record.cause().as_deref(), Some("completed_by_callee"));
+    assert_eq!(
+        sum.talk,
+        Duration::from_secs(30),
+        "its talk ends with the transfer"
+    );
 }

@@ -11,7 +11,7 @@ mod store;
 
 pub use api::ApiError;
 pub use callwright_acd::{
-    AgentConfig, AgentRequest, AgentSnapshot, AgentState, AnswerWith, Answered, Auth, Binding, CallKey,
+    AgentConfig, AgentRequest, AgentSnapshot, AgentState, Answer, AnswerWith, Auth, Binding, CallKey,
     CallRecord, CallSnapshot, CallState, Config, ConfigError, Counters, EndCause, Ended, Fact, FeatureCodes,
     Limits, Load, NotReadyReason, Overflow, Presentation, PresentationOutcome, Prompts, Protection,
     QueueConfig, QueueSnapshot, Rate, Recording, Records, Refused, RefusedBecause, Sound, SourceSnapshot,

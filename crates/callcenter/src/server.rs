@@ -241,6 +241,7 @@ impl Server {
                     | Fact::CallPresented { .. }
                     | Fact::PresentationEnded { .. }
                     | Fact::AgentChanged { .. }
+                    | Fact::CallOverflowed { .. }
                     | Fact::RecordingStarted { .. }
                     | Fact::RecordingEnded { .. }
                     | Fact::CallEnded { .. } => None,
@@ -271,7 +272,7 @@ impl Server {
         if health == self.health {
             return false;
         }
-        self.machine.set_storing(health.is_sound());
+        self.machine.set_storing(self.now, health.is_sound());
         // One reason instead of another is the same trouble.
         if health.is_sound() != self.health.is_sound() {
             self.tell(Event::Store {
@@ -284,7 +285,7 @@ impl Server {
 
     fn on_event(&mut self, event: acd::Event) {
         match event {
-            acd::Event::Persist { token, fact } => self.store.take(token, fact),
+            acd::Event::Persist { token, fact, awaited } => self.store.take(token, fact, awaited),
             acd::Event::Listening { transport, local } => {
                 self.listening.push((transport, local));
                 self.heard_of_a_socket();
@@ -333,7 +334,8 @@ impl Node for Server {
             Err(Command::Store { fact }) => {
                 // The machine counts from below, and waits for none of these.
                 self.foreign_facts += 1;
-                self.store.take(acd::Token(u64::MAX - self.foreign_facts), fact);
+                let token = acd::Token(u64::MAX - self.foreign_facts);
+                self.store.take(token, fact, false);
             }
         }
     }

@@ -26,8 +26,9 @@ pub use sqlite::{Reader, RecordQuery, RecordRow, SqliteStore, StoreError, Stored
 /// Facts are committed in groups and in the order in which they were taken: a group is stored whole, or not at all. While
 /// one commit is under way, what comes waits for the next.
 ///
-/// When a commit fails, facts that something waits for (an answer, a registration, a call that comes to a queue) fail with it.
-/// Those that tell what has happened already (a call ended, an agent changed) are kept, and stored when the store works again.
+/// When a commit fails, facts that somebody waits for (a registration, a call that comes to a queue, an answer that its caller has
+/// not heard of) fail with it. Those that tell what has happened already (a call ended, an agent changed) are kept, and stored in
+/// their order when the store works again.
 /// Until then it is [`Health::Failing`].
 pub trait Store: fmt::Debug + Send {
     /// What was stored before. Calls that were up are closed, with the cause
@@ -38,8 +39,9 @@ pub trait Store: fmt::Debug + Send {
     /// When it cannot be read or written.
     fn restore(&mut self, now: Time) -> Result<Restored, StoreError>;
 
-    /// Takes a fact; whoever drives it calls [`Store::begin`] when it has no more for now.
-    fn take(&mut self, token: Token, fact: Fact);
+    /// Takes a fact; whoever drives it calls [`Store::begin`] when it has no more for now. `awaited`: somebody waits for it, and it
+    /// is refused when its commit fails.
+    fn take(&mut self, token: Token, fact: Fact, awaited: bool);
 
     /// A commit begins, where none is under way and something waits for one.
     fn begin(&mut self, now: Time);

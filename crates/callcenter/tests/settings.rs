@@ -594,7 +594,7 @@ fn a_wrap_up_of_a_clock_that_was_ahead_lasts_no_longer_than_one_may() {
         state,
         at: Time::ZERO,
     };
-    store.take(Token(1), fact);
+    store.take(Token(1), fact, true);
     store.begin(Time::ZERO);
     assert_eq!(store.finish(Time::ZERO).len(), 1);
     let settings = parse("[[queue]]\nname = \"q\"\nwrap_up = \"20s\"");

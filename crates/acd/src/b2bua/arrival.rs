@@ -171,6 +171,7 @@ impl Machine {
         let story = Story {
             arrived: now,
             answered: None,
+            caller: address.uri.to_string(),
             dialled: incoming
                 .message
                 .request_uri()

@@ -114,6 +114,8 @@ pub(crate) struct Queued {
     pub(crate) attempts: u32,
     /// To whom it is presented now.
     pub(crate) presented: Vec<AgentKey>,
+    /// Of whom a contact was reached that did not answer, of those to whom it is presented.
+    pub(crate) reached: Vec<AgentKey>,
     /// Where it was, so that it does not overflow in circles.
     pub(crate) visited: Vec<QueueKey>,
 }
@@ -135,6 +137,8 @@ pub(crate) struct Story {
     pub(crate) arrived: Time,
     /// When somebody answered it.
     pub(crate) answered: Option<Time>,
+    /// The address in the caller's From.
+    pub(crate) caller: String,
     /// The address that the caller asked for.
     pub(crate) dialled: String,
     /// Where it came from.
@@ -147,7 +151,7 @@ pub(crate) struct Story {
 #[derive(Debug)]
 pub(crate) struct Call {
     pub(crate) stage: Stage,
-    /// The leg of who called; in a queue, of who waits.
+    /// The leg of who called, or of who took the place; in a queue, of who waits.
     pub(crate) caller: LegKey,
     /// Whether that leg has a 200.
     pub(crate) caller_answered: bool,

@@ -13,6 +13,7 @@
 //! (RFC 3261 §14.2).
 
 use bytes::Bytes;
+use callwright_sdp::Direction;
 use callwright_sip::command::{Headers, Reject};
 use callwright_sip::endpoint::CallId;
 use callwright_sip::event::{Description, Failure};
@@ -21,7 +22,7 @@ use callwright_wire::Time;
 use super::arrival::refusal_of;
 use super::call::Exchange;
 use super::talk::TalkError;
-use super::{LegKey, Stage};
+use super::{Leg, LegKey, Stage};
 use crate::fact::CallKey;
 use crate::machine::Machine;
 
@@ -99,9 +100,32 @@ impl Machine {
             .switch
             .partner(key)
             .and_then(|partner| self.switch.leg(partner));
-        let Some(wish) = partner.map(|partner| partner.talk.wish) else {
-            return false;
-        };
+        match partner.map(|partner| partner.talk.wish) {
+            Some(wish) => self.offer_direction(now, call, key, wish, by),
+            None => false,
+        }
+    }
+
+    /// A caller whom nobody is joined to hears the machine itself, where it was put on hold before.
+    pub(super) fn open_caller(&mut self, now: Time, key: CallKey) {
+        let Some(call) = self.switch.call(key) else { return };
+        let caller = call.caller;
+        let hears = |leg: &Leg| matches!(leg.talk.said, Direction::SendRecv | Direction::SendOnly);
+        let shut = self.switch.leg(caller).is_some_and(|leg| !hears(leg));
+        if shut && call.exchange.is_none() {
+            // Where it refuses, it does not want to hear.
+            let _offered = self.offer_direction(now, key, caller, Direction::SendRecv, None);
+        }
+    }
+
+    fn offer_direction(
+        &mut self,
+        now: Time,
+        call: CallKey,
+        key: LegKey,
+        wish: Direction,
+        by: Option<LegKey>,
+    ) -> bool {
         let Some(leg) = self.switch.leg_mut(key).filter(|leg| !leg.leaving) else {
             return false;
         };
@@ -123,7 +147,7 @@ impl Machine {
         true
     }
 
-    fn answer_offer(&mut self, now: Time, key: LegKey, direction: callwright_sdp::Direction) {
+    fn answer_offer(&mut self, now: Time, key: LegKey, direction: Direction) {
         let Some(leg) = self.switch.leg_mut(key) else {
             return;
         };

@@ -86,7 +86,10 @@ impl Machine {
     ) {
         self.prepare_speech(key, yes(), EndCause::CompletedByCallee);
         let before = self.journal.told();
-        self.ask_agent(now, agent, request);
+        if !self.ask_agent(now, agent, request) {
+            let reject = self.unavailable();
+            return self.fail_call(now, key, reject);
+        }
         let changed = self.journal.told() > before;
         if !changed || !self.journal.redirect_last(Due::Speech(key)) {
             self.speech_is_due(now, key);

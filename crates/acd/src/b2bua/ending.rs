@@ -9,7 +9,7 @@ use callwright_wire::Time;
 use super::hunt::hangup;
 use super::presentation::Reached;
 use super::{LegKey, Part, Refusal, Stage};
-use crate::fact::{CallKey, EndCause, Fact, RefusedBecause};
+use crate::fact::{CallKey, EndCause, Fact, PresentationOutcome, RefusedBecause};
 use crate::journal::Due;
 use crate::machine::{Alarm, Machine};
 use crate::queueing::AgentKey;
@@ -77,7 +77,7 @@ impl Machine {
             Stage::Storing { callee } if leg == callee => {
                 // It answered and hung up before the caller heard of it.
                 if call.service.is_some() {
-                    self.wait_again(now, key);
+                    self.wait_again(now, key, PresentationOutcome::AgentGone);
                 } else {
                     self.fail_call(now, key, Reject::new(480));
                 }
@@ -89,6 +89,7 @@ impl Machine {
                     cause_before_answer(&end)
                 };
                 self.hang_up(now, callee, reason_of(&end));
+                self.take_answer_back(now, key, PresentationOutcome::Withdrawn);
                 self.finish(now, key, cause);
             }
             Stage::Talking { ends } => self.on_end_lost(now, key, leg, ends, &end),
@@ -136,6 +137,7 @@ impl Machine {
                     self.turn_away(now, key, reject, cause);
                 }
                 Stage::Storing { callee } => {
+                    self.take_answer_back(now, key, PresentationOutcome::Withdrawn);
                     let reject = self.unavailable();
                     self.fail_call(now, key, reject);
                     self.hang_up(now, callee, reason());

@@ -12,7 +12,7 @@ use callwright_wire::Time;
 
 use super::presentation::Reached;
 use super::{Leg, LegKey, Media, Part, Refusal, Stage};
-use crate::fact::{Binding, CallKey, EndCause, Fact};
+use crate::fact::{Binding, CallKey, EndCause, Fact, PresentationOutcome};
 use crate::journal::Due;
 use crate::machine::{Alarm, Machine};
 use crate::registrar::UserKey;
@@ -306,32 +306,23 @@ impl Machine {
 
     pub(super) fn store_answer(&mut self, now: Time, key: CallKey, callee: LegKey) {
         self.alarms.clear(Alarm::NoAnswer(key));
+        let agent = self.switch.call(key).and_then(|call| call.service);
+        let agent = agent.map(|service| self.floor.agent(service.agent).name.clone());
+        let address = self.switch.leg(callee).map(|leg| leg.address.uri.to_string());
         let Some(call) = self.switch.call_mut(key) else {
             return;
         };
         call.stage = Stage::Storing { callee };
         call.hunt = None;
-        call.story.answered = call.story.answered.or(Some(now));
-        let Some(fact) = self.answer_of(key, callee, now) else {
-            return;
-        };
-        self.persist(now, Due::Answer(key, callee), fact);
-    }
-
-    /// That a leg answered a call.
-    fn answer_of(&self, key: CallKey, callee: LegKey, at: Time) -> Option<Fact> {
-        let call = self.switch.call(key)?;
-        let agent = call
-            .service
-            .map(|service| self.floor.agent(service.agent).name.clone());
-        let address = self.switch.leg(callee).map(|leg| leg.address.uri.to_string());
-        Some(Fact::CallAnswered {
+        let fact = Fact::CallAnswered {
             call: key,
             caller: call.invitation.from.uri.to_string(),
             callee: address.unwrap_or_default(),
             agent,
-            at,
-        })
+            at: now,
+        };
+        call.story.answered = call.story.answered.or(Some(now));
+        self.persist(now, Due::Answer(key, callee), fact);
     }
 
     /// The store has spoken about an answer.
@@ -343,17 +334,18 @@ impl Machine {
         }
         let caller = call.caller;
         if call.caller_answered {
-            // Who was answered already is not lost, whatever the store says: it is told again.
-            let since = call.service.map_or(now, |service| service.since);
-            if !stored && let Some(fact) = self.answer_of(key, callee, since) {
-                self.untold.keep(key, fact);
-            }
+            // Who was answered already is not lost, whatever the store says.
             self.connect(now, key, [caller, callee]);
             return;
         }
         if !stored {
-            let reject = self.unavailable();
-            self.fail_call(now, key, reject);
+            if call.service.is_some() {
+                // It was let into its queue, which is stored, and is not lost.
+                self.wait_again(now, key, PresentationOutcome::Withdrawn);
+            } else {
+                let reject = self.unavailable();
+                self.fail_call(now, key, reject);
+            }
             self.hang_up(now, callee, Some(sip_reason(503, "Service Unavailable")));
             return;
         }

@@ -144,7 +144,7 @@ impl Machine {
         self.say(now, key, Vec::new());
     }
 
-    fn say(&mut self, now: Time, key: LegKey, clips: Vec<Arc<[i16]>>) {
+    pub(super) fn say(&mut self, now: Time, key: LegKey, clips: Vec<Arc<[i16]>>) {
         let below = Below::Waits;
         self.tell_session(now, key, Command::Announce(Announcement { clips, below }));
     }

@@ -133,16 +133,22 @@ impl Machine {
         if let Some(hunt) = &mut call.hunt {
             hunt.legs.retain(|other| *other != leg);
         }
-        let others = self.legs_of(key, agent);
+        let others = self.legs_ringing_for(key, agent);
+        let queued = self.switch.call_mut(key).and_then(|call| call.queued.as_mut());
+        if let Some(queued) = queued.filter(|_| reached != Reached::Nobody) {
+            queued.reached.push(agent);
+        }
         if status >= 600 {
             // RFC 3261 §16.7, 5: its other contacts need not be asked.
             self.cancel_legs(now, key, &others, None);
         } else if !others.is_empty() {
             return;
         }
-        let consequence = match reached {
-            Reached::NotTried | Reached::Refused | Reached::Answered => Consequence::None,
-            Reached::Nobody => Consequence::Unreachable,
+        // The mildest of what its contacts said counts.
+        let queued = self.switch.call(key).and_then(|call| call.queued.as_ref());
+        let consequence = match queued {
+            Some(queued) if queued.reached.contains(&agent) => Consequence::None,
+            Some(_) | None => Consequence::Unreachable,
         };
         let outcome = PresentationOutcome::Rejected(status);
         self.end_presentation(now, key, agent, outcome, consequence);
@@ -154,7 +160,7 @@ impl Machine {
         let Some(key) = self.floor.agent(agent).call else {
             return;
         };
-        let legs = self.legs_of(key, agent);
+        let legs = self.legs_ringing_for(key, agent);
         self.cancel_legs(now, key, &legs, Some(sip_reason(480, "No Answer")));
         let outcome = PresentationOutcome::NoAnswer;
         self.end_presentation(now, key, agent, outcome, Consequence::Unanswered);
@@ -168,7 +174,7 @@ impl Machine {
             let state = self.floor.change(agent, |agent| agent.at_rest());
             return self.agent_becomes(now, agent, state);
         };
-        let legs = self.legs_of(key, agent);
+        let legs = self.legs_ringing_for(key, agent);
         self.cancel_legs(now, key, &legs, Some(sip_reason(480, "Not Ready")));
         let outcome = PresentationOutcome::AgentGone;
         self.end_presentation(now, key, agent, outcome, Consequence::Gone);
@@ -207,6 +213,7 @@ impl Machine {
             return;
         };
         queued.presented.retain(|other| *other != agent);
+        queued.reached.retain(|other| *other != agent);
         self.alarms.clear(Alarm::PresentationNoAnswer(agent));
         let allowed = self.floor.queue(queued.queue).config.max_no_answer;
         let fact = Fact::PresentationEnded {
@@ -329,7 +336,7 @@ impl Machine {
     }
 
     /// The legs that ring for one agent.
-    fn legs_of(&self, key: CallKey, agent: AgentKey) -> Vec<LegKey> {
+    fn legs_ringing_for(&self, key: CallKey, agent: AgentKey) -> Vec<LegKey> {
         let hunt = self.switch.call(key).and_then(|call| call.hunt.as_ref());
         let own = |leg: &LegKey| {
             let part = self.switch.leg(*leg).map(|leg| leg.part);

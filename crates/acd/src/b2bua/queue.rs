@@ -6,9 +6,10 @@ use callwright_sip_message::Uri;
 use callwright_wire::Time;
 
 use super::hunt::sip_reason;
+use super::presentation::OFFER_AGAIN;
 use super::{Hunt, Queued, Stage};
 use crate::config::{AnswerWith, Overflow};
-use crate::fact::{CallKey, EndCause, Fact, RefusedBecause};
+use crate::fact::{CallKey, EndCause, Fact, PresentationOutcome, RefusedBecause};
 use crate::journal::Due;
 use crate::machine::{Alarm, Machine};
 use crate::queueing::QueueKey;
@@ -46,55 +47,70 @@ impl Machine {
             since: now,
             attempts,
             presented: Vec::new(),
+            reached: Vec::new(),
             visited,
         });
         call.stage = Stage::Arriving { stored: false };
-        let Some(fact) = self.coming_of(key) else { return };
-        let obstacle = self.obstacle(queue);
-        let due = if obstacle.is_some() {
-            Due::Nothing
-        } else {
-            Due::Queue(key)
-        };
-        self.persist(now, due, fact);
-        self.record_ends(key);
-        match obstacle {
-            None => {}
-            Some(RefusedBecause::Full) => {
-                self.overflow(now, key, 486, EndCause::Refused(RefusedBecause::Full));
-            }
-            Some(because @ (RefusedBecause::NoAgents | RefusedBecause::Closed)) => {
-                self.overflow(now, key, 480, EndCause::Refused(because));
-            }
-        }
-    }
-
-    /// That a call came to its queue.
-    fn coming_of(&self, key: CallKey) -> Option<Fact> {
-        let call = self.switch.call(key)?;
-        let queued = call.queued.as_ref()?;
-        let config = &self.floor.queue(queued.queue).config;
-        Some(Fact::CallQueued {
+        let answered = call.caller_answered;
+        let config = &self.floor.queue(queue).config;
+        let overflow = config.overflow.clone();
+        let fact = Fact::CallQueued {
             call: key,
             queue: config.name.clone(),
             caller: call.invitation.from.uri.to_string(),
             dialled: call.story.dialled.clone(),
             priority: config.priority,
-            at: queued.since,
-        })
+            at: now,
+        };
+        let Some(because) = self.obstacle(queue) else {
+            self.floor.arrive(key, queue);
+            self.persist(now, Due::Queue(key), fact);
+            return self.record_ends(key);
+        };
+        if let (Some(Overflow::Message(sound)), false) = (overflow, answered) {
+            // The message is an answer: it waits for the store as any other.
+            self.prepare_speech(key, sound, EndCause::Overflowed);
+            self.persist(now, Due::Speech(key), fact);
+            return self.record_ends(key);
+        }
+        self.persist(now, Due::Nothing, fact);
+        self.record_ends(key);
+        self.overflow(now, key, status_of(because), EndCause::Refused(because));
+    }
+
+    /// With what a queue would turn a call away that came now; `None`: it may wait, or overflows to where it is taken.
+    pub(super) fn refuses(&self, now: Time, queue: QueueKey) -> Option<u16> {
+        let mut visited = vec![queue];
+        loop {
+            let queue = *visited.last()?;
+            let status = status_of(self.obstacle(queue)?);
+            let next = match &self.floor.queue(queue).config.overflow {
+                None => return Some(status),
+                Some(Overflow::Message(_)) => return None,
+                Some(Overflow::Queue(name)) => self.floor.find_queue(name),
+                Some(Overflow::Uri(uri)) => match (self.queue_at(uri), self.user_at(uri)) {
+                    (Some(queue), _) => Some(queue),
+                    (None, Some(user)) => {
+                        let reachable = self.registrar.account(user).bound(now).next().is_some();
+                        return (!reachable).then_some(480);
+                    }
+                    (None, None) => return self.is_ours(uri).then_some(404),
+                },
+            };
+            match next.filter(|next| !visited.contains(next)) {
+                Some(next) => visited.push(next),
+                None => return Some(status),
+            }
+        }
     }
 
     /// Why a call may not wait in a queue.
     fn obstacle(&self, key: QueueKey) -> Option<RefusedBecause> {
         let queue = self.floor.queue(key);
-        let full = queue
-            .config
-            .max_length
-            .is_some_and(|limit| queue.waiting() >= limit && queue.free() == 0);
         if !queue.config.join_when_empty && queue.logged_in == 0 {
             Some(RefusedBecause::NoAgents)
         } else {
-            full.then_some(RefusedBecause::Full)
+            queue.is_full().then_some(RefusedBecause::Full)
         }
     }
 
@@ -112,10 +128,6 @@ impl Machine {
             return self.fail_call(now, key, reject);
         }
         call.stage = Stage::Arriving { stored: true };
-        // Who was answered already is not lost, whatever the store says: it is told again.
-        if !stored && let Some(fact) = self.coming_of(key) {
-            self.untold.keep(key, fact);
-        }
         self.let_in(now, key);
     }
 
@@ -150,7 +162,10 @@ impl Machine {
             return;
         }
         match (answer, answered) {
-            (_, true) => self.play_music(now, caller, music.as_ref()),
+            (_, true) => {
+                self.open_caller(now, key);
+                self.play_music(now, caller, music.as_ref());
+            }
             (AnswerWith::Music, false) => {
                 if let Err(reject) = self.answer_with(now, caller, Direction::SendRecv, None) {
                     return self.fail_call(now, key, reject);
@@ -164,24 +179,33 @@ impl Machine {
         };
         call.stage = Stage::Waiting;
         self.floor.wait(key, queue, priority, since);
+        if !call.caller_answered {
+            self.floor.wait_unanswered(key);
+        }
         if let Some(longest) = max_wait {
             self.alarms.set(Alarm::MaxWait(key), since + longest);
         }
         self.begin_announcements(now, key);
     }
 
-    /// An agent answered and left before the caller heard of it: the call stands where it stood.
-    pub(super) fn wait_again(&mut self, now: Time, key: CallKey) {
+    /// An agent answered, and the caller did not hear of it: the call stands where it stood.
+    pub(super) fn wait_again(&mut self, now: Time, key: CallKey, outcome: PresentationOutcome) {
+        self.take_answer_back(now, key, outcome);
         let Some(call) = self.switch.call_mut(key) else {
             return;
         };
         call.stage = Stage::Waiting;
+        call.early = None;
         let service = call.service;
+        let answered = call.caller_answered;
         let Some(queued) = &call.queued else { return };
         let (queue, since) = (queued.queue, queued.since);
         let config = &self.floor.queue(queue).config;
         let (priority, max_wait) = (config.priority, config.max_wait);
         self.floor.wait(key, queue, priority, since);
+        if !answered {
+            self.floor.wait_unanswered(key);
+        }
         if let Some(service) = service {
             self.floor.pass_over(key, service.agent);
         }
@@ -189,9 +213,27 @@ impl Machine {
         if let Some(longest) = max_wait {
             self.alarms.set(Alarm::MaxWait(key), (since + longest).max(now));
         }
-        self.alarms
-            .set(Alarm::OfferAgain(key), now + super::presentation::OFFER_AGAIN);
+        self.alarms.set(Alarm::OfferAgain(key), now + OFFER_AGAIN);
         self.begin_announcements(now, key);
+    }
+
+    /// The answer of an agent comes to nothing.
+    pub(super) fn take_answer_back(&mut self, now: Time, key: CallKey, outcome: PresentationOutcome) {
+        let Some(call) = self.switch.call_mut(key) else {
+            return;
+        };
+        let Some(service) = call.service else { return };
+        call.story.answered = None;
+        self.floor.change(service.agent, |agent| {
+            agent.standing.answered = agent.standing.answered.saturating_sub(1);
+        });
+        let fact = Fact::PresentationEnded {
+            call: key,
+            agent: self.floor.agent(service.agent).name.clone(),
+            outcome,
+            at: now,
+        };
+        self.persist(now, Due::Nothing, fact);
     }
 
     /// A call waits no more.
@@ -241,6 +283,12 @@ impl Machine {
 
     /// A call goes on to an address that is no queue.
     fn overflow_to(&mut self, now: Time, key: CallKey, uri: Uri) {
+        let fact = Fact::CallOverflowed {
+            call: key,
+            to: uri.to_string(),
+            at: now,
+        };
+        self.persist(now, Due::Nothing, fact);
         if let Some(user) = self.user_at(&uri) {
             return self.ring_user(now, key, user);
         }
@@ -284,5 +332,13 @@ impl Machine {
         if let Some(every) = prompts.announce_every {
             self.alarms.set(Alarm::Announce(key), now + every.max(length));
         }
+    }
+}
+
+/// How a caller is turned away.
+fn status_of(because: RefusedBecause) -> u16 {
+    match because {
+        RefusedBecause::Full => 486,
+        RefusedBecause::NoAgents | RefusedBecause::Closed => 480,
     }
 }

@@ -61,12 +61,16 @@ impl Machine {
         if self.switch.leg(caller).is_none_or(|leg| leg.session().is_none()) {
             return;
         }
-        if !answered && let Err(reject) = self.answer_with(now, caller, Direction::SendRecv, None) {
+        if answered {
+            self.open_caller(now, key);
+        } else if let Err(reject) = self.answer_with(now, caller, Direction::SendRecv, None) {
             return self.fail_call(now, key, reject);
         }
         if let Some(call) = self.switch.call_mut(key) {
             call.stage = Stage::Speaking { began: true };
         }
+        // An announcement that is under way would hold it back.
+        self.say(now, caller, Vec::new());
         self.play_once(now, caller, &sound);
         let length = Duration::from_millis(sound.0.len() as u64 / 8);
         self.alarms.set(Alarm::SpeechOver(key), now + length + TAIL);

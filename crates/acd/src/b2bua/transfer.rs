@@ -37,6 +37,10 @@ impl Machine {
             // RFC 3261 §21.4.27: another transfer is under way.
             return self.reject_refer(now, refer, 491);
         }
+        if !self.has_room_for_facts() {
+            self.counters.over_limit += 1;
+            return self.reject_refer(now, refer, 503);
+        }
         if !referred.target.is_sip() {
             return self.reject_refer(now, refer, 416);
         }
@@ -98,7 +102,7 @@ impl Machine {
         self.ring(now, key, target);
     }
 
-    /// Blind, to a queue: the partner waits there as one who has just called.
+    /// Blind, to a queue: the partner waits there as one who has just called. Where it would be turned away, all stays as it is.
     fn transfer_to_queue(
         &mut self,
         now: Time,
@@ -107,12 +111,16 @@ impl Machine {
         queue: QueueKey,
         referred: &Referred,
     ) {
+        if let Some(status) = self.refuses(now, queue) {
+            return self.notify(now, referred.refer, status);
+        }
         let Some(from) = self.switch.leg(partner).map(|leg| leg.address.clone()) else {
             return;
         };
         self.leave_exchange(now, key, by);
         let fact = Fact::CallTransferred {
             call: key,
+            agent: self.agent_of_leg(key, by),
             to: referred.target.to_string(),
             at: now,
         };
@@ -153,6 +161,12 @@ impl Machine {
         self.align_call(now, key);
     }
 
+    /// The agent who serves a call, where this is its leg.
+    fn agent_of_leg(&self, key: CallKey, leg: LegKey) -> Option<String> {
+        let service = self.switch.call(key)?.service?;
+        (service.leg == leg).then(|| self.floor.agent(service.agent).name.clone())
+    }
+
     /// Puts another leg in the place of one that leaves.
     fn replace_end(&mut self, now: Time, key: CallKey, old: LegKey, new: LegKey) {
         let to = self
@@ -163,18 +177,23 @@ impl Machine {
         let Some(call) = self.switch.call_mut(key) else {
             return;
         };
+        if call.caller == old {
+            call.caller = new;
+        }
         if let Stage::Talking { ends } = &mut call.stage {
             for end in ends.iter_mut().filter(|end| **end == old) {
                 *end = new;
             }
         }
         self.leave_exchange(now, key, old);
+        let agent = self.agent_of_leg(key, old);
         let service = self.switch.call(key).and_then(|call| call.service);
         if service.is_some_and(|service| service.leg == old) {
             self.end_service(now, key, true);
         }
         let fact = Fact::CallTransferred {
             call: key,
+            agent,
             to,
             at: now,
         };

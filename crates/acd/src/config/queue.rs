@@ -24,7 +24,8 @@ pub struct QueueConfig {
     pub answer: AnswerWith,
     /// Where an agent takes calls of several queues, those with the higher priority come first. Default 0.
     pub priority: i32,
-    /// How many calls may wait; one beyond overflows, or is refused. `None`: as many as [`Limits`](crate::Limits) allow.
+    /// How many calls may wait; one beyond overflows, or is refused, unless an agent is free for it. `None`: as many as
+    /// [`Limits`](crate::Limits) allow.
     pub max_length: Option<usize>,
     /// How long a call may wait; then it overflows, or ends as timed out. `None`: as long as its caller.
     pub max_wait: Option<Duration>,
@@ -120,7 +121,7 @@ pub struct Prompts {
     pub announce: Option<Sound>,
     /// Whether the position in the queue is told then.
     pub announce_position: bool,
-    /// How often; `None`: at the beginning only.
+    /// How often, at least a second; `None`: at the beginning only.
     pub announce_every: Option<Duration>,
 }
 
@@ -215,9 +216,41 @@ pub(super) fn check(config: &Config, users: &[&str]) -> Result<(), ConfigError> 
                 to: to.clone(),
             });
         }
+        let mut once = BTreeSet::new();
+        let mut members = queue.members.iter().flatten();
+        if let Some(member) = members.find(|member| !once.insert(member.as_str())) {
+            return Err(ConfigError::SameMember {
+                queue: name(),
+                member: member.clone(),
+            });
+        }
+        if queue.overflow == Some(Overflow::Queue(name())) {
+            return Err(ConfigError::OverflowsToItself { queue: name() });
+        }
+        if queue
+            .prompts
+            .announce_every
+            .is_some_and(|every| every < LEAST_PAUSE)
+        {
+            return Err(ConfigError::AnnouncesAllTheTime { queue: name() });
+        }
         if queue.ring.is_zero() {
             return Err(ConfigError::NoRing { queue: name() });
         }
     }
+    let codes = &config.feature_codes;
+    let mut taken = BTreeSet::new();
+    for code in [&codes.ready, &codes.not_ready, &codes.wrap_up_done]
+        .into_iter()
+        .flatten()
+    {
+        let user = users.binary_search(&code.as_str()).is_ok();
+        if code.is_empty() || user || names.contains(code.as_str()) || !taken.insert(code) {
+            return Err(ConfigError::FeatureCode { code: code.clone() });
+        }
+    }
     Ok(())
 }
+
+/// The shortest time from one announcement to the next.
+const LEAST_PAUSE: Duration = Duration::from_secs(1);

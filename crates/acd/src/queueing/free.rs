@@ -67,7 +67,7 @@ impl Free {
         self.scored.len() + self.list.len()
     }
 
-    /// All of them.
+    /// All of them, where the strategy has an order; none with [`Strategy::Random`].
     pub(super) fn in_order(&self) -> impl Iterator<Item = u32> {
         self.scored.iter().map(|(_, position)| *position)
     }

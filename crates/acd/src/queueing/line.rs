@@ -28,6 +28,8 @@ pub(super) struct Waiting {
     pub(super) queue: QueueKey,
     pub(super) place: Place,
     pub(super) presented: bool,
+    /// Whether its caller is answered only when an agent's answer is stored.
+    pub(super) unanswered: bool,
     /// For how many agents it was rung since it is presented.
     pub(super) rung: usize,
     /// Who did not take it, each with the epoch in which that was.
@@ -44,6 +46,7 @@ impl Waiting {
                 call,
             },
             presented: false,
+            unanswered: false,
             rung: 0,
             passed: Vec::new(),
         }
@@ -60,16 +63,19 @@ impl Waiting {
 pub(super) struct Line {
     all: BTreeSet<Place>,
     unpresented: BTreeSet<Place>,
+    by_age: BTreeSet<(Time, CallKey)>,
 }
 
 impl Line {
     pub(super) fn join(&mut self, place: Place) {
         self.all.insert(place);
+        self.by_age.insert((place.since, place.call));
         self.unpresented.insert(place);
     }
 
     pub(super) fn leave(&mut self, place: &Place) {
         self.all.remove(place);
+        self.by_age.remove(&(place.since, place.call));
         self.unpresented.remove(place);
     }
 
@@ -100,7 +106,12 @@ impl Line {
     }
 
     pub(super) fn oldest(&self) -> Option<Time> {
-        self.all.iter().map(|place| place.since).min()
+        self.by_age.first().map(|(since, _)| *since)
+    }
+
+    /// All of them, in order.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Place> {
+        self.all.iter()
     }
 
     pub(super) fn position(&self, place: &Place) -> usize {

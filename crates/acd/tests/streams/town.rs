@@ -106,7 +106,7 @@ impl Node for Party {
         match self {
             Party::Server(server) => loop {
                 match server.machine.poll_output()? {
-                    Output::Event(Event::Persist { token, fact }) => {
+                    Output::Event(Event::Persist { token, fact, .. }) => {
                         server.facts.push(fact);
                         let stored = Input::Command(Command::Persisted { token });
                         server.machine.handle_input(server.now, stored);

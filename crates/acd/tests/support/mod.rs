@@ -78,6 +78,8 @@ pub(crate) struct Lab {
     pub(crate) recordings: BTreeMap<CallKey, (Time, Vec<Piece>)>,
     /// Every fact that was told.
     pub(crate) facts: Vec<Fact>,
+    /// Those of them that somebody waits for.
+    pub(crate) awaited: Vec<Fact>,
     /// When the machine told that it is closed.
     pub(crate) closed_at: Option<Time>,
     /// The media packets that the machine sent: when, and where to.
@@ -174,6 +176,7 @@ fn in_short(fact: &Fact) -> Option<String> {
             Some(agent) => format!("{} answered by agent {agent}", call.0),
             None => format!("{} answered by {callee}", call.0),
         },
+        Fact::CallOverflowed { call, to, .. } => format!("{} overflowed to {to}", call.0),
         Fact::CallTransferred { call, to, .. } => format!("{} transferred to {to}", call.0),
         Fact::CallEnded { call, cause, .. } => format!("{} ended: {cause:?}", call.0),
     })
@@ -211,6 +214,7 @@ impl Lab {
             ports_left: usize::MAX,
             store: Store::default(),
             facts: Vec::new(),
+            awaited: Vec::new(),
             recordings: BTreeMap::new(),
             closed_at: None,
             relayed: Vec::new(),
@@ -244,6 +248,13 @@ impl Lab {
     /// The queue `support`.
     pub(crate) fn support(&self) -> QueueSnapshot {
         self.machine.queues().swap_remove(0)
+    }
+
+    /// The store works, or does not.
+    pub(crate) fn set_storing(&mut self, works: bool) {
+        self.store.broken = !works;
+        self.machine.set_storing(self.now, works);
+        self.drain_machine();
     }
 
     /// Something is asked of an agent.
@@ -697,7 +708,10 @@ impl Lab {
                         self.machine
                             .handle_input(self.now, Input::Resolved { query, answer });
                     }
-                    Output::Event(Event::Persist { token, fact }) => {
+                    Output::Event(Event::Persist { token, fact, awaited }) => {
+                        if awaited {
+                            self.awaited.push(fact.clone());
+                        }
                         self.facts.push(fact);
                         self.store.persist(self.now, token);
                     }

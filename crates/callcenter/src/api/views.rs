@@ -169,8 +169,13 @@ pub(super) fn event(fact: &Fact) -> Value {
             view["callee"] = json!(callee);
             view["agent"] = json!(agent);
         }
-        Fact::CallTransferred { to, .. } => {
+        Fact::CallOverflowed { to, .. } => {
+            view["event"] = json!("overflowed");
+            view["to"] = json!(to);
+        }
+        Fact::CallTransferred { agent, to, .. } => {
             view["event"] = json!("transferred");
+            view["agent"] = json!(agent);
             view["to"] = json!(to);
         }
         Fact::RecordingStarted { file, .. } => {

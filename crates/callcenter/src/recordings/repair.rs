@@ -141,9 +141,9 @@ mod tests {
             file: NAME.to_owned(),
             at: Time::from_secs(2),
         };
-        store.take(Token(1), answered);
+        store.take(Token(1), answered, true);
         if started_stored {
-            store.take(Token(2), started);
+            store.take(Token(2), started, false);
         }
         store.begin(Time::ZERO);
         assert!(store.finish(Time::ZERO).iter().all(|outcome| outcome.stored));

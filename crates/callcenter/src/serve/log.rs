@@ -76,6 +76,7 @@ fn log_fact(now: Time, fact: &Fact) {
         Fact::RecordingEnded {
             call, file, samples, ..
         } => tracing::info!(%now, call = call.0, %file, samples, "recorded"),
+        Fact::CallOverflowed { call, to, .. } => tracing::info!(%now, call = call.0, %to, "overflowed"),
         Fact::CallTransferred { call, to, .. } => tracing::info!(%now, call = call.0, %to, "transferred"),
         Fact::CallEnded { call, cause, .. } => tracing::info!(%now, call = call.0, %cause, "ended"),
     }

@@ -325,6 +325,10 @@ impl File {
                 | ConfigError::QueueName { .. }
                 | ConfigError::NoSuchMember { .. }
                 | ConfigError::NoSuchOverflow { .. }
+                | ConfigError::SameMember { .. }
+                | ConfigError::OverflowsToItself { .. }
+                | ConfigError::AnnouncesAllTheTime { .. }
+                | ConfigError::FeatureCode { .. }
                 | ConfigError::NoRing { .. } => None,
             };
             let message = match &error {

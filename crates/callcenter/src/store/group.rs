@@ -30,10 +30,19 @@ pub(super) enum CommitError {
     Unacceptable(String),
 }
 
+/// A fact that was taken.
+#[derive(Clone, Debug)]
+pub(super) struct Taken {
+    pub(super) token: Token,
+    pub(super) fact: Fact,
+    /// Whether somebody waits for it, and is better told no than nothing.
+    pub(super) awaited: bool,
+}
+
 /// The facts of failed commits that have to be stored all the same, and whether all is well.
 #[derive(Debug, Default)]
 pub(super) struct Group {
-    backlog: Vec<(Token, Fact)>,
+    backlog: Vec<Taken>,
     pub(super) health: Health,
     pub(super) committed: u64,
 }
@@ -43,10 +52,10 @@ impl Group {
     pub(super) fn commit(
         &mut self,
         ledger: &mut impl Ledger,
-        facts: impl IntoIterator<Item = (Token, Fact)>,
+        facts: impl IntoIterator<Item = Taken>,
     ) -> Vec<Outcome> {
         self.backlog.extend(facts);
-        let group: Vec<_> = self.backlog.iter().map(|(_, fact)| fact).collect();
+        let group: Vec<_> = self.backlog.iter().map(|taken| &taken.fact).collect();
         let result = match (group.is_empty(), self.health.is_sound()) {
             (true, true) => ledger.look(),
             (true, false) => ledger.probe(),
@@ -56,10 +65,7 @@ impl Group {
             Ok(()) => {
                 self.health = Health::Sound;
                 self.committed += self.backlog.len() as u64;
-                self.backlog
-                    .drain(..)
-                    .map(|(token, fact)| outcome(token, fact, true))
-                    .collect()
+                self.backlog.drain(..).map(|taken| taken.outcome(true)).collect()
             }
             Err(CommitError::Unavailable(reason)) => self.fail(reason),
             Err(CommitError::Unacceptable(_)) => self.commit_singly(ledger),
@@ -71,17 +77,14 @@ impl Group {
         self.health = Health::Failing { reason };
         let (refused, kept) = std::mem::take(&mut self.backlog)
             .into_iter()
-            .partition(|(_, fact)| is_awaited(fact));
+            .partition(|taken| taken.awaited);
         self.backlog = kept;
         let refused: Vec<_> = refused;
-        refused
-            .into_iter()
-            .map(|(token, fact)| outcome(token, fact, false))
-            .collect()
+        refused.into_iter().map(|taken| taken.outcome(false)).collect()
     }
 
     /// A commit fails, and these are part of it.
-    pub(super) fn fail_with(&mut self, reason: String, facts: Vec<(Token, Fact)>) -> Vec<Outcome> {
+    pub(super) fn fail_with(&mut self, reason: String, facts: Vec<Taken>) -> Vec<Outcome> {
         self.backlog.extend(facts);
         self.fail(reason)
     }
@@ -90,18 +93,18 @@ impl Group {
     fn commit_singly(&mut self, ledger: &mut impl Ledger) -> Vec<Outcome> {
         let mut outcomes = Vec::with_capacity(self.backlog.len());
         let mut group = std::mem::take(&mut self.backlog).into_iter();
-        while let Some((token, fact)) = group.next() {
-            match ledger.commit(&[&fact]) {
+        while let Some(taken) = group.next() {
+            match ledger.commit(&[&taken.fact]) {
                 Ok(()) => {
                     self.committed += 1;
-                    outcomes.push(outcome(token, fact, true));
+                    outcomes.push(taken.outcome(true));
                 }
                 Err(CommitError::Unacceptable(reason)) => {
-                    tracing::error!(%reason, ?fact, "the database refuses a fact: this is a bug of callwright");
-                    outcomes.push(outcome(token, fact, false));
+                    tracing::error!(%reason, fact = ?taken.fact, "the database refuses a fact: this is a bug of callwright");
+                    outcomes.push(taken.outcome(false));
                 }
                 Err(CommitError::Unavailable(reason)) => {
-                    self.backlog.push((token, fact));
+                    self.backlog.push(taken);
                     outcomes.extend(self.fail_with(reason, group.collect()));
                     return outcomes;
                 }
@@ -123,20 +126,12 @@ impl Group {
     }
 }
 
-fn outcome(token: Token, fact: Fact, stored: bool) -> Outcome {
-    Outcome { token, fact, stored }
-}
-
-/// Whether somebody waits for a fact, and is better told no than nothing.
-fn is_awaited(fact: &Fact) -> bool {
-    match fact {
-        Fact::Bindings { .. } | Fact::CallQueued { .. } | Fact::CallAnswered { .. } => true,
-        Fact::CallPresented { .. }
-        | Fact::PresentationEnded { .. }
-        | Fact::AgentChanged { .. }
-        | Fact::CallTransferred { .. }
-        | Fact::RecordingStarted { .. }
-        | Fact::RecordingEnded { .. }
-        | Fact::CallEnded { .. } => false,
+impl Taken {
+    pub(super) fn outcome(self, stored: bool) -> Outcome {
+        Outcome {
+            token: self.token,
+            fact: self.fact,
+            stored,
+        }
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use callwright_acd::{AgentState, Binding, CallRecord, EndCause, Fact, Records, Token};
 use callwright_wire::{Seed, Time};
 
-use super::group::{CommitError, Ledger};
+use super::group::{CommitError, Ledger, Taken};
 use super::paced::Pace;
 use super::{Health, Kept, Outcome, Restored, Store, StoreError};
 
@@ -62,8 +62,8 @@ impl Store for ModelStore {
         })
     }
 
-    fn take(&mut self, token: Token, fact: Fact) {
-        self.pace.take(token, fact);
+    fn take(&mut self, token: Token, fact: Fact, awaited: bool) {
+        self.pace.take(Taken { token, fact, awaited });
     }
 
     fn begin(&mut self, now: Time) {
@@ -174,6 +174,7 @@ impl Memory {
             | Fact::CallPresented { .. }
             | Fact::PresentationEnded { .. }
             | Fact::CallAnswered { .. }
+            | Fact::CallOverflowed { .. }
             | Fact::CallTransferred { .. }
             | Fact::RecordingStarted { .. }
             | Fact::CallEnded { .. } => {}

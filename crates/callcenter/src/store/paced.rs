@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use callwright_acd::{Fact, Token};
 use callwright_wire::{Entropy, Seed, Time};
 
-use super::group::{Group, Ledger, RETRY};
+use super::group::{Group, Ledger, RETRY, Taken};
 use super::{Health, Outcome};
 
 /// The pace of a store without a thread.
@@ -15,7 +14,7 @@ pub(super) struct Pace {
     failures: f64,
     entropy: Entropy,
     group: Group,
-    waiting: Vec<(Token, Fact)>,
+    waiting: Vec<Taken>,
     commit: Option<Commit>,
 }
 
@@ -23,7 +22,7 @@ pub(super) struct Pace {
 #[derive(Debug)]
 struct Commit {
     done: Time,
-    facts: Vec<(Token, Fact)>,
+    facts: Vec<Taken>,
 }
 
 impl Pace {
@@ -47,8 +46,8 @@ impl Pace {
         self.failures = probability;
     }
 
-    pub(super) fn take(&mut self, token: Token, fact: Fact) {
-        self.waiting.push((token, fact));
+    pub(super) fn take(&mut self, taken: Taken) {
+        self.waiting.push(taken);
     }
 
     pub(super) fn begin(&mut self, now: Time) {
@@ -104,7 +103,7 @@ impl Pace {
     }
 
     /// How far it came, and what it did not commit, for whoever commits otherwise from now on.
-    pub(super) fn into_parts(self) -> (Group, Vec<(Token, Fact)>) {
+    pub(super) fn into_parts(self) -> (Group, Vec<Taken>) {
         let under_way = self.commit.map(|commit| commit.facts).unwrap_or_default();
         (self.group, under_way.into_iter().chain(self.waiting).collect())
     }

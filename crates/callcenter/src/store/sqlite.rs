@@ -18,6 +18,7 @@ use std::time::Duration;
 use callwright_acd::{CallKey, Config, Fact, Token};
 use callwright_wire::{Epoch, Seed, Time};
 
+use super::group::Taken;
 use super::paced::Pace;
 use super::{Health, Kept, Outcome, Restored, Store};
 use database::Database;
@@ -216,10 +217,11 @@ impl Store for SqliteStore {
         }
     }
 
-    fn take(&mut self, token: Token, fact: Fact) {
+    fn take(&mut self, token: Token, fact: Fact, awaited: bool) {
+        let taken = Taken { token, fact, awaited };
         match &mut self.mode {
-            Mode::Paced { pace, .. } => pace.take(token, fact),
-            Mode::Threaded(writer) => writer.take(token, fact),
+            Mode::Paced { pace, .. } => pace.take(taken),
+            Mode::Threaded(writer) => writer.take(taken),
         }
     }
 

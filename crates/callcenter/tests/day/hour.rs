@@ -627,7 +627,7 @@ impl Play {
                     cause,
                     Some(EndCause::CompletedByCaller | EndCause::CompletedByCallee)
                 )
-                && record.answered.is_none()
+                && record.answers.is_empty()
             {
                 wrong.push(format!("{record:?} was completed and never answered"));
             }

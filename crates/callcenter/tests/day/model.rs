@@ -280,7 +280,7 @@ impl Model {
             Fact::CallAnswered {
                 call, caller, agent, ..
             } => self.answered(now, *call, caller, agent.as_deref()),
-            Fact::CallTransferred { call, .. } => {
+            Fact::CallOverflowed { call, .. } | Fact::CallTransferred { call, .. } => {
                 let up = self.calls.contains_key(call);
                 self.demand("a transfer is of a call that is up", up, || format!("{call:?}"));
             }
@@ -380,10 +380,16 @@ impl Model {
 
     fn presentation_ended(&mut self, now: Time, key: CallKey, name: &str, outcome: PresentationOutcome) {
         let agent = self.agent(name);
-        let was = self
-            .calls
-            .get_mut(&key)
-            .is_some_and(|call| call.presented.remove(&agent));
+        let talks = self.agents[agent].call == Some(key);
+        let was = self.calls.get_mut(&key).is_some_and(|call| {
+            // One that answered and was gone before its caller heard of it leaves the call waiting as before.
+            let in_vain = talks && call.stage == Stage::Answered;
+            if in_vain {
+                call.stage = Stage::Waiting;
+                call.passed.insert(agent);
+            }
+            call.presented.remove(&agent) || in_vain
+        });
         self.demand("a presentation ends that began", was, || {
             format!("{key:?} to {name}")
         });
@@ -536,6 +542,7 @@ impl Model {
             Fact::Bindings { .. }
             | Fact::CallPresented { .. }
             | Fact::PresentationEnded { .. }
+            | Fact::CallOverflowed { .. }
             | Fact::CallTransferred { .. }
             | Fact::RecordingStarted { .. }
             | Fact::RecordingEnded { .. } => {}
@@ -691,7 +698,8 @@ impl Model {
                 priority,
             } => call.is_idle() && (at == position() || !self.late.is_empty()) && priority == call.priority,
             CallState::Presented { attempt } => {
-                call.stage == Stage::Waiting && !call.presented.is_empty() && attempt == call.attempt
+                let rings = call.stage == Stage::Waiting && !call.presented.is_empty();
+                (rings || call.stage == Stage::Answered) && attempt == call.attempt
             }
             CallState::Ringing | CallState::Message => call.presented.is_empty(),
             CallState::Connected | CallState::Held => call.stage == Stage::Answered,

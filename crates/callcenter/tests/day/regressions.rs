@@ -57,7 +57,7 @@ fn record(agents: usize, acts: Vec<(Duration, Act)>, fails: Time) -> CallRecord 
 fn an_answer_that_could_not_be_stored_is_in_the_record_when_the_store_works_again() {
     // The agent answers after 7 s, and hangs up while the store still fails.
     let record = record(1, vec![(Duration::from_secs(1), Act::HangUp)], Time::from_secs(6));
-    assert!(record.answered.is_some(), "{record:?}");
+    assert!(record.answered().is_some(), "{record:?}");
     assert_eq!(
         record.ended.map(|ended| ended.cause),
         Some(EndCause::CompletedByCallee)

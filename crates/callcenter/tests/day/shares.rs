@@ -151,12 +151,12 @@ fn statistics_and_talk_times_are_those_of_the_messages_on_the_wire() {
     let mut transferred = 0;
     for record in &kept.records {
         let caller = record.caller.as_ref().expect("everybody says who it is");
-        let Some(answered) = &record.answered else {
+        let Some(answered) = record.answered() else {
             continue;
         };
         let (from, to) = seen[caller].legs[0];
         let left = answered
-            .agent_left
+            .left
             .or(record.ended.map(|ended| ended.at))
             .expect("it is over");
         // The agent's part, from its 200 to its BYE, however the call went on.

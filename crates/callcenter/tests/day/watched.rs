@@ -51,9 +51,9 @@ impl Store for Watched {
         Ok(restored)
     }
 
-    fn take(&mut self, token: Token, fact: Fact) {
+    fn take(&mut self, token: Token, fact: Fact, awaited: bool) {
         self.log.enter(Entry::Told(fact.clone()));
-        self.inner.take(token, fact);
+        self.inner.take(token, fact, awaited);
     }
 
     fn begin(&mut self, now: Time) {

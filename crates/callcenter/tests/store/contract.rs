@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::facts::{self, ALICE, BOB, answered, at, bindings, changed, ended, presented, queued};
+use crate::facts::{self, ALICE, BOB, answered, at, bindings, changed, ended, is_awaited, presented, queued};
 use callwright_callcenter::{
     AgentState, EndCause, Fact, Health, ModelStore, Records, SqliteStore, Store, Token,
 };
@@ -18,7 +18,7 @@ fn stores() -> [(&'static str, Box<dyn Store>); 2] {
 /// Gives facts to a store, and lets it commit them.
 fn commit(store: &mut dyn Store, now: Time, facts: &[Fact]) -> Vec<bool> {
     for (number, fact) in (1..).zip(facts) {
-        store.take(Token(number), fact.clone());
+        store.take(Token(number), fact.clone(), is_awaited(fact));
     }
     store.begin(now);
     let outcomes = store.finish(now);
@@ -90,10 +90,10 @@ fn bindings_take_the_place_of_those_before() {
 fn a_commit_takes_its_time_and_what_comes_meanwhile_is_the_next_group() {
     for (name, mut store) in stores() {
         store.set_delay(Duration::from_secs(2));
-        store.take(Token(1), bindings("alice", 1));
+        store.take(Token(1), bindings("alice", 1), true);
         store.begin(at(10));
-        store.take(Token(2), bindings("bob", 1));
-        store.take(Token(3), queued(1, "support", 11));
+        store.take(Token(2), bindings("bob", 1), true);
+        store.take(Token(3), queued(1, "support", 11), true);
         store.begin(at(11));
         assert_eq!((store.next(), store.pending()), (Some(at(12)), 3), "{name}");
         assert!(store.finish(at(11)).is_empty(), "{name}");
@@ -145,6 +145,37 @@ fn what_somebody_waits_for_fails_with_a_commit_and_what_has_happened_is_stored_l
 }
 
 #[test]
+fn an_answer_that_nobody_waits_for_is_stored_later_and_in_its_order() {
+    for (name, mut store) in stores() {
+        commit(store.as_mut(), at(1), &[queued(1, "support", 1)]);
+        store.set_failures(1.0);
+        let told = [
+            answered(1, Some(ALICE), 2),
+            changed(ALICE, AgentState::Talking, 2),
+            ended(1, EndCause::CompletedByCaller, 9),
+            changed(ALICE, AgentState::Ready, 9),
+        ];
+        for (number, fact) in (2..).zip(&told) {
+            store.take(Token(number), fact.clone(), false);
+        }
+        store.begin(at(9));
+        assert!(store.finish(at(9)).is_empty(), "{name}");
+        store.set_failures(0.0);
+        store.begin(at(9));
+        let again = store.next().expect("another attempt");
+        assert_eq!(store.finish(again).len(), told.len(), "{name}");
+        let kept = store.kept().expect("it can be read");
+        assert_eq!(kept.facts[1..], told, "{name}");
+        assert_eq!(kept.records[0].agent(), Some(ALICE), "{name}");
+        assert_eq!(
+            kept.records[0].agent_talk(),
+            Some(Duration::from_secs(7)),
+            "{name}"
+        );
+    }
+}
+
+#[test]
 fn after_a_restart_what_was_stored_is_in_force_and_calls_that_were_up_are_closed_once() {
     for (name, mut store) in stores() {
         let mut told = whole_call(7, 100);
@@ -155,7 +186,7 @@ fn after_a_restart_what_was_stored_is_in_force_and_calls_that_were_up_are_closed
         told.push(bindings("alice", 2));
         commit(store.as_mut(), at(205), &told);
         store.set_delay(Duration::from_secs(1));
-        store.take(Token(99), queued(10, "support", 206));
+        store.take(Token(99), queued(10, "support", 206), true);
         store.begin(at(206));
         store.lose_uncommitted();
         store.set_delay(Duration::ZERO);
@@ -183,8 +214,8 @@ fn after_a_restart_what_was_stored_is_in_force_and_calls_that_were_up_are_closed
         // The agent of a call that was up is told of again, and the record is complete.
         commit(store.as_mut(), at(310), &[changed(ALICE, AgentState::Ready, 310)]);
         let kept = store.kept().expect("it can be read");
-        let alice = kept.records[2].answered.as_ref().expect("answered");
-        assert_eq!(alice.agent_left, Some(at(205)), "{name}");
+        let alice = kept.records[2].answered().expect("answered");
+        assert_eq!(alice.left, Some(at(205)), "{name}");
     }
 }
 

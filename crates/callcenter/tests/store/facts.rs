@@ -70,6 +70,7 @@ pub(crate) fn answered(call: u64, agent: Option<&str>, secs: u64) -> Fact {
 pub(crate) fn transferred(call: u64, secs: u64) -> Fact {
     Fact::CallTransferred {
         call: CallKey(call),
+        agent: Some(BOB.to_owned()),
         to: "sip:dave@callcenter.test".to_owned(),
         at: at(secs),
     }
@@ -177,6 +178,11 @@ pub(crate) fn every_other_kind() -> Vec<Fact> {
         });
     }
     facts.push(answered(71, None, 154));
+    facts.push(Fact::CallOverflowed {
+        call: CallKey(70),
+        to: "sip:dave@callcenter.test".to_owned(),
+        at: at(154),
+    });
     let reasons = [
         NotReadyReason::Login,
         NotReadyReason::Manual("lunch, then `'; DROP TABLE calls`".to_owned()),
@@ -189,4 +195,12 @@ pub(crate) fn every_other_kind() -> Vec<Fact> {
     facts.push(changed(ALICE, AgentState::LoggedOut, 156));
     facts.push(bindings("alice", 2));
     facts
+}
+
+/// Whether the machine waits for a fact: here nobody was answered before.
+pub(crate) fn is_awaited(fact: &Fact) -> bool {
+    matches!(
+        fact,
+        Fact::Bindings { .. } | Fact::CallQueued { .. } | Fact::CallAnswered { .. }
+    )
 }

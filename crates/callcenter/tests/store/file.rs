@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
-use crate::facts::{ALICE, answered, at, bindings, changed, ended, queued};
+use crate::facts::{ALICE, answered, at, bindings, changed, ended, is_awaited, queued};
 use callwright_callcenter::{
     AgentState, EndCause, Fact, Health, Reader, SqliteStore, Store, StoreError, Token, Users,
 };
@@ -44,7 +44,7 @@ fn error(path: &Path) -> StoreError {
 
 fn commit(store: &mut SqliteStore, now: u64, facts: &[Fact]) -> Vec<bool> {
     for (number, fact) in (1..).zip(facts) {
-        store.take(Token(number), fact.clone());
+        store.take(Token(number), fact.clone(), is_awaited(fact));
     }
     store.begin(at(now));
     let due = store.next().expect("a commit");
@@ -79,7 +79,7 @@ fn a_new_process_finds_what_was_stored_and_times_are_those_of_its_own_world() {
     ];
     assert_eq!(commit(&mut store, 20, &told), [true; 4]);
     // As after kill -9: what was not committed is nowhere.
-    store.take(Token(9), queued(2, "support", 21));
+    store.take(Token(9), queued(2, "support", 21), true);
     drop(store);
     let later = Epoch::SIMULATED.later(Duration::from_secs(100));
     let seed = Seed::from_number(2);
@@ -321,14 +321,14 @@ fn a_database_whose_place_is_taken_is_left_alone_until_it_is_back() {
 fn a_thread_commits_in_order_and_wakes_whoever_waits() {
     let place = Place::new();
     let mut store = place.open();
-    store.take(Token(1), queued(1, "support", 1));
+    store.take(Token(1), queued(1, "support", 1), true);
     let (wakes, woken) = channel();
     store.wake_by(Box::new(move || {
         let _gone = wakes.send(());
     }));
     let mut heard = Vec::new();
     for number in 2..=1_000 {
-        store.take(Token(number), queued(number, "support", number));
+        store.take(Token(number), queued(number, "support", number), true);
         if number % 10 == 0 {
             store.begin(Time::ZERO);
         }

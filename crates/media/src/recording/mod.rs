@@ -85,6 +85,8 @@ struct Recording {
     timeline: Timeline,
     sources: [Option<SessionId>; 2],
     outlet: Outlet,
+    /// When it is to hand over, as [`Recordings::due`] has it.
+    due: Time,
 }
 
 /// Where the pieces of one recording go.
@@ -123,6 +125,7 @@ impl Recordings {
             timeline: Timeline::new(now),
             sources: [None; 2],
             outlet: Outlet::default(),
+            due: now,
         });
         let id = match self.vacant.pop() {
             Some(index) => {
@@ -237,7 +240,7 @@ impl Recordings {
         let mut recording = place.recording.take()?;
         place.generation = place.generation.wrapping_add(1);
         self.vacant.push(id.index);
-        self.due.retain(|(_, other)| *other != id);
+        self.due.remove(&(recording.due, id));
         let outlet = &mut recording.outlet;
         let frames = recording
             .timeline
@@ -256,6 +259,7 @@ impl Recordings {
     fn schedule(&mut self, id: RecordingId) {
         if let Some(recording) = self.get_mut(id) {
             let at = recording.timeline.next();
+            recording.due = at;
             self.due.insert((at, id));
         }
     }

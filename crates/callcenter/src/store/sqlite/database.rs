@@ -470,6 +470,7 @@ fn write(
             | Fact::CallPresented { .. }
             | Fact::PresentationEnded { .. }
             | Fact::CallAnswered { .. }
+            | Fact::CallOverflowed { .. }
             | Fact::CallTransferred { .. }
             | Fact::CallEnded { .. } => {}
         }

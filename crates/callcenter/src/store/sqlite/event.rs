@@ -95,7 +95,12 @@ impl<'a> EventRow<'a> {
                 row.agent = agent.as_deref().map(Cow::Borrowed);
                 "answered"
             }
-            Fact::CallTransferred { to, .. } => {
+            Fact::CallOverflowed { to, .. } => {
+                row.target = text(to);
+                "overflowed"
+            }
+            Fact::CallTransferred { agent, to, .. } => {
+                row.agent = agent.as_deref().map(Cow::Borrowed);
                 row.target = text(to);
                 "transferred"
             }
@@ -187,8 +192,14 @@ impl<'a> EventRow<'a> {
                 agent: owned(self.agent),
                 at,
             },
+            "overflowed" => Fact::CallOverflowed {
+                call: call?,
+                to: owned(self.target)?,
+                at,
+            },
             "transferred" => Fact::CallTransferred {
                 call: call?,
+                agent: owned(self.agent),
                 to: owned(self.target)?,
                 at,
             },

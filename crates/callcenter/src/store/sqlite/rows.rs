@@ -108,17 +108,18 @@ pub(super) fn put_call(to: &Transaction<'_>, record: &CallRecord, settled: bool)
     let span = |span: Option<std::time::Duration>| {
         span.map(|span| i64::try_from(span.as_nanos()).unwrap_or(i64::MAX))
     };
-    let answered = record.answered.as_ref();
-    let wrapped = record.wrap_up.and_then(|_| record.wrap());
+    let last = record.answers.last();
+    let wrapped = record.answers.iter().any(|answer| answer.wrap_up.is_some());
+    let wrap = record.wrap().filter(|_| wrapped);
     statement.execute(params![
         signed(record.call.0),
         record.caller,
         record.dialled,
         record.queue(),
         record.agent(),
-        answered.map(|answered| &answered.callee),
+        last.map(|answer| &answer.callee),
         Unix.unix(record.arrived),
-        answered.map(|answered| Unix.unix(answered.at)),
+        record.answered().map(|answer| Unix.unix(answer.at)),
         record.ended.map(|ended| Unix.unix(ended.at)),
         record.cause(),
         record.presentations.len() as i64,
@@ -127,7 +128,7 @@ pub(super) fn put_call(to: &Transaction<'_>, record: &CallRecord, settled: bool)
         span(record.ring()),
         span(record.talk()),
         span(record.agent_talk()),
-        span(wrapped),
+        span(wrap),
         settled,
     ])?;
     Ok(())

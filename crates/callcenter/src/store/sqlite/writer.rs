@@ -6,16 +6,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use callwright_acd::{Fact, Token};
-
 use super::database::Database;
-use crate::store::group::{Group, RETRY};
+use crate::store::group::{Group, RETRY, Taken};
 use crate::store::{Health, Outcome};
 
 /// How often it looks after the database when there is nothing to write.
 const LOOK: Duration = Duration::from_secs(1);
 
-type Facts = Vec<(Token, Fact)>;
+type Facts = Vec<Taken>;
 
 /// The writing thread as its store sees it. The default is one that is not there.
 #[derive(Default)]
@@ -69,8 +67,8 @@ impl Writer {
         }
     }
 
-    pub(super) fn take(&mut self, token: Token, fact: Fact) {
-        self.waiting.push((token, fact));
+    pub(super) fn take(&mut self, taken: Taken) {
+        self.waiting.push(taken);
     }
 
     pub(super) fn begin(&mut self) {
@@ -87,11 +85,7 @@ impl Writer {
                 shared.health = Health::Failing {
                     reason: "the thread that writes the database ended: restart the call center".to_owned(),
                 };
-                let refused = unsent.0.into_iter().map(|(token, fact)| Outcome {
-                    token,
-                    fact,
-                    stored: false,
-                });
+                let refused = unsent.0.into_iter().map(|taken| taken.outcome(false));
                 shared.outcomes.extend(refused);
                 self.given += count;
             }

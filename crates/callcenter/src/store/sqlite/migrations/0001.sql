@@ -92,7 +92,7 @@ CREATE TABLE call_events (
     seq         INTEGER PRIMARY KEY,
     at          INTEGER NOT NULL,
     kind        TEXT NOT NULL CHECK (kind IN ('queued', 'presented', 'presentation_ended', 'agent_changed', 'answered',
-                                              'transferred', 'recording_started', 'recording_ended', 'ended')),
+                                              'overflowed', 'transferred', 'recording_started', 'recording_ended', 'ended')),
     call        INTEGER REFERENCES calls (number) DEFERRABLE INITIALLY DEFERRED,
     queue       TEXT,
     agent       TEXT,
