@@ -40,11 +40,19 @@ fn the_other_scenarios_do_what_their_names_say() {
     for (scenario, more) in [
         (
             "volume",
-            vec!["--rate", "5", "--calls", "6", "--call-duration", "1s"],
+            vec![
+                "--agents",
+                "6",
+                "--rate",
+                "5",
+                "--calls",
+                "6",
+                "--call-duration",
+                "1s",
+            ],
         ),
         ("failed", vec!["--calls", "2"]),
         ("long", vec!["--calls", "1", "--call-duration", "200ms"]),
-        ("transfer", vec!["--calls", "1", "--call-duration", "1s"]),
     ] {
         let out = Evidence::new(&format!("e2e-{scenario}")).file("run");
         let arguments = [&["--sipp-scenario", scenario], more.as_slice()].concat();
