@@ -17,6 +17,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use callwright_net as net;
 use callwright_wire::Epoch;
@@ -24,13 +25,19 @@ use tokio::sync::oneshot;
 
 use crate::server::Server;
 use crate::settings::Http;
-use connections::Connections;
+use connections::Allowed;
 use live::Live;
 pub(crate) use metrics::Tally;
 use routes::Shared;
 
-/// How many connections may be open; one beyond waits.
-const CONNECTIONS: usize = 256;
+/// What connections may do.
+const ALLOWED: Allowed = Allowed {
+    open: 256,
+    of_one: 128,
+    head: Duration::from_secs(10),
+    age: Duration::from_secs(300),
+    last: Duration::from_secs(30),
+};
 /// How many requests may read the database at once.
 const READERS: usize = 2;
 /// The largest body of a request, in bytes.
@@ -109,13 +116,8 @@ impl Api {
                     };
                     let _gone = started.send(Ok(()));
                     let app = routes::router(shared);
-                    let serving = axum::serve(Connections::new(socket, CONNECTIONS), app);
                     tokio::select! {
-                        served = async { serving.await } => {
-                            if let Err(error) = served {
-                                tracing::error!(%error, "HTTP ended");
-                            }
-                        }
+                        () = connections::serve(socket, app, ALLOWED) => {}
                         _ = stopped => {}
                     }
                 });

@@ -1,5 +1,6 @@
 //! The command: a server on real sockets, until it is told to stop.
 
+mod drift;
 mod inbox;
 mod keeper;
 mod log;
@@ -17,11 +18,14 @@ use crate::recordings::{Desk, Recordings, repair};
 use crate::server::{Command, Event, Server, ServerError};
 use crate::settings::{Settings, SettingsError};
 use crate::store::{SqliteStore, Users};
+use drift::Drift;
 use inbox::{Inbox, News};
 use keeper::Keeper;
 
 /// How long the system may take to open sockets.
 const OPEN: Duration = Duration::from_secs(10);
+/// How often it looks after the clock.
+const LOOK: Duration = Duration::from_secs(60);
 /// How long calls in progress may take to end in order: the machine lets go of who does not answer, after 33 s.
 const CLOSE: Duration = Duration::from_secs(35);
 
@@ -204,7 +208,9 @@ fn run(
         tracing::info!(%transport, address = %at, domain = %settings.domain(), "listening");
     }
     ready(&addresses);
-    if watch(news, keeper, None)? != Over::Stop {
+    let mut drift = Drift::default();
+    let look = || drift.look(world.epoch(), world.now());
+    if watch(news, keeper, None, look)? != Over::Stop {
         return Ok(());
     }
     let command = |command| {
@@ -219,7 +225,7 @@ fn run(
             "no new calls: those in progress may end"
         );
         command(Command::Retire);
-        if watch(news, keeper, Some(Instant::now() + patience))? == Over::Closed {
+        if watch(news, keeper, Some(Instant::now() + patience), || ())? == Over::Closed {
             return Ok(());
         }
     }
@@ -227,7 +233,7 @@ fn run(
     command(Command::Close);
     let until = Instant::now() + CLOSE;
     loop {
-        match watch(news, keeper, Some(until))? {
+        match watch(news, keeper, Some(until), || ())? {
             Over::Closed => return Ok(()),
             Over::Stop => {}
             Over::Time => {
@@ -279,14 +285,21 @@ enum Over {
     Time,
 }
 
-/// Logs until something is to be done.
+/// Logs until something is to be done, and looks after something now and then.
 fn watch(
     news: &Inbox,
     keeper: &mut Keeper<impl Fn(Fact)>,
     until: Option<Instant>,
+    mut look: impl FnMut(),
 ) -> Result<Over, ServeError> {
+    let mut next_look = Instant::now() + LOOK;
     loop {
-        match news.take(until) {
+        if Instant::now() >= next_look {
+            look();
+            next_look = Instant::now() + LOOK;
+        }
+        let wake = until.map_or(next_look, |until| until.min(next_look));
+        match news.take(Some(wake)) {
             Some(News::Of(_, Event::Closed)) => return Ok(Over::Closed),
             Some(News::Of(now, event)) => keeper.heard(now, &event),
             Some(News::LeftOut(events)) => {
@@ -295,7 +308,8 @@ fn watch(
             Some(News::Fact(fact)) => keeper.keep(fact),
             Some(News::Stop) => return Ok(Over::Stop),
             Some(News::Failed) => return Err(ServeError::Failed),
-            None => return Ok(Over::Time),
+            None if until.is_some_and(|until| until <= Instant::now()) => return Ok(Over::Time),
+            None => {}
         }
     }
 }

@@ -10,7 +10,7 @@ use signal_hook::iterator::Signals;
 use crate::servers::Groups;
 
 /// What the shell sees after an interrupt.
-const INTERRUPTED: i32 = 130;
+pub(crate) const INTERRUPTED: i32 = 130;
 
 /// Calls `first` at the first signal; the second one calls `at_once` and ends the process.
 ///

@@ -189,6 +189,29 @@ fn run_with(folder: &Path, arguments: &[&str], line: &str) -> Output {
 }
 
 #[test]
+fn a_user_with_whom_no_call_center_could_start_is_not_added() {
+    let folder = folder("open");
+    let config = folder.join("open.toml");
+    std::fs::write(&config, "database = \"people.db\"\n[[user]]\nname = \"alice\"\n").expect("written");
+    let config = config.to_str().expect("a name");
+    let add = ["--config", config, "user", "add", "--password-stdin", "bob"];
+    let refused = run_with(&folder, &add, "word\n");
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(
+        stderr(&refused).contains("alice has no password"),
+        "{}",
+        stderr(&refused)
+    );
+    let list = run(&folder, &["--config", config, "user", "list"]);
+    assert!(
+        list.status.success() && list.stdout.is_empty(),
+        "{}",
+        stderr(&list)
+    );
+    assert!(!folder.join("people.db").exists(), "nothing was made");
+}
+
+#[test]
 fn users_are_added_listed_and_removed_and_no_password_is_kept() {
     let folder = folder("users");
     let add = ["user", "add", "--password-stdin", "--db", "people.db"];

@@ -382,7 +382,7 @@ struct Alarm {
 impl Alarm {
     fn new(poll: &Poll) -> io::Result<Self> {
         let timer = timerfd_create(
-            TimerfdClockId::Monotonic,
+            TimerfdClockId::Boottime,
             TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC,
         )?;
         poll.registry()

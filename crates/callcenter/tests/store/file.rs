@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::facts::{ALICE, answered, at, bindings, changed, ended, is_awaited, queued};
 use callwright_callcenter::{
-    AgentState, EndCause, Fact, Health, Reader, SqliteStore, Store, StoreError, Token, Users,
+    AgentState, EndCause, Fact, Health, Reader, SqliteStore, Store, StoreError, Thresholds, Token, Users,
 };
 use callwright_wire::{Epoch, Seed, Time};
 use rusqlite::Connection;
@@ -362,6 +362,41 @@ fn a_thread_goes_on_where_its_store_was() {
     wait(&woken);
     assert_eq!(store.finish(at(3)).len(), 1);
     assert_eq!((store.pending(), store.committed()), (0, 2));
+}
+
+#[test]
+fn statistics_of_a_day_read_no_further_than_its_last_call() {
+    let place = Place::new();
+    let mut store = place.open();
+    let day = [
+        queued(1, "support", 10),
+        // The next day begins at 100, and the first call goes on.
+        queued(2, "support", 110),
+        ended(1, EndCause::Abandoned, 120),
+        ended(2, EndCause::Abandoned, 130),
+    ];
+    commit(&mut store, 130, &day);
+    drop(store);
+    // What nobody understands stands behind.
+    let other = Connection::open(place.path()).expect("it opens");
+    other
+        .execute_batch("INSERT INTO call_events (at, kind, call) SELECT at + 1, 'presented', 2 FROM call_events WHERE seq = 4")
+        .expect("a row");
+    let reader = Reader::open(&place.path()).expect("it opens");
+    let unix = |secs| i64::try_from(Epoch::SIMULATED.unix_nanos_at(at(secs))).expect("a time");
+    let all = [(None, Thresholds::default())];
+    let sums = reader
+        .statistics(unix(0), unix(100), &all)
+        .expect("they can be read");
+    assert_eq!((sums[0].offered, sums[0].abandoned), (1, 1));
+    let empty = reader
+        .statistics(unix(20), unix(100), &all)
+        .expect("they can be read");
+    assert_eq!(empty[0].offered, 0);
+    assert!(
+        reader.statistics(unix(0), unix(200), &all).is_err(),
+        "it is there"
+    );
 }
 
 #[test]

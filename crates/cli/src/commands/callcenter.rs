@@ -61,6 +61,7 @@ pub(super) fn callcenter(
     let mut ready = Ok(());
     let served = callwright_callcenter::serve(&settings, tap, |addresses, stop| {
         let api = stop.api();
+        let end = stop.clone();
         let handled = signals::handle(
             move || {
                 anstream::eprintln!(
@@ -79,6 +80,11 @@ pub(super) fn callcenter(
             }
             Ok(())
         });
+        if ready.is_err() {
+            // Nobody could ask for its end, or learns where it is: it ends at once.
+            end.ask();
+            end.ask();
+        }
     });
     // What was captured is kept, however it ended.
     let captured = capture.map(Capture::close).transpose();

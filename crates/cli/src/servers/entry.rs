@@ -155,7 +155,12 @@ impl Entry {
             let message = "`env` and `cwd` are for a command: the callcenter is no process of its own";
             return Err(wrong(span, message));
         }
-        match Settings::read(&folder.join(file.get_ref())) {
+        let settings = Settings::read(&folder.join(file.get_ref())).and_then(|mut settings| {
+            // It has no database, and no users but those of the file.
+            settings.add_users(Vec::new())?;
+            Ok(settings)
+        });
+        match settings {
             Ok(settings) => Ok(Kind::Callcenter(Box::new(settings))),
             // The name stands in this file, a mistake in that one.
             Err(error @ SettingsError::Read { .. }) => Err(wrong(file.span(), &error.to_string())),

@@ -1,6 +1,7 @@
 //! A connection to the database, and what is known of what is in it.
 
 use std::collections::BTreeSet;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -225,8 +226,14 @@ impl Database {
     ) -> Result<(), StoreError> {
         let mut wrong = None;
         let read = rows::each_event(&self.connection, since, |seq, row| match row.fact(calendar) {
-            Some(fact) => take(fact),
-            None => wrong = Some(seq),
+            Some(fact) => {
+                take(fact);
+                ControlFlow::Continue(())
+            }
+            None => {
+                wrong = Some(seq);
+                ControlFlow::Break(())
+            }
         });
         read.map_err(|error| self.broken(error))?;
         match wrong {

@@ -1,5 +1,7 @@
 //! Reading a database beside whoever writes it: for the API, and for whoever compares records with something else.
 
+use std::collections::BTreeSet;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -214,16 +216,33 @@ impl Reader {
                 });
             }
         };
-        let first = self.read(|connection| rows::first_event_at(connection, from))?;
+        let events = self.read(|connection| rows::events_within(connection, &(from..to)))?;
         let mut records = Records::default();
-        if let Some(first) = first {
-            self.each_fact(first, |fact| {
+        if let Some((first, last)) = events {
+            // The calls that go on when that time is over, and are to be counted.
+            let mut awaited: Option<BTreeSet<CallKey>> = None;
+            self.each_event(first, |seq, fact| {
+                if seq > last {
+                    let awaited = awaited.get_or_insert_with(|| {
+                        let came = |record: &&CallRecord| {
+                            record.visits.iter().any(|visit| within.contains(&visit.entered))
+                        };
+                        records.open().filter(came).map(|record| record.call).collect()
+                    });
+                    if awaited.is_empty() {
+                        return ControlFlow::Break(());
+                    }
+                }
                 // A call that came before is known in part, and none of its visits counts.
                 for call in records.apply(&fact).into_iter().flatten() {
                     if let Some(record) = records.take_over(call) {
                         count(&record);
+                        if let Some(awaited) = &mut awaited {
+                            awaited.remove(&call);
+                        }
                     }
                 }
+                ControlFlow::Continue(())
             })?;
         }
         for record in records.open() {
@@ -233,12 +252,27 @@ impl Reader {
     }
 
     fn each_fact(&self, since: i64, mut take: impl FnMut(Fact)) -> Result<(), StoreError> {
+        self.each_event(since, |_, fact| {
+            take(fact);
+            ControlFlow::Continue(())
+        })
+    }
+
+    /// Reads facts with the numbers of their events, until it is enough.
+    fn each_event(
+        &self,
+        since: i64,
+        mut take: impl FnMut(i64, Fact) -> ControlFlow<()>,
+    ) -> Result<(), StoreError> {
         let mut wrong = None;
         self.read(|connection| {
             rows::each_event(connection, since, |seq, row: EventRow<'_>| {
                 match row.fact(&Unix) {
-                    Some(fact) => take(fact),
-                    None => wrong = Some(seq),
+                    Some(fact) => take(seq, fact),
+                    None => {
+                        wrong = Some(seq);
+                        ControlFlow::Break(())
+                    }
                 }
             })
         })?;

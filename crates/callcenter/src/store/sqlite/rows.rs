@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::ops::{ControlFlow, Range};
 
 use callwright_acd::{AgentState, Binding, CallKey, CallRecord, Config, Strategy};
 use callwright_sip_message::Uri;
@@ -33,11 +34,11 @@ pub(super) fn put_event(to: &Transaction<'_>, row: &EventRow<'_>) -> rusqlite::R
     Ok(())
 }
 
-/// Reads events in their order, from a number on.
+/// Reads events in their order, from a number on, until it is enough.
 pub(super) fn each_event(
     from: &Connection,
     since: i64,
-    mut take: impl FnMut(i64, EventRow<'_>),
+    mut take: impl FnMut(i64, EventRow<'_>) -> ControlFlow<()>,
 ) -> rusqlite::Result<()> {
     let mut statement = from.prepare_cached(
         "SELECT seq, at, kind, call, queue, agent, party, target, outcome, reason, number
@@ -45,7 +46,9 @@ pub(super) fn each_event(
     )?;
     let mut rows = statement.query([since])?;
     while let Some(row) = rows.next()? {
-        take(row.get(0)?, event(row, 1)?);
+        if take(row.get(0)?, event(row, 1)?).is_break() {
+            break;
+        }
     }
     Ok(())
 }
@@ -67,10 +70,14 @@ pub(super) fn each_event_of(
     Ok(())
 }
 
-/// The first event at a time or later.
-pub(super) fn first_event_at(from: &Connection, at: i64) -> rusqlite::Result<Option<i64>> {
-    let mut statement = from.prepare_cached("SELECT min(seq) FROM call_events WHERE at >= ?1")?;
-    statement.query_row([at], |row| row.get(0))
+/// The numbers of the first and the last event of a time; `None` where there are none.
+pub(super) fn events_within(from: &Connection, times: &Range<i64>) -> rusqlite::Result<Option<(i64, i64)>> {
+    let mut statement =
+        from.prepare_cached("SELECT min(seq), max(seq) FROM call_events WHERE at >= ?1 AND at < ?2")?;
+    statement.query_row([times.start, times.end], |row| {
+        let (first, last): (Option<i64>, Option<i64>) = (row.get(0)?, row.get(1)?);
+        Ok(first.zip(last))
+    })
 }
 
 /// The columns of an event, from one on.

@@ -4,11 +4,12 @@ use std::io::{BufRead as _, IsTerminal as _};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, bail, ensure};
-use callwright_callcenter::{Settings, StoreError, Users};
+use callwright_callcenter::{Settings, SettingsError, StoreError, StoredUser, User, Users};
 use callwright_events::ExitCode;
 use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
 
 use crate::arguments::UserCommand;
+use crate::signals;
 
 use super::super::{Wrong, write};
 
@@ -45,6 +46,16 @@ pub(super) fn user(command: &UserCommand, settings: &Settings) -> anyhow::Result
                 .with_context(|| format!("the domain {}", settings.domain()))?;
             let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
             let now = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);
+            let mut all = there()?.map_or(Ok(Vec::new()), |users| users.list())?;
+            all.retain(|stored| stored.user.name != *name);
+            all.push(StoredUser {
+                user: User::with_password(name.as_str(), &domain, &password),
+                domain: domain.to_string(),
+                agent: !no_agent,
+            });
+            if let Err(error @ SettingsError::Users(_)) = settings.clone().add_users(all) {
+                bail!("{name} is not added, since no call center could start then: {error}");
+            }
             let there = users()?.put(name, &domain, &password, !no_agent, now)?;
             let what = if there { "changed" } else { "added" };
             write::line(&format!(
@@ -88,6 +99,14 @@ fn asked_for() -> anyhow::Result<String> {
         bail!("there is no terminal to ask for the password; give it with --password-stdin");
     }
     let hidden = Hidden::begin()?;
+    let before = hidden.0.clone();
+    let interrupted = move || {
+        // It is gone, and with it what it would show.
+        let _gone = tcsetattr(std::io::stdin(), OptionalActions::Flush, &before);
+        anstream::eprintln!();
+        std::process::exit(signals::INTERRUPTED);
+    };
+    signals::handle(interrupted, || {}).context("cannot handle signals")?;
     anstream::eprint!("Password: ");
     let password = first_line()?;
     anstream::eprint!("\nOnce more: ");
