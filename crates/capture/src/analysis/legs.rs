@@ -261,6 +261,10 @@ impl LegState {
             Method::Invite if said.heard.to_tag.is_none() => {
                 if said.heard.vias <= self.vias {
                     self.vias = said.heard.vias;
+                    if said.heard.cseq.number > self.invite && self.answered.is_none() {
+                        // RFC 3261 §22.2: the attempt goes on, with credentials.
+                        self.last_final = None;
+                    }
                     self.invite = said.heard.cseq.number;
                 }
                 if self.reached.len() < REACHED {
@@ -297,6 +301,8 @@ impl LegState {
                 let is_first = said.heard.cseq.number == self.invite;
                 match status {
                     ..=100 => {}
+                    // It was answered before: this is a session that is changed or refreshed.
+                    _ if self.begun_before => {}
                     101..=199 => {
                         self.ringing.get_or_insert(said.at());
                     }

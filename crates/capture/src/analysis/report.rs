@@ -71,7 +71,7 @@ pub(crate) fn report(analyzer: Analyzer) -> Analysis {
         call.digits.truncate(DIGITS);
         call.ladder = ladder_of(call, group, &legs, &streams, &aliases);
     }
-    let metrics = metrics_of(&calls, &registers.all);
+    let metrics = metrics_of(&calls, &registers.all, last);
     let findings = judge(Evidence {
         config: &config,
         summary: &mut summary,
@@ -426,8 +426,11 @@ fn add_streams(
     }
 }
 
-fn metrics_of(calls: &[Call], registrations: &[Registration]) -> Metrics {
-    let legs = || calls.iter().flat_map(|call| &call.legs);
+fn metrics_of(calls: &[Call], registrations: &[Registration], last: Time) -> Metrics {
+    let legs = || {
+        let all = calls.iter().flat_map(|call| &call.legs);
+        all.filter(|leg| !began_before(leg) && !is_pending(leg, last))
+    };
     let count = |holds: &dyn Fn(&&Leg) -> bool| legs().filter(holds).count() as u64;
     let all = legs().count() as u64;
     let status = |leg: &Leg, of: &[u16]| leg.status.is_some_and(|status| of.contains(&status));
@@ -454,12 +457,16 @@ fn metrics_of(calls: &[Call], registrations: &[Registration]) -> Metrics {
         ),
         failed_session_request_delay: Delay::over(
             legs()
-                .filter(|leg| leg.outcome == Outcome::Refused)
+                .filter(|leg| leg.outcome == Outcome::Refused && is_failure(leg.status))
                 .filter_map(|leg| Some((leg.ended? - leg.started).as_secs_f64() * 1_000.0))
                 .collect(),
         ),
         session_disconnect_delay: Delay::over(
-            legs().filter_map(|leg| leg.session_disconnect_delay_ms).collect(),
+            calls
+                .iter()
+                .flat_map(|call| &call.legs)
+                .filter_map(|leg| leg.session_disconnect_delay_ms)
+                .collect(),
         ),
         session_duration_time: Delay::over(legs().filter_map(|leg| leg.session_duration_ms).collect()),
         session_establishment_ratio: Ratio::new(count(&answered), all - redirected),
@@ -476,6 +483,26 @@ fn metrics_of(calls: &[Call], registrations: &[Registration]) -> Metrics {
             all,
         ),
     }
+}
+
+/// The attempt is not in the capture: without it, what is up or was ended was never seen to be answered.
+fn began_before(leg: &Leg) -> bool {
+    leg.answered.is_none() && matches!(leg.outcome, Outcome::Completed | Outcome::Up)
+}
+
+/// Nothing became of it yet when the capture ended: neither a success nor a failure. An INVITE without any response has 64·T1
+/// (RFC 3261 §17.1.1.2), one that rings three minutes (timer C, §16.6).
+fn is_pending(leg: &Leg, last: Time) -> bool {
+    let (since, limit) = match leg.ringing {
+        Some(ringing) => (ringing, 180),
+        None => (leg.started, 32),
+    };
+    leg.outcome == Outcome::Unanswered && last < since + std::time::Duration::from_secs(limit)
+}
+
+/// RFC 6076 §4.3.2: 4xx but 401, 402 and 407, 5xx, 6xx.
+fn is_failure(status: Option<u16>) -> bool {
+    status.is_some_and(|status| status >= 400 && !matches!(status, 401 | 402 | 407))
 }
 
 /// Challenged, and not tried again: nothing failed, nothing succeeded.
