@@ -103,12 +103,18 @@ pub(crate) struct StreamState {
     pub(crate) unannounced: Vec<(u8, u64)>,
     rate: Option<u32>,
     timestamp: u32,
-    /// What the sound before lasted, in ticks.
+    /// What a packet of sound lasts, in ticks.
     step: u32,
+    /// How far the timestamp moved last between two packets of sound.
+    moved: u32,
+    /// The packet before was sound, not an event or a description of silence.
+    was_sound: bool,
     jitter: Jitter,
     delta_max: f64,
     gaps: Vec<Gap>,
     gap_count: u64,
+    /// A time without a packet after which the timestamp went on as if there had been none: what comes next tells why.
+    doubtful: Option<Doubtful>,
     skew: Skew,
     pub(crate) hearing: Hearing,
     events: EventReceiver,
@@ -116,6 +122,13 @@ pub(crate) struct StreamState {
     pub(crate) rtcp: Option<RtcpView>,
     pub(crate) encrypted: bool,
     pub(crate) prints: Prints,
+}
+
+/// A time without a packet, and the seconds by which the timestamp went on.
+#[derive(Clone, Debug)]
+struct Doubtful {
+    gap: Gap,
+    passed: f64,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -139,6 +152,8 @@ struct Skew {
     square_x: f64,
     product: f64,
     end: f64,
+    /// Seconds in which the sender's clock stood still on purpose.
+    paused: f64,
 }
 
 impl StreamState {
@@ -164,10 +179,13 @@ impl StreamState {
             rate: None,
             timestamp: packet.timestamp(),
             step: 0,
+            moved: 0,
+            was_sound: false,
             jitter: Jitter::default(),
             delta_max: 0.0,
             gaps: Vec::new(),
             gap_count: 0,
+            doubtful: None,
             skew: Skew::default(),
             hearing: Hearing::default(),
             events: EventReceiver::default(),
@@ -216,7 +234,7 @@ impl StreamState {
             self.rate.get_or_insert(rate);
             self.jitter
                 .take(seconds_between(self.first, arrived.at), packet.timestamp(), rate);
-            if matches!(place, Place::Ahead(_)) {
+            if matches!(place, Place::Ahead(_)) && self.doubtful.is_none() {
                 self.skew
                     .take(seconds_between(self.first, arrived.at), packet.timestamp(), rate);
             }
@@ -234,9 +252,11 @@ impl StreamState {
             }
         }
         if matches!(place, Place::Ahead(_) | Place::Restart) {
-            if place == Place::Ahead(1) && !using.is_event && moved > 0 && moved < 1 << 16 {
-                self.step = moved;
+            let is_sound = !using.is_event && !using.is_noise;
+            if place == Place::Ahead(1) && is_sound && self.was_sound && !packet.marker() {
+                self.learn_step(moved);
             }
+            self.was_sound = is_sound;
             self.timestamp = packet.timestamp();
         }
         self.last = self.last.max(arrived.at);
@@ -248,6 +268,18 @@ impl StreamState {
         let steps = u32::from(sequence.wrapping_sub(self.order.highest()));
         let expected = steps.saturating_mul(self.step);
         self.step > 0 && moved.abs_diff(expected) <= expected / 8
+    }
+
+    /// A pause of the sender moves the timestamp farther than a packet lasts, once; a change of the packets' length does it again and
+    /// again.
+    fn learn_step(&mut self, moved: u32) {
+        if moved == 0 || moved >= 1 << 16 {
+            return;
+        }
+        if self.step == 0 || moved < self.step || moved == self.moved {
+            self.step = moved;
+        }
+        self.moved = moved;
     }
 
     fn restart(&mut self, arrived: Arrived) {
@@ -311,26 +343,42 @@ impl StreamState {
     ) {
         let delta = seconds_between(self.last, arrived.at).max(0.0);
         self.delta_max = self.delta_max.max(delta);
+        let passed = rate.map_or(0.0, |rate| f64::from(moved) / f64::from(rate));
+        if let Some(before) = self.doubtful.take() {
+            if passed > 0.0 && delta < passed / 2.0 {
+                // What the network held back comes at once.
+                self.add_gap(before.gap);
+            } else {
+                // The sender paused, and its timestamps with it: on hold, many do (RFC 3264 §8.4).
+                self.skew.pause(before.gap.length_ms / 1_000.0 - before.passed);
+            }
+        }
         if delta < config.gap.as_secs_f64() {
             return;
         }
         // A pause of the sender: the next number, and the timestamp moved as time did (RFC 3550 §5.1), or the clock is not known.
         let explained = match rate {
-            Some(rate) => {
-                let passed = f64::from(moved) / f64::from(rate);
-                (passed - delta).abs() <= delta / 2.0
-            }
+            Some(_) => (passed - delta).abs() <= delta / 2.0,
             None => true,
         };
         if place == Place::Ahead(1) && explained || place == Place::Restart {
             return;
         }
-        self.gap_count += 1;
-        self.gaps.push(Gap {
+        let gap = Gap {
             at: self.last,
             length_ms: delta * 1_000.0,
             packet: arrived.packet,
-        });
+        };
+        if place == Place::Ahead(1) && moved <= self.step {
+            self.doubtful = Some(Doubtful { gap, passed });
+        } else {
+            self.add_gap(gap);
+        }
+    }
+
+    fn add_gap(&mut self, gap: Gap) {
+        self.gap_count += 1;
+        self.gaps.push(gap);
         if self.gaps.len() > 2 * GAPS {
             self.keep_longest_gaps();
         }
@@ -464,6 +512,7 @@ impl Skew {
         self.last = timestamp;
         let ticks = (self.turns << 32) + i64::from(timestamp) - i64::from(origin);
         let media = ticks as f64 / f64::from(rate);
+        let arrival = arrival - self.paused;
         // The difference of both clocks over the time that passed.
         let y = media - arrival;
         self.count += 1.0;
@@ -473,6 +522,10 @@ impl Skew {
         self.square_x += dx * (arrival - self.mean_x);
         self.product += dx * (y - self.mean_y);
         self.end = arrival;
+    }
+
+    fn pause(&mut self, seconds: f64) {
+        self.paused += seconds;
     }
 
     fn ppm(&self) -> Option<f64> {
