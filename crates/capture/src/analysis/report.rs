@@ -52,8 +52,10 @@ pub(crate) fn report(analyzer: Analyzer) -> Analysis {
         .collect();
     let mut facts = Vec::new();
     let mut told = Vec::new();
+    let listed = streams.iter().map(|(_, state)| state.hearing.listed()).sum();
+    let mut spare = config.max_all_seconds.saturating_sub(listed);
     for (key, state) in &mut streams {
-        let (stream, evidence) = stream_of(key, state, &place_of, &config);
+        let (stream, evidence) = stream_of(key, state, &place_of, &config, &mut spare);
         facts.push(evidence);
         told.push(stream);
     }
@@ -128,6 +130,7 @@ fn stream_of(
     state: &mut StreamState,
     place_of: &[(usize, usize)],
     config: &AnalysisConfig,
+    spare_seconds: &mut usize,
 ) -> (Stream, StreamFacts) {
     let quality = state.quality();
     let owner = state.knowledge.owner;
@@ -138,7 +141,13 @@ fn stream_of(
         digit.from = from;
         digit.leg = place.map(|(_, leg)| leg);
     }
-    let level = std::mem::take(&mut state.hearing).finish(config.max_seconds);
+    // The second that goes on is not listed yet.
+    let listed = state.hearing.listed();
+    let max_seconds = config.max_seconds.min(listed + (*spare_seconds).min(1));
+    let level = std::mem::take(&mut state.hearing).finish(max_seconds);
+    *spare_seconds -= level
+        .as_ref()
+        .map_or(0, |level| level.per_second_dbm0.len() - listed);
     let facts = StreamFacts {
         loss_packets: std::mem::take(&mut state.loss_packets),
         late_packets: std::mem::take(&mut state.late_packets),

@@ -205,7 +205,14 @@ impl StreamState {
         self.using = None;
     }
 
-    pub(crate) fn take(&mut self, arrived: Arrived, packet: &Packet<'_>, config: &AnalysisConfig) {
+    /// Takes its next packet; of its level up to `max_seconds` are listed.
+    pub(crate) fn take(
+        &mut self,
+        arrived: Arrived,
+        packet: &Packet<'_>,
+        max_seconds: usize,
+        config: &AnalysisConfig,
+    ) {
         let using = self.use_of(packet.payload_type(), arrived);
         self.encrypted = self.knowledge.secure && !arrived.clear;
         let payload = packet.payload();
@@ -246,7 +253,7 @@ impl StreamState {
         }
         if let Some(sound) = using.sound.filter(|_| !self.encrypted) {
             let since = Time::from_nanos((arrived.at - self.first).as_nanos() as u64);
-            let power = self.hearing.take(since, sound, payload, config.max_seconds);
+            let power = self.hearing.take(since, sound, payload, max_seconds);
             if power > AUDIBLE {
                 self.prints.take(payload);
             }

@@ -34,6 +34,8 @@ pub(crate) struct Owner {
 #[derive(Debug, Default)]
 pub(crate) struct Streams {
     all: BTreeMap<Key, Box<StreamState>>,
+    /// Seconds whose level is listed, of all.
+    seconds: usize,
     by_ssrc: BTreeSet<(u32, Key)>,
     /// Those that are not believed yet, the oldest first.
     candidates: BTreeMap<u64, Key>,
@@ -69,7 +71,15 @@ impl Streams {
             stream.knowledge = know(way, owner, addresses);
             stream.forget_format();
         }
-        stream.take(arrived, &packet, config);
+        let listed = stream.hearing.listed();
+        let spare = config.max_all_seconds.saturating_sub(self.seconds);
+        stream.take(
+            arrived,
+            &packet,
+            config.max_seconds.min(listed.saturating_add(spare)),
+            config,
+        );
+        self.seconds += stream.hearing.listed() - listed;
         if let Some(candidate) = stream.candidate
             && (stream.knowledge.owner.is_some() || stream.in_sequence >= PROOF)
         {

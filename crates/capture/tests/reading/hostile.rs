@@ -153,6 +153,31 @@ fn a_segment_full_of_starts_is_given_up() {
     assert!(analysis.capture.dropped.unframed_stream_bytes > 500_000);
 }
 
+/// Two packets an hour apart are an hour of silence, and very many such streams are no memory.
+#[test]
+fn silence_takes_no_room_without_end() {
+    let mut pcap = Pcap::new();
+    for at in [0, 3_600_000] {
+        for ssrc in 0..10 {
+            for sequence in 0..5u16 {
+                let timestamp = u32::from(sequence) * 160;
+                let packet = rtp(0, sequence + (at > 0) as u16 * 5, timestamp, ssrc, &[0; 160]);
+                pcap.udp(at + u64::from(sequence), ALICE_RTP, BOB_RTP, &packet);
+            }
+        }
+    }
+    let config = AnalysisConfig {
+        max_all_seconds: 9_000,
+        ..AnalysisConfig::default()
+    };
+    let analysis = analyze(&pcap.bytes[..], config).expect("a capture");
+    let levels = || analysis.streams.iter().filter_map(|stream| stream.level.as_ref());
+    let listed: usize = levels().map(|level| level.per_second_dbm0.len()).sum();
+    let dropped: u64 = levels().map(|level| level.seconds_dropped).sum();
+    assert!(listed <= 9_000, "{listed}");
+    assert_eq!(listed as u64 + dropped, 36_010);
+}
+
 /// The last fragment first, then very many small ones.
 #[test]
 fn fragments_cost_the_same_however_many_came_before() {
