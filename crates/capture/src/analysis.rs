@@ -40,7 +40,7 @@ pub use config::AnalysisConfig;
 pub use finding::{Finding, FindingKind, Severity};
 pub use metrics::{Delay, Metrics, Ratio};
 pub use registration::{Registration, RegistrationAttempt};
-pub use stream::{FoundBy, Gap, Level, Quality, RtcpView, Stream, StreamFormat};
+pub use stream::{AlsoOf, FoundBy, Gap, Level, Quality, RtcpView, Stream, StreamFormat};
 pub use summary::{Dropped, Summary};
 
 /// Analyzes a capture file.

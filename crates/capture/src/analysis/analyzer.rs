@@ -15,7 +15,7 @@ use super::protocol::Protocol;
 use super::registers::Registers;
 use super::said::{Said, fingerprint};
 use super::stream_state::Arrived;
-use super::streams::Streams;
+use super::streams::{Known, Streams};
 use super::summary::Summary;
 use super::talk::{Piece, Talks};
 use super::{Analysis, report};
@@ -194,7 +194,10 @@ impl Analyzer {
                     arrived,
                     way,
                     payload,
-                    &self.addresses,
+                    Known {
+                        addresses: &self.addresses,
+                        legs: &self.legs,
+                    },
                     &self.config,
                     &mut self.summary.dropped,
                 );

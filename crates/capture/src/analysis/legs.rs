@@ -225,6 +225,16 @@ impl LegState {
         }
     }
 
+    /// When it ended, as far as it has.
+    pub(crate) fn ended(&self) -> Option<Time> {
+        let refused = self.last_final.as_ref().filter(|last| last.status >= 300);
+        let refused = refused.filter(|_| self.answered.is_none());
+        self.byes
+            .first()
+            .map(|bye| bye.at)
+            .or(refused.map(|last| last.at))
+    }
+
     /// Who sent a message.
     fn sender(&self, said: &Said<'_>) -> Side {
         let from_caller = said.heard.from_tag == self.caller_tag;

@@ -1,7 +1,7 @@
 //! From what was seen to what is told.
 
-use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, SocketAddr};
 
 use callwright_wire::Time;
 
@@ -12,9 +12,9 @@ use super::judgement::{Evidence, judge};
 use super::legs::{LegState, Legs};
 use super::metrics::{Delay, Metrics, Ratio};
 use super::registration::Registration;
-use super::stream::Stream;
+use super::stream::{AlsoOf, Stream};
 use super::stream_state::StreamState;
-use super::streams::Key;
+use super::streams::{Key, Known};
 use super::{Analysis, AnalysisConfig, SCHEMA};
 
 /// Digits of one call that are listed.
@@ -35,7 +35,10 @@ pub(crate) fn report(analyzer: Analyzer) -> Analysis {
         ..
     } = analyzer;
     protocol.finish(last);
-    let (mut streams, doubted) = streams.finish(&addresses);
+    let (mut streams, doubted) = streams.finish(Known {
+        addresses: &addresses,
+        legs: &legs,
+    });
     summary.rtp_packets -= doubted.min(summary.rtp_packets);
     summary.other_packets += doubted;
     let groups = groups(&legs, &sounds_of(&streams));
@@ -67,6 +70,18 @@ pub(crate) fn report(analyzer: Analyzer) -> Analysis {
         calls[call].streams.push(place);
         calls[call].legs[leg].streams.push(place);
         calls[call].digits.extend(stream.digits.iter().cloned());
+        for also in &stream.also {
+            calls[also.call].legs[also.leg].streams.push(place);
+            if calls[also.call].streams.last() != Some(&place) {
+                calls[also.call].streams.push(place);
+                let digits = stream.digits.iter().map(|digit| Digit {
+                    from: Some(also.from),
+                    leg: Some(also.leg),
+                    ..digit.clone()
+                });
+                calls[also.call].digits.extend(digits);
+            }
+        }
     }
     for (call, group) in calls.iter_mut().zip(&groups) {
         call.digits.sort_by_key(|digit: &Digit| (digit.at, digit.packet));
@@ -84,6 +99,7 @@ pub(crate) fn report(analyzer: Analyzer) -> Analysis {
         registrations: &registers.all,
         streams: &streams,
         facts: &facts,
+        hosts: hosts_of(&streams),
         protocol: &protocol,
         malformed: &malformed,
         last,
@@ -110,16 +126,23 @@ pub(crate) struct StreamFacts {
     pub(crate) is_audio: bool,
 }
 
+fn hosts_of(streams: &[Stream]) -> BTreeSet<IpAddr> {
+    let ends = streams
+        .iter()
+        .flat_map(|stream| [stream.source.ip(), stream.destination.ip()]);
+    ends.collect()
+}
+
 fn sounds_of(streams: &[(Key, StreamState)]) -> Sounds<'_> {
     let mut sounds = Sounds::new();
     for (_, stream) in streams {
         if let Some(owner) = stream.knowledge.owner
             && !stream.prints.kept.is_empty()
         {
-            sounds
-                .entry(owner.leg)
-                .or_default()
-                .push((owner.from, &stream.prints));
+            // What goes past a server is heard on all legs that announced it.
+            for (leg, from) in [(owner.leg, owner.from)].iter().chain(&stream.others) {
+                sounds.entry(*leg).or_default().push((*from, &stream.prints));
+            }
         }
     }
     sounds
@@ -148,6 +171,14 @@ fn stream_of(
     *spare_seconds -= level
         .as_ref()
         .map_or(0, |level| level.per_second_dbm0.len() - listed);
+    let also = state.others.iter().filter_map(|(leg, from)| {
+        let (call, leg) = *place_of.get(*leg)?;
+        Some(AlsoOf {
+            call,
+            leg,
+            from: *from,
+        })
+    });
     let facts = StreamFacts {
         loss_packets: std::mem::take(&mut state.loss_packets),
         late_packets: std::mem::take(&mut state.late_packets),
@@ -162,6 +193,7 @@ fn stream_of(
         call: place.map(|(call, _)| call),
         leg: place.map(|(_, leg)| leg),
         from,
+        also: also.collect(),
         found_by: owner.map_or(super::FoundBy::Looks, |owner| owner.found_by),
         formats: state.formats(),
         encrypted: state.encrypted,
@@ -364,7 +396,7 @@ fn ladder_of(
         add_streams(
             &mut ladder,
             told,
-            leg,
+            (call.number - 1, leg),
             streams,
             column(told.client),
             column(told.server),
@@ -398,7 +430,7 @@ fn user_of(uri: &str) -> Option<String> {
 fn add_streams(
     ladder: &mut Ladder,
     told: &Leg,
-    leg: usize,
+    (call, leg): (usize, usize),
     streams: &[Stream],
     client: Option<usize>,
     server: Option<usize>,
@@ -406,9 +438,10 @@ fn add_streams(
     let (Some(client), Some(server)) = (client, server) else {
         return;
     };
-    for place in &told.streams {
-        let stream = &streams[*place];
-        let (from, to) = match stream.from {
+    // Of several legs that it is of, the first one has its row.
+    let own = told.streams.iter().map(|place| &streams[*place]);
+    for stream in own.filter(|stream| stream.is_drawn_in(call, leg)) {
+        let (from, to) = match stream.sender_in(call, leg) {
             Some(Side::Callee) => (server, client),
             Some(Side::Caller) | None => (client, server),
         };

@@ -8,7 +8,7 @@ use callwright_media::telephone_event::{Completed, EventPayload, EventReceiver};
 use callwright_sdp::Format;
 use callwright_wire::Time;
 
-use super::call::{Digit, DigitBy};
+use super::call::{Digit, DigitBy, Side};
 use super::config::AnalysisConfig;
 use super::hearing::{Hearing, Sound};
 use super::legs::{EVIDENCE, format_name};
@@ -88,6 +88,8 @@ pub(crate) struct StreamState {
     pub(crate) candidate: Option<u64>,
     pub(crate) in_sequence: u64,
     pub(crate) knowledge: Knowledge,
+    /// Other legs that it is of, and who sends it there; known at the end.
+    pub(crate) others: Vec<(usize, Side)>,
     pub(crate) first: Time,
     pub(crate) last: Time,
     pub(crate) first_packet: u64,
@@ -163,6 +165,7 @@ impl StreamState {
             candidate: None,
             in_sequence: 0,
             knowledge,
+            others: Vec::new(),
             first: arrived.at,
             last: arrived.at,
             first_packet: arrived.packet,
