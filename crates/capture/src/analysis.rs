@@ -6,6 +6,7 @@
 mod addresses;
 mod analyzer;
 mod call;
+mod clock;
 mod config;
 mod finding;
 mod hearing;
@@ -14,6 +15,7 @@ mod judgement;
 mod legs;
 mod metrics;
 mod order;
+mod prints;
 mod protocol;
 mod registers;
 mod registration;

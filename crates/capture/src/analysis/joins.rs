@@ -8,7 +8,7 @@ use std::net::IpAddr;
 
 use super::call::{Join, Side};
 use super::legs::{LegState, Legs};
-use super::stream_state::Prints;
+use super::prints::Prints;
 
 /// Open legs that are looked at for one that may belong to them: the latest ones.
 const CANDIDATES: usize = 512;

@@ -9,11 +9,12 @@ use callwright_sdp::Format;
 use callwright_wire::Time;
 
 use super::call::{Digit, DigitBy, Side};
+use super::clock::{Jitter, Skew};
 use super::config::AnalysisConfig;
 use super::hearing::{Hearing, Sound};
 use super::legs::{EVIDENCE, format_name};
 use super::order::{Order, Place};
-use super::said::fingerprint;
+use super::prints::Prints;
 use super::stream::{Gap, Quality, RtcpView, StreamFormat};
 use super::streams::{Owner, seconds_between};
 
@@ -23,12 +24,8 @@ const FORMATS: usize = 16;
 const GAPS: usize = 16;
 /// Digits of one stream that are listed.
 const DIGITS: usize = 4_096;
-/// Below this length the clocks are not compared.
-const SKEW_SECONDS: f64 = 30.0;
 /// What a phone holds back at least to even out jitter, in milliseconds.
 const PLAYOUT_MS: f64 = 20.0;
-/// Prints of sound that are kept to recognise a stream on another leg.
-const PRINTS: usize = 128;
 /// A mean square above which sound is no silence: about −50 dBm0.
 const AUDIBLE: f64 = 1_000.0;
 
@@ -131,31 +128,6 @@ pub(crate) struct StreamState {
 struct Doubtful {
     gap: Gap,
     passed: f64,
-}
-
-#[derive(Clone, Copy, Debug, Default)]
-struct Jitter {
-    transit: Option<f64>,
-    value: f64,
-    sum: f64,
-    count: u64,
-    max: f64,
-}
-
-/// Least squares over arrival times and timestamps.
-#[derive(Clone, Copy, Debug, Default)]
-struct Skew {
-    origin: Option<u32>,
-    turns: i64,
-    last: u32,
-    count: f64,
-    mean_x: f64,
-    mean_y: f64,
-    square_x: f64,
-    product: f64,
-    end: f64,
-    /// Seconds in which the sender's clock stood still on purpose.
-    paused: f64,
 }
 
 impl StreamState {
@@ -486,95 +458,6 @@ impl StreamState {
                 .then(a.payload_type.cmp(&b.payload_type))
         });
         formats
-    }
-}
-
-impl Jitter {
-    /// RFC 3550 §6.4.1, in seconds.
-    fn take(&mut self, arrival: f64, timestamp: u32, rate: u32) {
-        let rate = f64::from(rate);
-        let transit = arrival - f64::from(timestamp) / rate;
-        if let Some(before) = self.transit {
-            let turn = 4_294_967_296.0 / rate;
-            let mut difference = (transit - before).abs();
-            difference = difference.min((difference - turn).abs());
-            // More than a second is another timeline, not jitter.
-            if difference <= 1.0 {
-                self.value += (difference - self.value) / 16.0;
-                self.sum += self.value;
-                self.count += 1;
-                self.max = self.max.max(self.value);
-            }
-        }
-        self.transit = Some(transit);
-    }
-}
-
-impl Skew {
-    fn take(&mut self, arrival: f64, timestamp: u32, rate: u32) {
-        let origin = *self.origin.get_or_insert_with(|| {
-            self.last = timestamp;
-            timestamp
-        });
-        if timestamp < self.last && self.last - timestamp > 1 << 31 {
-            self.turns += 1;
-        }
-        self.last = timestamp;
-        let ticks = (self.turns << 32) + i64::from(timestamp) - i64::from(origin);
-        let media = ticks as f64 / f64::from(rate);
-        let arrival = arrival - self.paused;
-        // The difference of both clocks over the time that passed.
-        let y = media - arrival;
-        self.count += 1.0;
-        let dx = arrival - self.mean_x;
-        self.mean_x += dx / self.count;
-        self.mean_y += (y - self.mean_y) / self.count;
-        self.square_x += dx * (arrival - self.mean_x);
-        self.product += dx * (y - self.mean_y);
-        self.end = arrival;
-    }
-
-    fn pause(&mut self, seconds: f64) {
-        self.paused += seconds;
-    }
-
-    fn ppm(&self) -> Option<f64> {
-        let ppm = self.product / self.square_x * 1e6;
-        // Beyond a tenth it is no clock that runs wrong, but another timeline.
-        (self.end >= SKEW_SECONDS && self.count >= 100.0 && ppm.abs() < 100_000.0).then_some(ppm)
-    }
-}
-
-/// A sample of what is heard in a stream: the same prints in another stream mean the same sound, relayed.
-///
-/// Which payloads are taken is decided by what they hold, so that two streams take the same ones.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Prints {
-    pub(crate) kept: Vec<u64>,
-    level: u32,
-}
-
-impl Prints {
-    fn take(&mut self, payload: &[u8]) {
-        let print = fingerprint(payload);
-        if self.takes(print) && !self.kept.contains(&print) {
-            self.kept.push(print);
-            while self.kept.len() > PRINTS {
-                self.level += 1;
-                let level = self.level;
-                self.kept.retain(|print| print.trailing_zeros() >= level);
-            }
-        }
-    }
-
-    fn takes(&self, print: u64) -> bool {
-        print.trailing_zeros() >= self.level
-    }
-
-    /// How many prints both have.
-    pub(crate) fn common(&self, other: &Prints) -> usize {
-        let both = |print: &&u64| other.kept.contains(print);
-        self.kept.iter().filter(both).count()
     }
 }
 
