@@ -1,6 +1,6 @@
 //! What is done with arbitrary captures: nothing may panic, hang or grow, and what is told must agree with itself.
 
-use callwright_capture::analysis::{Analysis, AnalysisConfig, Analyzer, analyze};
+use callwright_capture::analysis::{Analysis, AnalysisConfig, Analyzer, Stream, analyze};
 use callwright_capture::read::{Packet, read};
 
 fn config() -> AnalysisConfig {
@@ -15,6 +15,7 @@ fn config() -> AnalysisConfig {
         max_waiting_bytes: 8_192,
         max_addresses: 64,
         max_seconds: 64,
+        max_all_seconds: 512,
         keep_text: true,
         ..AnalysisConfig::default()
     }
@@ -114,5 +115,26 @@ fn check(analysis: &Analysis, packets: u64) {
         assert!((0.0..=100.0).contains(&quality.loss_percent), "{quality:?}");
         assert!(quality.mos.is_none_or(|mos| (1.0..=4.5).contains(&mos)));
         assert!(stream.started <= stream.ended);
+    }
+    let listed = |stream: &Stream| {
+        stream
+            .level
+            .as_ref()
+            .map_or(0, |level| level.per_second_dbm0.len())
+    };
+    assert!(analysis.streams.iter().map(listed).sum::<usize>() <= 512);
+    for (place, stream) in analysis.streams.iter().enumerate() {
+        let own = stream.call.zip(stream.leg).into_iter();
+        let mut of: Vec<_> = own
+            .chain(stream.also.iter().map(|also| (also.call, also.leg)))
+            .collect();
+        for (call, leg) in &of {
+            let call = &analysis.calls[*call];
+            assert!(call.legs[*leg].streams.contains(&place) && call.streams.contains(&place));
+        }
+        let count = of.len();
+        of.sort_unstable();
+        of.dedup();
+        assert_eq!(of.len(), count, "a leg has it twice");
     }
 }

@@ -6,6 +6,7 @@
 mod addresses;
 mod analyzer;
 mod call;
+mod clock;
 mod config;
 mod finding;
 mod hearing;
@@ -14,6 +15,7 @@ mod judgement;
 mod legs;
 mod metrics;
 mod order;
+mod prints;
 mod protocol;
 mod registers;
 mod registration;
@@ -40,7 +42,7 @@ pub use config::AnalysisConfig;
 pub use finding::{Finding, FindingKind, Severity};
 pub use metrics::{Delay, Metrics, Ratio};
 pub use registration::{Registration, RegistrationAttempt};
-pub use stream::{FoundBy, Gap, Level, Quality, RtcpView, Stream, StreamFormat};
+pub use stream::{AlsoOf, FoundBy, Gap, Level, Quality, RtcpView, Stream, StreamFormat};
 pub use summary::{Dropped, Summary};
 
 /// Analyzes a capture file.

@@ -104,6 +104,15 @@ impl LossRuns {
         self.last_lost = lost;
     }
 
+    /// Takes so many packets that were lost one behind the other.
+    pub fn record_lost(&mut self, count: u64) {
+        if count > 0 {
+            self.record(true);
+            self.packets += count - 1;
+            self.lost += count - 1;
+        }
+    }
+
     /// Packets lost, in percent; 0 before the first packet.
     #[must_use]
     pub fn loss_percent(&self) -> f64 {

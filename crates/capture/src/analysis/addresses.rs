@@ -9,6 +9,10 @@ use callwright_wire::Time;
 
 use super::call::Side;
 
+/// Legs of which it is remembered that they announced one address: the latest ones. Where media go past a server, its legs announce the
+/// same; where ports are used again, one call after the other does.
+const SHARED: usize = 8;
+
 /// What a session description says of an address that it names.
 #[derive(Clone, Debug)]
 pub(crate) struct Announced {
@@ -28,7 +32,8 @@ pub(crate) struct Announced {
 /// All addresses for RTP that are known.
 #[derive(Debug)]
 pub(crate) struct Addresses {
-    announced: BTreeMap<SocketAddr, Announced>,
+    /// Of each address, in the order in which it was announced first by each leg.
+    announced: BTreeMap<SocketAddr, Vec<Announced>>,
     order: BTreeMap<u64, SocketAddr>,
     next: u64,
     limit: usize,
@@ -62,41 +67,66 @@ impl Addresses {
     }
 
     fn announce(&mut self, address: SocketAddr, leg: usize, side: Side, media: &Media, now: Time) {
-        let mut payload_types = media
+        self.next += 1;
+        let payload_types = media
             .formats
             .iter()
             .fold(0, |set, format| set | 1u128 << (format.payload_type & 0x7f));
-        let mut since = now;
-        if let Some(before) = self.announced.remove(&address) {
+        let mut new = Announced {
+            leg,
+            side,
+            is_audio: media.kind == MediaKind::Audio,
+            secure: media.protocol.is_secure() || !media.crypto.is_empty(),
+            formats: media.formats.clone().into(),
+            payload_types,
+            since: now,
+            number: self.next,
+        };
+        let all = self.announced.entry(address).or_default();
+        if let Some(before) = all.iter_mut().find(|before| before.leg == leg) {
             self.order.remove(&before.number);
-            if (before.leg, before.side) == (leg, side) {
-                payload_types |= before.payload_types;
-                since = before.since;
+            if before.side == side {
+                new.payload_types |= before.payload_types;
+                new.since = before.since;
             }
+            *before = new;
+        } else {
+            if all.len() == SHARED {
+                self.order.remove(&all.remove(0).number);
+            }
+            all.push(new);
         }
-        if self.announced.len() >= self.limit
-            && let Some((_, oldest)) = self.order.pop_first()
-        {
-            self.announced.remove(&oldest);
-        }
-        self.next += 1;
         self.order.insert(self.next, address);
-        self.announced.insert(
-            address,
-            Announced {
-                leg,
-                side,
-                is_audio: media.kind == MediaKind::Audio,
-                secure: media.protocol.is_secure() || !media.crypto.is_empty(),
-                formats: media.formats.clone().into(),
-                payload_types,
-                since,
-                number: self.next,
-            },
-        );
+        if self.order.len() > self.limit {
+            self.forget_oldest();
+        }
     }
 
-    pub(crate) fn at(&self, address: SocketAddr) -> Option<&Announced> {
-        self.announced.get(&address)
+    fn forget_oldest(&mut self) {
+        let Some((number, address)) = self.order.pop_first() else {
+            return;
+        };
+        let Some(all) = self.announced.get_mut(&address) else {
+            return;
+        };
+        all.retain(|announced| announced.number != number);
+        if all.is_empty() {
+            self.announced.remove(&address);
+        }
+    }
+
+    /// Who announced an address, the earliest first.
+    pub(crate) fn at(&self, address: SocketAddr) -> &[Announced] {
+        self.announced.get(&address).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether so many legs announced it that some may be forgotten.
+    pub(crate) fn is_crowded(&self, address: SocketAddr) -> bool {
+        self.at(address).len() == SHARED
+    }
+
+    /// What a leg announced of an address.
+    pub(crate) fn of(&self, address: SocketAddr, leg: usize) -> Option<&Announced> {
+        self.at(address).iter().find(|announced| announced.leg == leg)
     }
 }

@@ -15,7 +15,7 @@ use super::protocol::Protocol;
 use super::registers::Registers;
 use super::said::{Said, fingerprint};
 use super::stream_state::Arrived;
-use super::streams::Streams;
+use super::streams::{Known, Streams};
 use super::summary::Summary;
 use super::talk::{Piece, Talks};
 use super::{Analysis, report};
@@ -28,7 +28,7 @@ use crate::rules::heard::Passage;
 /// Methods and status codes that are counted apart.
 const KINDS: usize = 256;
 /// Packets that are remembered to find those that were captured twice.
-const TWINS: usize = 64;
+const TWINS: usize = 4_096;
 /// So long after the first one, the second capture of a packet is in the file.
 const TWIN_NANOS: u64 = 10_000_000;
 /// Addresses behind ephemeral ports.
@@ -73,6 +73,8 @@ struct Context<'a> {
     comment: Option<&'a str>,
     /// Of a capture of our own: it was seen where it was sent.
     sent: bool,
+    /// Its end is missing.
+    cut_short: bool,
 }
 
 impl Context<'_> {
@@ -131,6 +133,7 @@ impl Analyzer {
             interface: packet.interface,
             comment: packet.comment.as_deref(),
             sent: is_ours && packet.direction == Some(PacketDirection::Outbound),
+            cut_short: (packet.data.len() as u64) < u64::from(packet.original_length),
         };
         match ip_of(packet.link_type, packet.data) {
             Link::Ip(bytes) => {
@@ -191,7 +194,10 @@ impl Analyzer {
                     arrived,
                     way,
                     payload,
-                    &self.addresses,
+                    Known {
+                        addresses: &self.addresses,
+                        legs: &self.legs,
+                    },
                     &self.config,
                     &mut self.summary.dropped,
                 );
@@ -220,8 +226,12 @@ impl Analyzer {
     fn sip_datagram(&mut self, context: Context<'_>, way: Way, payload: &[u8]) {
         let bytes = Bytes::copy_from_slice(payload);
         match Message::parse(bytes.clone(), &Limits::default()) {
+            // Whoever captured it cut it; what is told of that is `capture-incomplete`.
+            Err(_) if context.cut_short => self.summary.other_packets += 1,
             Ok(message) => {
-                self.observe(context, way, Carrier::Udp, bytes);
+                if !context.cut_short {
+                    self.observe(context, way, Carrier::Udp, bytes);
+                }
                 self.message(context, way, &message, "UDP");
             }
             Err(error) => self.is_malformed(context, error.to_string()),
@@ -303,6 +313,9 @@ impl Analyzer {
             arrives: context.fate() != Fate::Lost,
         };
         let Some(said) = Said::read(message, passage, context.packet, transport, context.comment) else {
+            if context.cut_short {
+                return;
+            }
             self.is_malformed(
                 context,
                 "a header is missing or malformed without which it belongs nowhere".to_owned(),
@@ -374,6 +387,7 @@ impl Analyzer {
             interface: 0,
             comment: None,
             sent: false,
+            cut_short: false,
         };
         for (way, piece) in ways.into_iter().zip(found) {
             self.piece(context, way, piece);
@@ -412,32 +426,37 @@ fn cooked_type(packet: &Packet<'_>) -> u16 {
 #[derive(Debug, Default)]
 struct Twins {
     recent: VecDeque<(u64, u64, Place)>,
+    /// Those in `recent`, with the time of the last one.
+    known: BTreeMap<(u64, Place), u64>,
 }
 
 /// Where a packet was captured: the interface, and of a cooked capture whether it came or went.
 type Place = (u32, u16);
 
 impl Twins {
-    /// Whether the same packet was there just before. The identification of IPv4, which differs from packet to packet, tells it from
-    /// one that was sent again; IPv6 has none, and nothing is left out there, nor where the identification is not in use.
+    /// Whether the same packet was there just before, at another place. What was sent again is seen again at the same places, and later.
     fn is_twin(&mut self, packet: &Packet<'_>, ip: &[u8]) -> bool {
-        let [0x40..=0x4f, _, _, _, high, low, ..] = *ip else {
-            return false;
-        };
-        if high == 0 && low == 0 || ip.len() < 20 {
-            return false;
-        }
         // Time to live and checksum change on the way from interface to interface.
-        let print = fingerprint(&ip[12..]) ^ u64::from(high) << 8 ^ u64::from(low);
-        while let Some((at, ..)) = self.recent.front()
-            && (at + TWIN_NANOS < packet.unix_nanos || self.recent.len() >= TWINS)
+        let print = match *ip {
+            [0x40..=0x4f, _, _, _, high, low, ..] if ip.len() >= 20 => {
+                fingerprint(&ip[12..]) ^ u64::from(high) << 8 ^ u64::from(low)
+            }
+            [0x60..=0x6f, ..] if ip.len() >= 40 => fingerprint(&ip[8..]),
+            _ => return false,
+        };
+        while let Some((at, other, there)) = self.recent.front().copied()
+            && (at.saturating_add(TWIN_NANOS) < packet.unix_nanos || self.recent.len() >= TWINS)
         {
             self.recent.pop_front();
+            if self.known.get(&(other, there)) == Some(&at) {
+                self.known.remove(&(other, there));
+            }
         }
         let place = (packet.interface, cooked_type(packet));
-        let known = |(_, other, there): &(u64, u64, Place)| *other == print && *there != place;
-        let is_twin = self.recent.iter().any(known);
+        let mut alike = self.known.range((print, (0, 0))..=(print, (u32::MAX, u16::MAX)));
+        let is_twin = alike.any(|((_, there), _)| *there != place);
         self.recent.push_back((packet.unix_nanos, print, place));
+        self.known.insert((print, place), packet.unix_nanos);
         is_twin
     }
 }

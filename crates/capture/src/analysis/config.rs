@@ -42,6 +42,8 @@ pub struct AnalysisConfig {
     pub max_text_bytes: usize,
     /// Seconds of a stream whose level is listed. Default 7,200.
     pub max_seconds: usize,
+    /// Seconds of all streams together whose level is listed. Default 4,000,000.
+    pub max_all_seconds: usize,
     /// Findings that are kept. Default 10,000.
     pub max_findings: usize,
     /// Connections whose bytes are put together at the same time. Default 4,096.
@@ -75,6 +77,7 @@ impl Default for AnalysisConfig {
             max_all_rows: 500_000,
             max_text_bytes: 256 << 20,
             max_seconds: 7_200,
+            max_all_seconds: 4_000_000,
             max_findings: 10_000,
             max_connections: 4_096,
             max_waiting_bytes: 262_144,

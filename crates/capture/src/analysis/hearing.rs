@@ -130,6 +130,11 @@ impl Hearing {
         (self.squares, self.samples) = (0.0, 0);
     }
 
+    /// Seconds that are listed so far.
+    pub(crate) fn listed(&self) -> usize {
+        self.per_second.len()
+    }
+
     /// What was heard; `None` when nothing was decoded.
     pub(crate) fn finish(mut self, max_seconds: usize) -> Option<Level> {
         if !self.heard {

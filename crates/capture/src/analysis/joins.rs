@@ -8,7 +8,7 @@ use std::net::IpAddr;
 
 use super::call::{Join, Side};
 use super::legs::{LegState, Legs};
-use super::stream_state::Prints;
+use super::prints::Prints;
 
 /// Open legs that are looked at for one that may belong to them: the latest ones.
 const CANDIDATES: usize = 512;
@@ -196,11 +196,7 @@ fn was_open(before: &LegState, state: &LegState) -> bool {
 }
 
 fn is_over_before(before: &LegState, state: &LegState) -> bool {
-    let ended = before.byes.first().map(|bye| bye.at).or_else(|| {
-        let refused = before.last_final.as_ref().filter(|last| last.status >= 300);
-        refused.filter(|_| before.answered.is_none()).map(|last| last.at)
-    });
-    ended.is_some_and(|ended| ended < state.started)
+    before.ended().is_some_and(|ended| ended < state.started)
 }
 
 /// How much of the sound that goes into one leg comes out of the other.

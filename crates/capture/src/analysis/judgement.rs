@@ -4,6 +4,9 @@ mod legs;
 mod registrations;
 mod streams;
 
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
 use callwright_wire::Time;
 
 use super::analyzer::Malformed;
@@ -40,6 +43,8 @@ pub(crate) struct Evidence<'a> {
     pub(crate) registrations: &'a [Registration],
     pub(crate) streams: &'a [Stream],
     pub(crate) facts: &'a [StreamFacts],
+    /// The hosts between which RTP was seen.
+    pub(crate) hosts: BTreeSet<IpAddr>,
     pub(crate) protocol: &'a Protocol,
     pub(crate) malformed: &'a Malformed,
     pub(crate) last: Time,

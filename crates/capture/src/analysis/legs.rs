@@ -225,6 +225,16 @@ impl LegState {
         }
     }
 
+    /// When it ended, as far as it has.
+    pub(crate) fn ended(&self) -> Option<Time> {
+        let refused = self.last_final.as_ref().filter(|last| last.status >= 300);
+        let refused = refused.filter(|_| self.answered.is_none());
+        self.byes
+            .first()
+            .map(|bye| bye.at)
+            .or(refused.map(|last| last.at))
+    }
+
     /// Who sent a message.
     fn sender(&self, said: &Said<'_>) -> Side {
         let from_caller = said.heard.from_tag == self.caller_tag;
@@ -261,6 +271,10 @@ impl LegState {
             Method::Invite if said.heard.to_tag.is_none() => {
                 if said.heard.vias <= self.vias {
                     self.vias = said.heard.vias;
+                    if said.heard.cseq.number > self.invite && self.answered.is_none() {
+                        // RFC 3261 §22.2: the attempt goes on, with credentials.
+                        self.last_final = None;
+                    }
                     self.invite = said.heard.cseq.number;
                 }
                 if self.reached.len() < REACHED {
@@ -297,6 +311,8 @@ impl LegState {
                 let is_first = said.heard.cseq.number == self.invite;
                 match status {
                     ..=100 => {}
+                    // It was answered before: this is a session that is changed or refreshed.
+                    _ if self.begun_before => {}
                     101..=199 => {
                         self.ringing.get_or_insert(said.at());
                     }

@@ -108,7 +108,14 @@ impl Order {
 
     /// Moves the window; what falls out of it is lost or not for good.
     fn shift(&mut self, ahead: u32) {
-        for _ in 0..ahead {
+        for done in 0..ahead {
+            if self.filled == WINDOW && self.window == 0 {
+                // Nothing but what is missing, to the end.
+                let rest = ahead - done;
+                self.runs.record_lost(u64::from(rest));
+                self.missing += u64::from(rest);
+                return;
+            }
             if self.filled == WINDOW {
                 let lost = self.window >> (WINDOW - 1) & 1 == 0;
                 self.record(lost);

@@ -1,7 +1,7 @@
 //! From what was seen to what is told.
 
-use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, SocketAddr};
 
 use callwright_wire::Time;
 
@@ -12,9 +12,9 @@ use super::judgement::{Evidence, judge};
 use super::legs::{LegState, Legs};
 use super::metrics::{Delay, Metrics, Ratio};
 use super::registration::Registration;
-use super::stream::Stream;
+use super::stream::{AlsoOf, Stream};
 use super::stream_state::StreamState;
-use super::streams::Key;
+use super::streams::{Key, Known};
 use super::{Analysis, AnalysisConfig, SCHEMA};
 
 /// Digits of one call that are listed.
@@ -35,7 +35,10 @@ pub(crate) fn report(analyzer: Analyzer) -> Analysis {
         ..
     } = analyzer;
     protocol.finish(last);
-    let (mut streams, doubted) = streams.finish(&addresses);
+    let (mut streams, doubted) = streams.finish(Known {
+        addresses: &addresses,
+        legs: &legs,
+    });
     summary.rtp_packets -= doubted.min(summary.rtp_packets);
     summary.other_packets += doubted;
     let groups = groups(&legs, &sounds_of(&streams));
@@ -52,8 +55,10 @@ pub(crate) fn report(analyzer: Analyzer) -> Analysis {
         .collect();
     let mut facts = Vec::new();
     let mut told = Vec::new();
+    let listed = streams.iter().map(|(_, state)| state.hearing.listed()).sum();
+    let mut spare = config.max_all_seconds.saturating_sub(listed);
     for (key, state) in &mut streams {
-        let (stream, evidence) = stream_of(key, state, &place_of, &config);
+        let (stream, evidence) = stream_of(key, state, &place_of, &config, &mut spare);
         facts.push(evidence);
         told.push(stream);
     }
@@ -65,13 +70,25 @@ pub(crate) fn report(analyzer: Analyzer) -> Analysis {
         calls[call].streams.push(place);
         calls[call].legs[leg].streams.push(place);
         calls[call].digits.extend(stream.digits.iter().cloned());
+        for also in &stream.also {
+            calls[also.call].legs[also.leg].streams.push(place);
+            if calls[also.call].streams.last() != Some(&place) {
+                calls[also.call].streams.push(place);
+                let digits = stream.digits.iter().map(|digit| Digit {
+                    from: Some(also.from),
+                    leg: Some(also.leg),
+                    ..digit.clone()
+                });
+                calls[also.call].digits.extend(digits);
+            }
+        }
     }
     for (call, group) in calls.iter_mut().zip(&groups) {
         call.digits.sort_by_key(|digit: &Digit| (digit.at, digit.packet));
         call.digits.truncate(DIGITS);
         call.ladder = ladder_of(call, group, &legs, &streams, &aliases);
     }
-    let metrics = metrics_of(&calls, &registers.all);
+    let metrics = metrics_of(&calls, &registers.all, last);
     let findings = judge(Evidence {
         config: &config,
         summary: &mut summary,
@@ -82,6 +99,7 @@ pub(crate) fn report(analyzer: Analyzer) -> Analysis {
         registrations: &registers.all,
         streams: &streams,
         facts: &facts,
+        hosts: hosts_of(&streams),
         protocol: &protocol,
         malformed: &malformed,
         last,
@@ -108,16 +126,23 @@ pub(crate) struct StreamFacts {
     pub(crate) is_audio: bool,
 }
 
+fn hosts_of(streams: &[Stream]) -> BTreeSet<IpAddr> {
+    let ends = streams
+        .iter()
+        .flat_map(|stream| [stream.source.ip(), stream.destination.ip()]);
+    ends.collect()
+}
+
 fn sounds_of(streams: &[(Key, StreamState)]) -> Sounds<'_> {
     let mut sounds = Sounds::new();
     for (_, stream) in streams {
         if let Some(owner) = stream.knowledge.owner
             && !stream.prints.kept.is_empty()
         {
-            sounds
-                .entry(owner.leg)
-                .or_default()
-                .push((owner.from, &stream.prints));
+            // What goes past a server is heard on all legs that announced it.
+            for (leg, from) in [(owner.leg, owner.from)].iter().chain(&stream.others) {
+                sounds.entry(*leg).or_default().push((*from, &stream.prints));
+            }
         }
     }
     sounds
@@ -128,6 +153,7 @@ fn stream_of(
     state: &mut StreamState,
     place_of: &[(usize, usize)],
     config: &AnalysisConfig,
+    spare_seconds: &mut usize,
 ) -> (Stream, StreamFacts) {
     let quality = state.quality();
     let owner = state.knowledge.owner;
@@ -138,7 +164,21 @@ fn stream_of(
         digit.from = from;
         digit.leg = place.map(|(_, leg)| leg);
     }
-    let level = std::mem::take(&mut state.hearing).finish(config.max_seconds);
+    // The second that goes on is not listed yet.
+    let listed = state.hearing.listed();
+    let max_seconds = config.max_seconds.min(listed + (*spare_seconds).min(1));
+    let level = std::mem::take(&mut state.hearing).finish(max_seconds);
+    *spare_seconds -= level
+        .as_ref()
+        .map_or(0, |level| level.per_second_dbm0.len() - listed);
+    let also = state.others.iter().filter_map(|(leg, from)| {
+        let (call, leg) = *place_of.get(*leg)?;
+        Some(AlsoOf {
+            call,
+            leg,
+            from: *from,
+        })
+    });
     let facts = StreamFacts {
         loss_packets: std::mem::take(&mut state.loss_packets),
         late_packets: std::mem::take(&mut state.late_packets),
@@ -153,6 +193,7 @@ fn stream_of(
         call: place.map(|(call, _)| call),
         leg: place.map(|(_, leg)| leg),
         from,
+        also: also.collect(),
         found_by: owner.map_or(super::FoundBy::Looks, |owner| owner.found_by),
         formats: state.formats(),
         encrypted: state.encrypted,
@@ -355,7 +396,7 @@ fn ladder_of(
         add_streams(
             &mut ladder,
             told,
-            leg,
+            (call.number - 1, leg),
             streams,
             column(told.client),
             column(told.server),
@@ -389,7 +430,7 @@ fn user_of(uri: &str) -> Option<String> {
 fn add_streams(
     ladder: &mut Ladder,
     told: &Leg,
-    leg: usize,
+    (call, leg): (usize, usize),
     streams: &[Stream],
     client: Option<usize>,
     server: Option<usize>,
@@ -397,9 +438,10 @@ fn add_streams(
     let (Some(client), Some(server)) = (client, server) else {
         return;
     };
-    for place in &told.streams {
-        let stream = &streams[*place];
-        let (from, to) = match stream.from {
+    // Of several legs that it is of, the first one has its row.
+    let own = told.streams.iter().map(|place| &streams[*place]);
+    for stream in own.filter(|stream| stream.is_drawn_in(call, leg)) {
+        let (from, to) = match stream.sender_in(call, leg) {
             Some(Side::Callee) => (server, client),
             Some(Side::Caller) | None => (client, server),
         };
@@ -426,8 +468,11 @@ fn add_streams(
     }
 }
 
-fn metrics_of(calls: &[Call], registrations: &[Registration]) -> Metrics {
-    let legs = || calls.iter().flat_map(|call| &call.legs);
+fn metrics_of(calls: &[Call], registrations: &[Registration], last: Time) -> Metrics {
+    let legs = || {
+        let all = calls.iter().flat_map(|call| &call.legs);
+        all.filter(|leg| !began_before(leg) && !is_pending(leg, last))
+    };
     let count = |holds: &dyn Fn(&&Leg) -> bool| legs().filter(holds).count() as u64;
     let all = legs().count() as u64;
     let status = |leg: &Leg, of: &[u16]| leg.status.is_some_and(|status| of.contains(&status));
@@ -454,12 +499,16 @@ fn metrics_of(calls: &[Call], registrations: &[Registration]) -> Metrics {
         ),
         failed_session_request_delay: Delay::over(
             legs()
-                .filter(|leg| leg.outcome == Outcome::Refused)
+                .filter(|leg| leg.outcome == Outcome::Refused && is_failure(leg.status))
                 .filter_map(|leg| Some((leg.ended? - leg.started).as_secs_f64() * 1_000.0))
                 .collect(),
         ),
         session_disconnect_delay: Delay::over(
-            legs().filter_map(|leg| leg.session_disconnect_delay_ms).collect(),
+            calls
+                .iter()
+                .flat_map(|call| &call.legs)
+                .filter_map(|leg| leg.session_disconnect_delay_ms)
+                .collect(),
         ),
         session_duration_time: Delay::over(legs().filter_map(|leg| leg.session_duration_ms).collect()),
         session_establishment_ratio: Ratio::new(count(&answered), all - redirected),
@@ -476,6 +525,26 @@ fn metrics_of(calls: &[Call], registrations: &[Registration]) -> Metrics {
             all,
         ),
     }
+}
+
+/// The attempt is not in the capture: without it, what is up or was ended was never seen to be answered.
+fn began_before(leg: &Leg) -> bool {
+    leg.answered.is_none() && matches!(leg.outcome, Outcome::Completed | Outcome::Up)
+}
+
+/// Nothing became of it yet when the capture ended: neither a success nor a failure. An INVITE without any response has 64·T1
+/// (RFC 3261 §17.1.1.2), one that rings three minutes (timer C, §16.6).
+fn is_pending(leg: &Leg, last: Time) -> bool {
+    let (since, limit) = match leg.ringing {
+        Some(ringing) => (ringing, 180),
+        None => (leg.started, 32),
+    };
+    leg.outcome == Outcome::Unanswered && last < since + std::time::Duration::from_secs(limit)
+}
+
+/// RFC 6076 §4.3.2: 4xx but 401, 402 and 407, 5xx, 6xx.
+fn is_failure(status: Option<u16>) -> bool {
+    status.is_some_and(|status| status >= 400 && !matches!(status, 401 | 402 | 407))
 }
 
 /// Challenged, and not tried again: nothing failed, nothing succeeded.

@@ -23,6 +23,8 @@ pub struct Stream {
     pub leg: Option<usize>,
     /// Who sends it.
     pub from: Option<Side>,
+    /// Other legs whose descriptions name the same addresses: signalling goes through a server there, and media go past it.
+    pub also: Vec<AlsoOf>,
     /// How it is known to be RTP, and whose it is.
     pub found_by: FoundBy,
     /// The payload types that it has, the most frequent first.
@@ -59,10 +61,37 @@ impl Stream {
             .or_else(|| sound.clone().next())
     }
 
+    /// Who sends it, as a leg sees it.
+    pub fn sender_in(&self, call: usize, leg: usize) -> Option<Side> {
+        if (self.call, self.leg) == (Some(call), Some(leg)) {
+            return self.from;
+        }
+        let also = self.also.iter().find(|also| (also.call, also.leg) == (call, leg));
+        also.map(|also| also.from)
+    }
+
+    /// Whether the ladder of a call has it between the parties of this leg: the first one of the call that it is of.
+    pub(crate) fn is_drawn_in(&self, call: usize, leg: usize) -> bool {
+        let own = (self.call.zip(self.leg)).into_iter();
+        let all = own.chain(self.also.iter().map(|also| (also.call, also.leg)));
+        all.filter(|(of, _)| *of == call).map(|(_, leg)| leg).min() == Some(leg)
+    }
+
     /// From the first packet to the last, in milliseconds.
     pub fn duration_ms(&self) -> f64 {
         (self.ended - self.started).as_secs_f64() * 1_000.0
     }
+}
+
+/// A further leg that a stream is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct AlsoOf {
+    /// The call: its place in [`Analysis::calls`](super::Analysis::calls).
+    pub call: usize,
+    /// The leg: its place in [`Call::legs`](super::Call::legs).
+    pub leg: usize,
+    /// Who sends it there.
+    pub from: Side,
 }
 
 /// How a stream was found.

@@ -8,12 +8,13 @@ use callwright_media::telephone_event::{Completed, EventPayload, EventReceiver};
 use callwright_sdp::Format;
 use callwright_wire::Time;
 
-use super::call::{Digit, DigitBy};
+use super::call::{Digit, DigitBy, Side};
+use super::clock::{Jitter, Skew};
 use super::config::AnalysisConfig;
 use super::hearing::{Hearing, Sound};
 use super::legs::{EVIDENCE, format_name};
 use super::order::{Order, Place};
-use super::said::fingerprint;
+use super::prints::Prints;
 use super::stream::{Gap, Quality, RtcpView, StreamFormat};
 use super::streams::{Owner, seconds_between};
 
@@ -23,12 +24,8 @@ const FORMATS: usize = 16;
 const GAPS: usize = 16;
 /// Digits of one stream that are listed.
 const DIGITS: usize = 4_096;
-/// Below this length the clocks are not compared.
-const SKEW_SECONDS: f64 = 30.0;
 /// What a phone holds back at least to even out jitter, in milliseconds.
 const PLAYOUT_MS: f64 = 20.0;
-/// Prints of sound that are kept to recognise a stream on another leg.
-const PRINTS: usize = 128;
 /// A mean square above which sound is no silence: about −50 dBm0.
 const AUDIBLE: f64 = 1_000.0;
 
@@ -88,6 +85,8 @@ pub(crate) struct StreamState {
     pub(crate) candidate: Option<u64>,
     pub(crate) in_sequence: u64,
     pub(crate) knowledge: Knowledge,
+    /// Other legs that it is of, and who sends it there; known at the end.
+    pub(crate) others: Vec<(usize, Side)>,
     pub(crate) first: Time,
     pub(crate) last: Time,
     pub(crate) first_packet: u64,
@@ -103,12 +102,18 @@ pub(crate) struct StreamState {
     pub(crate) unannounced: Vec<(u8, u64)>,
     rate: Option<u32>,
     timestamp: u32,
-    /// What the sound before lasted, in ticks.
+    /// What a packet of sound lasts, in ticks.
     step: u32,
+    /// How far the timestamp moved last between two packets of sound.
+    moved: u32,
+    /// The packet before was sound, not an event or a description of silence.
+    was_sound: bool,
     jitter: Jitter,
     delta_max: f64,
     gaps: Vec<Gap>,
     gap_count: u64,
+    /// A time without a packet after which the timestamp went on as if there had been none: what comes next tells why.
+    doubtful: Option<Doubtful>,
     skew: Skew,
     pub(crate) hearing: Hearing,
     events: EventReceiver,
@@ -118,27 +123,11 @@ pub(crate) struct StreamState {
     pub(crate) prints: Prints,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
-struct Jitter {
-    transit: Option<f64>,
-    value: f64,
-    sum: f64,
-    count: u64,
-    max: f64,
-}
-
-/// Least squares over arrival times and timestamps.
-#[derive(Clone, Copy, Debug, Default)]
-struct Skew {
-    origin: Option<u32>,
-    turns: i64,
-    last: u32,
-    count: f64,
-    mean_x: f64,
-    mean_y: f64,
-    square_x: f64,
-    product: f64,
-    end: f64,
+/// A time without a packet, and the seconds by which the timestamp went on.
+#[derive(Clone, Debug)]
+struct Doubtful {
+    gap: Gap,
+    passed: f64,
 }
 
 impl StreamState {
@@ -148,6 +137,7 @@ impl StreamState {
             candidate: None,
             in_sequence: 0,
             knowledge,
+            others: Vec::new(),
             first: arrived.at,
             last: arrived.at,
             first_packet: arrived.packet,
@@ -164,10 +154,13 @@ impl StreamState {
             rate: None,
             timestamp: packet.timestamp(),
             step: 0,
+            moved: 0,
+            was_sound: false,
             jitter: Jitter::default(),
             delta_max: 0.0,
             gaps: Vec::new(),
             gap_count: 0,
+            doubtful: None,
             skew: Skew::default(),
             hearing: Hearing::default(),
             events: EventReceiver::default(),
@@ -187,7 +180,14 @@ impl StreamState {
         self.using = None;
     }
 
-    pub(crate) fn take(&mut self, arrived: Arrived, packet: &Packet<'_>, config: &AnalysisConfig) {
+    /// Takes its next packet; of its level up to `max_seconds` are listed.
+    pub(crate) fn take(
+        &mut self,
+        arrived: Arrived,
+        packet: &Packet<'_>,
+        max_seconds: usize,
+        config: &AnalysisConfig,
+    ) {
         let using = self.use_of(packet.payload_type(), arrived);
         self.encrypted = self.knowledge.secure && !arrived.clear;
         let payload = packet.payload();
@@ -216,7 +216,7 @@ impl StreamState {
             self.rate.get_or_insert(rate);
             self.jitter
                 .take(seconds_between(self.first, arrived.at), packet.timestamp(), rate);
-            if matches!(place, Place::Ahead(_)) {
+            if matches!(place, Place::Ahead(_)) && self.doubtful.is_none() {
                 self.skew
                     .take(seconds_between(self.first, arrived.at), packet.timestamp(), rate);
             }
@@ -228,15 +228,17 @@ impl StreamState {
         }
         if let Some(sound) = using.sound.filter(|_| !self.encrypted) {
             let since = Time::from_nanos((arrived.at - self.first).as_nanos() as u64);
-            let power = self.hearing.take(since, sound, payload, config.max_seconds);
+            let power = self.hearing.take(since, sound, payload, max_seconds);
             if power > AUDIBLE {
                 self.prints.take(payload);
             }
         }
         if matches!(place, Place::Ahead(_) | Place::Restart) {
-            if place == Place::Ahead(1) && !using.is_event && moved > 0 && moved < 1 << 16 {
-                self.step = moved;
+            let is_sound = !using.is_event && !using.is_noise;
+            if place == Place::Ahead(1) && is_sound && self.was_sound && !packet.marker() {
+                self.learn_step(moved);
             }
+            self.was_sound = is_sound;
             self.timestamp = packet.timestamp();
         }
         self.last = self.last.max(arrived.at);
@@ -248,6 +250,18 @@ impl StreamState {
         let steps = u32::from(sequence.wrapping_sub(self.order.highest()));
         let expected = steps.saturating_mul(self.step);
         self.step > 0 && moved.abs_diff(expected) <= expected / 8
+    }
+
+    /// A pause of the sender moves the timestamp farther than a packet lasts, once; a change of the packets' length does it again and
+    /// again.
+    fn learn_step(&mut self, moved: u32) {
+        if moved == 0 || moved >= 1 << 16 {
+            return;
+        }
+        if self.step == 0 || moved < self.step || moved == self.moved {
+            self.step = moved;
+        }
+        self.moved = moved;
     }
 
     fn restart(&mut self, arrived: Arrived) {
@@ -311,26 +325,42 @@ impl StreamState {
     ) {
         let delta = seconds_between(self.last, arrived.at).max(0.0);
         self.delta_max = self.delta_max.max(delta);
+        let passed = rate.map_or(0.0, |rate| f64::from(moved) / f64::from(rate));
+        if let Some(before) = self.doubtful.take() {
+            if passed > 0.0 && delta < passed / 2.0 {
+                // What the network held back comes at once.
+                self.add_gap(before.gap);
+            } else {
+                // The sender paused, and its timestamps with it: on hold, many do (RFC 3264 §8.4).
+                self.skew.pause(before.gap.length_ms / 1_000.0 - before.passed);
+            }
+        }
         if delta < config.gap.as_secs_f64() {
             return;
         }
         // A pause of the sender: the next number, and the timestamp moved as time did (RFC 3550 §5.1), or the clock is not known.
         let explained = match rate {
-            Some(rate) => {
-                let passed = f64::from(moved) / f64::from(rate);
-                (passed - delta).abs() <= delta / 2.0
-            }
+            Some(_) => (passed - delta).abs() <= delta / 2.0,
             None => true,
         };
         if place == Place::Ahead(1) && explained || place == Place::Restart {
             return;
         }
-        self.gap_count += 1;
-        self.gaps.push(Gap {
+        let gap = Gap {
             at: self.last,
             length_ms: delta * 1_000.0,
             packet: arrived.packet,
-        });
+        };
+        if place == Place::Ahead(1) && moved <= self.step {
+            self.doubtful = Some(Doubtful { gap, passed });
+        } else {
+            self.add_gap(gap);
+        }
+    }
+
+    fn add_gap(&mut self, gap: Gap) {
+        self.gap_count += 1;
+        self.gaps.push(gap);
         if self.gaps.len() > 2 * GAPS {
             self.keep_longest_gaps();
         }
@@ -428,90 +458,6 @@ impl StreamState {
                 .then(a.payload_type.cmp(&b.payload_type))
         });
         formats
-    }
-}
-
-impl Jitter {
-    /// RFC 3550 §6.4.1, in seconds.
-    fn take(&mut self, arrival: f64, timestamp: u32, rate: u32) {
-        let rate = f64::from(rate);
-        let transit = arrival - f64::from(timestamp) / rate;
-        if let Some(before) = self.transit {
-            let turn = 4_294_967_296.0 / rate;
-            let mut difference = (transit - before).abs();
-            difference = difference.min((difference - turn).abs());
-            // More than a second is another timeline, not jitter.
-            if difference <= 1.0 {
-                self.value += (difference - self.value) / 16.0;
-                self.sum += self.value;
-                self.count += 1;
-                self.max = self.max.max(self.value);
-            }
-        }
-        self.transit = Some(transit);
-    }
-}
-
-impl Skew {
-    fn take(&mut self, arrival: f64, timestamp: u32, rate: u32) {
-        let origin = *self.origin.get_or_insert_with(|| {
-            self.last = timestamp;
-            timestamp
-        });
-        if timestamp < self.last && self.last - timestamp > 1 << 31 {
-            self.turns += 1;
-        }
-        self.last = timestamp;
-        let ticks = (self.turns << 32) + i64::from(timestamp) - i64::from(origin);
-        let media = ticks as f64 / f64::from(rate);
-        // The difference of both clocks over the time that passed.
-        let y = media - arrival;
-        self.count += 1.0;
-        let dx = arrival - self.mean_x;
-        self.mean_x += dx / self.count;
-        self.mean_y += (y - self.mean_y) / self.count;
-        self.square_x += dx * (arrival - self.mean_x);
-        self.product += dx * (y - self.mean_y);
-        self.end = arrival;
-    }
-
-    fn ppm(&self) -> Option<f64> {
-        let ppm = self.product / self.square_x * 1e6;
-        // Beyond a tenth it is no clock that runs wrong, but another timeline.
-        (self.end >= SKEW_SECONDS && self.count >= 100.0 && ppm.abs() < 100_000.0).then_some(ppm)
-    }
-}
-
-/// A sample of what is heard in a stream: the same prints in another stream mean the same sound, relayed.
-///
-/// Which payloads are taken is decided by what they hold, so that two streams take the same ones.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Prints {
-    pub(crate) kept: Vec<u64>,
-    level: u32,
-}
-
-impl Prints {
-    fn take(&mut self, payload: &[u8]) {
-        let print = fingerprint(payload);
-        if self.takes(print) && !self.kept.contains(&print) {
-            self.kept.push(print);
-            while self.kept.len() > PRINTS {
-                self.level += 1;
-                let level = self.level;
-                self.kept.retain(|print| print.trailing_zeros() >= level);
-            }
-        }
-    }
-
-    fn takes(&self, print: u64) -> bool {
-        print.trailing_zeros() >= self.level
-    }
-
-    /// How many prints both have.
-    pub(crate) fn common(&self, other: &Prints) -> usize {
-        let both = |print: &&u64| other.kept.contains(print);
-        self.kept.iter().filter(both).count()
     }
 }
 

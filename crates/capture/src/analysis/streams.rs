@@ -11,6 +11,7 @@ use callwright_wire::Time;
 use super::addresses::Addresses;
 use super::call::Side;
 use super::config::AnalysisConfig;
+use super::legs::{LegState, Legs};
 use super::stream::{FoundBy, RtcpView};
 use super::stream_state::{Arrived, Knowledge, StreamState};
 use super::summary::Dropped;
@@ -34,6 +35,10 @@ pub(crate) struct Owner {
 #[derive(Debug, Default)]
 pub(crate) struct Streams {
     all: BTreeMap<Key, Box<StreamState>>,
+    /// Those whose call is over, and whose addresses and source another one uses.
+    over: Vec<(Key, Box<StreamState>)>,
+    /// Seconds whose level is listed, of all.
+    seconds: usize,
     by_ssrc: BTreeSet<(u32, Key)>,
     /// Those that are not believed yet, the oldest first.
     candidates: BTreeMap<u64, Key>,
@@ -50,7 +55,7 @@ impl Streams {
         arrived: Arrived,
         way: (SocketAddr, SocketAddr),
         datagram: &[u8],
-        addresses: &Addresses,
+        known: Known<'_>,
         config: &AnalysisConfig,
         dropped: &mut Dropped,
     ) -> bool {
@@ -58,18 +63,22 @@ impl Streams {
             return false;
         };
         let key = (way.0, way.1, packet.ssrc());
-        if !self.all.contains_key(&key) && !self.begin(key, arrived, &packet, addresses, config, dropped) {
+        self.learn(&key, arrived, known);
+        if !self.all.contains_key(&key) && !self.begin(key, arrived, &packet, known, config, dropped) {
             return false;
         }
         let Some(stream) = self.all.get_mut(&key) else {
             return false;
         };
-        if stream.knowledge.version != addresses.version() {
-            let owner = stream.knowledge.owner.or_else(|| owner_of(way, addresses));
-            stream.knowledge = know(way, owner, addresses);
-            stream.forget_format();
-        }
-        stream.take(arrived, &packet, config);
+        let listed = stream.hearing.listed();
+        let spare = config.max_all_seconds.saturating_sub(self.seconds);
+        stream.take(
+            arrived,
+            &packet,
+            config.max_seconds.min(listed.saturating_add(spare)),
+            config,
+        );
+        self.seconds += stream.hearing.listed() - listed;
         if let Some(candidate) = stream.candidate
             && (stream.knowledge.owner.is_some() || stream.in_sequence >= PROOF)
         {
@@ -79,21 +88,45 @@ impl Streams {
         true
     }
 
+    /// What was announced since the last packet of a stream may be of it, or make another one of what comes.
+    fn learn(&mut self, key: &Key, arrived: Arrived, known: Known<'_>) {
+        let Some(stream) = self.all.get_mut(key) else {
+            return;
+        };
+        if stream.knowledge.version == known.addresses.version() {
+            return;
+        }
+        let way = (key.0, key.1);
+        let before = stream.knowledge.owner;
+        if before.is_some_and(|before| known.is_over(before.leg, arrived.at))
+            && let Some(now) = known.owner(way, arrived.at)
+            && before.is_some_and(|before| before.leg != now.leg)
+            && !known.is_over(now.leg, arrived.at)
+        {
+            let over = self.remove(key);
+            self.over.extend(over.map(|over| (*key, over)));
+            return;
+        }
+        let owner = before.or_else(|| known.owner(way, arrived.at));
+        stream.knowledge = know(way, owner, known.addresses);
+        stream.forget_format();
+    }
+
     fn begin(
         &mut self,
         key: Key,
         arrived: Arrived,
         packet: &Packet<'_>,
-        addresses: &Addresses,
+        known: Known<'_>,
         config: &AnalysisConfig,
         dropped: &mut Dropped,
     ) -> bool {
         let way = (key.0, key.1);
-        let owner = owner_of(way, addresses);
+        let owner = known.owner(way, arrived.at);
         if owner.is_none() && !is_plausible(way, packet) {
             return false;
         }
-        if self.all.len() >= config.max_streams {
+        if self.all.len() + self.over.len() >= config.max_streams {
             dropped.streams += 1;
             return false;
         }
@@ -102,7 +135,7 @@ impl Streams {
             self.next,
             arrived,
             packet,
-            know(way, owner, addresses),
+            know(way, owner, known.addresses),
         ));
         if owner.is_none() {
             if self.candidates.len() >= CANDIDATES
@@ -185,16 +218,18 @@ impl Streams {
     }
 
     /// Everything that is believed to be RTP, in the order in which it began; and how many packets are not.
-    pub(crate) fn finish(mut self, addresses: &Addresses) -> (Vec<(Key, StreamState)>, u64) {
+    pub(crate) fn finish(mut self, known: Known<'_>) -> (Vec<(Key, StreamState)>, u64) {
+        let addresses = known.addresses;
         let mut doubted = self.doubted;
         let mut streams: Vec<(Key, StreamState)> = Vec::new();
-        for (key, mut stream) in std::mem::take(&mut self.all) {
+        let over = std::mem::take(&mut self.over);
+        for (key, mut stream) in over.into_iter().chain(std::mem::take(&mut self.all)) {
             let way = (key.0, key.1);
             if stream.knowledge.owner.is_none()
-                && let Some(owner) = owner_of(way, addresses)
+                && let Some(owner) = known.owner(way, stream.first)
                 && addresses
-                    .at(key.1)
-                    .or(addresses.at(key.0))
+                    .of(key.1, owner.leg)
+                    .or(addresses.of(key.0, owner.leg))
                     .is_some_and(|announced| {
                         announced.since <= stream.last + std::time::Duration::from_secs(5)
                     })
@@ -202,6 +237,7 @@ impl Streams {
                 stream.knowledge = know(way, Some(owner), addresses);
                 stream.candidate = None;
             }
+            stream.others = known.others(&key, &stream);
             if stream.candidate.is_some() {
                 doubted += stream.order.received;
                 continue;
@@ -213,30 +249,83 @@ impl Streams {
     }
 }
 
-/// RFC 3264 §5.1: RTP goes where its receiver announced; else it comes from where its sender receives (RFC 4961).
-fn owner_of(way: (SocketAddr, SocketAddr), addresses: &Addresses) -> Option<Owner> {
-    let to = addresses.at(way.1).map(|to| Owner {
-        leg: to.leg,
-        from: to.side.other(),
-        found_by: FoundBy::Description,
-    });
-    to.or_else(|| {
-        addresses.at(way.0).map(|from| Owner {
-            leg: from.leg,
-            from: from.side,
-            found_by: FoundBy::Symmetry,
+/// What was said of addresses, and what became of the legs that did.
+#[derive(Clone, Copy)]
+pub(crate) struct Known<'a> {
+    pub(crate) addresses: &'a Addresses,
+    pub(crate) legs: &'a Legs,
+}
+
+impl Known<'_> {
+    fn is_over(&self, leg: usize, at: Time) -> bool {
+        let leg = self.legs.all.get(leg);
+        leg.and_then(LegState::ended).is_some_and(|ended| ended < at)
+    }
+
+    /// RFC 3264 §5.1: RTP goes where its receiver announced; else it comes from where its sender receives (RFC 4961).
+    ///
+    /// Of several legs that announced an address: one that is not over, then one that announced the other end too, then the one that
+    /// began first, which is the caller's where media go past a server.
+    fn owner(&self, way: (SocketAddr, SocketAddr), at: Time) -> Option<Owner> {
+        let best = |here: SocketAddr, there: SocketAddr| {
+            let all = self.addresses.at(here).iter();
+            all.min_by_key(|announced| {
+                let is_over = self.is_over(announced.leg, at);
+                let has_both = self.addresses.of(there, announced.leg).is_some();
+                // Of those that are over the latest one, whose last packets these are.
+                (
+                    is_over,
+                    !has_both,
+                    if is_over {
+                        usize::MAX - announced.leg
+                    } else {
+                        announced.leg
+                    },
+                )
+            })
+        };
+        let to = best(way.1, way.0).map(|to| Owner {
+            leg: to.leg,
+            from: to.side.other(),
+            found_by: FoundBy::Description,
+        });
+        // So many legs announced it that its own may be forgotten; where it comes from tells more.
+        let crowded = self.addresses.is_crowded(way.1);
+        let has_both = |to: &Owner| self.addresses.of(way.0, to.leg).is_some();
+        let may_be_other = |to: &Owner| crowded && !has_both(to) && !self.addresses.at(way.0).is_empty();
+        let to = to.filter(|to| !may_be_other(to));
+        to.or_else(|| {
+            best(way.0, way.1).map(|from| Owner {
+                leg: from.leg,
+                from: from.side,
+                found_by: FoundBy::Symmetry,
+            })
         })
-    })
+    }
+
+    /// Other legs than the owner's that the stream is of: they announced the same ends, and were there while it was.
+    fn others(&self, key: &Key, stream: &StreamState) -> Vec<(usize, Side)> {
+        let Some(owner) = stream.knowledge.owner else {
+            return Vec::new();
+        };
+        let has_source = self.addresses.of(key.0, owner.leg).is_some();
+        let all = self.addresses.at(key.1).iter();
+        let others = all.filter(|announced| {
+            announced.leg != owner.leg
+                && announced.since <= stream.last
+                && !self.is_over(announced.leg, stream.first)
+                && has_source == self.addresses.of(key.0, announced.leg).is_some()
+        });
+        others
+            .map(|announced| (announced.leg, announced.side.other()))
+            .collect()
+    }
 }
 
 /// What is known of the formats on a way: first what the receiver announced, whose numbers hold (RFC 3264 §5.1), then what the
 /// sender did.
 fn know(way: (SocketAddr, SocketAddr), owner: Option<Owner>, addresses: &Addresses) -> Knowledge {
-    let of_owner = |address| {
-        addresses
-            .at(address)
-            .filter(|announced| owner.is_some_and(|owner| owner.leg == announced.leg))
-    };
+    let of_owner = |address| addresses.of(address, owner?.leg);
     let (to, from) = (of_owner(way.1), of_owner(way.0));
     Knowledge {
         version: addresses.version(),

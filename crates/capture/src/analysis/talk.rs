@@ -9,6 +9,8 @@ use crate::read::segments::{Delivery, Way};
 
 /// So much of a stream is searched for the start of a message before it is taken for something else.
 const SEARCHED: usize = 16_384;
+/// So many starts in one segment may turn out to be none; the rest of it is passed over.
+const STARTS: usize = 64;
 
 /// What a stream brought.
 #[derive(Debug)]
@@ -53,9 +55,19 @@ enum State {
     /// A message begins here, or goes on.
     Framing(Box<Framer>),
     /// Looking for where one begins.
-    Searching(Vec<u8>),
+    Searching(Search),
     /// TLS, or another protocol.
     Foreign { tls: bool },
+}
+
+/// Bytes in which no message begins so far.
+#[derive(Debug, Default)]
+struct Search {
+    held: Vec<u8>,
+    /// Where the last line begins, whose end has not come.
+    line: usize,
+    /// Up to here there is no end of it.
+    searched: usize,
 }
 
 impl Talks {
@@ -73,7 +85,7 @@ impl Talks {
     pub(crate) fn take(&mut self, way: Way, delivery: &Delivery<'_>, found: &mut Vec<Piece>) {
         match delivery {
             Delivery::Start => self.begin(way, State::Framing(Box::new(Framer::new(Limits::default())))),
-            Delivery::Midway => self.begin(way, State::Searching(Vec::new())),
+            Delivery::Midway => self.begin(way, State::Searching(Search::default())),
             Delivery::Missing(count) => {
                 if let Some(talk) = self.open.get_mut(&way)
                     && !matches!(talk.state, State::Foreign { .. })
@@ -81,7 +93,7 @@ impl Talks {
                     if talk.is_sip {
                         self.counts.missing += count;
                     }
-                    talk.state = State::Searching(Vec::new());
+                    talk.state = State::Searching(Search::default());
                 }
             }
             Delivery::Bytes(bytes) => self.read(way, bytes, found),
@@ -135,6 +147,7 @@ impl Talks {
 impl Talk {
     fn read(&mut self, bytes: &[u8], counts: &mut TalkCounts, found: &mut Vec<Piece>) {
         let mut rest = Cow::Borrowed(bytes);
+        let mut starts = 0;
         loop {
             match &mut self.state {
                 State::Foreign { .. } => return,
@@ -151,18 +164,23 @@ impl Talk {
                     let again = usize::from(unread <= rest.len()).min(last.len());
                     counts.unframed += (unread - last.len() + again) as u64;
                     rest = Cow::Owned(last[again..].to_vec());
-                    self.state = State::Searching(Vec::new());
+                    self.state = State::Searching(Search::default());
+                    starts += 1;
+                    if starts == STARTS {
+                        counts.unframed += rest.len() as u64;
+                        return;
+                    }
                 }
-                State::Searching(held) => {
-                    held.extend_from_slice(&rest);
-                    let Some(start) = start_of_message(held) else {
+                State::Searching(search) => {
+                    search.held.extend_from_slice(&rest);
+                    if !search.find_start() {
                         self.keep_searching(counts);
                         return;
-                    };
-                    if self.is_sip {
-                        counts.unframed += start as u64;
                     }
-                    rest = Cow::Owned(held.split_off(start));
+                    if self.is_sip {
+                        counts.unframed += search.line as u64;
+                    }
+                    rest = Cow::Owned(search.held.split_off(search.line));
                     self.state = State::Framing(Box::new(Framer::new(Limits::default())));
                 }
             }
@@ -188,20 +206,38 @@ impl Talk {
 
     /// No message begins in what is held: the start line may be there in part.
     fn keep_searching(&mut self, counts: &mut TalkCounts) {
-        let State::Searching(held) = &mut self.state else {
+        let State::Searching(search) = &mut self.state else {
             return;
         };
         if self.is_sip {
-            let line = held
-                .iter()
-                .rposition(|byte| *byte == b'\n')
-                .map_or(0, |end| end + 1);
-            let passed = line.max(held.len().saturating_sub(SEARCHED));
-            counts.unframed += passed as u64;
-            held.drain(..passed);
-        } else if held.len() > SEARCHED {
+            counts.unframed += search.pass() as u64;
+        } else if search.held.len() > SEARCHED {
             self.state = State::Foreign { tls: false };
         }
+    }
+}
+
+impl Search {
+    /// Moves `line` to where a whole start line begins. Every byte is looked at once.
+    fn find_start(&mut self) -> bool {
+        let ends = |byte: &u8| *byte == b'\n';
+        while let Some(found) = self.held[self.searched..].iter().position(ends) {
+            let end = self.searched + found + 1;
+            if is_start_line(&self.held[self.line..end]) {
+                return true;
+            }
+            (self.line, self.searched) = (end, end);
+        }
+        self.searched = self.held.len();
+        false
+    }
+
+    /// Lets go of whole lines, and of one that is too long; gives how many bytes that was.
+    fn pass(&mut self) -> usize {
+        let passed = self.line.max(self.held.len().saturating_sub(SEARCHED));
+        self.held.drain(..passed);
+        (self.line, self.searched) = (0, self.held.len());
+        passed
     }
 }
 
@@ -229,28 +265,9 @@ fn looks_like_tls(bytes: &[u8]) -> bool {
     matches!(bytes, [20..=23, 3, 0..=4, ..])
 }
 
-/// Where a whole start line begins: `SIP/2.0 200 …`, or a line that ends in ` SIP/2.0`.
-fn start_of_message(bytes: &[u8]) -> Option<usize> {
-    const VERSION: &[u8] = b"SIP/2.0";
-    let mut from = 0;
-    while let Some(found) = bytes[from..]
-        .windows(VERSION.len())
-        .position(|window| window == VERSION)
-    {
-        let at = from + found;
-        from = at + 1;
-        let line = bytes[..at]
-            .iter()
-            .rposition(|byte| *byte == b'\n')
-            .map_or(0, |end| end + 1);
-        let behind = &bytes[at + VERSION.len()..];
-        let is_response = line == at && behind.starts_with(b" ") && behind.contains(&b'\n');
-        let is_request = behind.starts_with(b"\r\n") && is_request_line(&bytes[line..at]);
-        if is_response || is_request {
-            return Some(line);
-        }
-    }
-    None
+/// `SIP/2.0 200 …`, or a line that ends in ` SIP/2.0`.
+fn is_start_line(line: &[u8]) -> bool {
+    line.starts_with(b"SIP/2.0 ") || line.strip_suffix(b"SIP/2.0\r\n").is_some_and(is_request_line)
 }
 
 /// RFC 3261 §7.1: a token, a blank, a URI, a blank.

@@ -395,8 +395,8 @@ fn take_block(
             Ok(())
         }
         Block::InterfaceDescription(description) => {
-            if section.interfaces.len() >= INTERFACES {
-                return Err(format!("a section with more than {INTERFACES} interfaces"));
+            if facts.interfaces.len() >= INTERFACES {
+                return Err(format!("a file with more than {INTERFACES} interfaces"));
             }
             section.interfaces.push(Interface {
                 number: facts.interfaces.len() as u32,

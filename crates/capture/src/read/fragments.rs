@@ -38,7 +38,10 @@ struct Assembly {
     parts: BTreeMap<usize, Vec<u8>>,
     /// The length of the whole, once its last part came.
     length: Option<usize>,
+    /// What the parts cost.
     bytes: usize,
+    /// Bytes in all parts.
+    held: usize,
     fragments: u64,
 }
 
@@ -72,6 +75,7 @@ impl Fragments {
                 parts: BTreeMap::new(),
                 length: None,
                 bytes: 0,
+                held: 0,
                 fragments: 0,
             }
         });
@@ -140,6 +144,7 @@ impl Assembly {
             let until = next.min(end);
             self.parts.insert(at, bytes[at - start..until - start].to_vec());
             cost += until - at + OVERHEAD;
+            self.held += until - at;
             at = until;
         }
         cost
@@ -147,8 +152,7 @@ impl Assembly {
 
     fn whole(&self) -> Option<Vec<u8>> {
         let length = self.length?;
-        let held: usize = self.parts.values().map(Vec::len).sum();
-        if held < length {
+        if self.held < length {
             return None;
         }
         let mut whole = Vec::with_capacity(length);

@@ -58,11 +58,9 @@ struct Direction {
     first: u32,
     /// How many bytes were delivered or passed over.
     position: u64,
-    /// What came too early, by its position.
-    waiting: BTreeMap<u64, Vec<u8>>,
+    /// What came too early, and when, by its position.
+    waiting: BTreeMap<u64, (Time, Vec<u8>)>,
     waiting_bytes: usize,
-    /// Since when something waits.
-    hole: Option<Time>,
 }
 
 impl Segments {
@@ -147,7 +145,6 @@ impl Segments {
                 position: 0,
                 waiting: BTreeMap::new(),
                 waiting_bytes: 0,
-                hole: None,
             },
         );
     }
@@ -200,15 +197,14 @@ impl Direction {
             return;
         }
         let at = self.position + ahead;
-        let longer = self.waiting.get(&at).is_none_or(|held| held.len() < bytes.len());
-        if longer {
-            if let Some(held) = self.waiting.insert(at, bytes.to_vec()) {
-                self.waiting_bytes -= held.len() + OVERHEAD;
-            }
+        let before = self.waiting.get(&at).map(|(since, held)| (*since, held.len()));
+        if before.is_none_or(|(_, length)| length < bytes.len()) {
+            let since = before.map_or(now, |(since, _)| since);
+            self.waiting.insert(at, (since, bytes.to_vec()));
+            self.waiting_bytes -= before.map_or(0, |(_, length)| length + OVERHEAD);
             self.waiting_bytes += bytes.len() + OVERHEAD;
         }
-        let since = *self.hole.get_or_insert(now);
-        if since + PATIENCE < now {
+        if self.hole().is_some_and(|(since, _)| since + PATIENCE < now) {
             self.pass_over(way, deliver);
         }
         while self.waiting_bytes > waiting_limit {
@@ -224,14 +220,20 @@ impl Direction {
         number: u32,
         deliver: &mut impl FnMut(Way, Delivery<'_>),
     ) {
-        while let Some(since) = self.hole
+        while let Some((since, first)) = self.hole()
             && since + DISORDER < now
-            && let Some(first) = self.waiting.keys().next()
             && u64::try_from(number.wrapping_sub(self.next).cast_signed())
-                .is_ok_and(|acknowledged| self.position + acknowledged >= *first)
+                .is_ok_and(|acknowledged| self.position + acknowledged >= first)
         {
             self.pass_over(way, deliver);
         }
+    }
+
+    /// Since when something is missing, and where what waits for it begins.
+    fn hole(&self) -> Option<(Time, u64)> {
+        self.waiting
+            .first_key_value()
+            .map(|(at, (since, _))| (*since, *at))
     }
 
     /// Gives up on what is missing before the first piece that waits.
@@ -248,9 +250,9 @@ impl Direction {
     }
 
     fn drain(&mut self, way: Way, deliver: &mut impl FnMut(Way, Delivery<'_>)) {
-        while let Some((at, bytes)) = self.waiting.pop_first() {
+        while let Some((at, (since, bytes))) = self.waiting.pop_first() {
             if at > self.position {
-                self.waiting.insert(at, bytes);
+                self.waiting.insert(at, (since, bytes));
                 return;
             }
             self.waiting_bytes -= bytes.len() + OVERHEAD;
@@ -259,7 +261,6 @@ impl Direction {
                 self.deliver(way, new, deliver);
             }
         }
-        self.hole = None;
     }
 
     fn deliver(&mut self, way: Way, bytes: &[u8], deliver: &mut impl FnMut(Way, Delivery<'_>)) {

@@ -362,3 +362,54 @@ fn calls_of_two_callers_through_one_server_are_two() {
         .udp(5, SERVER, BOB, &other);
     assert_eq!(pcap.analyze().calls.len(), 2);
 }
+
+#[test]
+fn a_session_refresh_is_not_the_answer_to_a_call_that_began_before() {
+    let again = String::from_utf8(request("INVITE", "x", 5, None)).expect("text");
+    let again = again.replace("To: <sip:bob@example.com>", "To: <sip:bob@example.com>;tag=b");
+    let mut pcap = Pcap::new();
+    pcap.udp(0, ALICE, BOB, again.as_bytes())
+        .udp(10, BOB, ALICE, &response("200 OK", "INVITE", "x", 5, None))
+        .udp(11, ALICE, BOB, &request("ACK", "x", 5, None))
+        .udp(10_000, ALICE, BOB, &request("BYE", "x", 6, None))
+        .udp(10_010, BOB, ALICE, &response("200 OK", "BYE", "x", 6, None));
+    let analysis = pcap.analyze();
+    let leg = &analysis.calls[0].legs[0];
+    assert_eq!((leg.outcome, leg.answered), (Outcome::Completed, None));
+    assert_eq!(leg.session_duration_ms, None);
+    let metrics = &analysis.metrics;
+    assert_eq!(metrics.session_duration_time.count, 0);
+    assert_eq!(metrics.session_establishment_ratio.of, 0);
+    assert_eq!(metrics.session_establishment_effectiveness_ratio.of, 0);
+    assert_eq!(metrics.ineffective_session_attempts.of, 0);
+    assert_eq!(metrics.session_completion_ratio.of, 0);
+}
+
+#[test]
+fn the_metrics_of_rfc_6076_take_only_what_they_are_defined_over() {
+    let mut pcap = Pcap::new();
+    for (id, status) in [
+        ("moved", "302 Moved Temporarily"),
+        ("challenged", "407 Proxy Authentication Required"),
+        ("busy", "486 Busy Here"),
+    ] {
+        pcap.udp(0, ALICE, BOB, &request("INVITE", id, 1, None))
+            .udp(100, BOB, ALICE, &response(status, "INVITE", id, 1, None))
+            .udp(101, ALICE, BOB, &request("ACK", id, 1, None));
+    }
+    // The capture ends before anybody picks up.
+    pcap.udp(200, ALICE, BOB, &request("INVITE", "rings", 1, None))
+        .udp(
+            210,
+            BOB,
+            ALICE,
+            &response("180 Ringing", "INVITE", "rings", 1, None),
+        );
+    let metrics = pcap.analyze().metrics;
+    assert_eq!(metrics.failed_session_request_delay.count, 1, "of 486");
+    let established = &metrics.session_establishment_ratio;
+    assert_eq!((established.count, established.of), (0, 2), "407 and 486");
+    assert_eq!(metrics.session_establishment_effectiveness_ratio.count, 1);
+    assert_eq!(metrics.ineffective_session_attempts.of, 3);
+    assert_eq!(metrics.session_completion_ratio.of, 3);
+}

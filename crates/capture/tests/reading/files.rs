@@ -3,7 +3,7 @@
 use callwright_capture::analysis::{AnalysisConfig, FindingKind, analyze};
 use callwright_capture::read::{PacketDirection, ReadError, read};
 
-use super::build::{ALICE, BOB, Pcap, START, call, kinds, request, udp};
+use super::build::{ALICE, ALICE_RTP, BOB, Pcap, START, call, kinds, request, sdp, udp};
 
 #[test]
 fn pcap_is_read_in_both_byte_orders_and_both_resolutions() {
@@ -219,4 +219,20 @@ fn packets_cut_by_the_snap_length_are_counted() {
     let analysis = pcap.analyze();
     assert_eq!(analysis.capture.dropped.cut_short, 1);
     assert_eq!(analysis.calls.len(), 1, "what is there is read");
+}
+
+#[test]
+fn a_message_that_was_cut_is_nobodys_fault() {
+    for kept in [150, 320] {
+        let mut pcap = Pcap::new();
+        let packet = udp(ALICE, BOB, &request("INVITE", "x", 1, Some(&sdp(ALICE_RTP))));
+        pcap.frame(0, &packet[..kept]);
+        let length = 24 + 12;
+        pcap.bytes[length..length + 4].copy_from_slice(&(packet.len() as u32).to_le_bytes());
+        let analysis = pcap.analyze();
+        let found: Vec<_> = analysis.findings.iter().map(|finding| finding.kind).collect();
+        let more = found.iter().find(|kind| **kind != FindingKind::Incomplete);
+        assert_eq!(more, None, "{kept} bytes kept: {:?}", analysis.findings);
+        assert_eq!(found.len(), 1);
+    }
 }

@@ -78,3 +78,40 @@ fn a_packet_that_a_cooked_capture_has_twice_counts_once() {
     pcap.frame(500_000, &cooked(4));
     assert_eq!(pcap.analyze().calls[0].legs[0].retransmissions, 1);
 }
+
+#[test]
+fn packets_without_an_identification_are_found_twice_too() {
+    let mut cases = vec![udp(ALICE, BOB, &request("INVITE", "x", 1, None))];
+    cases[0][4..6].copy_from_slice(&[0, 0]);
+    cases.push(udp(
+        "[2001:db8::1]:5060",
+        "[2001:db8::2]:5060",
+        &request("INVITE", "x", 1, None),
+    ));
+    for ip in cases {
+        let protocol: u16 = if ip[0] >> 4 == 4 { 0x0800 } else { 0x86dd };
+        let cooked = |kind: u8, ip: &[u8]| {
+            let mut packet = [vec![0, kind, 3, 4, 0, 6], vec![0; 8]].concat();
+            packet.extend(protocol.to_be_bytes());
+            packet.extend(ip);
+            packet
+        };
+        let mut pcap = Pcap::of(113, false, false);
+        pcap.frame(0, &cooked(4, &ip));
+        // Many others between the two.
+        for other in 0..300u16 {
+            let mut ip = udp(ALICE, BOB, b"\r\n\r\n");
+            ip[4..6].copy_from_slice(&(other + 1).to_be_bytes());
+            let mut packet = [vec![0, 4, 3, 4, 0, 6], vec![0; 8], vec![0x08, 0x00]].concat();
+            packet.extend(ip);
+            pcap.frame(10, &packet);
+        }
+        pcap.frame(2_000, &cooked(0, &ip));
+        let analysis = pcap.analyze();
+        assert_eq!(analysis.capture.dropped.seen_twice, 1);
+        assert_eq!(analysis.calls[0].legs[0].retransmissions, 0);
+        // One interface has it twice: it was sent again.
+        pcap.frame(4_000, &cooked(4, &ip)).frame(500_000, &cooked(4, &ip));
+        assert_eq!(pcap.analyze().calls[0].legs[0].retransmissions, 1);
+    }
+}

@@ -5,6 +5,7 @@ mod calls;
 mod docs;
 mod files;
 mod fragments;
+mod healthy;
 mod hostile;
 mod links;
 mod media;

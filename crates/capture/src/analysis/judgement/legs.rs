@@ -5,8 +5,9 @@ use callwright_wire::Time;
 
 use super::{ANSWER_MS, About, Evidence, TIMEOUT_MS, finding};
 use crate::analysis::call::{Leg, Outcome, Side};
-use crate::analysis::finding::{Finding, FindingKind};
+use crate::analysis::finding::{Finding, FindingKind, Severity};
 use crate::analysis::legs::{Answer, LegState};
+use crate::analysis::stream::Stream;
 
 pub(super) fn judge_leg(
     found: &mut Vec<Finding>,
@@ -132,7 +133,9 @@ fn judge_bye(found: &mut Vec<Finding>, about: About, state: &LegState, age_ms: i
 
 /// Whether each side that may send does, and is heard.
 fn judge_audio(found: &mut Vec<Finding>, evidence: &Evidence<'_>, about: About, leg: &Leg, state: &LegState) {
-    let Some(answered) = leg.answered else { return };
+    let (Some(answered), Some(call), Some(place)) = (leg.answered, about.call, about.leg) else {
+        return;
+    };
     let until = leg.ended.unwrap_or(evidence.last);
     let up = until - answered;
     if up < evidence.config.audio_expected {
@@ -158,7 +161,8 @@ fn judge_audio(found: &mut Vec<Finding>, evidence: &Evidence<'_>, about: About, 
         if !may_send {
             continue;
         }
-        let mut theirs = streams().filter(|stream| stream.from == Some(side)).peekable();
+        let sent_by = |stream: &Stream| Some(side) == stream.sender_in(call, place);
+        let mut theirs = streams().filter(|stream| sent_by(stream)).peekable();
         if theirs.peek().is_none() {
             missing.push(side);
             continue;
@@ -197,14 +201,22 @@ fn judge_audio(found: &mut Vec<Finding>, evidence: &Evidence<'_>, about: About, 
             ));
         }
         _ => {
-            let message = format!("the call was up for {seconds:.1} s, and no RTP of either side is there");
-            found.push(finding(
-                FindingKind::MissingAudio,
-                about,
-                answered,
-                packets,
-                message,
-            ));
+            let own = audio
+                .iter()
+                .flat_map(|line| [line.caller_address, line.callee_address]);
+            let is_seen = own
+                .flatten()
+                .any(|address| evidence.hosts.contains(&address.ip()));
+            let mut message =
+                format!("the call was up for {seconds:.1} s, and no RTP of either side is there");
+            if !is_seen {
+                message.push_str("; nor is any other of their hosts, so that it may pass elsewhere");
+            }
+            let mut one = finding(FindingKind::MissingAudio, about, answered, packets, message);
+            if !is_seen {
+                one.severity = Severity::Note;
+            }
+            found.push(one);
         }
     }
 }

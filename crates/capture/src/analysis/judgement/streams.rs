@@ -122,6 +122,7 @@ fn judge_codec(
     if !facts.is_audio {
         return;
     }
+    let place = leg;
     let leg = &evidence.calls[call].legs[leg];
     let agreed: Vec<&String> = leg.media.iter().flat_map(|line| &line.answered).collect();
     let is = |other: &str| other.eq_ignore_ascii_case(codec);
@@ -152,7 +153,9 @@ fn judge_codec(
         .iter()
         .map(|place| &evidence.streams[*place])
         .find(|other| {
-            other.from == Some(Side::Callee) && other.ended >= stream.started && other.started <= stream.ended
+            other.sender_in(call, place) == Some(Side::Callee)
+                && other.ended >= stream.started
+                && other.started <= stream.ended
         });
     if stream.from == Some(Side::Caller)
         && let Some(other) = other.and_then(Stream::codec).filter(|other| !is(other))
