@@ -142,7 +142,10 @@ pub(crate) fn judge(evidence: &Evidence<'_>) -> Results {
         agreement::agreed(evidence, &calls),
     ];
     let failed: Vec<&Criterion> = criteria.iter().filter(|one| one.state == State::Failed).collect();
-    let only_audio = !failed.is_empty() && failed.iter().all(|one| matches!(one.name, "audio" | "delivery"));
+    let only_audio = !failed.is_empty()
+        && failed
+            .iter()
+            .all(|one| matches!(one.name, "audio" | "delivery" | "recordings"));
     let (verdict, reason) = if evidence.observed.interrupted {
         (
             Verdict::Interrupted,

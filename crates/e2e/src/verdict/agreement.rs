@@ -100,7 +100,7 @@ pub(super) fn agreed(evidence: &Evidence<'_>, calls: &[Seen<'_>]) -> Criterion {
     // to be let in.
     let is_stray = |seen: &Seen<'_>| {
         let call = seen.call;
-        let is_nobody = call.status == Some(404) && user(&call.dialled) != QUEUE;
+        let is_nobody = matches!(call.status, Some(404 | 480)) && user(&call.dialled) != QUEUE;
         evidence.number(seen).is_none()
             && seen.agent.is_none()
             && (is_own || call.outcome == Outcome::Refused && is_nobody)
