@@ -79,6 +79,7 @@ impl Place {
         };
         account.password = self.password.clone();
         account.auto_answer = Some(self.answer_after);
+        account.registration_retry = true;
         if let Some(local) = self.port {
             let ip = route(host, port.unwrap_or(SIP_PORT))?;
             account.local = Some(ua::LocalAddress::Socket(SocketAddr::new(ip, local)));

@@ -65,6 +65,22 @@ pub enum AgentError {
         /// What the reader can do.
         advice: &'static str,
     },
+    /// It was registered, and is not any more.
+    #[error("{username} was not registered at {server} in the end: {reason}")]
+    Lost {
+        /// Whose phone.
+        username: String,
+        /// Where.
+        server: String,
+        /// The status with its phrase, or words.
+        reason: String,
+    },
+    /// It did not hang up or unregister in time.
+    #[error("{username} did not end within {} s: a BYE or the unregistration got no answer", CLOSE.as_secs())]
+    NotClosed {
+        /// Whose phone.
+        username: String,
+    },
     /// A recording.
     #[error("cannot write {path}: {error}")]
     Record {
@@ -114,9 +130,12 @@ impl Stop {
 /// Runs the phone of one agent until somebody asks it to stop: it registers, answers, hangs up, and unregisters in the end.
 /// `ready` is given the handle that stops it, before anything is sent.
 ///
+/// A recording that cannot be written ends it, as an order to stop does.
+///
 /// # Errors
 ///
-/// When it cannot start or register, or a recording cannot be written.
+/// When it cannot start or register, when it is not registered any more in the end, when that end gets no answer, or when a
+/// recording cannot be written.
 pub fn agent(agent: Agent, ready: impl FnOnce(Stop)) -> Result<(), AgentError> {
     let account = agent.place.account()?;
     let tapes = agent
@@ -147,16 +166,20 @@ pub fn agent(agent: Agent, ready: impl FnOnce(Stop)) -> Result<(), AgentError> {
         )
     });
     let ended = serve(&receiver, &agent.place, &mut tapes);
+    if let Err(AgentError::Record { .. }) = ended {
+        tapes = None;
+    }
     world.close(id);
-    let closed = close(&receiver, &name, &mut tapes);
+    let closed = close(&receiver, &name, tapes);
     ended.and(closed)
 }
 
 fn serve(news: &Receiver<News>, place: &Place, tapes: &mut Option<Tapes>) -> Result<(), AgentError> {
+    let mut lost = None;
     loop {
         let what = match news.recv() {
             Ok(News::Phone(what)) => what,
-            Ok(News::Stop) => return Ok(()),
+            Ok(News::Stop) => return lost.map_or(Ok(()), Err),
             Ok(News::Lost) | Err(_) => return Err(AgentError::Failed),
         };
         diary::log(&place.username, &what);
@@ -174,26 +197,42 @@ fn serve(news: &Receiver<News>, place: &Place, tapes: &mut Option<Tapes>) -> Res
                     advice: advice(status),
                 });
             }
+            Happening::Registered { .. } => lost = None,
+            Happening::RefreshFailed {
+                registered: false,
+                reason,
+                ..
+            } => {
+                lost = Some(AgentError::Lost {
+                    username: place.username.clone(),
+                    server: place.server.clone(),
+                    reason,
+                });
+            }
             what => note(tapes, &what)?,
         }
     }
 }
 
-/// Waits until everything is hung up and unregistered.
-fn close(news: &Receiver<News>, name: &str, tapes: &mut Option<Tapes>) -> Result<(), AgentError> {
+/// Waits until everything is hung up and unregistered, whether or not recordings can be written meanwhile.
+fn close(news: &Receiver<News>, name: &str, mut tapes: Option<Tapes>) -> Result<(), AgentError> {
     let until = Instant::now() + CLOSE;
+    let mut recorded = Ok(());
     loop {
         match news.recv_timeout(until.saturating_duration_since(Instant::now())) {
-            Ok(News::Phone(Happening::Closed)) => return Ok(()),
+            Ok(News::Phone(Happening::Closed)) => return recorded,
             Ok(News::Phone(what)) => {
                 diary::log(name, &what);
-                note(tapes, &what)?;
+                if let Err(error) = note(&mut tapes, &what) {
+                    tapes = None;
+                    recorded = Err(error);
+                }
             }
             Ok(News::Stop) => {}
             Ok(News::Lost) | Err(RecvTimeoutError::Disconnected) => return Err(AgentError::Failed),
             Err(RecvTimeoutError::Timeout) => {
-                tracing::warn!(phone = name, "did not end within {} s", CLOSE.as_secs());
-                return Ok(());
+                let username = name.to_owned();
+                return recorded.and(Err(AgentError::NotClosed { username }));
             }
         }
     }
@@ -220,7 +259,7 @@ impl Tapes {
         std::fs::create_dir_all(folder).map_err(|error| failed(folder, error))?;
         Ok(Tapes {
             folder: folder.to_owned(),
-            name: name.to_owned(),
+            name: file_name(name),
             open: BTreeMap::new(),
         })
     }
@@ -267,9 +306,107 @@ impl Tapes {
     }
 }
 
+/// A user as part of the name of a file: what else than letters, digits, `_`, `-` and inner dots stands in it is
+/// percent-encoded.
+fn file_name(user: &str) -> String {
+    let mut name = String::with_capacity(user.len());
+    for (place, byte) in user.bytes().enumerate() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' | b'-' => name.push(char::from(byte)),
+            b'.' if place > 0 => name.push('.'),
+            byte => name.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    name
+}
+
 fn failed(path: &Path, error: io::Error) -> AgentError {
     AgentError::Record {
         path: path.to_owned(),
         error,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Recordings that cannot be written.
+    fn nowhere() -> Tapes {
+        Tapes {
+            folder: PathBuf::from("/dev/null/recordings"),
+            name: "alice".to_owned(),
+            open: BTreeMap::new(),
+        }
+    }
+
+    #[test]
+    fn no_user_leaves_the_folder_of_recordings() {
+        let names = [
+            "alice",
+            "a.b-c_1",
+            "../../escaped",
+            "/etc/x",
+            "a/b",
+            ".hidden",
+            "ä",
+        ];
+        let expected = [
+            "alice",
+            "a.b-c_1",
+            "%2E.%2F..%2Fescaped",
+            "%2Fetc%2Fx",
+            "a%2Fb",
+            "%2Ehidden",
+            "%C3%A4",
+        ];
+        assert_eq!(names.map(file_name), expected);
+    }
+
+    #[test]
+    fn a_recording_that_cannot_be_written_waits_for_the_end_all_the_same() {
+        let (news, receiver) = channel();
+        let piece = Happening::Recorded {
+            call: ua::CallKey(1),
+            samples: vec![1; 320].into(),
+        };
+        for what in [piece.clone(), piece, Happening::Closed] {
+            news.send(News::Phone(what)).expect("there is a receiver");
+        }
+        let closed = close(&receiver, "alice", Some(nowhere()));
+        assert!(matches!(closed, Err(AgentError::Record { .. })), "{closed:?}");
+        assert!(receiver.try_recv().is_err(), "everything was waited for");
+    }
+
+    #[test]
+    fn a_phone_that_lost_its_registration_fails() {
+        let place = Place {
+            username: "alice".to_owned(),
+            server: "127.0.0.1:5060".to_owned(),
+            domain: None,
+            password: None,
+            port: None,
+            answer_after: Duration::ZERO,
+        };
+        let refused = |registered| Happening::RefreshFailed {
+            registered,
+            status: Some(503),
+            reason: "503 Service Unavailable".to_owned(),
+        };
+        let registered = || Happening::Registered {
+            expires: Duration::from_secs(60),
+        };
+        let end = |happenings: Vec<Happening>| {
+            let (news, receiver) = channel();
+            for what in happenings {
+                news.send(News::Phone(what)).expect("there is a receiver");
+            }
+            news.send(News::Stop).expect("there is a receiver");
+            serve(&receiver, &place, &mut None)
+        };
+        let lost = end(vec![registered(), refused(true), refused(false)]);
+        assert!(matches!(lost, Err(AgentError::Lost { .. })), "{lost:?}");
+        assert!(end(vec![registered(), refused(false), registered()]).is_ok());
+        assert!(end(vec![registered(), refused(true)]).is_ok());
     }
 }

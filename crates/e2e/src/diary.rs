@@ -17,6 +17,21 @@ pub(crate) fn log(phone: &str, what: &Happening) {
         Happening::RegistrationFailed { status, reason } => {
             tracing::error!(phone, ?status, reason, "not registered");
         }
+        Happening::RefreshFailed {
+            registered: true,
+            status,
+            reason,
+        } => tracing::warn!(phone, ?status, reason, "could not renew its registration"),
+        Happening::RefreshFailed {
+            registered: false,
+            status,
+            reason,
+        } => tracing::warn!(
+            phone,
+            ?status,
+            reason,
+            "not registered any more: no call reaches it"
+        ),
         Happening::Unregistered { reason } => tracing::info!(phone, reason, "unregistered"),
         Happening::Message { text } => tracing::debug!(phone, "{text}"),
         Happening::CallBegan { call, origin, peer } => {

@@ -84,7 +84,16 @@ pub enum Happening {
         /// `403 Forbidden`, or words.
         reason: String,
     },
-    /// A binding was taken back, or ran out.
+    /// A phone that was registered could not renew that, or its binding ran out; it tries again where its account says so.
+    RefreshFailed {
+        /// Whether the binding is still in force.
+        registered: bool,
+        /// The status, where the registrar gave one.
+        status: Option<u16>,
+        /// `503 Service Unavailable`, or words.
+        reason: String,
+    },
+    /// A binding was taken back.
     Unregistered {
         /// `200 OK`, or words.
         reason: String,
@@ -276,8 +285,11 @@ impl Phones {
     /// Its process dies: nothing is hung up, nothing unregistered.
     pub fn kill(&mut self, now: Time, id: PhoneId) {
         self.now = now;
-        if self.entries.remove(&id).is_some() {
+        if let Some(entry) = self.entries.remove(&id) {
             self.alarms.clear(Alarm::GiveUp(id));
+            for call in entry.calls.into_keys() {
+                self.alarms.clear(Alarm::HangUp(id, call));
+            }
             self.fleet.remove(now, id);
             self.settle();
         }
@@ -378,6 +390,7 @@ impl Phones {
         let state = user_agent.registration();
         let reason = || state.reason.clone().unwrap_or_default();
         let was = std::mem::replace(&mut entry.registered, state.registered);
+        let granted = state.status.is_some_and(|status| status < 300);
         let what = match (was, state.registered) {
             (false, true) => {
                 entry.registering = false;
@@ -385,7 +398,7 @@ impl Phones {
                     expires: state.expires.unwrap_or_default(),
                 }
             }
-            (true, false) => Happening::Unregistered { reason: reason() },
+            (true, false) if entry.closing => Happening::Unregistered { reason: reason() },
             (false, false) if entry.registering && state.reason.is_some() => {
                 entry.registering = false;
                 Happening::RegistrationFailed {
@@ -393,7 +406,14 @@ impl Phones {
                     reason: reason(),
                 }
             }
-            (false, false) | (true, true) => return,
+            // What an end does to a binding is told as the end.
+            (false, false) if entry.closing || entry.registering => return,
+            (true, true) if granted => return,
+            (_, registered) => Happening::RefreshFailed {
+                registered,
+                status: state.status,
+                reason: reason(),
+            },
         };
         self.tell(id, what);
     }

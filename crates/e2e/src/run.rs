@@ -382,6 +382,9 @@ impl Parts<'_> {
                             status => format!("{reason}{}", advice(*status)),
                         });
                     }
+                    Happening::RefreshFailed { reason, .. } => {
+                        agent.failure = Some(format!("could not renew its registration: {reason}"));
+                    }
                     Happening::StartFailed { error } => agent.failure = Some(error.to_string()),
                     Happening::Answered { .. } => {
                         agent.talking += 1;

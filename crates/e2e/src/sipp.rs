@@ -36,7 +36,7 @@ pub enum BuiltIn {
     Volume,
     /// Transfers whoever took the call to the last agent, and ends its own leg.
     Transfer,
-    /// Calls somebody who is not there, and expects 404.
+    /// Calls somebody who is not there, and expects 404, or 480 where strangers are not told who is there.
     Failed,
 }
 

@@ -24,8 +24,8 @@ pub(crate) struct Evidence<'a> {
     pub(crate) delivery: &'a Delivery,
     /// What the database says.
     pub(crate) recorded: &'a Result<Vec<Recorded>, String>,
-    /// What the call center logged: who took whose call.
-    pub(crate) logged: &'a Result<Vec<Logged>, String>,
+    /// What the call center logged: which legs are one call, and who took it.
+    pub(crate) logged: &'a Result<Logged, String>,
     /// The folder of recordings.
     pub(crate) recordings: &'a Path,
 }
@@ -53,6 +53,19 @@ impl Evidence<'_> {
             Customers::Sipp(Scenario::BuiltIn(BuiltIn::Transfer)) => Expected::Transfer,
             Customers::Sipp(Scenario::BuiltIn(BuiltIn::Failed) | Scenario::File(_)) => Expected::Own,
         }
+    }
+
+    /// The number that the call center gave a call: that of one of its legs.
+    fn number(&self, seen: &Seen<'_>) -> Option<u64> {
+        let logged = self.logged.as_ref().ok()?;
+        let legs = seen.call.legs.iter();
+        legs.filter_map(|leg| logged.call_of(&leg.call_id)).next()
+    }
+
+    /// What the database says of a call.
+    fn record(&self, seen: &Seen<'_>) -> Option<&Recorded> {
+        let number = self.number(seen)?;
+        self.recorded.as_ref().ok()?.iter().find(|one| one.call == number)
     }
 
     fn planned(&self) -> usize {
@@ -129,7 +142,10 @@ pub(crate) fn judge(evidence: &Evidence<'_>) -> Results {
         agreement::agreed(evidence, &calls),
     ];
     let failed: Vec<&Criterion> = criteria.iter().filter(|one| one.state == State::Failed).collect();
-    let only_audio = !failed.is_empty() && failed.iter().all(|one| matches!(one.name, "audio" | "delivery"));
+    let only_audio = !failed.is_empty()
+        && failed
+            .iter()
+            .all(|one| matches!(one.name, "audio" | "delivery" | "recordings"));
     let (verdict, reason) = if evidence.observed.interrupted {
         (
             Verdict::Interrupted,

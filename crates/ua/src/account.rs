@@ -32,6 +32,9 @@ pub struct Account {
     pub local: Option<LocalAddress>,
     /// The expiry that a registration asks for; zero: registered once, never refreshed.
     pub registration_interval: Duration,
+    /// Tries again by itself after a failed REGISTER: after `Retry-After`, else after 30 s, doubled up to 30 min
+    /// (RFC 5626 §4.5).
+    pub registration_retry: bool,
     /// Subscribe to message waiting when registered.
     pub message_waiting: bool,
     /// How digits are sent.
@@ -102,6 +105,7 @@ impl Account {
             tls_verify: true,
             local: None,
             registration_interval: Duration::from_secs(3600),
+            registration_retry: false,
             message_waiting: false,
             dtmf: DtmfMode::default(),
             media_encryption: MediaEncryption::default(),

@@ -210,3 +210,29 @@ fn a_user_agent_that_never_registered_closes_at_once_and_calls_nobody() {
     lab.pass(Duration::from_secs(1));
     assert!(lab.heard(registrar).is_none());
 }
+
+#[test]
+fn a_refused_refresh_is_tried_again_where_the_account_says_so() {
+    for retry in [true, false] {
+        let mut lab = Lab::new();
+        let registrar = lab.domain();
+        let a = lab.phone_with("alice", |account| account.registration_retry = retry);
+        register(&mut lab, a);
+        accept(&mut lab, registrar, 300);
+        lab.pass(Duration::from_secs(270));
+        let refresh = lab.expect(registrar, "REGISTER");
+        let refused = refresh.reply("503 Service Unavailable", "r", &["Retry-After: 10"], "");
+        lab.say(registrar, refresh.from, refused);
+        lab.pass(Duration::from_millis(5));
+        assert!(lab.user_agent(a).registration().registered, "still in force");
+        lab.pass(Duration::from_secs(11));
+        if retry {
+            accept(&mut lab, registrar, 300);
+            lab.pass(Duration::from_secs(30));
+        } else {
+            assert!(lab.heard(registrar).is_none());
+            lab.pass(Duration::from_secs(30));
+        }
+        assert_eq!(lab.user_agent(a).registration().registered, retry);
+    }
+}

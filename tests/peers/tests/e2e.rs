@@ -34,31 +34,64 @@ fn customers_of_sipp_are_distributed_and_heard() {
     Capture::open(&out.join("pcaps/test_capture.pcapng")).assert_sound(&["sip", "sdp", "rtp"]);
 }
 
+#[track_caller]
+fn passes(scenario: &str, more: &[&str]) {
+    let out = Evidence::new(&format!("e2e-{scenario}")).file("run");
+    let arguments = [&["--sipp-scenario", scenario], more].concat();
+    let ended = run(&out, &arguments);
+    assert_eq!(ended.status.code(), Some(0), "{scenario}: {}", said(&ended));
+}
+
 #[test]
-fn the_other_scenarios_do_what_their_names_say() {
+fn a_volume_of_calls_is_distributed() {
     require!(Sipp);
-    for (scenario, more) in [
-        (
-            "volume",
-            vec![
-                "--agents",
-                "6",
-                "--rate",
-                "5",
-                "--calls",
-                "6",
-                "--call-duration",
-                "1s",
-            ],
-        ),
-        ("failed", vec!["--calls", "2"]),
-        ("long", vec!["--calls", "1", "--call-duration", "200ms"]),
-    ] {
-        let out = Evidence::new(&format!("e2e-{scenario}")).file("run");
-        let arguments = [&["--sipp-scenario", scenario], more.as_slice()].concat();
-        let ended = run(&out, &arguments);
-        assert_eq!(ended.status.code(), Some(0), "{scenario}: {}", said(&ended));
-    }
+    let load = ["--agents", "3", "--rate", "3", "--calls", "3"];
+    passes("volume", &[&load[..], &["--call-duration", "1s"]].concat());
+}
+
+#[test]
+fn calls_to_nobody_fail_as_their_scenario_wants() {
+    require!(Sipp);
+    passes("failed", &["--calls", "3", "--rate", "3"]);
+}
+
+#[test]
+fn a_long_call_lasts() {
+    require!(Sipp);
+    passes("long", &["--calls", "1", "--call-duration", "200ms"]);
+}
+
+#[test]
+fn a_transferred_call_is_heard_until_its_customer_is_gone() {
+    require!(Sipp);
+    passes("transfer", &["--calls", "1", "--call-duration", "3s"]);
+}
+
+#[test]
+fn customers_who_share_a_name_are_told_apart() {
+    require!(Sipp);
+    let folder = Evidence::new("e2e-own");
+    let own = folder.file("own.xml");
+    let xml = own_scenario().replace("sip:customer-[call_number]@", "sip:sipp@");
+    std::fs::write(&own, xml).expect("it can be written");
+    let arguments = ["--calls", "3", "--call-duration", "1s", "--sipp-scenario"];
+    let path = own.display().to_string();
+    let ended = run(&folder.file("run"), &[&arguments[..], &[&path]].concat());
+    let said = said(&ended);
+    assert_eq!(ended.status.code(), Some(0), "{said}");
+    assert!(
+        said.contains("3 calls in the capture, 3 in the database"),
+        "{said}"
+    );
+}
+
+/// A scenario of one's own, from the template that is built in.
+fn own_scenario() -> String {
+    let template = include_str!("../../../crates/e2e/src/scenarios/queue.xml");
+    let start = template.find("  <nop><action>").expect("it says a tone");
+    let end = template[start..].find('\n').expect("a line") + start;
+    let silent = format!("{}{}", &template[..start], &template[end + 1..]);
+    silent.replace("{limit_ms}", "30000")
 }
 
 #[test]

@@ -48,6 +48,8 @@ pub(super) fn agent(arguments: &arguments::Agent) -> anyhow::Result<ExitCode> {
             error @ (AgentError::World(_)
             | AgentError::Start { .. }
             | AgentError::NotRegistered { .. }
+            | AgentError::Lost { .. }
+            | AgentError::NotClosed { .. }
             | AgentError::Record { .. }
             | AgentError::Failed),
         ) => Err(Wrong {

@@ -97,13 +97,16 @@ impl ServerThread {
     }
 }
 
+/// Everything in a run comes from one address, as it does not elsewhere: nothing of it is too much.
+const PROTECTION: &str = "[protection]\ninvites = false\nothers = false\ncalls = 1000000\nslow_after = 4294967295\nban_after = 0\n";
+
 /// The configuration of the call center, as a user would write it.
 fn configuration(plan: &Plan, folder: &Folder, secrets: &Secrets) -> String {
     let at = format!("127.0.0.1:{}", plan.port);
     let quoted = |path: &Path| format!("{:?}", path.display().to_string());
     let mut text = format!(
         "domain = {DOMAIN:?}\nauth = \"registrations\"\ndatabase = {}\n[listen]\nudp = {at:?}\n[recordings]\nfolder = {}\n\
-         [[queue]]\nname = {QUEUE:?}\nstrategy = \"round_robin\"\nanswer = \"music\"\nrecord = true\n",
+         {PROTECTION}[[queue]]\nname = {QUEUE:?}\nstrategy = \"round_robin\"\nanswer = \"music\"\nrecord = true\n",
         quoted(&std::path::absolute(folder.database()).unwrap_or(folder.database())),
         quoted(&std::path::absolute(folder.recordings()).unwrap_or(folder.recordings())),
     );

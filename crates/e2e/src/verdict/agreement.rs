@@ -1,9 +1,10 @@
 //! What the call center kept of the calls, beside what the capture shows.
 
-use callwright_capture::analysis::{Call, Outcome};
+use std::collections::BTreeSet;
+
+use callwright_capture::analysis::Outcome;
 
 use crate::plan::QUEUE;
-use crate::recorded::Recorded;
 use crate::results::Criterion;
 use crate::tape::Tape;
 
@@ -22,13 +23,13 @@ pub(super) fn recorded(evidence: &Evidence<'_>, calls: &[Seen<'_>]) -> Criterion
             "these customers say no tone that could be looked for",
         );
     }
-    let Ok(records) = evidence.recorded else {
+    if evidence.recorded.is_err() {
         return skipped(
             "recordings",
             DEMANDS,
             "the database, which names them, cannot be read",
         );
-    };
+    }
     let mut wrong = Vec::new();
     let (mut good, mut all): (usize, usize) = (0, 0);
     let mut furthest: f64 = 0.0;
@@ -38,9 +39,7 @@ pub(super) fn recorded(evidence: &Evidence<'_>, calls: &[Seen<'_>]) -> Criterion
         };
         all += 1;
         let customer = seen.customer();
-        let record = records
-            .iter()
-            .find(|one| one.caller.as_deref().map(user) == Some(customer));
+        let record = evidence.record(seen);
         let [file] = record.map_or(&[][..], |record| &record.files) else {
             let count = record.map_or(0, |record| record.files.len());
             wrong.push(format!("{customer}: {count} recordings instead of one"));
@@ -96,12 +95,29 @@ pub(super) fn agreed(evidence: &Evidence<'_>, calls: &[Seen<'_>]) -> Criterion {
         }
     };
     let mut wrong = Vec::new();
-    // Who called nobody that there is was never let in, and is in no record.
-    let is_stray = |call: &Call| {
-        call.outcome == Outcome::Refused && call.status == Some(404) && user(&call.dialled) != QUEUE
+    let is_own = evidence.expected() == Expected::Own;
+    // Who called nobody that there is was never let in, and is in no record. With customers who do as they like no call needs
+    // to be let in.
+    let is_stray = |seen: &Seen<'_>| {
+        let call = seen.call;
+        let is_nobody = matches!(call.status, Some(404 | 480)) && user(&call.dialled) != QUEUE;
+        evidence.number(seen).is_none()
+            && seen.agent.is_none()
+            && (is_own || call.outcome == Outcome::Refused && is_nobody)
     };
-    let (strays, calls): (Vec<_>, Vec<_>) = calls.iter().partition(|seen| is_stray(seen.call));
-    if recorded.len() != calls.len() {
+    let (strays, calls): (Vec<_>, Vec<_>) = calls.iter().partition(|seen| is_stray(seen));
+    if is_own {
+        let numbers: BTreeSet<u64> = calls.iter().filter_map(|seen| evidence.number(seen)).collect();
+        for record in recorded.iter().filter(|one| one.caller.is_some()) {
+            if !numbers.contains(&record.call) {
+                let caller = record.caller.as_deref().unwrap_or("nobody");
+                wrong.push(format!(
+                    "call {} of {caller} is in the database and not in the capture",
+                    record.call
+                ));
+            }
+        }
+    } else if recorded.len() != calls.len() {
         wrong.push(format!(
             "the capture has {} calls, the database {}",
             calls.len(),
@@ -110,13 +126,12 @@ pub(super) fn agreed(evidence: &Evidence<'_>, calls: &[Seen<'_>]) -> Criterion {
     }
     for seen in &calls {
         let customer = seen.customer();
-        let mine = |one: &&Recorded| one.caller.as_deref().map(user) == Some(customer);
-        let Some(record) = recorded.iter().find(mine) else {
+        let Some(record) = evidence.record(seen) else {
             wrong.push(format!("{customer}: the database knows nothing of its call"));
             continue;
         };
         // Who was transferred talks on after the customer is gone.
-        if evidence.expected() == Expected::Transfer {
+        if evidence.expected() == Expected::Transfer || record.is_transferred {
             continue;
         }
         if record.agent.as_deref() != seen.agent_name() {
@@ -126,8 +141,7 @@ pub(super) fn agreed(evidence: &Evidence<'_>, calls: &[Seen<'_>]) -> Criterion {
                 record.agent.as_deref().unwrap_or("nobody")
             ));
         }
-        let took = logged.iter().find(|one| user(&one.caller) == customer);
-        let took = took.map(|one| user(&one.callee));
+        let took = logged.callee_of(record.call).map(user);
         if took != seen.agent_name() {
             wrong.push(format!(
                 "{customer}: taken by {} in the capture, by {} in the log of the call center",
@@ -139,8 +153,11 @@ pub(super) fn agreed(evidence: &Evidence<'_>, calls: &[Seen<'_>]) -> Criterion {
         let cause = record.cause.as_deref();
         let fits = match (seen.agent.is_some(), ended) {
             (true, Some("caller")) => matches!(cause, Some("completed_by_caller" | "transferred")),
-            (true, Some("callee")) => matches!(cause, Some("completed_by_agent" | "transferred")),
-            (false, Some("caller")) => cause == Some("abandoned"),
+            (true, Some("callee")) => matches!(
+                cause,
+                Some("completed_by_agent" | "completed_by_callee" | "transferred")
+            ),
+            (false, Some("caller")) if !is_own => cause == Some("abandoned"),
             _ => cause.is_some(),
         };
         if !fits {
@@ -165,10 +182,10 @@ pub(super) fn agreed(evidence: &Evidence<'_>, calls: &[Seen<'_>]) -> Criterion {
         "{} calls in the capture, {} in the database; {} answered in the log of the call center",
         calls.len(),
         recorded.len(),
-        logged.len()
+        logged.answered()
     );
     if !strays.is_empty() {
-        figures.push_str(&format!("; {} called nobody", strays.len()));
+        figures.push_str(&format!("; {} were not let in", strays.len()));
     }
     criterion("agreement", DEMANDS, figures, wrong)
 }

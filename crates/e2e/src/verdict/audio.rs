@@ -98,7 +98,10 @@ pub(super) fn directions(analysis: &Analysis, seen: &Seen<'_>) -> Vec<AudioShown
     };
     let from = leg.answered.unwrap_or(seen.call.started);
     let end = Time::ZERO + Duration::from_secs_f64(analysis.capture.duration_ms / 1_000.0);
-    let to = leg.ended.or(seen.call.ended).unwrap_or(end);
+    // Who was transferred talks on with somebody else when the customer is gone.
+    let customers = seen.call.legs.first().and_then(|leg| leg.ended);
+    let both = [leg.ended, customers].into_iter().flatten().min();
+    let to = both.or(seen.call.ended).unwrap_or(end);
     let name = seen.agent_name().unwrap_or("agent");
     [
         (0, Side::Caller, format!("{} → server", seen.customer())),

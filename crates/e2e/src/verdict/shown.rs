@@ -6,7 +6,7 @@ use crate::plan::{Customers, Fault, Plan, QUEUE};
 use crate::results::{AgentShown, CallShown, FindingShown, PlanShown};
 use crate::sipp::Scenario;
 
-use super::{Evidence, Registered, Seen, audio, counts, registration, user};
+use super::{Evidence, Registered, Seen, audio, counts, registration};
 
 pub(super) fn show_call(evidence: &Evidence<'_>, seen: &Seen<'_>) -> CallShown {
     let call = seen.call;
@@ -31,9 +31,8 @@ pub(super) fn show_call(evidence: &Evidence<'_>, seen: &Seen<'_>) -> CallShown {
 }
 
 fn recordings(evidence: &Evidence<'_>, seen: &Seen<'_>) -> Vec<String> {
-    let records = evidence.recorded.iter().flatten();
-    let own = records.filter(|one| one.caller.as_deref().map(user) == Some(seen.customer()));
-    let files = own.flat_map(|record| &record.files);
+    let record = evidence.record(seen);
+    let files = record.into_iter().flat_map(|record| &record.files);
     files.map(|file| format!("recordings/{file}")).collect()
 }
 

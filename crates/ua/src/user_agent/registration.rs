@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use callwright_sip::command::{self, Subscribe};
+use callwright_sip::command::{self, RegistrationRetry, Subscribe};
 use callwright_sip::event::{MessageSummary, RegistrationState, SubscriptionState};
 
 use crate::verb::{Done, VerbError};
@@ -45,6 +45,9 @@ impl UserAgent {
             interval => interval,
         };
         registration.refresh = !self.account.registration_interval.is_zero();
+        if self.account.registration_retry {
+            registration.retry = RegistrationRetry::Backoff;
+        }
         self.registration_id = Some(self.endpoint.register(ctx.now, registration, ctx.cause)?);
         self.registering = true;
         Ok(Done::QUIETLY)
