@@ -5,9 +5,12 @@ use std::net::{IpAddr, SocketAddr};
 
 use callwright_media::plane::{Plane, PlaneConfig};
 use callwright_sip::command::{Headers, Identity, Response};
+use callwright_sip::digest::Refusal;
 use callwright_sip::endpoint::{Endpoint, EndpointConfig, IdentityId, IncomingId};
 use callwright_sip_message::{HeaderName, Message, Method, Uri};
-use callwright_wire::{Entropy, Input, Node, Output, PacketNode, Residue, SocketId, Time, Timer, TimerQueue};
+use callwright_wire::{
+    Entropy, Flow, Input, Node, Output, PacketNode, Residue, SocketId, Time, Timer, TimerQueue,
+};
 
 use crate::b2bua::{LegKey, Recordings, Switch};
 use crate::challenger::{Challenger, Unproven};
@@ -288,18 +291,18 @@ impl Machine {
     }
 
     /// Asks who a request is from.
-    pub(crate) fn prove(&mut self, now: Time, message: &Message) -> Result<String, Unproven> {
+    pub(crate) fn prove(&mut self, now: Time, message: &Message, flow: Flow) -> Result<String, Unproven> {
         let registrar = &self.registrar;
         let proved = self
             .challenger
             .user_of(now, message, |name| registrar.secrets_of(name));
-        if let Err(unproven) = &proved {
-            use callwright_sip::digest::Refusal;
-            match unproven.refusal {
+        match &proved {
+            Ok(_) => self.guard.prove(flow.remote.ip()),
+            Err(unproven) => match unproven.refusal {
                 Some(Refusal::Wrong) => self.counters.wrong_credentials += 1,
                 Some(Refusal::Replayed) => self.counters.replays += 1,
                 Some(Refusal::Stale | Refusal::OtherUri | Refusal::NotOurs) | None => {}
-            }
+            },
         }
         proved
     }
