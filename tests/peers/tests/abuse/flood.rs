@@ -32,7 +32,7 @@ impl Flood {
             let began = Instant::now();
             let mut sent = 0_u64;
             while !until.load(Relaxed) {
-                let (method, user) = if sent % 2 == 0 {
+                let (method, user) = if sent.is_multiple_of(2) {
                     ("REGISTER", "alice")
                 } else {
                     ("INVITE", "bob")
@@ -71,7 +71,7 @@ fn serve(phone: &Phone) -> [Duration; 2] {
 }
 
 fn print(what: &str, times: &mut [[Duration; 2]]) -> [Duration; 2] {
-    let medians = [0, 1].map(|at| {
+    [0, 1].map(|at| {
         times.sort_unstable_by_key(|pair| pair[at]);
         let (median, longest) = (times[times.len() / 2][at], times[times.len() - 1][at]);
         println!(
@@ -79,8 +79,7 @@ fn print(what: &str, times: &mut [[Duration; 2]]) -> [Duration; 2] {
             ["registered", "answered"][at]
         );
         median
-    });
-    medians
+    })
 }
 
 fn a_flood_leaves_others_served(per_second: Option<u32>, go_on: impl Fn(usize, Duration) -> bool) {

@@ -47,11 +47,14 @@ fn a_call_in_progress_with_audio_holds_at_most_40_kib() {
     generator.run(&mut streams, TALK, &cpu);
     let before = server.memory();
     streams.extend(begin(WARM..WARM + WITH_MEDIA));
+    let silent = server.memory();
     let round = generator.run(&mut streams, TALK, &cpu);
     let after = server.memory();
     println!(
-        "a call in progress with audio: {:.1} KiB, {PROMISED_IN_PROGRESS} promised ({WITH_MEDIA} calls, {} packets sent, {} relayed)",
+        "a call in progress with audio: {:.1} KiB, {PROMISED_IN_PROGRESS} promised ({:.1} KiB before its first packet; {WITH_MEDIA} calls, {} \
+         packets sent, {} relayed)",
         kib(before, after, WITH_MEDIA),
+        kib(before, silent, WITH_MEDIA),
         round.sent,
         round.received
     );
