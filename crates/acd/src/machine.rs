@@ -123,7 +123,8 @@ impl Machine {
             config.seed.derive("signalling").stream(),
         );
         let identity = endpoint.add_identity(Identity::new(Uri::sip(config.domain.clone())));
-        let plane = Plane::new(now, PlaneConfig { epoch: config.epoch });
+        // Nobody asks what was heard last: calls are recorded where they are to be.
+        let plane = Plane::new(now, PlaneConfig { epoch: config.epoch }).without_recent_audio();
         if config.audio && config.queues.iter().any(|queue| queue.prompts.music.is_none()) {
             // It is computed once, and not while somebody waits for it.
             let _computed = callwright_media::tone::melody();
