@@ -15,7 +15,7 @@ pub use callwright_acd::{
     CallRecord, CallSnapshot, CallState, Config, ConfigError, Counters, EndCause, Ended, Fact, FeatureCodes,
     Limits, Load, NotReadyReason, Overflow, Presentation, PresentationOutcome, Prompts, Protection,
     QueueConfig, QueueSnapshot, Rate, Recording, Records, Refused, RefusedBecause, Sound, SourceSnapshot,
-    Statistics, Strategy, Thresholds, Token, Transfer, Visit, WrapUp,
+    Statistics, Strategy, Thresholds, Token, Transfer, User, Visit, WrapUp,
 };
 pub use serve::{ServeError, Stop, serve};
 pub use server::{Command, Event, Server, ServerError};

@@ -310,8 +310,9 @@ fn open_store(settings: &Settings, epoch: Epoch) -> Result<SqliteStore, ServerEr
 }
 
 /// Adds the users of the database to those of the settings.
-fn take_users(settings: &mut Settings) -> Result<(), ServerError> {
-    let stored = Users::open(&settings.service().database)?.list()?;
+fn take_users(settings: &mut Settings) -> Result<(), ServeError> {
+    let users = Users::open(&settings.service().database).and_then(|users| users.list());
+    let stored = users.map_err(ServerError::from)?;
     for left_out in settings.add_users(stored)? {
         tracing::warn!("{left_out}");
     }

@@ -4,7 +4,9 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 
 use callwright_acd as acd;
-use callwright_acd::{AgentRequest, CallKey, Config, ConfigError, Counters, Fact, Load, Machine, Piece};
+use callwright_acd::{
+    AgentRequest, AgentState, CallKey, Config, ConfigError, Counters, Fact, Load, Machine, Piece,
+};
 use callwright_wire::{BindError, Input, Node, Output, PacketNode, Residue, SocketId, Time, Transport};
 
 use crate::store::{Health, Store, StoreError};
@@ -35,10 +37,16 @@ pub enum Command {
 pub enum ServerError {
     /// Settings that contradict each other.
     #[error("the settings of the call center: {0}")]
-    Config(#[from] ConfigError),
+    Config(ConfigError),
     /// What was stored before cannot be had.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl From<ConfigError> for ServerError {
+    fn from(error: ConfigError) -> ServerError {
+        ServerError::Config(error)
+    }
 }
 
 /// What a [`Server`] tells whoever runs it.
@@ -131,11 +139,21 @@ impl Server {
         let awaited = config.listen.len();
         let restored = store.restore(now)?;
         let first_call = config.first_call.max(restored.first_call);
+        // The clock of the machine may have been set back since they were stored: nothing lasts longer than it could from now on.
+        let latest_expiry = now + config.max_expires;
+        let wrap_ups = config.queues.iter().map(|queue| queue.wrap_up);
+        let latest_wrap_up = now + wrap_ups.max().unwrap_or_default();
         let mut machine = Machine::new(now, Config { first_call, ..config })?;
-        for (user, bindings) in restored.bindings {
+        for (user, mut bindings) in restored.bindings {
+            for binding in &mut bindings {
+                binding.expires = binding.expires.min(latest_expiry);
+            }
             machine.restore(now, &user, bindings);
         }
-        for (agent, state) in restored.agents {
+        for (agent, mut state) in restored.agents {
+            if let AgentState::WrapUp { until } = &mut state {
+                *until = (*until).min(latest_wrap_up);
+            }
             machine.restore_agent(now, &agent, state);
         }
         let mut server = Server {
@@ -197,13 +215,14 @@ impl Server {
     /// Takes what machine and store say until they have nothing more to say.
     fn settle(&mut self) {
         loop {
+            // Before the machine is asked: that it closed is what it says next.
+            self.close_when_over(self.now);
             while let Some(output) = self.machine.poll_output() {
                 match output.into_world() {
                     Ok(output) => self.outputs.push_back(output),
                     Err(event) => self.on_event(event),
                 }
             }
-            self.close_when_over(self.now);
             self.store.begin(self.now);
             let outcomes = self.store.finish(self.now);
             let changed = self.look_after_store();

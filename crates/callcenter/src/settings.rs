@@ -4,6 +4,7 @@ mod file;
 mod place;
 mod protection;
 mod queue;
+mod secret;
 mod service;
 mod text;
 
@@ -12,12 +13,13 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use crate::store::StoredUser;
-use callwright_acd::{AgentConfig, Auth, Config, ConfigError, QueueConfig, User};
+use callwright_acd::{AgentConfig, Auth, Config, QueueConfig, User};
 use callwright_net as net;
 use callwright_wire::{Epoch, Seed, Transport};
 
 use file::File;
 pub use place::SettingsError;
+use place::Spot;
 pub use service::{DatabaseName, Http, OpenApi, Service};
 
 /// What a call center is told by its file.
@@ -32,6 +34,8 @@ pub struct Settings {
     own_users: bool,
     /// Whether it says who has to prove who it is.
     own_auth: bool,
+    /// Members of queues that are no agents of the file: those of the database may be.
+    unknown_members: Vec<(String, Spot)>,
 }
 
 /// Where the certificate of TLS listeners is.
@@ -92,6 +96,7 @@ impl Default for Settings {
             media_ports: None,
             own_users: false,
             own_auth: false,
+            unknown_members: Vec::new(),
         }
     }
 }
@@ -232,8 +237,8 @@ impl Settings {
     ///
     /// # Errors
     ///
-    /// When they contradict the rest.
-    pub fn add_users(&mut self, stored: Vec<StoredUser>) -> Result<Vec<LeftOut>, ConfigError> {
+    /// When they contradict the rest, or a queue has a member that is neither here nor there.
+    pub fn add_users(&mut self, stored: Vec<StoredUser>) -> Result<Vec<LeftOut>, SettingsError> {
         let config = &mut self.template;
         let domain = config.domain.to_string();
         let mut left_out = Vec::new();
@@ -253,19 +258,21 @@ impl Settings {
                 users.push(user);
             }
         }
-        if users.is_empty() {
-            return Ok(left_out);
-        }
-        if !self.own_users {
+        if !self.own_users && !users.is_empty() {
             config.users.clear();
             config.agents.clear();
         }
+        let added = !users.is_empty();
         config.users.extend(users);
         config.agents.extend(agents);
-        if !self.own_auth && config.auth == Auth::None {
+        if !self.own_auth && config.auth == Auth::None && added {
             config.auth = Auth::Registrations;
         }
-        config.check()?;
+        let is_agent = |name: &str| config.agents.iter().any(|agent| agent.name == name);
+        if let Some((_, spot)) = self.unknown_members.iter().find(|(name, _)| !is_agent(name)) {
+            return Err(spot.clone().into());
+        }
+        config.check().map_err(SettingsError::Users)?;
         Ok(left_out)
     }
 

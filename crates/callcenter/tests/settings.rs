@@ -4,8 +4,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use callwright_callcenter::{
-    AgentConfig, AnswerWith, Auth, Config, Http, ModelStore, Overflow, QueueConfig, Server, Settings,
-    Strategy,
+    AgentConfig, AgentState, AnswerWith, Auth, Config, Fact, Http, ModelStore, Overflow, QueueConfig, Server,
+    Settings, Store as _, StoredUser, Strategy, Token, User,
 };
 use callwright_wire::{Epoch, Seed, Time, Transport};
 
@@ -17,7 +17,11 @@ fn parse(text: &str) -> Settings {
 
 /// What is wrong with a file, without its path.
 fn wrong(text: &str) -> String {
-    let error = match Settings::parse(Path::new(FILE), text) {
+    let parsed = Settings::parse(Path::new(FILE), text).and_then(|mut settings| {
+        settings.add_users(Vec::new())?;
+        Ok(settings)
+    });
+    let error = match parsed {
         Ok(settings) => panic!("{settings:?} of {text}"),
         Err(error) => error.to_string(),
     };
@@ -421,6 +425,18 @@ fn a_wrong_value_is_named_with_its_place_and_what_would_be_right() {
         ),
         ("[listen]\nudp = 5060", "2:7", "an address such as"),
         ("[listen]\nudp = []", "1:1", "[listen] names no address"),
+        ("# [listen]\nlisten = {}", "2:10", "[listen] names no address"),
+        ("[timers]\nnonce = \"0s\"", "2:9", "10s at least"),
+        (
+            "[limits]\nqueues = 0\n[[queue]]\nname = \"q\"",
+            "2:10",
+            "there are 1 queues, and [limits] queues is 0: raise it",
+        ),
+        (
+            "[[queue]]\nname = \"q\"\nring = \"0s\"",
+            "3:8",
+            "ring for no time",
+        ),
         (
             "[listen]\ntls = \"127.0.0.1:5061\"",
             "2:7",
@@ -450,8 +466,8 @@ fn a_wrong_value_is_named_with_its_place_and_what_would_be_right() {
         ("[limits]\ncalls = -1", "2:9", "invalid value"),
         (
             "[limits]\nusers = 1\n[[user]]\nname = \"a\"\n[[user]]\nname = \"b\"",
-            "1:1",
-            "there are 2 users",
+            "2:9",
+            "there are 2 users, and [limits] users is 1: raise it",
         ),
         ("[[user]]\nname = \"a:b\"", "2:8", "is not the name of a user"),
         (
@@ -565,6 +581,74 @@ fn a_wrong_value_is_named_with_its_place_and_what_would_be_right() {
         assert!(said.starts_with(&format!("{place}: ")), "{text:?}: {said}");
         assert!(said.contains(says), "{text:?}: {said}");
     }
+}
+
+#[test]
+fn a_wrap_up_of_a_clock_that_was_ahead_lasts_no_longer_than_one_may() {
+    let mut store = ModelStore::default();
+    let state = AgentState::WrapUp {
+        until: Time::from_secs(100_000),
+    };
+    let fact = Fact::AgentChanged {
+        agent: "alice".to_owned(),
+        state,
+        at: Time::ZERO,
+    };
+    store.take(Token(1), fact);
+    store.begin(Time::ZERO);
+    assert_eq!(store.finish(Time::ZERO).len(), 1);
+    let settings = parse("[[queue]]\nname = \"q\"\nwrap_up = \"20s\"");
+    let server = Server::new(Time::from_secs(5), config(&settings), store).expect("it agrees");
+    let until = Time::from_secs(25);
+    assert_eq!(server.machine().agents()[0].state, AgentState::WrapUp { until });
+}
+
+#[test]
+fn no_secret_is_said_or_shown() {
+    for text in [
+        "[[user]]\nname = \"a\"\npassword = 123456789",
+        "[[user]]\nname = \"a\"\npassword = [123456789]",
+        "[[user]]\nname = \"a\"\nha1 = { md5 = 123456789 }",
+        "[[user]]\nname = \"a\"\nha1 = { md5 = \"123456789\" }",
+        "[http]\nlisten = \"127.0.0.1:0\"\ntoken = 123456789",
+    ] {
+        let said = wrong(text);
+        assert!(!said.contains("1234"), "{said}");
+    }
+    let settings = parse(
+        "[[user]]\nname = \"a\"\npassword = \"secret word\"\n\
+         [http]\nlisten = \"127.0.0.1:0\"\ntoken = \"secret words of 16\"",
+    );
+    let shown = format!("{settings:?}");
+    assert!(!shown.contains("secret word"), "{shown}");
+}
+
+#[test]
+fn a_user_of_the_database_is_as_good_a_member_as_one_of_the_file() {
+    let stored = |name: &str| StoredUser {
+        user: User::with_password(name, &"callcenter.example.com".parse().expect("a host"), "x"),
+        domain: "callcenter.example.com".to_owned(),
+        agent: true,
+    };
+    let text = "[[user]]\nname = \"alice\"\npassword = \"x\"\n\
+                [[queue]]\nname = \"q\"\nmembers = [\"alice\", \"bob\"]";
+    let mut settings = parse(text);
+    settings.add_users(vec![stored("bob")]).expect("bob is an agent");
+    Server::new(Time::ZERO, config(&settings), ModelStore::default()).expect("it agrees with itself");
+    let error = parse(text)
+        .add_users(vec![stored("carol")])
+        .expect_err("there is no bob");
+    assert!(error.to_string().contains(":6:21: bob is no agent"), "{error}");
+    // Who cannot prove anything is named, and why that is asked for now.
+    let open = "[[user]]\nname = \"alice\"";
+    let error = parse(open)
+        .add_users(vec![stored("bob")])
+        .expect_err("alice could not register");
+    let said = error.to_string();
+    assert!(
+        said.contains("the users of its database") && said.contains("alice has no password"),
+        "{said}"
+    );
 }
 
 #[test]

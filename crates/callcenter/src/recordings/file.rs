@@ -2,6 +2,7 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Seek, SeekFrom, Write};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 /// The ending of a file that is not finished.
@@ -35,7 +36,11 @@ impl RecordingFile {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
         let part = unfinished(&finished);
-        let mut file = OpenOptions::new().write(true).create_new(true).open(&part)?;
+        let mut options = OpenOptions::new();
+        options.write(true).create_new(true);
+        // What people say is nobody else's business.
+        options.mode(0o600);
+        let mut file = options.open(&part)?;
         // As long as it is being written; where there are no locks, nobody else looks for them.
         let _locked = file.try_lock();
         if let Err(error) = file.write_all(&header(0)) {
@@ -156,6 +161,8 @@ fn header(frames: u64) -> [u8; HEADER as usize] {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
 
     /// What a reader makes of a file: the mean of both channels.
@@ -171,6 +178,8 @@ mod tests {
         file.be_silent(20_000).expect("there is room");
         file.append(&[8, 8]).expect("there is room");
         assert!(!folder.path().join("a.wav").exists());
+        let mode = file.part.metadata().expect("it is there").permissions().mode();
+        assert_eq!(mode & 0o077, 0, "{mode:o}");
         assert_eq!(file.finish().expect("it ends"), 20_003);
         let samples = read(&folder.path().join("a.wav"));
         assert_eq!(samples.len(), 20_003);

@@ -11,7 +11,7 @@ pub(super) fn log(now: Time, event: &Event) {
     match event {
         Event::Stored { fact } => log_fact(now, fact),
         Event::NotStored { fact } => {
-            tracing::error!(%now, ?fact, "not stored, what depends on it was refused")
+            tracing::error!(%now, ?fact, "not stored: what waited for it was refused, and it is missing in the records")
         }
         Event::ListenFailed { transport, error } => {
             tracing::error!(%now, %transport, %error, "not listening")

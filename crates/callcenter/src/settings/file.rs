@@ -10,12 +10,16 @@ use callwright_wire::Transport;
 use serde::{Deserialize, Deserializer, de::Error as _};
 use toml::Spanned;
 
-use super::place::{SettingsError, explained};
+use super::place::{SettingsError, Spot, explained};
 use super::protection::Protected;
 use super::queue::{Queue, Recorded, queues};
+use super::secret::Hidden;
 use super::service::{Api, Log, Recordings, service};
 use super::text::{Addresses, Domain, Interface, Ports, Span, UserName};
 use super::{QUEUE, Settings, TlsFiles};
+
+/// The shortest life of a nonce: some retransmissions of a request.
+const LEAST_NONCE: Duration = Duration::from_secs(10);
 
 /// `callcenter.toml`.
 #[derive(Debug, Deserialize)]
@@ -26,7 +30,7 @@ pub(super) struct File {
     aliases: Vec<Domain>,
     auth: Option<Spanned<Who>>,
     digest: Option<Spanned<Vec<Hash>>>,
-    listen: Option<Listen>,
+    listen: Option<Spanned<Listen>>,
     tls: Option<Tls>,
     #[serde(default)]
     media: Media,
@@ -94,7 +98,7 @@ struct Media {
 #[serde(deny_unknown_fields)]
 struct Account {
     name: UserName,
-    password: Option<String>,
+    password: Option<Hidden>,
     ha1: Option<Hashes>,
     agent: Option<bool>,
     skills: Option<Spanned<std::collections::BTreeMap<String, u32>>>,
@@ -127,17 +131,17 @@ struct Hashes {
 
 /// So many hexadecimal digits.
 #[derive(Debug)]
-struct Hex<const DIGITS: usize>(String);
+struct Hex<const DIGITS: usize>(Hidden);
 
 impl<'de, const DIGITS: usize> Deserialize<'de> for Hex<DIGITS> {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(from)?;
+        let Hidden(text) = Hidden::deserialize(from)?;
         if text.len() != DIGITS || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return Err(D::Error::custom(format!(
                 "a hash of this algorithm has {DIGITS} hexadecimal digits; make it from `name:domain:password`"
             )));
         }
-        Ok(Hex(text.to_ascii_lowercase()))
+        Ok(Hex(Hidden(text.to_ascii_lowercase())))
     }
 }
 
@@ -146,7 +150,7 @@ impl<'de, const DIGITS: usize> Deserialize<'de> for Hex<DIGITS> {
 struct Timers {
     ring: Option<Span>,
     session: Option<Spanned<SpanOrOff>>,
-    nonce: Option<Span>,
+    nonce: Option<Spanned<Span>>,
     min_expires: Option<Spanned<Span>>,
     max_expires: Option<Spanned<Span>>,
     default_expires: Option<Spanned<Span>>,
@@ -165,8 +169,8 @@ enum SpanOrOff {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Bounds {
-    users: Option<usize>,
-    queues: Option<usize>,
+    users: Option<Spanned<usize>>,
+    queues: Option<Spanned<usize>>,
     bindings_per_user: Option<usize>,
     path_values: Option<usize>,
     waiting_registers: Option<usize>,
@@ -199,6 +203,8 @@ impl File {
         }
         config.aliases = self.aliases.into_iter().map(|Domain(host)| host).collect();
         if let Some(listen) = self.listen {
+            let span = listen.span();
+            let listen = listen.into_inner();
             let tls = listen.tls.as_ref().filter(|tls| !tls.get_ref().0.is_empty());
             if let (Some(tls), None) = (tls, &self.tls) {
                 let message = "TLS needs a certificate: add [tls] with certificate and key";
@@ -213,7 +219,7 @@ impl File {
             if config.listen.is_empty() {
                 let message =
                     "[listen] names no address: add udp, tcp or tls, or leave it out for 127.0.0.1:5060";
-                return Err(wrong(text.find("[listen]").map(|at| at..at), message));
+                return Err(wrong(Some(span), message));
             }
         }
         let folder = path.parent().unwrap_or(Path::new("."));
@@ -223,6 +229,8 @@ impl File {
         });
         settings.media_ports = self.media.ports.map(|Ports(range)| range);
         config.media_address = self.media.address.map(|Interface(ip)| ip);
+        let user_limit = self.limits.users.as_ref().map(Spanned::span);
+        let queue_limit = self.limits.queues.as_ref().map(Spanned::span);
         self.limits.put_into(config);
         self.protection.put_into(config);
         let at = |(span, message): (Option<std::ops::Range<usize>>, String)| {
@@ -253,7 +261,14 @@ impl File {
         let users: Vec<_> = config.users.iter().map(|user| user.name.as_str()).collect();
         let agents: Vec<_> = config.agents.iter().map(|agent| agent.name.as_str()).collect();
         let named = match self.queue {
-            Some(written) => queues(written, &agents, &users, folder).map_err(at)?,
+            Some(written) => {
+                let (named, unknown) = queues(written, &agents, &users, folder).map_err(at)?;
+                settings.unknown_members = unknown
+                    .into_iter()
+                    .map(|(name, span, message)| (name, Spot::of(path, text, Some(span), message)))
+                    .collect();
+                named
+            }
             // Who has that name already is called by it.
             None if users.contains(&QUEUE) => Vec::new(),
             None => vec![QueueConfig::new(QUEUE)],
@@ -285,7 +300,12 @@ impl File {
         self.timers
             .put_into(config)
             .map_err(|(span, message)| wrong(Some(span), message))?;
-        config.check().map_err(|error| {
+        // Users of the database may be members too, and are not known yet.
+        let mut known = config.clone();
+        for members in known.queues.iter_mut().filter_map(|queue| queue.members.as_mut()) {
+            members.retain(|member| known.agents.iter().any(|agent| agent.name == *member));
+        }
+        known.check().map_err(|error| {
             let of_user = |name: &str| {
                 let at = config.users.iter().rposition(|user| user.name == name)?;
                 spans.as_ref()?.get(at).cloned()
@@ -297,17 +317,26 @@ impl File {
                 }
                 ConfigError::Expires => expires,
                 ConfigError::NoAlgorithm => self.digest.as_ref().map(Spanned::span),
-                ConfigError::TooManyUsers { .. }
-                | ConfigError::AnyAddress { .. }
+                ConfigError::TooManyUsers { .. } => user_limit.clone(),
+                ConfigError::TooManyQueues { .. } => queue_limit.clone(),
+                ConfigError::AnyAddress { .. }
                 | ConfigError::NoSuchUser { .. }
                 | ConfigError::SameAgent { .. }
-                | ConfigError::TooManyQueues { .. }
                 | ConfigError::QueueName { .. }
                 | ConfigError::NoSuchMember { .. }
                 | ConfigError::NoSuchOverflow { .. }
                 | ConfigError::NoRing { .. } => None,
             };
-            SettingsError::at(path, text, span, error.to_string())
+            let message = match &error {
+                ConfigError::TooManyUsers { users, limit } => {
+                    format!("there are {users} users, and [limits] users is {limit}: raise it")
+                }
+                ConfigError::TooManyQueues { queues, limit } => {
+                    format!("there are {queues} queues, and [limits] queues is {limit}: raise it")
+                }
+                error => error.to_string(),
+            };
+            SettingsError::at(path, text, span, message)
         })?;
         Ok(settings)
     }
@@ -365,7 +394,7 @@ impl Account {
         let UserName(name) = self.name;
         match (self.password, self.ha1) {
             (Some(_), Some(_)) => Err("a user has a password or ha1, not both"),
-            (Some(password), None) => Ok(User::with_password(name, &config.domain, &password)),
+            (Some(Hidden(password)), None) => Ok(User::with_password(name, &config.domain, &password)),
             (None, None) => Ok(User::open(name)),
             (None, Some(hashes)) => {
                 let secrets = hashes.secrets();
@@ -381,8 +410,8 @@ impl Account {
 impl Hashes {
     /// In the order in which they are offered.
     fn secrets(self) -> Vec<Secret> {
-        let sha256 = self.sha256.map(|Hex(hash)| (Algorithm::Sha256, hash));
-        let md5 = self.md5.map(|Hex(hash)| (Algorithm::Md5, hash));
+        let sha256 = self.sha256.map(|Hex(Hidden(hash))| (Algorithm::Sha256, hash));
+        let md5 = self.md5.map(|Hex(Hidden(hash))| (Algorithm::Md5, hash));
         let secret = |(algorithm, hash)| Secret::Ha1 { algorithm, hash };
         sha256.into_iter().chain(md5).map(secret).collect()
     }
@@ -404,7 +433,16 @@ impl Timers {
             }
         };
         set(&mut config.ring_timeout, self.ring);
-        set(&mut config.nonce_lifetime, self.nonce);
+        if let Some(nonce) = self.nonce {
+            let (span, Span(lifetime)) = (nonce.span(), nonce.into_inner());
+            if lifetime < LEAST_NONCE {
+                return Err((
+                    span,
+                    "a nonce is good for 10s at least: who answers a challenge needs it",
+                ));
+            }
+            config.nonce_lifetime = lifetime;
+        }
         set(&mut config.min_expires, self.min_expires.map(Spanned::into_inner));
         set(&mut config.max_expires, self.max_expires.map(Spanned::into_inner));
         set(&mut config.retry_after, self.retry_after);
@@ -437,8 +475,8 @@ impl Bounds {
     fn put_into(self, config: &mut Config) {
         let set = |to: &mut usize, value: Option<usize>| *to = value.unwrap_or(*to);
         let limits = &mut config.limits;
-        set(&mut limits.users, self.users);
-        set(&mut limits.queues, self.queues);
+        set(&mut limits.users, self.users.map(Spanned::into_inner));
+        set(&mut limits.queues, self.queues.map(Spanned::into_inner));
         set(&mut limits.bindings_per_user, self.bindings_per_user);
         set(&mut limits.path_values, self.path_values);
         set(&mut limits.waiting_registers, self.waiting_registers);

@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use callwright_acd::ConfigError;
 use callwright_net as net;
 
 /// Why settings are not taken.
@@ -28,6 +29,9 @@ pub enum SettingsError {
         /// What is wrong, and what would be right.
         message: String,
     },
+    /// Users of the file and of the database that contradict each other, or the rest.
+    #[error("the settings of the call center, with the users of its database: {0}")]
+    Users(ConfigError),
     /// The certificate or its key.
     #[error("{path}: {error}")]
     Tls {
@@ -41,13 +45,45 @@ pub enum SettingsError {
 impl SettingsError {
     /// At a place in the text of a file.
     pub(super) fn at(path: &Path, text: &str, span: Option<Range<usize>>, message: String) -> SettingsError {
+        Spot::of(path, text, span, message).into()
+    }
+}
+
+/// Something that may turn out to be wrong, and where it stands.
+#[derive(Clone, Debug)]
+pub(super) struct Spot {
+    path: PathBuf,
+    line: usize,
+    column: usize,
+    message: String,
+}
+
+impl Spot {
+    pub(super) fn of(path: &Path, text: &str, span: Option<Range<usize>>, message: String) -> Spot {
         let at = span.map_or(0, |span| span.start).min(text.len());
         let before = &text[..at];
         let line_start = before.rfind('\n').map_or(0, |end| end + 1);
-        SettingsError::Wrong {
+        Spot {
             path: path.to_owned(),
             line: before.matches('\n').count() + 1,
             column: text[line_start..at].chars().count() + 1,
+            message,
+        }
+    }
+}
+
+impl From<Spot> for SettingsError {
+    fn from(spot: Spot) -> SettingsError {
+        let Spot {
+            path,
+            line,
+            column,
+            message,
+        } = spot;
+        SettingsError::Wrong {
+            path,
+            line,
+            column,
             message,
         }
     }

@@ -26,7 +26,7 @@ pub(super) struct Queue {
     max_length: Option<usize>,
     max_wait: Option<Span>,
     join_when_empty: Option<bool>,
-    ring: Option<Span>,
+    ring: Option<Spanned<Span>>,
     max_no_answer: Option<u32>,
     wrap_up: Option<Span>,
     overflow: Option<Spanned<Otherwise>>,
@@ -69,21 +69,26 @@ struct Otherwise {
 /// What is wrong, and where.
 pub(super) type Wrong = (Option<Range<usize>>, String);
 
-/// The queues that are meant, where `agents` can be their members. Paths are relative to `folder`.
+/// A member that is no agent of the file, where it stands, and what that means if it is none of the database either.
+pub(super) type UnknownMember = (String, Range<usize>, String);
+
+/// The queues that are meant, where `agents` can be their members, and which other members they have. Paths are relative to
+/// `folder`.
 pub(super) fn queues(
     written: Vec<Queue>,
     agents: &[&str],
     users: &[&str],
     folder: &Path,
-) -> Result<Vec<QueueConfig>, Wrong> {
+) -> Result<(Vec<QueueConfig>, Vec<UnknownMember>), Wrong> {
     let names: Vec<String> = written
         .iter()
         .map(|queue| queue.name.get_ref().0.clone())
         .collect();
     let mut queues: Vec<QueueConfig> = Vec::with_capacity(written.len());
+    let mut unknown = Vec::new();
     for queue in written {
         let at = queue.name.span();
-        let queue = queue.config(agents, &names, folder)?;
+        let queue = queue.config(agents, &names, folder, &mut unknown)?;
         let name = &queue.name;
         if queues.iter().any(|other| other.name == *name) {
             return Err((Some(at), format!("there are two queues called {name}")));
@@ -95,11 +100,17 @@ pub(super) fn queues(
         }
         queues.push(queue);
     }
-    Ok(queues)
+    Ok((queues, unknown))
 }
 
 impl Queue {
-    fn config(self, agents: &[&str], queues: &[String], folder: &Path) -> Result<QueueConfig, Wrong> {
+    fn config(
+        self,
+        agents: &[&str],
+        queues: &[String],
+        folder: &Path,
+        unknown: &mut Vec<UnknownMember>,
+    ) -> Result<QueueConfig, Wrong> {
         let mut config = QueueConfig::new(self.name.into_inner().0);
         if let Some(strategy) = self.strategy {
             config.strategy = strategy.into();
@@ -110,7 +121,8 @@ impl Queue {
                 let (span, name) = (member.span(), member.into_inner());
                 if !agents.contains(&name.as_str()) {
                     let message = format!("{name} is no agent: add a [[user]] of that name");
-                    return Err((Some(span), with_nearest(message, &name, agents.iter().copied())));
+                    let message = with_nearest(message, &name, agents.iter().copied());
+                    unknown.push((name.clone(), span.clone(), message));
                 }
                 if names.contains(&name) {
                     return Err((Some(span), format!("{name} is a member twice")));
@@ -129,7 +141,14 @@ impl Queue {
         config.max_length = self.max_length;
         config.max_wait = self.max_wait.map(|Span(span)| span);
         config.join_when_empty = self.join_when_empty.unwrap_or(config.join_when_empty);
-        config.ring = self.ring.map_or(config.ring, |Span(span)| span);
+        if let Some(ring) = self.ring {
+            let (at, Span(ring)) = (ring.span(), ring.into_inner());
+            if ring.is_zero() {
+                let message = "agents would ring for no time: name some seconds, such as \"15s\"";
+                return Err((Some(at), message.to_owned()));
+            }
+            config.ring = ring;
+        }
         config.max_no_answer = self.max_no_answer.unwrap_or(config.max_no_answer);
         config.wrap_up = self.wrap_up.map_or(config.wrap_up, |Span(span)| span);
         config.service_level = self.service_level.map_or(config.service_level, |Span(span)| span);

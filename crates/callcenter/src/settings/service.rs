@@ -1,5 +1,6 @@
 //! What surrounds the machine: its database, its API, its recordings, its log.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -8,6 +9,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::queue::Wrong;
+use super::secret::Hidden;
 
 /// The database without a file.
 const DATABASE: &str = "callcenter.db";
@@ -35,8 +37,8 @@ pub struct Service {
     pub log_json: bool,
 }
 
-/// The API.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The API. Its token is not shown.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Http {
     /// Where it listens; port 0 is any.
     pub listen: SocketAddr,
@@ -61,6 +63,15 @@ impl Default for Service {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0} can be reached from elsewhere: the API needs a token there ([http] token = \"…\")")]
 pub struct OpenApi(pub SocketAddr);
+
+impl fmt::Debug for Http {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Http")
+            .field("listen", &self.listen)
+            .field("token", &self.token.as_ref().map(|_| "…"))
+            .finish()
+    }
+}
 
 impl Http {
     /// Checks that nobody from elsewhere may do everything.
@@ -88,7 +99,7 @@ pub(super) struct Api {
 #[derive(Debug, Deserialize)]
 #[serde(untagged, expecting = "a token, or false for none on loopback")]
 enum Token {
-    Text(String),
+    Text(Hidden),
     Off(bool),
 }
 
@@ -195,7 +206,7 @@ impl Api {
             (Some(span.clone()), message)
         })?;
         let token = match self.token.map(|token| (token.span(), token.into_inner())) {
-            Some((_, Token::Text(token))) if token.len() >= 16 => Some(token),
+            Some((_, Token::Text(Hidden(token)))) if token.len() >= 16 => Some(token),
             Some((span, Token::Text(_))) => {
                 let message = "a token of less than 16 characters can be guessed: make a longer one";
                 return Err((Some(span), message.to_owned()));

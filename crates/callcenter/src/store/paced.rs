@@ -103,9 +103,9 @@ impl Pace {
         self.group.forget();
     }
 
-    /// What was taken and no commit began for, with how far it is, for whoever commits otherwise from now on.
-    pub(super) fn into_waiting(self) -> Vec<(Token, Fact)> {
+    /// How far it came, and what it did not commit, for whoever commits otherwise from now on.
+    pub(super) fn into_parts(self) -> (Group, Vec<(Token, Fact)>) {
         let under_way = self.commit.map(|commit| commit.facts).unwrap_or_default();
-        under_way.into_iter().chain(self.waiting).collect()
+        (self.group, under_way.into_iter().chain(self.waiting).collect())
     }
 }

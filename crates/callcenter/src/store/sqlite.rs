@@ -68,6 +68,16 @@ pub enum StoreError {
         /// The file.
         path: PathBuf,
     },
+    /// It cannot be kept from others.
+    #[error(
+        "the database {path} cannot be locked: {error}; it is to be on a file system of this machine, and readable"
+    )]
+    Lock {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        error: std::io::Error,
+    },
     /// It cannot be read or written.
     #[error("the database {path}: {error}")]
     Broken {
@@ -270,7 +280,8 @@ impl Store for SqliteStore {
         let spare = Mode::Threaded(Writer::default());
         self.mode = match std::mem::replace(&mut self.mode, spare) {
             Mode::Paced { pace, database } => {
-                Mode::Threaded(Writer::start(*database, pace.into_waiting(), wake))
+                let (group, waiting) = pace.into_parts();
+                Mode::Threaded(Writer::start(*database, group, waiting, wake))
             }
             Mode::Threaded(writer) => Mode::Threaded(writer),
         };

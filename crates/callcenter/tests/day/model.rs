@@ -689,7 +689,7 @@ impl Model {
             CallState::Queued {
                 position: at,
                 priority,
-            } => call.is_idle() && at == position() && priority == call.priority,
+            } => call.is_idle() && (at == position() || !self.late.is_empty()) && priority == call.priority,
             CallState::Presented { attempt } => {
                 call.stage == Stage::Waiting && !call.presented.is_empty() && attempt == call.attempt
             }

@@ -1,11 +1,14 @@
 //! A database in a file: across restarts, and when the file, the disk or another process stands in the way.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use crate::facts::{ALICE, answered, at, bindings, changed, ended, queued};
-use callwright_callcenter::{AgentState, EndCause, Fact, Health, SqliteStore, Store, StoreError, Token};
+use callwright_callcenter::{
+    AgentState, EndCause, Fact, Health, Reader, SqliteStore, Store, StoreError, Token, Users,
+};
 use callwright_wire::{Epoch, Seed, Time};
 use rusqlite::Connection;
 
@@ -211,6 +214,91 @@ fn a_database_that_is_deleted_is_written_anew_with_all_that_was_stored() {
 }
 
 #[test]
+fn a_journal_that_is_deleted_loses_nothing_of_what_was_stored() {
+    let place = Place::new();
+    let mut store = place.open();
+    commit(&mut store, 1, &[queued(1, "support", 1)]);
+    let mut journal = place.path().into_os_string();
+    journal.push("-wal");
+    std::fs::remove_file(&journal).expect("it is there");
+    assert_eq!(commit(&mut store, 2, &[queued(2, "support", 2)]), [true]);
+    // As after kill -9: the connection is never closed.
+    std::mem::forget(store);
+    let reader = Reader::open(&place.path()).expect("it opens");
+    let records = reader.all().expect("they can be read");
+    assert_eq!(records.len(), 2);
+}
+
+#[test]
+fn a_file_has_its_tables_before_anything_is_stored() {
+    let place = Place::new();
+    let store = place.open();
+    let copy = place.folder.path().join("copy.db");
+    std::fs::copy(place.path(), &copy).expect("it is copied");
+    drop(store);
+    let reader = Reader::open(&copy).expect("it opens");
+    assert!(reader.all().expect("it has tables").is_empty());
+    let mode = place.path().metadata().expect("it is there").permissions().mode();
+    assert_eq!(mode & 0o077, 0, "{mode:o}");
+}
+
+#[test]
+fn a_database_that_cannot_be_written_anew_at_once_is_later_and_loses_nothing() {
+    let place = Place::new();
+    let mut store = place.open();
+    commit(&mut store, 1, &[queued(1, "support", 1)]);
+    std::fs::remove_file(place.path()).expect("it is there");
+    // The new one cannot be made.
+    let mut draft = place.path().into_os_string();
+    draft.push(".new");
+    std::fs::create_dir(&draft).expect("it is made");
+    assert_eq!(
+        commit(
+            &mut store,
+            2,
+            &[queued(2, "support", 2), ended(1, EndCause::Abandoned, 2)]
+        ),
+        [false]
+    );
+    assert!(
+        failing(&store).contains("cannot be written anew"),
+        "{}",
+        failing(&store)
+    );
+    assert!(commit(&mut store, 3, &[]).is_empty());
+    assert_ne!(store.health(), Health::Sound, "nothing has become better");
+    std::fs::remove_dir(&draft).expect("it is there");
+    assert_eq!(commit(&mut store, 4, &[queued(3, "support", 4)]), [true, true]);
+    assert_eq!(store.health(), Health::Sound);
+    assert_eq!(numbers(&store), [1, 3]);
+    drop(store);
+    assert_eq!(numbers(&place.open()), [1, 3]);
+}
+
+#[test]
+fn a_database_of_somebody_else_is_left_as_it_is() {
+    let place = Place::new();
+    let foreign = place.folder.path().join("foreign.db");
+    let other = Connection::open(&foreign).expect("it opens");
+    other
+        .execute_batch("PRAGMA application_id = -5; CREATE TABLE songs (name TEXT)")
+        .expect("a table");
+    drop(other);
+    let before = std::fs::read(&foreign).expect("it is there");
+    assert!(matches!(error(&foreign), StoreError::NotOurs { .. }));
+    let users = Users::open(&foreign).expect_err("it is not ours");
+    assert!(matches!(users, StoreError::NotOurs { .. }));
+    assert_eq!(std::fs::read(&foreign).expect("it is there"), before);
+    let none = place.folder.path().join("none.db");
+    assert!(Users::open_existing(&none).expect("there is none").is_none() && !none.exists());
+    let nowhere = place.folder.path().join("nowhere").join("none.db");
+    assert!(matches!(
+        Users::open(&nowhere).expect_err("there is no folder"),
+        StoreError::NoFolder { .. }
+    ));
+}
+
+#[test]
 fn a_database_whose_place_is_taken_is_left_alone_until_it_is_back() {
     let place = Place::new();
     let mut store = place.open();
@@ -257,6 +345,49 @@ fn a_thread_commits_in_order_and_wakes_whoever_waits() {
     assert_eq!(heard, (1..=1_000).collect::<Vec<_>>());
     assert_eq!((store.pending(), store.committed()), (0, 1_000));
     assert_eq!(numbers(&store).len(), 1_000);
+}
+
+#[test]
+fn a_thread_goes_on_where_its_store_was() {
+    let place = Place::new();
+    let mut store = place.open();
+    commit(&mut store, 1, &[queued(1, "support", 1)]);
+    store.set_failures(1.0);
+    assert!(commit(&mut store, 2, &[ended(1, EndCause::Abandoned, 2)]).is_empty());
+    let (wakes, woken) = channel();
+    store.wake_by(Box::new(move || {
+        let _gone = wakes.send(());
+    }));
+    assert_eq!(store.pending(), 1, "what was left over");
+    wait(&woken);
+    assert_eq!(store.finish(at(3)).len(), 1);
+    assert_eq!((store.pending(), store.committed()), (0, 2));
+}
+
+#[test]
+fn a_call_ends_with_the_last_that_is_known_of_its_own_process() {
+    let place = Place::new();
+    let mut store = place.open();
+    commit(
+        &mut store,
+        5_000,
+        &[queued(1, "support", 5_000), ended(1, EndCause::Abandoned, 5_010)],
+    );
+    drop(store);
+    // The clock was set back.
+    let mut store = place.open();
+    commit(
+        &mut store,
+        1_000,
+        &[
+            queued(2, "support", 1_000),
+            changed(ALICE, AgentState::Ready, 1_007),
+        ],
+    );
+    drop(store);
+    let store = place.open();
+    let kept = store.kept().expect("it can be read");
+    assert_eq!(kept.records[1].ended.map(|end| end.at), Some(at(1_007)));
 }
 
 #[test]

@@ -38,6 +38,8 @@ pub struct AnalysisConfig {
     pub max_rows: usize,
     /// Rows of all ladders that are kept. Default 500,000.
     pub max_all_rows: usize,
+    /// Bytes of the texts of all messages that are kept. Default 256 MiB.
+    pub max_text_bytes: usize,
     /// Seconds of a stream whose level is listed. Default 7,200.
     pub max_seconds: usize,
     /// Findings that are kept. Default 10,000.
@@ -48,7 +50,7 @@ pub struct AnalysisConfig {
     pub max_waiting_bytes: usize,
     /// Bytes of fragments of IP packets that wait for the others. Default 4 MiB.
     pub max_fragment_bytes: usize,
-    /// Addresses of session descriptions that are remembered. Default 100,000.
+    /// Addresses of session descriptions that are remembered. Default 50,000.
     pub max_addresses: usize,
 }
 
@@ -71,12 +73,13 @@ impl Default for AnalysisConfig {
             max_streams: 100_000,
             max_rows: 2_000,
             max_all_rows: 500_000,
+            max_text_bytes: 256 << 20,
             max_seconds: 7_200,
             max_findings: 10_000,
             max_connections: 4_096,
             max_waiting_bytes: 262_144,
             max_fragment_bytes: 4 << 20,
-            max_addresses: 100_000,
+            max_addresses: 50_000,
         }
     }
 }

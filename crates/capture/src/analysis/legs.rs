@@ -10,7 +10,7 @@ use callwright_wire::Time;
 use super::addresses::Addresses;
 use super::call::{Digit, DigitBy, MediaLine, RowKind, Side};
 use super::config::AnalysisConfig;
-use super::said::Said;
+use super::said::{Said, short};
 use super::summary::Dropped;
 
 /// Messages of one leg that are remembered to tell that they are sent again.
@@ -20,7 +20,11 @@ const OFFERS: usize = 64;
 /// Addresses that one INVITE may reach.
 const REACHED: usize = 64;
 /// Header values of an INVITE that may name another call.
-const VALUES: usize = 64;
+const VALUES: usize = 16;
+/// A value that names a call is not longer.
+const VALUE: usize = 256;
+/// Media descriptions of a session that are looked at.
+const LINES: usize = 16;
 /// Packets that are kept as evidence for one thing.
 pub(crate) const EVIDENCE: usize = 16;
 /// Digits of one leg by INFO.
@@ -32,6 +36,7 @@ pub(crate) struct Legs {
     pub(crate) all: Vec<LegState>,
     by_call_id: BTreeMap<SmolStr, usize>,
     rows: usize,
+    text_bytes: usize,
 }
 
 /// A row of a ladder, between addresses.
@@ -156,7 +161,14 @@ impl Legs {
             dropped.rows += 1;
         } else {
             self.rows += 1;
-            leg.add_row(said, again, config.keep_text);
+            let length = said.message().raw().len();
+            let keep_text = config.keep_text && self.text_bytes + length <= config.max_text_bytes;
+            if keep_text {
+                self.text_bytes += length;
+            } else if config.keep_text {
+                dropped.texts += 1;
+            }
+            leg.add_row(said, again, keep_text);
         }
         Some(place)
     }
@@ -169,7 +181,7 @@ impl LegState {
         let dialled = said
             .heard
             .request_uri()
-            .map_or_else(String::new, |uri| uri.to_string());
+            .map_or_else(String::new, |uri| short(uri.to_string()));
         let user = message
             .from()
             .ok()
@@ -381,7 +393,7 @@ impl LegState {
                 side
             }
         };
-        self.descriptions[side as usize] = Some(session.clone());
+        self.descriptions[side as usize] = Some(essence(session));
         self.agree(offerer, side);
     }
 
@@ -452,10 +464,26 @@ impl LegState {
             summary: said.summary().into(),
             cseq: format!("{} {}", said.heard.cseq.number, said.heard.cseq.method).into(),
             again,
-            comment: said.comment.map(Into::into),
+            comment: said.comment.map(|comment| short(comment.to_owned()).into()),
             text: keep_text.then(|| String::from_utf8_lossy(said.message().raw()).into()),
         });
     }
+}
+
+/// A session description without what only takes room.
+fn essence(session: &Session) -> Session {
+    let mut session = session.clone();
+    session.raw = bytes::Bytes::new();
+    session.attributes.clear();
+    session.defects.clear();
+    session.media.truncate(LINES);
+    for media in &mut session.media {
+        media.attributes.clear();
+        for format in &mut media.formats {
+            format.fmtp = None;
+        }
+    }
+    session
 }
 
 /// `PCMU/8000`, `opus/48000/2`; a payload type that nothing describes by its number.
@@ -479,7 +507,7 @@ fn values_of(said: &Said<'_>) -> Vec<(SmolStr, SmolStr)> {
     };
     said.message()
         .all_headers()
-        .filter(|(name, _)| known(name))
+        .filter(|(name, value)| known(name) && value.len() <= VALUE)
         .take(VALUES)
         .map(|(name, value)| (SmolStr::new(name), SmolStr::new(value.trim())))
         .collect()

@@ -24,8 +24,9 @@ impl<'a> Said<'a> {
         transport: &'static str,
         comment: Option<&'a str>,
     ) -> Option<Self> {
+        let heard = Heard::read(message, passage)?;
         Some(Said {
-            heard: Heard::read(message, passage)?,
+            heard: (heard.call_id.len() <= CALL_ID).then_some(heard)?,
             packet,
             transport,
             comment,
@@ -54,15 +55,15 @@ impl<'a> Said<'a> {
             HeaderName::From => self.message().from(),
             _ => self.message().to(),
         };
-        match address {
+        short(match address {
             Ok(address) => address.uri.to_string(),
             Err(_) => self.message().header(name).unwrap_or_default().into_owned(),
-        }
+        })
     }
 
     pub(crate) fn reason(&self) -> Option<String> {
         match self.message().start() {
-            StartLine::Response { reason, .. } => Some(reason.to_string()),
+            StartLine::Response { reason, .. } => Some(short(reason.to_string())),
             StartLine::Request { .. } | StartLine::Neither => None,
         }
     }
@@ -74,6 +75,7 @@ impl<'a> Said<'a> {
             StartLine::Response { status, reason } => format!("{status} {reason}"),
             StartLine::Neither => String::new(),
         };
+        let first = short(first);
         if self.heard.description.is_some() {
             format!("{first} (SDP)")
         } else {
@@ -93,6 +95,19 @@ impl<'a> Said<'a> {
             hash = hash.wrapping_mul(PRIME);
         }
         hash
+    }
+}
+
+/// A Call-ID that is longer is none that anybody means.
+const CALL_ID: usize = 1_024;
+/// What is kept of a text that a peer chose, in characters.
+const SHORT: usize = 512;
+
+/// A text that a peer chose, in a length that can be kept of each message.
+pub(crate) fn short(text: String) -> String {
+    match text.char_indices().nth(SHORT) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
     }
 }
 

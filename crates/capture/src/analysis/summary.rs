@@ -70,6 +70,8 @@ pub struct Dropped {
     /// Rows of ladders beyond [`max_rows`](super::AnalysisConfig::max_rows) and
     /// [`max_all_rows`](super::AnalysisConfig::max_all_rows).
     pub rows: u64,
+    /// Texts of messages beyond [`max_text_bytes`](super::AnalysisConfig::max_text_bytes).
+    pub texts: u64,
     /// Findings beyond [`max_findings`](super::AnalysisConfig::max_findings).
     pub findings: u64,
 }

@@ -8,5 +8,6 @@ mod fragments;
 mod hostile;
 mod links;
 mod media;
+mod own;
 mod property;
 mod streams;

@@ -159,9 +159,9 @@ impl Entry {
             Ok(settings) => Ok(Kind::Callcenter(Box::new(settings))),
             // The name stands in this file, a mistake in that one.
             Err(error @ SettingsError::Read { .. }) => Err(wrong(file.span(), &error.to_string())),
-            Err(error @ (SettingsError::Wrong { .. } | SettingsError::Tls { .. })) => {
-                Err(EntryError::Settings(error))
-            }
+            Err(
+                error @ (SettingsError::Wrong { .. } | SettingsError::Users(_) | SettingsError::Tls { .. }),
+            ) => Err(EntryError::Settings(error)),
         }
     }
 }

@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use callwright_acd::{CallKey, Config, EndCause, Fact, Records};
 use callwright_wire::{Epoch, Time};
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
 use super::StoreError;
 use super::event::{Calendar as _, EventRow, Unix};
-use super::file::{OwnFile, Place, beside};
+use super::file::{self, OwnFile, Place, beside};
 use super::{rows, schema};
 use crate::store::group::{CommitError, Ledger};
 use crate::store::{Kept, Restored};
@@ -34,14 +35,11 @@ pub(super) struct Database {
 impl Database {
     /// Opens a database, or makes it.
     pub(super) fn open(path: &Path, epoch: Epoch) -> Result<Database, StoreError> {
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-        if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
-            return Err(StoreError::NoFolder {
-                path: path.to_owned(),
-                folder: folder.to_owned(),
-            });
-        }
-        let (connection, own) = connect(path)?;
+        // Locked before anything is written to it.
+        drop(open_ours(path)?);
+        let mut own = OwnFile::lock(path, path)?;
+        let connection = connect(path)?;
+        own.connected();
         Ok(Database {
             connection,
             own: Some(own),
@@ -104,15 +102,13 @@ impl Database {
         }
         let up = self.records.open().filter(|record| record.ended.is_none());
         let closed: Vec<_> = up.map(|record| record.call).collect();
-        let latest = rows::latest(&self.connection).map_err(|error| self.broken(error))?;
-        let ends: Vec<_> = closed
-            .iter()
-            .map(|call| Fact::CallEnded {
-                call: *call,
-                cause: EndCause::Restarted,
-                at: Time::from_nanos(latest.unsigned_abs()),
-            })
-            .collect();
+        let end = |call: &CallKey| {
+            let at = Unix.time(rows::last_known(&self.connection, *call)?);
+            let (call, cause) = (*call, EndCause::Restarted);
+            Ok(Fact::CallEnded { call, cause, at })
+        };
+        let ends: rusqlite::Result<Vec<_>> = closed.iter().map(end).collect();
+        let ends = ends.map_err(|error| self.broken(error))?;
         if !ends.is_empty() {
             let ends: Vec<_> = ends.iter().collect();
             self.write(&ends, &Unix).map_err(|error| self.broken(error))?;
@@ -265,49 +261,78 @@ impl Database {
     /// Sees to it that what is written goes to a file that can be found again.
     fn find_place(&mut self) -> Result<(), CommitError> {
         let Some(own) = &self.own else { return Ok(()) };
+        let path = self.path.display();
         match own.place() {
             Place::Same => Ok(()),
             Place::Replaced => Err(CommitError::Unavailable(format!(
-                "another file has taken the place of the database {}: put the right one back, or restart the call center",
-                self.path.display()
+                "another file has taken the place of the database {path}: put the right one back, or restart the call center"
             ))),
-            Place::Gone => self.write_anew(),
+            Place::Unknown(error) => Err(CommitError::Unavailable(format!(
+                "the database {path} cannot be found: {error}"
+            ))),
+            Place::Gone => self.write_anew("was deleted"),
+            Place::JournalGone => self.write_anew("has lost the journal beside it"),
+            Place::Unconnected => self.connect_again(),
         }
     }
 
-    /// The file was deleted, and is open still: all of it is written to a new one.
-    fn write_anew(&mut self) -> Result<(), CommitError> {
-        let path = self.path.clone();
-        let draft = beside(&path, ".new");
-        let unavailable = |what: String| {
-            CommitError::Unavailable(format!(
-                "the database {} was deleted, and cannot be written anew: {what}",
-                path.display()
-            ))
+    /// The file was deleted, or its journal was, and is open still: all of it is written to a new one.
+    fn write_anew(&mut self, why: &str) -> Result<(), CommitError> {
+        let written = self.replacement().and_then(|(draft, own)| {
+            if let Some(old) = &self.own {
+                old.give_name(&draft).map_err(|error| error.to_string())?;
+            }
+            Ok(own)
+        });
+        match written {
+            Ok(own) => {
+                let path = self.path.display();
+                tracing::error!(%path, "the database {why} while it was open: it is written anew, nothing is lost");
+                self.own = Some(own);
+                self.connect_again()
+            }
+            Err(what) => Err(CommitError::Unavailable(format!(
+                "the database {} {why}, and cannot be written anew: {what}",
+                self.path.display()
+            ))),
+        }
+    }
+
+    /// Everything, in a file beside the one that it is to replace, on disk and locked.
+    fn replacement(&self) -> Result<(PathBuf, OwnFile), String> {
+        let draft = beside(&self.path, ".new");
+        let Some(name) = draft.to_str() else {
+            return Err("its name is not UTF-8".to_owned());
         };
         // What is left of an attempt before.
         let _none = std::fs::remove_file(&draft);
-        let text = draft.to_string_lossy().into_owned();
-        self.connection
-            .execute("VACUUM INTO ?1", [text])
-            .map_err(|error| unavailable(error.to_string()))?;
-        // The old connection is closed first: as it ends it removes the journal of this name.
-        let spare = Connection::open_in_memory().map_err(|error| unavailable(error.to_string()))?;
-        drop(std::mem::replace(&mut self.connection, spare));
-        self.own = None;
-        for end in ["-wal", "-shm"] {
-            let _none = std::fs::remove_file(beside(&path, end));
-        }
-        let moved = std::fs::rename(&draft, &path).map_err(|error| error.to_string());
-        let connected = moved.and_then(|()| connect(&path).map_err(|error| error.to_string()));
-        match connected {
-            Ok((connection, own)) => {
-                self.connection = connection;
-                self.own = Some(own);
-                tracing::error!(path = %path.display(), "the database was deleted while it was open: it is written anew, nothing is lost");
+        file::make(&draft).map_err(|error| error.to_string())?;
+        let copied = self.connection.execute("VACUUM INTO ?1", [name]);
+        copied.map_err(|error| error.to_string())?;
+        let own = OwnFile::lock(&draft, &self.path).map_err(|error| error.to_string())?;
+        let synced = std::fs::File::open(&draft).and_then(|file| file.sync_all());
+        synced.map_err(|error| error.to_string())?;
+        Ok((draft, own))
+    }
+
+    /// Goes over to a file that has everything. Until that is done nothing is written, and the connection to the old one is kept.
+    fn connect_again(&mut self) -> Result<(), CommitError> {
+        match connect(&self.path) {
+            Ok(connection) => {
+                let old = std::mem::replace(&mut self.connection, connection);
+                // As it ends it would remove the journal of this name, which is the new one's.
+                let kept = old.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
+                if let Err(error) = kept {
+                    tracing::error!(%error, "the old database cannot be let go of, and stays open");
+                    std::mem::forget(old);
+                }
+                self.troubled = false;
+                if let Some(own) = &mut self.own {
+                    own.connected();
+                }
                 Ok(())
             }
-            Err(error) => Err(unavailable(error)),
+            Err(error) => Err(CommitError::Unavailable(error.to_string())),
         }
     }
 
@@ -361,12 +386,34 @@ impl Ledger for Database {
 }
 
 /// Opens a file for writing, in the way of a call center.
-fn connect(path: &Path) -> Result<(Connection, OwnFile), StoreError> {
-    let mut connection = Connection::open(path).map_err(|error| open_error(path, error))?;
-    let own = OwnFile::lock(path)?;
+fn connect(path: &Path) -> Result<Connection, StoreError> {
+    let mut connection = open_ours(path)?;
     prepare(&connection).map_err(|error| open_error(path, error))?;
     schema::migrate(&mut connection, path)?;
-    Ok((connection, own))
+    // So that the file itself has its tables; whoever reads it may be in the way, and it is done later.
+    let checkpoint = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
+    checkpoint.map_err(|error| open_error(path, error))?;
+    Ok(connection)
+}
+
+/// Opens a file of a call center, and makes it where there is none. Nothing is written to one of somebody else.
+pub(super) fn open_ours(path: &Path) -> Result<Connection, StoreError> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
+        return Err(StoreError::NoFolder {
+            path: path.to_owned(),
+            folder: folder.to_owned(),
+        });
+    }
+    // Where it cannot be made SQLite says why.
+    let _error = file::make(path);
+    let connection = Connection::open(path).map_err(|error| open_error(path, error))?;
+    connection
+        .busy_timeout(PATIENCE)
+        .map_err(|error| open_error(path, error))?;
+    let version = schema::version(&connection).map_err(|error| open_error(path, error))?;
+    schema::check(version, path)?;
+    Ok(connection)
 }
 
 fn open_error(path: &Path, error: rusqlite::Error) -> StoreError {

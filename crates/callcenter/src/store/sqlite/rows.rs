@@ -322,11 +322,19 @@ pub(super) fn first_unsettled(from: &Connection) -> rusqlite::Result<Option<i64>
     )
 }
 
-/// The time of the latest event; 0 where there is none.
-pub(super) fn latest(from: &Connection) -> rusqlite::Result<i64> {
-    from.query_row("SELECT coalesce(max(at), 0) FROM call_events", [], |row| {
-        row.get(0)
-    })
+/// The time of the last event of a process, and where the call has later ones, of the call; 0 where there is none.
+///
+/// The last is not always the latest: the clock of the machine may have been set back between two processes. What is told of
+/// recordings after a crash comes last, and may be older.
+pub(super) fn last_known(from: &Connection, call: CallKey) -> rusqlite::Result<i64> {
+    let mut statement = from.prepare_cached(
+        "SELECT max(
+            coalesce((SELECT at FROM call_events WHERE kind NOT IN ('recording_started', 'recording_ended')
+                      ORDER BY seq DESC LIMIT 1), 0),
+            coalesce((SELECT max(at) FROM call_events WHERE call = ?1), 0)
+         )",
+    )?;
+    statement.query_row([signed(call.0)], |row| row.get(0))
 }
 
 /// The number of the latest call; 0 where there is none.

@@ -8,6 +8,7 @@ use callwright_sip::digest::{Algorithm, Secret};
 use callwright_sip_message::Host;
 use rusqlite::{Connection, params};
 
+use super::database::open_ours;
 use super::{StoreError, schema};
 
 /// The users of a database; it may be in use by a call center meanwhile.
@@ -29,6 +30,18 @@ pub struct StoredUser {
 }
 
 impl Users {
+    /// Opens a database that is there; `None`: there is none, and none is made.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be opened, or is not one of a call center.
+    pub fn open_existing(path: &Path) -> Result<Option<Users>, StoreError> {
+        match path.try_exists() {
+            Ok(false) => Ok(None),
+            Ok(true) | Err(_) => Users::open(path).map(Some),
+        }
+    }
+
     /// Opens a database, and makes it where there is none.
     ///
     /// # Errors
@@ -39,7 +52,7 @@ impl Users {
             path: path.to_owned(),
             error,
         };
-        let mut connection = Connection::open(path).map_err(opened)?;
+        let mut connection = open_ours(path)?;
         connection.busy_timeout(Duration::from_secs(5)).map_err(opened)?;
         connection
             .pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))

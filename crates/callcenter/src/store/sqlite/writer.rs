@@ -37,14 +37,24 @@ struct Shared {
 }
 
 impl Writer {
-    /// Starts the thread. `wake` is called after it has told something.
-    pub(super) fn start(database: Database, waiting: Facts, wake: Box<dyn Fn() + Send>) -> Writer {
+    /// Starts the thread, with what was committed and left over so far. `wake` is called after it has told something.
+    pub(super) fn start(
+        database: Database,
+        group: Group,
+        waiting: Facts,
+        wake: Box<dyn Fn() + Send>,
+    ) -> Writer {
         let (to_thread, facts) = channel();
-        let shared = Arc::<Mutex<Shared>>::default();
+        let given = group.left_over();
+        let shared = Arc::new(Mutex::new(Shared {
+            outcomes: Vec::new(),
+            health: group.health.clone(),
+            committed: group.committed,
+        }));
         let told = shared.clone();
         let thread = std::thread::Builder::new()
             .name("callwright-store".to_owned())
-            .spawn(move || run(database, &facts, &told, &*wake));
+            .spawn(move || run(database, group, &facts, &told, &*wake));
         if let Err(error) = &thread {
             lock(&shared).health = Health::Failing {
                 reason: format!("there is no thread to write the database: {error}"),
@@ -55,7 +65,7 @@ impl Writer {
             to_thread: Some(to_thread),
             thread: thread.ok(),
             shared,
-            given: 0,
+            given,
         }
     }
 
@@ -133,8 +143,13 @@ impl fmt::Debug for Writer {
     }
 }
 
-fn run(mut database: Database, facts: &Receiver<Facts>, shared: &Mutex<Shared>, wake: &dyn Fn()) {
-    let mut group = Group::default();
+fn run(
+    mut database: Database,
+    mut group: Group,
+    facts: &Receiver<Facts>,
+    shared: &Mutex<Shared>,
+    wake: &dyn Fn(),
+) {
     loop {
         let patience = if group.health.is_sound() { LOOK } else { RETRY };
         let (mut new, more) = match facts.recv_timeout(patience) {

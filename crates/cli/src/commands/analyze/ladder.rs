@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use callwright_capture::analysis::{Call, Ladder, Row, RowKind};
 
-use super::text::{BOLD, CYAN, DIM, YELLOW, paint};
+use super::text::{BOLD, CYAN, DIM, YELLOW, paint, plain};
 
 /// Columns of a terminal between two rungs.
 const NARROWEST: usize = 22;
@@ -26,7 +26,7 @@ pub(super) fn draw(call: &Call, with_text: bool) -> String {
             DIM,
             call.legs
                 .iter()
-                .map(|leg| leg.call_id.as_str())
+                .map(|leg| plain(&leg.call_id))
                 .collect::<Vec<_>>()
                 .join(", ")
         )
@@ -51,7 +51,7 @@ pub(super) fn draw(call: &Call, with_text: bool) -> String {
         let _ = writeln!(out, "{}", line(row, ladder.parties.len(), width));
         if with_text && let Some(text) = &row.text {
             for line in text.lines() {
-                let _ = writeln!(out, "{}", paint(DIM, format!("{MARGIN}{line}")));
+                let _ = writeln!(out, "{}", paint(DIM, format!("{MARGIN}{}", plain(line))));
             }
         }
     }
@@ -87,18 +87,18 @@ fn width_of(ladder: &Ladder) -> usize {
 
 fn heads(names: impl Iterator<Item = String>, width: usize) -> String {
     names.fold(MARGIN.to_owned(), |line, name| {
-        let cut: String = name.chars().take(width - 1).collect();
+        let cut: String = plain(&name).chars().take(width - 1).collect();
         format!("{line}{cut:<width$}")
     })
 }
 
 fn label(row: &Row) -> String {
     match row.kind {
-        RowKind::Request | RowKind::Stream => row.summary.clone(),
+        RowKind::Request | RowKind::Stream => plain(&row.summary).into_owned(),
         // A response alone does not say to what.
         RowKind::Response => {
             let method = row.cseq.split_once(' ').map_or("", |(_, method)| method);
-            format!("{} [{method}]", row.summary)
+            format!("{} [{}]", plain(&row.summary), plain(method))
         }
     }
 }
@@ -136,7 +136,7 @@ fn line(row: &Row, columns: usize, width: usize) -> String {
         text += &paint(YELLOW, " (again)");
     }
     if let Some(comment) = &row.comment {
-        text += &paint(DIM, format!("  {comment}"));
+        text += &paint(DIM, format!("  {}", plain(comment)));
     }
     text
 }

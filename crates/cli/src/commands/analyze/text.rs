@@ -1,5 +1,6 @@
 //! What is in a capture, for a person.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -22,6 +23,15 @@ const RESET: &str = "\x1b[0m";
 
 pub(super) fn paint(style: &str, text: impl std::fmt::Display) -> String {
     format!("{style}{text}{RESET}")
+}
+
+/// A text of somebody else's without what a terminal would obey.
+pub(super) fn plain(text: &str) -> Cow<'_, str> {
+    if text.chars().any(char::is_control) {
+        Cow::Owned(text.replace(char::is_control, "\u{fffd}"))
+    } else {
+        Cow::Borrowed(text)
+    }
 }
 
 /// The file and its verdict.
@@ -52,7 +62,7 @@ pub(super) fn overview(analysis: &Analysis) -> String {
     let by = capture
         .application
         .as_ref()
-        .map_or_else(String::new, |application| format!(" by {application}"));
+        .map_or_else(String::new, |application| format!(" by {}", plain(application)));
     let mut text = format!(
         "  {}{by}, {}, {:.1} s: {}, {} of RTP, {} of RTCP\n",
         capture.format,
@@ -161,7 +171,7 @@ pub(super) fn calls(analysis: &Analysis, chosen: &[&Call]) -> String {
     let mut text = format!("\n{}\n", paint(BOLD, "calls"));
     for call in chosen.iter().take(ROWS) {
         let status = call.status.map_or_else(String::new, |status| {
-            format!(" {status} {}", call.reason.as_deref().unwrap_or_default())
+            format!(" {status} {}", plain(call.reason.as_deref().unwrap_or_default()))
         });
         let mark = match call.outcome {
             Outcome::Completed | Outcome::Up => GREEN,
@@ -181,14 +191,14 @@ pub(super) fn calls(analysis: &Analysis, chosen: &[&Call]) -> String {
             .answered_by
             .as_ref()
             .filter(|by| **by != call.callee)
-            .map_or_else(String::new, |by| format!(" ({by})"));
+            .map_or_else(String::new, |by| format!(" ({})", plain(by)));
         let _ = writeln!(
             text,
             "  {:>4}  {}  {} → {}{by}  {} {}",
             call.number,
             paint(DIM, format!("{:>9.3}", call.started.as_secs_f64())),
-            call.caller,
-            call.callee,
+            plain(&call.caller),
+            plain(&call.callee),
             paint(mark, call.outcome.name()),
             what.trim_start()
         );
@@ -203,9 +213,9 @@ pub(super) fn calls(analysis: &Analysis, chosen: &[&Call]) -> String {
                     format!(
                         "leg {} to {} {}: {guess}{}",
                         join.leg + 1,
-                        leg.callee,
+                        plain(&leg.callee),
                         leg.outcome.name(),
-                        join.because
+                        plain(&join.because)
                     )
                 )
             );
@@ -237,7 +247,7 @@ fn stream_text(stream: &Stream) -> String {
         "{who}{leg} {} → {} {}: {} in {}, {:.1} % lost",
         stream.source,
         stream.destination,
-        stream.codec().unwrap_or("of an unknown codec"),
+        plain(stream.codec().unwrap_or("of an unknown codec")),
         plural(quality.packets as usize, "packet"),
         span(stream.duration_ms()),
         quality.loss_percent
@@ -301,7 +311,7 @@ fn registration_text(registration: &Registration) -> String {
         Some(attempt) => format!(
             "{} {}",
             attempt.status.unwrap_or_default(),
-            attempt.reason.as_deref().unwrap_or_default()
+            plain(attempt.reason.as_deref().unwrap_or_default())
         ),
         None => "no response".to_owned(),
     };
@@ -312,7 +322,7 @@ fn registration_text(registration: &Registration) -> String {
     };
     format!(
         "{} at {}: {state}, {succeeded} of {} succeeded",
-        registration.aor,
+        plain(&registration.aor),
         registration.server,
         plural(registration.attempts.len(), "attempt")
     )
@@ -373,7 +383,7 @@ fn finding_text(finding: &Finding) -> String {
         "  {} {}  {call}{}  {}\n",
         paint(style, format!("{:<7}", finding.severity.name())),
         paint(CYAN, finding.kind),
-        finding.message,
+        plain(&finding.message),
         paint(DIM, format!("({}{packets}{times})", finding.source))
     )
 }
@@ -395,5 +405,19 @@ fn plural(count: usize, what: &str) -> String {
         format!("1 {what}")
     } else {
         format!("{count} {what}s")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::plain;
+
+    #[test]
+    fn a_peer_does_not_write_to_the_terminal() {
+        assert_eq!(
+            plain("Busy \u{1b}[31mHere\r\n"),
+            "Busy \u{fffd}[31mHere\u{fffd}\u{fffd}"
+        );
+        assert_eq!(plain("Gebühren → €"), "Gebühren → €");
     }
 }

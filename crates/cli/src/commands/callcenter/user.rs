@@ -4,7 +4,7 @@ use std::io::{BufRead as _, IsTerminal as _};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, bail, ensure};
-use callwright_callcenter::{Settings, Users};
+use callwright_callcenter::{Settings, StoreError, Users};
 use callwright_events::ExitCode;
 use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
 
@@ -15,12 +15,12 @@ use super::super::{Wrong, write};
 /// Carries out what is asked for about users.
 pub(super) fn user(command: &UserCommand, settings: &Settings) -> anyhow::Result<ExitCode> {
     let database = &settings.service().database;
-    let users = || {
-        Users::open(database).map_err(|error| Wrong {
-            message: error.to_string(),
-            exit_code: ExitCode::Failed,
-        })
+    let unusable = |error: StoreError| Wrong {
+        message: error.to_string(),
+        exit_code: ExitCode::Failed,
     };
+    let users = || Users::open(database).map_err(unusable);
+    let there = || Users::open_existing(database).map_err(unusable);
     match command {
         UserCommand::Add {
             name,
@@ -53,13 +53,13 @@ pub(super) fn user(command: &UserCommand, settings: &Settings) -> anyhow::Result
             ))?;
         }
         UserCommand::List => {
-            for stored in users()?.list()? {
+            for stored in there()?.map_or(Ok(Vec::new()), |users| users.list())? {
                 let agent = if stored.agent { "agent" } else { "no agent" };
                 write::line(&format!("{} {} {agent}\n", stored.user.name, stored.domain))?;
             }
         }
         UserCommand::Remove { name } => {
-            if !users()?.remove(name)? {
+            if !there()?.map_or(Ok(false), |users| users.remove(name))? {
                 return Err(Wrong {
                     message: format!("there is no user {name} in {}", database.display()),
                     exit_code: ExitCode::Failed,
