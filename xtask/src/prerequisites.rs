@@ -17,7 +17,7 @@ enum Evidence {
     File(&'static str, &'static str),
 }
 
-const DEBIAN_PACKAGES: [DebianPackage; 9] = [
+const DEBIAN_PACKAGES: [DebianPackage; 10] = [
     DebianPackage {
         name: "sip-tester",
         shown_by: Evidence::Command("sipp"),
@@ -37,6 +37,10 @@ const DEBIAN_PACKAGES: [DebianPackage; 9] = [
     DebianPackage {
         name: "tshark",
         shown_by: Evidence::Command("tshark"),
+    },
+    DebianPackage {
+        name: "sipvicious",
+        shown_by: Evidence::Command("svwar"),
     },
     DebianPackage {
         name: "buildah",

@@ -19,20 +19,37 @@ use crate::machine::{Alarm, Machine};
 #[derive(Clone, Debug)]
 pub(crate) struct Denial {
     pub(crate) reject: Reject,
-    /// Whether it tried a password, or an address.
-    guess: bool,
+    suspicion: Suspicion,
+}
+
+/// What is thought of who sent it.
+#[derive(Clone, Copy, Debug)]
+enum Suspicion {
+    Nothing,
+    /// It showed no password yet.
+    Challenged,
+    /// It tried a password, or an address.
+    Guess,
 }
 
 impl From<Reject> for Denial {
     fn from(reject: Reject) -> Denial {
-        Denial { reject, guess: false }
+        Denial {
+            reject,
+            suspicion: Suspicion::Nothing,
+        }
     }
 }
 
 impl From<Unproven> for Denial {
     fn from(unproven: Unproven) -> Denial {
         Denial {
-            guess: unproven.refusal == Some(Refusal::Wrong),
+            suspicion: match unproven.refusal {
+                Some(Refusal::Wrong) => Suspicion::Guess,
+                None | Some(Refusal::NotOurs | Refusal::Stale | Refusal::Replayed | Refusal::OtherUri) => {
+                    Suspicion::Challenged
+                }
+            },
             reject: Reject {
                 headers: unproven.headers,
                 ..Reject::new(unproven.status)
@@ -106,27 +123,44 @@ impl Machine {
 
     /// Nobody has this address. Where users have passwords, whoever asks without one is told the same as of one who is not there.
     pub(crate) fn nobody(&self, now: Time, message: &Message, flow: Flow) -> Denial {
-        let (status, guess) = match self.config.auth {
+        let (status, suspicion) = match self.config.auth {
             // Who asks has proved who it is.
-            Auth::None | Auth::Everything => (404, false),
+            Auth::None | Auth::Everything => (404, Suspicion::Nothing),
             Auth::Registrations => {
                 let from = message.from().ok();
                 let known = from.is_some_and(|from| self.user_behind(now, &from.uri, flow).is_some());
-                (480, !known)
+                (
+                    480,
+                    if known {
+                        Suspicion::Nothing
+                    } else {
+                        Suspicion::Guess
+                    },
+                )
             }
         };
         Denial {
             reject: Reject::new(status),
-            guess,
+            suspicion,
+        }
+    }
+
+    /// Somebody has this address, and is not there. Where anybody may ask, that looks like an address that nobody has: the same
+    /// answer, as late.
+    pub(crate) fn absent(&self, now: Time, message: &Message, flow: Flow) -> Denial {
+        match self.config.auth {
+            Auth::None | Auth::Everything => Reject::new(480).into(),
+            Auth::Registrations => self.nobody(now, message, flow),
         }
     }
 
     /// Refuses a request: at once, or late.
     pub(crate) fn deny(&mut self, now: Time, asker: Asker, flow: Flow, denial: Denial) {
-        let answer = if denial.guess {
-            self.guard.guess(now, flow.remote.ip())
-        } else {
-            Answer::AtOnce
+        let source = flow.remote.ip();
+        let answer = match denial.suspicion {
+            Suspicion::Nothing => Answer::AtOnce,
+            Suspicion::Challenged => self.guard.challenge(now, source),
+            Suspicion::Guess => self.guard.guess(now, source),
         };
         let full = self.late.waiting.len() >= self.config.limits.late_answers;
         match answer {

@@ -18,9 +18,12 @@ pub struct Protection {
     pub others: Option<Rate>,
     /// Calls at once that a source placed. Default 500; an INVITE beyond is answered 503.
     pub calls: usize,
-    /// Guesses (wrong passwords, and addresses that nobody has) within [`Protection::window`] after which answers to further ones
-    /// are held back. Default 5.
+    /// Guesses (wrong passwords, and addresses that nobody has or where nobody is) within [`Protection::window`] after which answers
+    /// to further ones are held back. Default 5.
     pub slow_after: u32,
+    /// Challenges in a row without one right password from the source, after which each further one counts as a guess: who only asks
+    /// looks for names. Default 200, which as many phones behind one address ask for when they all start at once; 0: never.
+    pub unanswered: u32,
     /// For how long they are. Default 2 s.
     pub slow: Duration,
     /// Guesses within the window after which the source is not heard. Default 20; 0: never.
@@ -51,6 +54,7 @@ impl Default for Protection {
             others: Some(rate),
             calls: 500,
             slow_after: 5,
+            unanswered: 200,
             slow: Duration::from_secs(2),
             ban_after: 20,
             ban: Duration::from_secs(300),
@@ -67,6 +71,7 @@ impl Protection {
             others: None,
             calls: usize::MAX,
             slow_after: u32::MAX,
+            unanswered: 0,
             ban_after: 0,
             ..Protection::default()
         }
@@ -116,6 +121,8 @@ struct Source {
     invites: Time,
     others: Time,
     calls: usize,
+    /// Challenges since the last right password.
+    challenged: u32,
     guesses: u32,
     guessed: Time,
     limited: u64,
@@ -183,6 +190,24 @@ impl Guard {
             Answer::Late(protection.slow)
         } else {
             Answer::AtOnce
+        }
+    }
+
+    /// A source is asked for a password.
+    pub(crate) fn challenge(&mut self, now: Time, from: IpAddr) -> Answer {
+        let limit = self.protection.unanswered;
+        let source = self.source(now, from);
+        source.challenged = source.challenged.saturating_add(1);
+        if limit > 0 && source.challenged > limit {
+            return self.guess(now, from);
+        }
+        Answer::AtOnce
+    }
+
+    /// A source gave a right password.
+    pub(crate) fn prove(&mut self, from: IpAddr) {
+        if let Some(source) = self.sources.get_mut(&network(from)) {
+            source.challenged = 0;
         }
     }
 
@@ -372,6 +397,24 @@ mod tests {
         assert!(!guard.is_banned(later + Duration::from_secs(2), SOURCE));
         assert!(guard.pardon(later, SOURCE));
         assert!(!guard.is_banned(later, SOURCE));
+    }
+
+    #[test]
+    fn who_is_asked_for_passwords_and_never_has_one_is_guessing() {
+        let mut guard = guard();
+        let now = Time::from_secs(1_000);
+        for _ in 0..3 {
+            for _ in 0..200 {
+                assert_eq!(guard.challenge(now, SOURCE), Answer::AtOnce);
+            }
+            guard.prove(SOURCE);
+        }
+        for _ in 0..219 {
+            guard.challenge(now, SOURCE);
+        }
+        assert!(!guard.is_banned(now, SOURCE));
+        assert_eq!(guard.challenge(now, SOURCE), Answer::Late(Duration::from_secs(2)));
+        assert!(guard.is_banned(now, SOURCE));
     }
 
     #[test]

@@ -6,9 +6,12 @@ use std::time::Duration;
 
 use callwright_media::plane::{Plane, PlaneConfig};
 use callwright_sip::command::{Headers, Identity, Response};
+use callwright_sip::digest::Refusal;
 use callwright_sip::endpoint::{Endpoint, EndpointConfig, IdentityId, IncomingId};
 use callwright_sip_message::{HeaderName, Message, Method, Uri};
-use callwright_wire::{Entropy, Input, Node, Output, PacketNode, Residue, SocketId, Time, Timer, TimerQueue};
+use callwright_wire::{
+    Entropy, Flow, Input, Node, Output, PacketNode, Residue, SocketId, Time, Timer, TimerQueue,
+};
 
 use crate::b2bua::{LegKey, Recordings, Switch};
 use crate::challenger::{Challenger, Unproven};
@@ -119,7 +122,8 @@ impl Machine {
             config.seed.derive("signalling").stream(),
         );
         let identity = endpoint.add_identity(Identity::new(Uri::sip(config.domain.clone())));
-        let plane = Plane::new(now, PlaneConfig { epoch: config.epoch });
+        // Nobody asks what was heard last: calls are recorded where they are to be.
+        let plane = Plane::new(now, PlaneConfig { epoch: config.epoch }).without_recent_audio();
         if config.audio && config.queues.iter().any(|queue| queue.prompts.music.is_none()) {
             // It is computed once, and not while somebody waits for it.
             let _computed = callwright_media::tone::melody();
@@ -307,18 +311,18 @@ impl Machine {
     }
 
     /// Asks who a request is from.
-    pub(crate) fn prove(&mut self, now: Time, message: &Message) -> Result<String, Unproven> {
+    pub(crate) fn prove(&mut self, now: Time, message: &Message, flow: Flow) -> Result<String, Unproven> {
         let registrar = &self.registrar;
         let proved = self
             .challenger
             .user_of(now, message, |name| registrar.secrets_of(name));
-        if let Err(unproven) = &proved {
-            use callwright_sip::digest::Refusal;
-            match unproven.refusal {
+        match &proved {
+            Ok(_) => self.guard.prove(flow.remote.ip()),
+            Err(unproven) => match unproven.refusal {
                 Some(Refusal::Wrong) => self.counters.wrong_credentials += 1,
                 Some(Refusal::Replayed) => self.counters.replays += 1,
                 Some(Refusal::Stale | Refusal::OtherUri | Refusal::NotOurs) | None => {}
-            }
+            },
         }
         proved
     }

@@ -29,7 +29,7 @@ impl Machine {
         // §10.3, 3 to 5: first who it is, then whether it may, and then whether there is such a user: to somebody who proves
         // nothing an unknown user looks like any other.
         if self.config.auth != Auth::None {
-            match self.prove(now, &message) {
+            match self.prove(now, &message, flow) {
                 Ok(user) if to.uri.user_unescaped().as_deref() == Some(&user) => {}
                 Ok(_) => return self.respond(now, request, 403, Headers::new()),
                 Err(unproven) => return self.deny(now, Asker::Request(request), flow, unproven.into()),

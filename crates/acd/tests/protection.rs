@@ -100,6 +100,39 @@ fn wrong_passwords_are_answered_late_and_then_not_at_all() {
 }
 
 #[test]
+fn who_is_not_there_is_answered_as_late_as_who_does_not_exist() {
+    for user in ["alice", "nobody"] {
+        for method in ["OPTIONS", "INVITE", "MESSAGE"] {
+            let mut lab = Lab::new();
+            let at = stranger(&mut lab);
+            for guess in 1..=6 {
+                let id = format!("{method}{guess}");
+                lab.say(at, text(at, method, user, &id, 1, &[]));
+                lab.pass(Duration::from_millis(10));
+                let mut answers = std::iter::from_fn(|| lab.heard(at));
+                let answered = answers.any(|answer| answer.status() == 480);
+                assert_eq!(answered, guess <= 5, "{method} {user} {guess}");
+            }
+        }
+    }
+}
+
+#[test]
+fn who_asks_for_names_without_a_password_is_banned() {
+    let mut lab = Lab::new();
+    let at = stranger(&mut lab);
+    for name in 0..220 {
+        lab.say(
+            at,
+            text(at, "REGISTER", &format!("{name}"), &format!("r{name}"), 1, &[]),
+        );
+        lab.pass(Duration::from_millis(2));
+    }
+    let source = lab.machine.sources()[0];
+    assert!(source.banned_until.is_some(), "{source:?}");
+}
+
+#[test]
 fn a_ban_is_lifted_by_hand() {
     let mut lab = Lab::with(|config| config.protection.ban_after = 1);
     let at = stranger(&mut lab);
@@ -115,7 +148,7 @@ fn a_ban_is_lifted_by_hand() {
 
 #[test]
 fn nothing_tells_a_user_from_nobody() {
-    let mut lab = Lab::new();
+    let mut lab = Lab::with(|config| config.protection.slow_after = 100);
     let at = stranger(&mut lab);
     let mut answers = Vec::new();
     for user in ["alice", "nobody"] {

@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use callwright_acd::{
-    AgentRequest, AgentState, AnswerWith, CallKey, CallState, Fact, Overflow, QueueConfig, Strategy,
+    AgentRequest, AgentState, AnswerWith, CallKey, CallState, Fact, Overflow, Protection, QueueConfig,
+    Strategy,
 };
 use callwright_ua::Phase;
 use callwright_wire::{Entropy, Seed};
@@ -26,6 +27,7 @@ const STRATEGIES: [Strategy; 7] = [
 
 fn lab(seed: u64) -> Lab {
     Lab::with_queue(|config, queue| {
+        config.protection = Protection::off();
         config.max_expires = Duration::from_secs(60);
         config.session_timer = Some(callwright_sip::command::SessionTimer::new(Duration::from_secs(
             90,

@@ -119,6 +119,10 @@ fn agents_queues_calls_records_and_statistics_can_be_read() {
     let (_, queues) = running.get("/api/v1/queues");
     assert_eq!(queues["queues"][0]["name"], "support");
     assert_eq!(running.get("/api/v1/calls").1["calls"], Value::Array(Vec::new()));
+    assert_eq!(
+        running.get("/api/v1/sources").1["sources"],
+        Value::Array(Vec::new())
+    );
     let (status, records) = running.get("/api/v1/records?limit=5&queue=support");
     assert_eq!((status, &records["next"]), (200, &Value::Null));
     let (status, statistics) = running.get("/api/v1/statistics");

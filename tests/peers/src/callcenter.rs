@@ -1,6 +1,7 @@
 //! Our own call center, as others meet it.
 
-use std::net::SocketAddr;
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -44,6 +45,9 @@ pub struct CallCenterOptions<'a> {
 }
 
 impl CallCenter {
+    /// A table of the configuration: an API without a token.
+    pub const OPEN_API: &str = "[http]\nlisten = \"127.0.0.1:0\"\ntoken = false\n";
+
     /// Starts it, with a capture, and waits until it listens.
     pub fn start(auth: &str) -> Self {
         Self::start_with(&CallCenterOptions {
@@ -83,6 +87,40 @@ impl CallCenter {
     /// The time of the CPU that it took so far.
     pub fn cpu_time(&self) -> Duration {
         self.daemon.cpu_time()
+    }
+
+    /// The memory that it has resident now, in bytes. Panics when it has ended.
+    #[track_caller]
+    pub fn memory(&self) -> u64 {
+        let memory = self.daemon.memory();
+        memory.unwrap_or_else(|| panic!("it has ended:\n{}", self.log()))
+    }
+
+    /// What its API answers, whose address it has said: it was started with [`OPEN_API`](Self::OPEN_API).
+    #[track_caller]
+    pub fn get(&self, path: &str) -> String {
+        let log = self.log();
+        let at = log
+            .split("API on http://")
+            .nth(1)
+            .and_then(|rest| rest.split('/').next());
+        let mut stream = TcpStream::connect(at.expect("an API")).expect("it listens");
+        let request = format!("GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).expect("it leaves");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("an answer");
+        let (_, body) = answer.split_once("\r\n\r\n").expect("an answer of HTTP");
+        body.to_owned()
+    }
+
+    /// One of its metrics without labels, such as `banned_total`.
+    #[track_caller]
+    pub fn metric(&self, name: &str) -> u64 {
+        let text = self.get("/metrics");
+        let name = format!("callwright_{name} ");
+        let value = text.lines().find_map(|line| line.strip_prefix(&name));
+        let value = value.and_then(|value| value.trim().parse().ok());
+        value.unwrap_or_else(|| panic!("no {name}in\n{text}"))
     }
 
     /// A file beside its configuration: its database, its recordings.

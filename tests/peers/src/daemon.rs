@@ -50,10 +50,19 @@ impl Daemon {
 
     /// The most memory that it had resident so far, in bytes; nothing once it has ended.
     pub(crate) fn peak_memory(&self) -> Option<u64> {
+        self.status("VmHWM:")
+    }
+
+    fn status(&self, name: &str) -> Option<u64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+        let line = status.lines().find_map(|line| line.strip_prefix(name))?;
         let kibibytes: u64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
         Some(kibibytes * 1_024)
+    }
+
+    /// The memory that it has resident now, in bytes; nothing once it has ended.
+    pub(crate) fn memory(&self) -> Option<u64> {
+        self.status("VmRSS:")
     }
 
     /// The time of the CPU that it and those whom it waited for took so far, all threads together; zero once it has ended.

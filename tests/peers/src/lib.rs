@@ -26,6 +26,7 @@ mod ports;
 mod product;
 mod rtpengine;
 mod sipp;
+mod sipvicious;
 mod tshark;
 
 pub use authority::Authority;
@@ -40,4 +41,5 @@ pub use ports::{Port, wait_for_sip};
 pub use product::{binary, callwright, command, example};
 pub use rtpengine::Rtpengine;
 pub use sipp::{RunningSipp, Sipp, SippCalls};
+pub use sipvicious::{svcrack, svwar};
 pub use tshark::{Capture, Digit, Stream};

@@ -15,6 +15,8 @@ pub enum Peer {
     Baresip,
     /// Relays RTP.
     Rtpengine,
+    /// Tries names and passwords.
+    Sipvicious,
     /// Builds and runs images without a container engine.
     Buildah,
 }
@@ -28,6 +30,7 @@ impl Peer {
             Self::Tshark => "tshark",
             Self::Baresip => "baresip-core",
             Self::Rtpengine => "rtpengine-daemon",
+            Self::Sipvicious => "sipvicious",
             Self::Buildah => "buildah",
         }
     }
@@ -40,6 +43,7 @@ impl Peer {
             Self::Tshark => program("tshark").is_some(),
             Self::Baresip => program("baresip").is_some(),
             Self::Rtpengine => program("rtpengine").is_some(),
+            Self::Sipvicious => program("svwar").is_some() && program("svcrack").is_some(),
             Self::Buildah => program("buildah").is_some(),
         }
     }

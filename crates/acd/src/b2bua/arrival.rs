@@ -75,7 +75,7 @@ impl Machine {
         let queue = self.queue_at(&uri);
         // Customers have no passwords.
         let proved = match queue {
-            None => self.admit_sender(now, message)?,
+            None => self.admit_sender(now, message, incoming.flow)?,
             Some(_) => None,
         };
         if self.switch.calls() >= self.config.limits.calls {
@@ -100,7 +100,7 @@ impl Machine {
         let target = match (queue, self.code_at(&uri)) {
             (Some(queue), _) => Target::Queue(queue),
             (None, Some(request)) => {
-                let (user, agent) = self.agent_who_dials(now, message, &from.uri, sender)?;
+                let (user, agent) = self.agent_who_dials(now, message, incoming.flow, &from.uri, sender)?;
                 sender = Some(user);
                 Target::Code(agent, request)
             }
@@ -109,7 +109,7 @@ impl Machine {
                     return Err(self.nobody(now, message, incoming.flow));
                 };
                 if self.registrar.account(callee).bound(now).next().is_none() {
-                    return Err(Reject::new(480).into());
+                    return Err(self.absent(now, message, incoming.flow));
                 }
                 Target::User(callee)
             }
@@ -133,12 +133,17 @@ impl Machine {
     }
 
     /// Whether a sender may ask for something outside a dialog (RFC 3261 §22.2): the user, where it had to prove who it is.
-    pub(crate) fn admit_sender(&mut self, now: Time, message: &Message) -> Result<Option<UserKey>, Denial> {
+    pub(crate) fn admit_sender(
+        &mut self,
+        now: Time,
+        message: &Message,
+        flow: Flow,
+    ) -> Result<Option<UserKey>, Denial> {
         match self.config.auth {
             Auth::None | Auth::Registrations => return Ok(None),
             Auth::Everything => {}
         }
-        let user = self.prove(now, message)?;
+        let user = self.prove(now, message, flow)?;
         // Nobody calls in the name of somebody else.
         let own = message
             .from()

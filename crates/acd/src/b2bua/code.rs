@@ -46,6 +46,7 @@ impl Machine {
         &mut self,
         now: Time,
         message: &Message,
+        flow: Flow,
         from: &Uri,
         sender: Option<UserKey>,
     ) -> Result<(UserKey, AgentKey), Denial> {
@@ -54,7 +55,7 @@ impl Machine {
             (Some(sender), _) => Some(sender),
             (None, Auth::None) => named,
             (None, Auth::Registrations | Auth::Everything) => {
-                let proved = self.prove(now, message)?;
+                let proved = self.prove(now, message, flow)?;
                 self.registrar.find(&proved).filter(|user| named == Some(*user))
             }
         };

@@ -73,7 +73,7 @@ impl Machine {
         let queue = named.and_then(|uri| self.queue_at(uri));
         if named.is_some()
             && queue.is_none()
-            && let Err(denial) = self.admit_sender(now, message)
+            && let Err(denial) = self.admit_sender(now, message, flow)
         {
             return self.deny(now, Asker::Request(request), flow, denial);
         }
@@ -84,10 +84,13 @@ impl Machine {
                 let denial = self.nobody(now, message, flow);
                 return self.deny(now, Asker::Request(request), flow, denial);
             }
-            Some(Some(user)) => match self.registrar.account(user).bound(now).next() {
-                Some(_) => 200,
-                None => 480,
-            },
+            Some(Some(user)) => {
+                if self.registrar.account(user).bound(now).next().is_none() {
+                    let denial = self.absent(now, message, flow);
+                    return self.deny(now, Asker::Request(request), flow, denial);
+                }
+                200
+            }
         };
         let headers = if status == 200 {
             vec![
@@ -140,7 +143,7 @@ impl Machine {
             let headers = vec![self.retry_after()];
             return self.respond(now, request, 503, headers);
         }
-        if let Err(denial) = self.admit_sender(now, message) {
+        if let Err(denial) = self.admit_sender(now, message, flow) {
             return self.deny(now, Asker::Request(request), flow, denial);
         }
         if message.body().len() > self.config.limits.message_bytes {
@@ -165,7 +168,8 @@ impl Machine {
             .cloned()
             .collect();
         if contacts.is_empty() {
-            return self.respond(now, request, 480, Headers::new());
+            let denial = self.absent(now, message, flow);
+            return self.deny(now, Asker::Request(request), flow, denial);
         }
         // RFC 3261 §16.3, 4: a user who is bound to this machine itself would be asked again and again.
         if contacts

@@ -122,6 +122,18 @@ pub(super) fn text(live: &Live, tally: &Tally) -> Result<String, Problem> {
     );
     counter(
         &mut registry,
+        "rate_limited",
+        "Requests of sources that sent too many",
+        counters.rate_limited,
+    );
+    counter(
+        &mut registry,
+        "banned",
+        "Requests of sources that are banned",
+        counters.banned,
+    );
+    counter(
+        &mut registry,
         "replays",
         "Nonce counts that were used before",
         counters.replays,

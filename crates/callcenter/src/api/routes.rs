@@ -45,6 +45,7 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .route("/api/v1/agents/{name}", get(agent).post(set_agent))
         .route("/api/v1/queues", get(queues))
         .route("/api/v1/calls", get(calls))
+        .route("/api/v1/sources", get(sources))
         .route("/api/v1/records", get(records))
         .route("/api/v1/records/{number}", get(record))
         .route("/api/v1/statistics", get(statistics))
@@ -116,12 +117,23 @@ async fn contents() -> Json<Value> {
         "agent": "/api/v1/agents/{name}",
         "queues": "/api/v1/queues",
         "calls": "/api/v1/calls",
+        "sources": "/api/v1/sources",
         "records": "/api/v1/records?from=&to=&queue=&agent=&before=&limit=",
         "record": "/api/v1/records/{number}",
         "statistics": "/api/v1/statistics?from=&to=&queue=",
         "health": "/healthz",
         "metrics": "/metrics",
     }))
+}
+
+/// Who asked for something lately, and who of them is not heard.
+async fn sources(State(shared): Own) -> Answer {
+    let sources = shared.live.ask(|server, _| server.machine().sources())?;
+    let views: Vec<_> = sources
+        .iter()
+        .map(|source| views::source(source, shared.live.epoch()))
+        .collect();
+    Ok(Json(json!({ "sources": views })))
 }
 
 async fn agents(State(shared): Own) -> Answer {

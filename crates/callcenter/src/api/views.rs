@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use callwright_acd::{
     AgentSnapshot, AgentState, CallSnapshot, CallState, Fact, NotReadyReason, PresentationOutcome,
-    QueueSnapshot, Statistics,
+    QueueSnapshot, SourceSnapshot, Statistics,
 };
 use callwright_wire::{Epoch, Time};
 use serde_json::{Value, json};
@@ -72,6 +72,16 @@ pub(super) fn queue(queue: &QueueSnapshot, epoch: Epoch) -> Value {
         "talking": queue.talking,
         "free": queue.free,
         "logged_in": queue.logged_in,
+    })
+}
+
+pub(super) fn source(source: &SourceSnapshot, epoch: Epoch) -> Value {
+    json!({
+        "address": source.address,
+        "calls": source.calls,
+        "guesses": source.guesses,
+        "limited": source.limited,
+        "banned_until": source.banned_until.map(|until| at(epoch, until)),
     })
 }
 

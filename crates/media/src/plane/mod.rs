@@ -68,6 +68,8 @@ pub struct PlaneConfig {
 #[derive(Debug)]
 pub struct Plane {
     config: PlaneConfig,
+    /// Sessions do not remember what they heard.
+    keeps_nothing: bool,
     places: Vec<Place>,
     vacant: Vec<u32>,
     sockets: NumberMap<SocketId, Port>,
@@ -121,6 +123,7 @@ impl Plane {
     pub fn new(now: Time, config: PlaneConfig) -> Self {
         Plane {
             config,
+            keeps_nothing: false,
             places: Vec::new(),
             vacant: Vec::new(),
             sockets: NumberMap::default(),
@@ -134,6 +137,13 @@ impl Plane {
             lateness: Lateness::default(),
             unknown_socket: 0,
         }
+    }
+
+    /// A plane that does not keep the last audio of its sessions, 24 kB each: [`Plane::recent_audio`] is empty, and what is made of it.
+    #[must_use]
+    pub fn without_recent_audio(mut self) -> Self {
+        self.keeps_nothing = true;
+        self
     }
 
     /// How many sessions are open.
@@ -194,7 +204,11 @@ impl Plane {
     /// Opens a session on a pair of sockets. SSRC, sequence numbers and the rest that is random come from `entropy`, the
     /// stream of the party that the session belongs to. Nothing is sent before [`Command::Start`].
     pub fn open(&mut self, ports: Ports, entropy: &mut Entropy) -> SessionId {
-        let session = Some(Box::new(Session::new(ports, self.config.epoch, entropy)));
+        let mut session = Box::new(Session::new(ports, self.config.epoch, entropy));
+        if self.keeps_nothing {
+            session.keep_nothing();
+        }
+        let session = Some(session);
         let id = match self.vacant.pop() {
             Some(index) => {
                 let place = &mut self.places[index as usize];

@@ -51,6 +51,11 @@ impl Ears {
         }
     }
 
+    /// Does not remember what is heard.
+    pub(crate) fn keep_nothing(&mut self) {
+        self.evidence.keep_nothing();
+    }
+
     /// Hears a payload, in order.
     pub(crate) fn audio(&mut self, codec: Codec, packet: Put<'_>, sink: &mut Sink<'_>) {
         let (arrived, payload) = (packet.arrived, packet.payload);

@@ -10,6 +10,8 @@ pub(crate) const CAPACITY: usize = 24_000;
 /// A ring of encoded audio of one codec, made at the first packet.
 #[derive(Debug, Default)]
 pub(crate) struct Evidence {
+    /// Nobody will ask: nothing is kept.
+    unwanted: bool,
     codec: Option<Codec>,
     ring: Option<Box<[u8]>>,
     /// Bytes ever written.
@@ -17,8 +19,19 @@ pub(crate) struct Evidence {
 }
 
 impl Evidence {
+    /// Keeps nothing from now on.
+    pub(crate) fn keep_nothing(&mut self) {
+        *self = Evidence {
+            unwanted: true,
+            ..Evidence::default()
+        };
+    }
+
     /// Adds a payload; another codec than before starts anew.
     pub(crate) fn add(&mut self, codec: Codec, payload: &[u8]) {
+        if self.unwanted {
+            return;
+        }
         if self.codec != Some(codec) {
             self.codec = Some(codec);
             self.written = 0;
@@ -96,4 +109,19 @@ impl LastHeard {
 pub(crate) fn samples_in(span: Duration) -> usize {
     let samples = span.as_millis() * u128::from(SAMPLE_RATE) / 1_000;
     usize::try_from(samples).unwrap_or(CAPACITY).min(CAPACITY)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_nobody_asks_for_is_not_kept() {
+        let mut evidence = Evidence::default();
+        evidence.add(Codec::Pcmu, &[0xff; 160]);
+        assert_eq!(evidence.last(1_000).len(), 160);
+        evidence.keep_nothing();
+        evidence.add(Codec::Pcmu, &[0xff; 160]);
+        assert!(evidence.last(1_000).is_empty() && evidence.ring.is_none());
+    }
 }

@@ -71,6 +71,11 @@ pub(crate) struct Room<'a> {
 }
 
 impl Session {
+    /// Does not remember what is heard.
+    pub(crate) fn keep_nothing(&mut self) {
+        self.ears.keep_nothing();
+    }
+
     pub(crate) fn new(ports: Ports, epoch: Epoch, entropy: &mut Entropy) -> Self {
         Session {
             ports,

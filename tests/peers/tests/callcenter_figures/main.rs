@@ -10,9 +10,20 @@
 //!     cargo test -p callwright-peers --test callcenter_figures -- --ignored --nocapture --test-threads 1
 //! ```
 
+mod memory;
+mod queue;
 mod registrations;
 mod relay;
 mod signalling;
+
+/// All calls come from one address here, and as many as there are.
+const UNPROTECTED: &str = "[protection]\ninvites = false\nothers = false\ncalls = 1000000\n";
+
+/// How many calls a second where one rate is measured: 1,000, or what `CALLS_PER_SECOND` says, to see that it works.
+fn rate() -> u32 {
+    let said = std::env::var("CALLS_PER_SECOND");
+    said.map_or(1_000, |said| said.parse().expect("a number of calls a second"))
+}
 
 /// Where who is measured runs.
 const MEASURED: usize = 0;

@@ -7,7 +7,7 @@ use callwright_peers::{CallCenter, CallCenterOptions, Rtpengine, require};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::thread::{CpuSet, sched_setaffinity};
 
-use super::{GENERATOR, MEASURED};
+use super::{GENERATOR, MEASURED, UNPROTECTED};
 
 const CALLS: usize = 800;
 /// The sockets of the generator on each side of the calls.
@@ -23,29 +23,29 @@ const PACKET: usize = HEADER + 160;
 
 /// Where one direction of a call is sent from and to.
 #[derive(Clone, Copy)]
-struct Stream {
+pub(super) struct Stream {
     socket: usize,
     to: SocketAddr,
     sequence: u16,
 }
 
 /// Whoever makes the calls: sockets on both sides, first those of the callers.
-struct Generator {
+pub(super) struct Generator {
     sockets: Vec<UdpSocket>,
     began: Instant,
 }
 
 /// What came of a round.
 #[derive(Default)]
-struct Round {
-    sent: usize,
-    received: usize,
+pub(super) struct Round {
+    pub(super) sent: usize,
+    pub(super) received: usize,
     cpu: Duration,
     delays: Vec<Duration>,
 }
 
 impl Generator {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let socket = |_| {
             let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
             // What the kernel may drop here is no loss of the relay: as large as it lets us.
@@ -64,11 +64,11 @@ impl Generator {
         [call % SOCKETS, SOCKETS + call % SOCKETS]
     }
 
-    fn addresses(&self, call: usize) -> [SocketAddr; 2] {
+    pub(super) fn addresses(&self, call: usize) -> [SocketAddr; 2] {
         Self::ends(call).map(|socket| self.sockets[socket].local_addr().expect("its address"))
     }
 
-    fn streams(call: usize, to: [SocketAddr; 2]) -> [Stream; 2] {
+    pub(super) fn streams(call: usize, to: [SocketAddr; 2]) -> [Stream; 2] {
         let [one, other] = Self::ends(call);
         [(one, to[0]), (other, to[1])].map(|(socket, to)| Stream {
             socket,
@@ -78,7 +78,12 @@ impl Generator {
     }
 
     /// Sends all streams for a while, and counts what comes back.
-    fn run(&self, streams: &mut [Stream], span: Duration, cpu_time: &dyn Fn() -> Duration) -> Round {
+    pub(super) fn run(
+        &self,
+        streams: &mut [Stream],
+        span: Duration,
+        cpu_time: &dyn Fn() -> Duration,
+    ) -> Round {
         let mut round = Round::default();
         let before = cpu_time();
         let start = Instant::now();
@@ -160,14 +165,14 @@ impl Round {
 }
 
 /// A SIP user agent that does nothing but set calls up: it calls bob, and is bob.
-struct Setup {
+pub(super) struct Setup {
     server: SocketAddr,
     caller: UdpSocket,
     callee: UdpSocket,
 }
 
 impl Setup {
-    fn new(server: SocketAddr) -> Self {
+    pub(super) fn new(server: SocketAddr) -> Self {
         let socket = || {
             let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
             let limit = Some(Duration::from_secs(10));
@@ -191,7 +196,7 @@ impl Setup {
     }
 
     /// Sets a call up between these addresses; returns where each of them sends to.
-    fn call(&self, number: usize, [from, to]: [SocketAddr; 2]) -> [SocketAddr; 2] {
+    pub(super) fn call(&self, number: usize, [from, to]: [SocketAddr; 2]) -> [SocketAddr; 2] {
         let (server, here) = (self.server, self.caller.local_addr().expect("its address"));
         let head = |method: &str, uri: &str, to: &str| {
             format!(
@@ -273,6 +278,7 @@ fn a_packet_costs_less_than_it_costs_rtpengine() {
     let generator = Generator::new();
 
     let server = CallCenter::start_with(&CallCenterOptions {
+        more: UNPROTECTED,
         cpu: Some(MEASURED),
         ..CallCenterOptions::default()
     });

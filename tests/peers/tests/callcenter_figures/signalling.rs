@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use callwright_peers::{CallCenter, CallCenterOptions, Kamailio, Sipp, SippCalls, require};
 
-use super::{GENERATOR, MEASURED};
+use super::{GENERATOR, MEASURED, UNPROTECTED};
 
 const RATES: [u32; 3] = [500, 1_000, 2_000];
 const SECONDS: u32 = 10;
@@ -68,7 +68,7 @@ fn a_call_costs_at_most_twice_what_it_costs_a_proxy() {
         let ours = {
             let server = CallCenter::start_with(&CallCenterOptions {
                 auth: Some("registrations"),
-                more: "[limits]\ncalls = 20000\n",
+                more: &format!("[limits]\ncalls = 20000\n{UNPROTECTED}"),
                 cpu: Some(MEASURED),
                 ..CallCenterOptions::default()
             });
