@@ -43,7 +43,7 @@ impl Recorded {
     }
 
     fn of(record: &CallRecord) -> Recorded {
-        let callee = || record.answered.as_ref().map(|answered| user(&answered.callee));
+        let callee = || record.answered().map(|answer| user(&answer.callee));
         Recorded {
             call: record.call.0,
             caller: record.caller.clone(),
