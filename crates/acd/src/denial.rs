@@ -121,23 +121,13 @@ impl Machine {
         }
     }
 
-    /// Nobody has this address. Where users have passwords, whoever asks without one is told the same as of one who is not there.
+    /// Nobody has this address. Where users have passwords, whoever asks without one, and not over the way of a registration, is told
+    /// the same as of one who is not there.
     pub(crate) fn nobody(&self, now: Time, message: &Message, flow: Flow) -> Denial {
-        let (status, suspicion) = match self.config.auth {
-            // Who asks has proved who it is.
-            Auth::None | Auth::Everything => (404, Suspicion::Nothing),
-            Auth::Registrations => {
-                let from = message.from().ok();
-                let known = from.is_some_and(|from| self.user_behind(now, &from.uri, flow).is_some());
-                (
-                    480,
-                    if known {
-                        Suspicion::Nothing
-                    } else {
-                        Suspicion::Guess
-                    },
-                )
-            }
+        let (status, suspicion) = if self.may_know(now, message, flow) {
+            (404, Suspicion::Nothing)
+        } else {
+            (480, Suspicion::Guess)
         };
         Denial {
             reject: Reject::new(status),
@@ -145,12 +135,23 @@ impl Machine {
         }
     }
 
-    /// Somebody has this address, and is not there. Where anybody may ask, that looks like an address that nobody has: the same
-    /// answer, as late.
+    /// Somebody has this address, and is not there. Whoever may not know who is who is answered as if nobody had it, and as late.
     pub(crate) fn absent(&self, now: Time, message: &Message, flow: Flow) -> Denial {
+        if self.may_know(now, message, flow) {
+            Reject::new(480).into()
+        } else {
+            self.nobody(now, message, flow)
+        }
+    }
+
+    /// Whether a sender may be told which addresses there are: it proved who it is, or sends over the way of its registration.
+    fn may_know(&self, now: Time, message: &Message, flow: Flow) -> bool {
         match self.config.auth {
-            Auth::None | Auth::Everything => Reject::new(480).into(),
-            Auth::Registrations => self.nobody(now, message, flow),
+            Auth::None | Auth::Everything => true,
+            Auth::Registrations => {
+                let from = message.from().ok();
+                from.is_some_and(|from| self.user_behind(now, &from.uri, flow).is_some())
+            }
         }
     }
 

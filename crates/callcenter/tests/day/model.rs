@@ -435,7 +435,7 @@ impl Model {
         if *state == Ready {
             // Who says so is offered everything again.
             for call in self.calls.values_mut() {
-                if !matches!(was, Reserved) {
+                if !matches!(was, Reserved | Talking) {
                     call.passed.remove(&agent);
                 }
             }
