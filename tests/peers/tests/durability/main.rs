@@ -318,7 +318,8 @@ fn a_lock_of_10_seconds_is_survived() {
     locked(Duration::from_secs(10));
 }
 
-/// A file system of its own, as small as is told; it is gone with this value.
+/// A file system of its own with room for the journal of a database, which grows to 4 MiB before it is written back; it is gone with
+/// this value.
 struct Small {
     folder: tempfile::TempDir,
 }
@@ -328,7 +329,7 @@ impl Small {
     fn mount() -> Option<Small> {
         let folder = tempfile::tempdir().expect("a folder");
         let mounted = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", "size=1m", "none"])
+            .args(["-t", "tmpfs", "-o", "size=16m", "none"])
             .arg(folder.path())
             .status();
         mounted
@@ -358,7 +359,7 @@ fn on_a_full_disk_calls_in_progress_go_on_and_new_ones_get_503() {
     let filler = small.file("filler");
     let fill = || {
         // As much as there is room for.
-        let _full = std::fs::write(&filler, vec![0; 1 << 20]);
+        let _full = std::fs::write(&filler, vec![0; 16 << 20]);
     };
     let free = || std::fs::remove_file(&filler).expect("it is there");
     refuses_and_recovers(&floor, &database, "cannot be written", fill, Duration::ZERO, free);
