@@ -274,6 +274,14 @@ impl<R: Read, F: FnMut(&FileFacts, &Packet<'_>)> File<R, F> {
         }
     }
 
+    /// Whether there is more behind what could not be parsed: not when the file ends, and `problem` ends the reading.
+    fn goes_on(&mut self, problem: Option<String>) -> Result<bool, ReadError> {
+        match problem {
+            None => self.more(),
+            Some(problem) => Err(self.damaged(problem)),
+        }
+    }
+
     fn read_frames(&mut self, header: &PcapHeader) -> Result<(), ReadError> {
         let parse = match (header.is_bigendian(), header.is_modified_format()) {
             (_, true) => parse_pcap_frame_modified,
@@ -305,14 +313,11 @@ impl<R: Read, F: FnMut(&FileFacts, &Packet<'_>)> File<R, F> {
                     (self.each)(&self.facts, &packet);
                     self.window.take(length);
                 }
-                Err(nom::Err::Incomplete(_)) => {
-                    if !self.more()? {
+                Err(error) => {
+                    let problem = problem_of(&error);
+                    if !self.goes_on(problem)? {
                         return Ok(());
                     }
-                }
-                Err(nom::Err::Error(error) | nom::Err::Failure(error)) => {
-                    let problem = problem(&error);
-                    return Err(self.damaged(problem));
                 }
             }
         }
@@ -344,14 +349,11 @@ impl<R: Read, F: FnMut(&FileFacts, &Packet<'_>)> File<R, F> {
                         .map_err(|problem| self.damaged(problem))?;
                     self.window.take(length);
                 }
-                Err(nom::Err::Incomplete(_)) => {
-                    if !self.more()? {
+                Err(error) => {
+                    let problem = problem_of(&error);
+                    if !self.goes_on(problem)? {
                         return Ok(());
                     }
-                }
-                Err(nom::Err::Error(error) | nom::Err::Failure(error)) => {
-                    let problem = problem(&error);
-                    return Err(self.damaged(problem));
                 }
             }
         }
@@ -545,6 +547,14 @@ fn direction(options: &[PcapNGOption<'_>], big_endian: bool) -> Option<PacketDir
         0b01 => Some(PacketDirection::Inbound),
         0b10 => Some(PacketDirection::Outbound),
         _ => None,
+    }
+}
+
+/// What is wrong with bytes that were not parsed; `None` where only more of them are wanted.
+fn problem_of(error: &nom::Err<PcapError<&[u8]>>) -> Option<String> {
+    match error {
+        nom::Err::Incomplete(_) => None,
+        nom::Err::Error(error) | nom::Err::Failure(error) => Some(problem(error)),
     }
 }
 
