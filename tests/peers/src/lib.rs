@@ -27,6 +27,7 @@ mod product;
 mod rtpengine;
 mod sipp;
 mod sipvicious;
+mod tone;
 mod tshark;
 
 pub use authority::Authority;
@@ -42,4 +43,5 @@ pub use product::{binary, callwright, command, example};
 pub use rtpengine::Rtpengine;
 pub use sipp::{RunningSipp, Sipp, SippCalls};
 pub use sipvicious::{svcrack, svwar};
+pub use tone::power_at;
 pub use tshark::{Capture, Digit, Stream};

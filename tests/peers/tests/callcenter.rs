@@ -6,7 +6,7 @@ use std::net::{SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Output, Stdio};
 
-use callwright_peers::{Baresip, CallCenter, Capture, Evidence, Kamailio, Sipp, command, require};
+use callwright_peers::{Baresip, CallCenter, Capture, Evidence, Kamailio, Sipp, command, power_at, require};
 
 const CALLS: u32 = 20;
 
@@ -158,20 +158,6 @@ fn linear(octet: u8) -> f64 {
     let (exponent, mantissa) = (i32::from(octet >> 4 & 7), i32::from(octet & 15));
     let magnitude = (((mantissa << 3) + 0x84) << exponent) - 0x84;
     f64::from(if octet & 0x80 == 0 { magnitude } else { -magnitude })
-}
-
-/// The power at one frequency of 8,000 samples a second, in blocks of 20 ms, for a stream may skip.
-fn power_at(samples: &[f64], hz: f64) -> f64 {
-    let step = std::f64::consts::TAU * hz / 8_000.0;
-    let block = |block: &[f64]| {
-        let (mut real, mut imaginary) = (0.0, 0.0);
-        for (at, sample) in block.iter().enumerate() {
-            real += sample * (step * at as f64).cos();
-            imaginary += sample * (step * at as f64).sin();
-        }
-        real * real + imaginary * imaginary
-    };
-    samples.chunks_exact(160).map(block).sum()
 }
 
 /// On both legs there is audio both ways, and each direction carries the tone of who sends it.

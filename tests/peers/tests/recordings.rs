@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use callwright_peers::{Baresip, CallCenter, CallCenterOptions, Capture, command, require};
+use callwright_peers::{Baresip, CallCenter, CallCenterOptions, Capture, command, power_at, require};
 
 const RECORDED: &str = "[[queue]]\nname = \"support\"\nrecord = true\n";
 
@@ -78,18 +78,7 @@ fn tracks(path: &Path) -> [Vec<f64>; 2] {
 
 /// Which of the tones is the strongest in a piece, in blocks of 20 ms; `None` where none is.
 fn tone(samples: &[f64]) -> Option<u32> {
-    let power = |hz: u32| -> f64 {
-        let step = std::f64::consts::TAU * f64::from(hz) / 8_000.0;
-        let block = |block: &[f64]| {
-            let (mut real, mut imaginary) = (0.0, 0.0);
-            for (at, sample) in block.iter().enumerate() {
-                real += sample * (step * at as f64).cos();
-                imaginary += sample * (step * at as f64).sin();
-            }
-            real * real + imaginary * imaginary
-        };
-        samples.chunks_exact(160).map(block).sum()
-    };
+    let power = |hz: u32| power_at(samples, f64::from(hz));
     let energy: f64 = samples.iter().map(|sample| sample * sample).sum();
     let loudest = [440, 880, 1_320]
         .into_iter()
