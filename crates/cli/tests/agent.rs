@@ -1,27 +1,20 @@
 //! `callwright agent`, through the binary.
 
+mod support;
+
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, Output};
 
 fn folder(name: &str) -> PathBuf {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("agent").join(name);
-    if folder.exists() {
-        std::fs::remove_dir_all(&folder).expect("what an earlier test left can go");
-    }
+    let folder = support::cleared("agent", name);
     std::fs::create_dir_all(&folder).expect("a folder");
     folder
 }
 
 fn command(folder: &Path, arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_callwright"));
-    command
-        .env("NO_COLOR", "1")
-        .env_remove("RUST_LOG")
-        .current_dir(folder)
-        .args(arguments)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
+    let mut command = support::callwright();
+    command.current_dir(folder).args(arguments);
     command
 }
 

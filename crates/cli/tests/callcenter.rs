@@ -1,5 +1,7 @@
 //! `callwright callcenter`, through the binary.
 
+mod support;
+
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::UdpSocket;
 use std::path::{Path, PathBuf};
@@ -8,26 +10,14 @@ use std::time::Duration;
 
 /// An empty folder of its own for a test.
 fn folder(name: &str) -> PathBuf {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR"))
-        .join("callcenter")
-        .join(name);
-    if folder.exists() {
-        std::fs::remove_dir_all(&folder).expect("what an earlier test left can go");
-    }
+    let folder = support::cleared("callcenter", name);
     std::fs::create_dir_all(&folder).expect("a folder");
     folder
 }
 
 fn command(folder: &Path, arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_callwright"));
-    command
-        .env("NO_COLOR", "1")
-        .env_remove("RUST_LOG")
-        .current_dir(folder)
-        .arg("callcenter")
-        .args(arguments)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
+    let mut command = support::callwright();
+    command.current_dir(folder).arg("callcenter").args(arguments);
     command
 }
 

@@ -1,28 +1,22 @@
 //! `callwright e2e`, through the binary, with customers that are built in.
 
+mod support;
+
 use std::net::UdpSocket;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Output};
 
 /// A folder of its own for a test; the run makes it.
 fn folder(name: &str) -> PathBuf {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("e2e").join(name);
-    if folder.exists() {
-        std::fs::remove_dir_all(&folder).expect("what an earlier test left can go");
-    }
-    folder
+    support::cleared("e2e", name)
 }
 
 fn command(folder: &Path, arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_callwright"));
+    let mut command = support::callwright();
     command
-        .env("NO_COLOR", "1")
-        .env_remove("RUST_LOG")
         .args(["e2e", "--port", "0", "--out"])
         .arg(folder)
-        .args(arguments)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
+        .args(arguments);
     command
 }
 

@@ -1,17 +1,16 @@
 //! `[[server]]`: what is started before a run, waited for, and stopped after it.
 
+mod support;
+
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, Output};
 use std::time::{Duration, Instant};
 
 /// An empty folder of its own for a test.
 fn folder(name: &str) -> PathBuf {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("servers").join(name);
-    if folder.exists() {
-        std::fs::remove_dir_all(&folder).expect("what an earlier test left can go");
-    }
+    let folder = support::cleared("servers", name);
     std::fs::create_dir_all(&folder).expect("a folder");
     folder
 }
@@ -21,14 +20,8 @@ fn write(folder: &Path, name: &str, text: &str) {
 }
 
 fn callwright(folder: &Path, arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_callwright"));
-    command
-        .env("NO_COLOR", "1")
-        .env_remove("RUST_LOG")
-        .current_dir(folder)
-        .args(arguments)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
+    let mut command = support::callwright();
+    command.current_dir(folder).args(arguments);
     command
 }
 
