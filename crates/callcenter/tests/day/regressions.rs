@@ -20,6 +20,7 @@ fn record(agents: usize, acts: Vec<(Duration, Act)>, fails: Time) -> CallRecord 
         link: Link::perfect(Duration::from_millis(5)),
         expires: Duration::from_secs(3_600),
         store: Box::new(ModelStore::new(seed.derive("store"))),
+        sound: false,
     };
     let mut town = Town::new(plot, |_| {});
     for agent in 0..agents {
