@@ -9,7 +9,7 @@ use callwright_wire::Time;
 ///       ▲                    │  ▲                ▲
 ///       │                 presented              │
 ///       │                    ▼  └──withdrawn     │
-///       │                Reserved ──no answer────┤
+///       │                Reserved ──no answer────┤   or refused, as often as allowed
 ///       │                    │ answered          │
 ///       │                    ▼                   │
 ///       │                 Talking ──over──▶ WrapUp ──time, or asked──▶ Ready, or NotReady where that was asked for
@@ -44,7 +44,8 @@ pub enum NotReadyReason {
     Manual(String),
     /// It did not answer as often as its queue allows.
     NoAnswer,
-    /// Its phone could not be reached, or failed: nothing came back, or 404, 408, 410 or a 5xx.
+    /// Its phone could not be reached, or failed: nothing came back, or 404, 408, 410 or a 5xx. Or it refused as often as its queue
+    /// allows.
     Rejected,
 }
 

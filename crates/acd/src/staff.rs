@@ -6,7 +6,7 @@ use crate::agent::{AgentRequest, AgentState, NotReadyReason};
 use crate::fact::Fact;
 use crate::journal::Due;
 use crate::machine::{Alarm, Machine};
-use crate::queueing::AgentKey;
+use crate::queueing::{Agent, AgentKey};
 use crate::registrar::UserKey;
 use crate::snapshot::AgentSnapshot;
 
@@ -23,6 +23,7 @@ impl Machine {
                 call: agent.call,
                 other_calls: agent.other_legs,
                 unanswered: agent.unanswered,
+                refused: agent.refused,
                 answered: agent.standing.answered,
                 talk_time: agent.standing.talk_time,
             }
@@ -103,7 +104,7 @@ impl Machine {
                 } else {
                     AgentState::NotReady(NotReadyReason::Login)
                 };
-                self.floor.change(key, |agent| agent.unanswered = 0);
+                self.floor.change(key, Agent::start_afresh);
                 self.agent_becomes(now, key, state);
             }
             // A call that is up does not need the registration, and the agent is logged out when it is over.
@@ -143,7 +144,7 @@ impl Machine {
                 self.on_wrap_up_over(now, key);
             }
             (AgentRequest::Ready, AgentState::NotReady(_) | AgentState::Ready) => {
-                self.floor.change(key, |agent| agent.unanswered = 0);
+                self.floor.change(key, Agent::start_afresh);
                 self.agent_becomes(now, key, AgentState::Ready);
             }
             (AgentRequest::NotReady(reason), AgentState::Talking | AgentState::WrapUp { .. }) => {

@@ -39,6 +39,7 @@ pub(super) fn agent(agent: &AgentSnapshot, epoch: Epoch) -> Value {
         "call": agent.call.map(|call| call.0),
         "other_calls": agent.other_calls,
         "unanswered": agent.unanswered,
+        "refused": agent.refused,
         "answered": agent.answered,
         "talk_s": seconds(agent.talk_time),
     });
