@@ -24,7 +24,7 @@ pub enum AgentState {
     NotReady(NotReadyReason),
     /// Takes the next call.
     Ready,
-    /// A call is presented.
+    /// A call is presented, or one that was is being taken back from its phone.
     Reserved,
     /// In a call of a queue.
     Talking,

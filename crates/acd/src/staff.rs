@@ -69,8 +69,13 @@ impl Machine {
         }
     }
 
-    /// Puts an agent into a state, and tells so when it is another one.
+    /// Puts an agent into a state, and tells so when it is another one. Nobody is ready whose phone is still being told that the
+    /// call before is over: it is reserved until then.
     pub(crate) fn agent_becomes(&mut self, now: Time, key: AgentKey, state: AgentState) {
+        let state = match state {
+            AgentState::Ready if self.floor.agent(key).queue_legs > 0 => AgentState::Reserved,
+            state => state,
+        };
         if self
             .floor
             .change(key, |agent| agent.become_state(now, state.clone()))

@@ -91,6 +91,31 @@ fn who_says_not_ready_while_a_call_is_presented_has_it_taken_back() {
 }
 
 #[test]
+fn who_is_ready_again_before_its_phone_has_let_go_of_a_call_is_reserved_until_then() {
+    let mut lab = Lab::with_queue(|_, _| {});
+    let alice = lab.registered("alice");
+    lab.customer();
+    lab.until(|lab| lab.phase(alice) == Some(Phase::Ringing));
+    // What its phone says of the CANCEL does not come through.
+    lab.filter = Some(Box::new(|line| !line.starts_with("SIP/2.0 487")));
+    unregister(&mut lab, alice);
+    assert_eq!(lab.state("alice"), AgentState::LoggedOut);
+    lab.register(alice);
+    lab.pass(Duration::from_millis(10));
+    assert_eq!(lab.state("alice"), AgentState::Reserved);
+    lab.ask("alice", AgentRequest::NotReady("".to_owned()));
+    assert_eq!(lab.state("alice"), not_ready(""));
+    lab.ask("alice", AgentRequest::Ready);
+    assert_eq!(
+        (lab.state("alice"), lab.support().free),
+        (AgentState::Reserved, 0)
+    );
+    lab.filter = None;
+    // It is said again.
+    lab.take(alice);
+}
+
+#[test]
 fn who_says_not_ready_during_a_call_is_so_after_it() {
     let mut lab = Lab::with_queue(|_, _| {});
     let (_, customer) = talking(&mut lab);

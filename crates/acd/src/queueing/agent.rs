@@ -131,7 +131,7 @@ impl Agent {
             return false;
         }
         let was_out = matches!(self.state, AgentState::LoggedOut | AgentState::NotReady(_));
-        if state == AgentState::Ready && was_out {
+        if matches!(state, AgentState::Ready | AgentState::Reserved) && was_out {
             self.epoch += 1;
         }
         self.state = state;

@@ -116,7 +116,7 @@ fn day(number: u64, span: Duration, warm_up: Duration) -> Served {
                     placed.remove(&call);
                     over += 1;
                 }
-                News::Phone(_) | News::Server(_) => {}
+                News::Phone(_) | News::Server => {}
             }
         }
         while town.log.next().is_some() {}

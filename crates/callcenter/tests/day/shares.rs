@@ -58,7 +58,7 @@ fn play(
                 News::Phone(Said::Up { .. }) if party != town.crowd => {
                     *answered.entry(party).or_default() += 1;
                 }
-                News::Phone(_) | News::Server(_) => {}
+                News::Phone(_) | News::Server => {}
             }
         }
         while town.log.next().is_some() {}

@@ -30,7 +30,8 @@ pub(crate) enum Party {
 /// What a party told.
 #[derive(Debug)]
 pub(crate) enum News {
-    Server(callcenter::Event),
+    /// It told something; what it means is in the log of its store.
+    Server,
     Phone(Said),
 }
 
@@ -107,10 +108,7 @@ impl Town {
         adjust(&mut config);
         let log = Log::default();
         let host = world.add_host("server", SERVER).expect("a host");
-        let watched: Box<dyn Store> = Box::new(Watched {
-            inner: store,
-            log: log.clone(),
-        });
+        let watched: Box<dyn Store> = Box::new(Watched::new(store, log.clone()));
         let server = Server::new(Time::ZERO, config.clone(), watched).expect("settings that agree");
         let server = world.add(host, "server", Party::Server(Box::new(server), 0));
         let phone = |world: &mut World<Party>, name: &str, ip: Ipv4Addr| {
@@ -278,7 +276,7 @@ impl Node for Party {
 
     fn poll_output(&mut self) -> Option<Output<News>> {
         match self {
-            Party::Server(server, _) => Some(server.poll_output()?.map_event(News::Server)),
+            Party::Server(server, _) => Some(server.poll_output()?.map_event(|_| News::Server)),
             Party::Phone(phone) => Some(phone.poll_output()?.map_event(News::Phone)),
         }
     }
