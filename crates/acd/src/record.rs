@@ -375,7 +375,7 @@ impl Records {
 
     fn fold(&mut self, fact: &Fact) -> Option<CallKey> {
         match fact {
-            Fact::Bindings { .. } => None,
+            Fact::Bindings { .. } | Fact::AgentWants { .. } => None,
             Fact::AgentChanged { agent, state, at } => self.agent_changed(agent, state, *at),
             Fact::CallQueued {
                 call,

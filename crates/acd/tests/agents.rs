@@ -355,6 +355,56 @@ fn an_agent_who_rings_for_a_call_of_its_own_is_offered_none() {
 }
 
 #[test]
+fn what_an_agent_wants_to_be_after_its_call_outlives_a_restart() {
+    let lunch = || NotReadyReason::Manual("lunch".to_owned());
+    let not_ready = || AgentRequest::NotReady("lunch".to_owned());
+    let mut lab = Lab::with_queue(|_, queue| queue.wrap_up = Duration::from_secs(30));
+    let alice = lab.registered("alice");
+    let customer = lab.customer();
+    lab.take(alice);
+    for to in [not_ready(), not_ready(), AgentRequest::Ready, not_ready()] {
+        lab.ask("alice", to);
+    }
+    let told: Vec<_> = lab
+        .story()
+        .into_iter()
+        .filter(|line| line.contains("wants"))
+        .collect();
+    let wants = format!("alice wants {:?}", Some(lunch()));
+    assert_eq!(
+        told,
+        [&wants, "alice wants None", &wants],
+        "each time that it is something else"
+    );
+    lab.hangup(customer);
+    lab.pass(Duration::from_secs(31));
+    assert_eq!(lab.state("alice"), AgentState::NotReady(lunch()));
+
+    let bindings = lab.machine.bindings(lab.now(), "alice");
+    let until = Time::from_secs(40);
+    for (state, then) in [
+        (AgentState::Talking, AgentState::NotReady(lunch())),
+        (AgentState::WrapUp { until }, AgentState::WrapUp { until }),
+    ] {
+        let mut after = Lab::with_queue(|_, _| {});
+        after.machine.restore_agent(Time::ZERO, "alice", state.clone());
+        after.machine.restore_wish("alice", lunch());
+        after.machine.restore(Time::ZERO, "alice", bindings.clone());
+        after.pass(Duration::from_secs(1));
+        assert_eq!(after.state("alice"), then);
+        after.pass(Duration::from_secs(40));
+        assert_eq!(after.state("alice"), AgentState::NotReady(lunch()));
+        let mut gone = Lab::with_queue(|_, _| {});
+        gone.machine.restore_agent(Time::ZERO, "alice", state);
+        gone.machine.restore_wish("alice", lunch());
+        gone.pass(Duration::from_secs(1));
+        assert_eq!(gone.state("alice"), AgentState::LoggedOut);
+        gone.registered("alice");
+        assert_eq!(gone.state("alice"), AgentState::Ready, "who logs in begins anew");
+    }
+}
+
+#[test]
 fn a_from_that_names_an_agent_and_comes_from_elsewhere_does_not_make_it_busy() {
     let mut lab = Lab::with_queue(|_, _| {});
     lab.registered("alice");
