@@ -26,7 +26,7 @@ pub enum AgentState {
     Ready,
     /// A call is presented, or one that was is being taken back from its phone.
     Reserved,
-    /// In a call of a queue.
+    /// In a call of a queue, until its phone knows that it is over.
     Talking,
     /// A call of a queue is over, and the agent writes down what it was about.
     WrapUp {
