@@ -92,7 +92,8 @@ impl Message {
 }
 
 fn messages(path: &Path) -> impl Iterator<Item = Message> {
-    let rows = Capture::open(path).fields("sip", &FIELDS);
+    // Each description would be remembered: all are of one port.
+    let rows = Capture::open(path).without_descriptions().fields("sip", &FIELDS);
     rows.into_iter().map(|row| {
         Message(
             row.try_into()

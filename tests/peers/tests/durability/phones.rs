@@ -13,6 +13,10 @@ use super::tape::Tape;
 /// How long a phone waits for a message before it looks what else there is to do.
 const TICK: Duration = Duration::from_millis(2);
 
+/// How many calls are begun at once, and how many messages are heard before the next: there may always be one more.
+const CALLS: usize = 4;
+const MESSAGES: usize = 32;
+
 /// What a caller knows of its call.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Story {
@@ -184,10 +188,13 @@ struct Calling {
 
 impl Calling {
     fn turn(&mut self, limit: usize, hangs_up: bool) {
-        if self.active.len() < limit {
+        for _ in self.active.len()..limit.min(self.active.len() + CALLS) {
             self.call();
         }
-        while let Some((message, _)) = self.line.hear() {
+        for _ in 0..MESSAGES {
+            let Some((message, _)) = self.line.hear() else {
+                break;
+            };
             self.hear(&message);
         }
         let now = Instant::now();

@@ -29,11 +29,12 @@ fn judge(name: &str, heard: &Heard, record: &Row, killed: Seconds) {
     let long_ago = |at: Seconds| at + STORED < killed;
     let talk = heard.talk();
     let cause = record.cause.as_deref().unwrap_or("none");
+    // Whoever hangs up while the answer of an agent is being stored has not talked with anybody.
+    let talked = |since: Seconds| heard.bye_sent.is_none_or(|bye| since + STORED < bye);
     let over: &[&str] = match (talk, heard.offers.as_slice()) {
-        (Some(_), _) => &["completed_by_caller"],
+        (Some((_, since)), _) if talked(since) => &["completed_by_caller"],
         (None, []) => &["abandoned"],
-        // It hung up while an agent was called.
-        (None, _) => &["abandoned", "completed_by_caller"],
+        _ => &["abandoned", "completed_by_caller"],
     };
     assert!(heard.hung_up.is_none(), "nobody else ended it: {context}");
     match (heard.bye_sent, heard.bye_answered) {
@@ -42,7 +43,7 @@ fn judge(name: &str, heard: &Heard, record: &Row, killed: Seconds) {
         (Some(_), _) => assert!(over.contains(&cause) || cause == RESTARTED, "{context}"),
     }
     match talk {
-        Some((agent, since)) if long_ago(since) => {
+        Some((agent, since)) if long_ago(since) && cause != "abandoned" => {
             assert_eq!(record.agent.as_deref(), Some(agent), "{context}");
             assert_eq!(record.answers, 1, "{context}");
         }
@@ -53,7 +54,10 @@ fn judge(name: &str, heard: &Heard, record: &Row, killed: Seconds) {
     }
     assert_eq!(record.presented, record.presentations, "{context}");
     if cause != RESTARTED {
-        assert_eq!(record.presented as usize, heard.offers.len(), "{context}");
+        // The phone of the last agent is not called where its caller has hung up before the ports for RTP are there.
+        let last = u32::from(cause == "abandoned" && record.answers == 0);
+        let offers = u32::try_from(heard.offers.len()).expect("a few");
+        assert!((offers..=offers + last).contains(&record.presented), "{context}");
     }
 }
 
@@ -126,11 +130,15 @@ fn kill_at_random_moments(kills: u64, calls: usize, agents: usize) {
     let mut killed = Vec::new();
     let mut closed = BTreeMap::new();
     for kill in 0..kills {
+        callers.limit.store(calls, Relaxed);
         callers.until("calls that are up", |stories| up(stories) > calls / 2);
         std::thread::park_timeout(Duration::from_millis(kill * 379 % 1_000));
+        // Not just where many have ended at once.
+        callers.until("calls that are up", |stories| up(stories) > calls / 2);
         let were_up = up(&callers.stories());
         killed.push(now());
         floor.server.crash_and_start_again();
+        callers.limit.store(0, Relaxed);
         // In this order: who has a record, and for whom an agent is called, has called before.
         let records = records(&database);
         let of_agents = floor.agents.copied();
@@ -183,7 +191,7 @@ fn a_record_that_says_something_else_than_the_captures_is_noticed() {
         invited: Some(1.0),
         answered: Some(1.0),
         bye_sent: Some(3.0),
-        bye_answered: Some(3.0),
+        bye_answered: Some(3.1),
         hung_up: None,
         offers: vec![offer],
     };
@@ -220,6 +228,9 @@ fn a_record_that_says_something_else_than_the_captures_is_noticed() {
         !fits(|_| {}, with(|row| row.presented = 2)),
         "it was presented once"
     );
+    let abandoned = with(|row| row.cause = Some("abandoned".to_owned()));
+    assert!(!fits(|_| {}, abandoned.clone()), "it talked");
+    assert!(fits(|heard| heard.bye_sent = Some(2.1), abandoned));
     let restarted = with(|row| row.cause = Some(RESTARTED.to_owned()));
     assert!(!fits(|_| {}, restarted.clone()), "it was over");
     let is_up = |heard: &mut Heard| (heard.bye_sent, heard.bye_answered) = (None, None);
