@@ -49,15 +49,12 @@ pub(super) fn agent(agent: &AgentSnapshot, epoch: Epoch) -> Value {
 fn put_state(view: &mut Value, state: &AgentState, epoch: Epoch) {
     view["state"] = json!(state.as_str());
     match state {
-        AgentState::NotReady(reason) => match reason {
-            NotReadyReason::Login => view["reason"] = json!("login"),
-            NotReadyReason::Manual(note) => {
-                view["reason"] = json!("manual");
+        AgentState::NotReady(reason) => {
+            view["reason"] = json!(reason.as_str());
+            if let NotReadyReason::Manual(note) = reason {
                 view["note"] = json!(note);
             }
-            NotReadyReason::NoAnswer => view["reason"] = json!("no_answer"),
-            NotReadyReason::Rejected => view["reason"] = json!("rejected"),
-        },
+        }
         AgentState::WrapUp { until } => view["until"] = json!(at(epoch, *until)),
         AgentState::LoggedOut | AgentState::Ready | AgentState::Reserved | AgentState::Talking => {}
     }

@@ -260,15 +260,10 @@ impl<'a> StateRow<'a> {
         };
         match state {
             AgentState::NotReady(reason) => {
-                row.reason = Some(match reason {
-                    NotReadyReason::Login => "login",
-                    NotReadyReason::Manual(note) => {
-                        row.note = Some(note);
-                        "manual"
-                    }
-                    NotReadyReason::NoAnswer => "no_answer",
-                    NotReadyReason::Rejected => "rejected",
-                });
+                row.reason = Some(reason.as_str());
+                if let NotReadyReason::Manual(note) = reason {
+                    row.note = Some(note);
+                }
             }
             AgentState::WrapUp { until } => row.until = Some(calendar.unix(*until)),
             AgentState::LoggedOut | AgentState::Ready | AgentState::Reserved | AgentState::Talking => {}
