@@ -381,6 +381,37 @@ fn a_server_that_is_a_program_of_its_own_cannot_be_simulated() {
 }
 
 #[test]
+fn a_server_that_is_built_in_says_what_it_has_not_in_either_world() {
+    let folder = folder("service");
+    write(
+        &folder,
+        "callwright.toml",
+        "[[server]]\ncallcenter = \"callcenter.toml\"\n",
+    );
+    write(&folder, "a.rhai", "print(\"ran\");");
+    let listen = "[listen]\nudp = \"127.0.0.1:0\"\n";
+    write(&folder, "callcenter.toml", listen);
+    for flags in [&["run", "a.rhai"][..], &["run", "--simulate", "a.rhai"]] {
+        let ran = run(&folder, flags);
+        assert_code(&ran, 0);
+        assert!(!text(&ran).contains("warning"), "{}", text(&ran));
+    }
+    let asks = "database = \"calls.db\"\n[http]\nlisten = \"127.0.0.1:0\"\ntoken = false\n[[queue]]\nname = \"support\"\nrecord = true\n";
+    write(
+        &folder,
+        "callcenter.toml",
+        &asks.replace("[http]", &format!("{listen}[http]")),
+    );
+    for flags in [&["run", "a.rhai"][..], &["run", "--simulate", "a.rhai"]] {
+        let ran = run(&folder, flags);
+        assert_code(&ran, 0);
+        let warning = "warning: callcenter asks for database, [http], [[queue]] record, which a run has not";
+        assert!(text(&ran).contains(warning), "{}", text(&ran));
+    }
+    assert!(!folder.join("calls.db").exists());
+}
+
+#[test]
 fn conditions_of_the_network_are_understood_or_refused() {
     let folder = folder("conditions");
     write(&folder, "a.rhai", "print(\"ran\");");
