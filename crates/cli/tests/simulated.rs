@@ -97,6 +97,38 @@ fn the_examples_pass_and_say_that_they_were_simulated() {
 }
 
 #[test]
+fn the_examples_crash_a_server_in_the_profile_for_that() {
+    let example = "examples/bad-network.rhai";
+    let ran = run(
+        &root(),
+        &["run", "--profile", "simulated", "--repeat", "20", example],
+    );
+    assert_code(&ran, 0);
+    assert!(text(&ran).contains("60 scenarios: 60 passed"), "{}", text(&ran));
+    let elsewhere = run(&root(), &["run", "--simulate", example]);
+    assert_code(&elsewhere, 0);
+    assert!(
+        text(&elsewhere).contains("2 passed, 1 skipped"),
+        "{}",
+        text(&elsewhere)
+    );
+}
+
+#[test]
+fn where_nothing_is_on_the_wire_a_run_passes_and_says_so() {
+    let folder = folder("no-packet");
+    write(
+        &folder,
+        "a.rhai",
+        "let mock = mock_server();\nmock.respond(\"/it\", #{ status: 204 });\nhttp(\"GET\", mock.url + \"/it\").expect_status(204);\n",
+    );
+    let ran = run(&folder, &["run", "--simulate", "a.rhai"]);
+    assert_code(&ran, 0);
+    let said = "rules of SIP, SDP and RTP: none judged, there was nothing on the wire\n";
+    assert!(stdout(&ran).contains(said), "{}", text(&ran));
+}
+
+#[test]
 fn the_same_seed_is_the_same_run_byte_for_byte_however_many_run_at_a_time() {
     let folder = folder("same-seed");
     for line in [&[][..], &BAD_LINE] {
