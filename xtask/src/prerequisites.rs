@@ -17,7 +17,7 @@ enum Evidence {
     File(&'static str, &'static str),
 }
 
-const DEBIAN_PACKAGES: [DebianPackage; 10] = [
+const DEBIAN_PACKAGES: [DebianPackage; 11] = [
     DebianPackage {
         name: "sip-tester",
         shown_by: Evidence::Command("sipp"),
@@ -37,6 +37,10 @@ const DEBIAN_PACKAGES: [DebianPackage; 10] = [
     DebianPackage {
         name: "tshark",
         shown_by: Evidence::Command("tshark"),
+    },
+    DebianPackage {
+        name: "iproute2",
+        shown_by: Evidence::Command("ip"),
     },
     DebianPackage {
         name: "sipvicious",

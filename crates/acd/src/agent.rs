@@ -49,6 +49,18 @@ pub enum NotReadyReason {
     Rejected,
 }
 
+impl NotReadyReason {
+    /// The word for it in logs, records and the API.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            NotReadyReason::Login => "login",
+            NotReadyReason::Manual(_) => "manual",
+            NotReadyReason::NoAnswer => "no_answer",
+            NotReadyReason::Rejected => "rejected",
+        }
+    }
+}
+
 impl AgentState {
     /// The word for it in logs, records and the API.
     pub fn as_str(&self) -> &'static str {

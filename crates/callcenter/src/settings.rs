@@ -30,6 +30,8 @@ pub struct Settings {
     service: Service,
     tls: Option<TlsFiles>,
     media_ports: Option<RangeInclusive<u16>>,
+    /// Whether it names a database.
+    own_database: bool,
     /// Whether it says who the users are.
     own_users: bool,
     /// Whether it says who has to prove who it is.
@@ -94,6 +96,7 @@ impl Default for Settings {
             service: Service::default(),
             tls: None,
             media_ports: None,
+            own_database: false,
             own_users: false,
             own_auth: false,
             unknown_members: Vec::new(),
@@ -206,6 +209,20 @@ impl Settings {
     /// The same to be changed, as by a command line.
     pub fn service_mut(&mut self) -> &mut Service {
         &mut self.service
+    }
+
+    /// What it asks for that only [`serve`](crate::serve) does, by the keys of the file: whoever hosts a [`Server`](crate::Server) in a
+    /// world of its own writes no files and serves no API.
+    pub fn asks_of_the_service(&self) -> Vec<&'static str> {
+        let config = &self.template;
+        let asked = [
+            ("database", self.own_database),
+            ("[http]", self.service.http.is_some()),
+            ("[[queue]] record", config.queues.iter().any(|queue| queue.record)),
+            ("[recordings] direct", config.record_direct),
+        ];
+        let asked = asked.into_iter().filter(|(_, asked)| *asked);
+        asked.map(|(key, _)| key).collect()
     }
 
     /// Keeps its database in this file instead: a path, or `sqlite://` and a path.

@@ -162,7 +162,20 @@ impl Drop for Servers {
     }
 }
 
+/// Says what a server that is built in does not do, though its settings ask for it.
+pub(crate) fn warn_of_service(name: &str, settings: &Settings) {
+    let asked = settings.asks_of_the_service();
+    if !asked.is_empty() {
+        anstream::eprintln!(
+            "warning: {name} asks for {}, which a run has not: what it knows is gone after it, nothing is recorded, and there is no \
+             API. A [[server]] with command = \"callwright callcenter --config FILE\" does all that",
+            asked.join(", ")
+        );
+    }
+}
+
 fn warn(name: &str, settings: &Settings) {
+    warn_of_service(name, settings);
     if settings.is_open() && settings.is_public() {
         anstream::eprintln!(
             "warning: {name} has auth = \"none\", and others than this machine can reach it: anybody may register and call"

@@ -97,6 +97,38 @@ fn the_examples_pass_and_say_that_they_were_simulated() {
 }
 
 #[test]
+fn the_examples_crash_a_server_in_the_profile_for_that() {
+    let example = "examples/bad-network.rhai";
+    let ran = run(
+        &root(),
+        &["run", "--profile", "simulated", "--repeat", "20", example],
+    );
+    assert_code(&ran, 0);
+    assert!(text(&ran).contains("60 scenarios: 60 passed"), "{}", text(&ran));
+    let elsewhere = run(&root(), &["run", "--simulate", example]);
+    assert_code(&elsewhere, 0);
+    assert!(
+        text(&elsewhere).contains("2 passed, 1 skipped"),
+        "{}",
+        text(&elsewhere)
+    );
+}
+
+#[test]
+fn where_nothing_is_on_the_wire_a_run_passes_and_says_so() {
+    let folder = folder("no-packet");
+    write(
+        &folder,
+        "a.rhai",
+        "let mock = mock_server();\nmock.respond(\"/it\", #{ status: 204 });\nhttp(\"GET\", mock.url + \"/it\").expect_status(204);\n",
+    );
+    let ran = run(&folder, &["run", "--simulate", "a.rhai"]);
+    assert_code(&ran, 0);
+    let said = "rules of SIP, SDP and RTP: none judged, there was nothing on the wire\n";
+    assert!(stdout(&ran).contains(said), "{}", text(&ran));
+}
+
+#[test]
 fn the_same_seed_is_the_same_run_byte_for_byte_however_many_run_at_a_time() {
     let folder = folder("same-seed");
     for line in [&[][..], &BAD_LINE] {
@@ -378,6 +410,37 @@ fn a_server_that_is_a_program_of_its_own_cannot_be_simulated() {
     assert!(!said.contains("ran\n"), "{said}");
     assert!(!folder.join("it").exists());
     assert_code(&run(&folder, &["run", "--simulate", "--no-servers", "a.rhai"]), 0);
+}
+
+#[test]
+fn a_server_that_is_built_in_says_what_it_has_not_in_either_world() {
+    let folder = folder("service");
+    write(
+        &folder,
+        "callwright.toml",
+        "[[server]]\ncallcenter = \"callcenter.toml\"\n",
+    );
+    write(&folder, "a.rhai", "print(\"ran\");");
+    let listen = "[listen]\nudp = \"127.0.0.1:0\"\n";
+    write(&folder, "callcenter.toml", listen);
+    for flags in [&["run", "a.rhai"][..], &["run", "--simulate", "a.rhai"]] {
+        let ran = run(&folder, flags);
+        assert_code(&ran, 0);
+        assert!(!text(&ran).contains("warning"), "{}", text(&ran));
+    }
+    let asks = "database = \"calls.db\"\n[http]\nlisten = \"127.0.0.1:0\"\ntoken = false\n[[queue]]\nname = \"support\"\nrecord = true\n";
+    write(
+        &folder,
+        "callcenter.toml",
+        &asks.replace("[http]", &format!("{listen}[http]")),
+    );
+    for flags in [&["run", "a.rhai"][..], &["run", "--simulate", "a.rhai"]] {
+        let ran = run(&folder, flags);
+        assert_code(&ran, 0);
+        let warning = "warning: callcenter asks for database, [http], [[queue]] record, which a run has not";
+        assert!(text(&ran).contains(warning), "{}", text(&ran));
+    }
+    assert!(!folder.join("calls.db").exists());
 }
 
 #[test]

@@ -15,20 +15,20 @@ pub(crate) fn log(phone: &str, what: &Happening) {
             tracing::info!(phone, expires_s = expires.as_secs(), "registered");
         }
         Happening::RegistrationFailed { status, reason } => {
-            tracing::error!(phone, ?status, reason, "not registered");
+            tracing::error!(phone, status, reason, "not registered");
         }
         Happening::RefreshFailed {
             registered: true,
             status,
             reason,
-        } => tracing::warn!(phone, ?status, reason, "could not renew its registration"),
+        } => tracing::warn!(phone, status, reason, "could not renew its registration"),
         Happening::RefreshFailed {
             registered: false,
             status,
             reason,
         } => tracing::warn!(
             phone,
-            ?status,
+            status,
             reason,
             "not registered any more: no call reaches it"
         ),

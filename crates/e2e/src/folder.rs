@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 /// What a run leaves; nothing else in the folder is touched.
-const FILES: [&str; 7] = [
+const FILES: [&str; 8] = [
     "callcenter.db",
     "callcenter.db-wal",
     "callcenter.db-shm",
@@ -13,6 +13,7 @@ const FILES: [&str; 7] = [
     "results.json",
     "junit.xml",
     "sipp.xml",
+    "tone.ulaw",
 ];
 const FOLDERS: [&str; 3] = ["logs", "pcaps", "recordings"];
 

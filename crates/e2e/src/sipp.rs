@@ -113,7 +113,6 @@ pub(crate) struct Sipp {
     child: Child,
     log: PathBuf,
     errors: PathBuf,
-    temporary: Vec<PathBuf>,
 }
 
 impl Sipp {
@@ -187,12 +186,7 @@ impl Sipp {
                 io::ErrorKind::NotFound => SippError::Missing,
                 _ => SippError::Start(error),
             })?;
-        Ok(Sipp {
-            child,
-            log,
-            errors,
-            temporary: vec![tone],
-        })
+        Ok(Sipp { child, log, errors })
     }
 
     /// How it ended; `None` while it has not.
@@ -214,9 +208,6 @@ impl Drop for Sipp {
             let _full = log.write_all(&errors);
         }
         let _absent = fs::remove_file(&self.errors);
-        for file in &self.temporary {
-            let _absent = fs::remove_file(file);
-        }
     }
 }
 

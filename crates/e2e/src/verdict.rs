@@ -412,7 +412,10 @@ fn completed(evidence: &Evidence<'_>, calls: &[Seen<'_>]) -> Criterion {
     }
     let unfinished = calls.iter().filter(|seen| seen.agent.is_none()).count();
     if wrong.is_empty() && unfinished > 0 {
-        wrong.push(format!("{unfinished} calls ended before an agent took them"));
+        wrong.push(match unfinished {
+            1 => "1 call ended before an agent took it".to_owned(),
+            _ => format!("{unfinished} calls ended before an agent took them"),
+        });
     }
     let by = |who: &str| ended.get(who).copied().unwrap_or_default();
     let mut by_whom = format!(
@@ -479,8 +482,9 @@ fn distributed(evidence: &Evidence<'_>, calls: &[Seen<'_>]) -> Criterion {
     } else if present.len() < evidence.plan.agents {
         let missing = evidence.plan.agents - present.len();
         wrong.push(format!(
-            "{missing} of {} agents were not there throughout: {}",
+            "{missing} of {} agents {} not there throughout: {}",
             evidence.plan.agents,
+            if missing == 1 { "was" } else { "were" },
             listed.join(", ")
         ));
     }

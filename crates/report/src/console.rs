@@ -322,16 +322,15 @@ impl Console {
     fn rules(&self, rules: &[RuleCount]) -> String {
         let judged = rules.iter().filter(|rule| rule.checks > 0).count();
         let checks: u64 = rules.iter().map(|rule| rule.checks).sum();
-        if judged == 0 {
-            return String::new();
-        }
+        let counted = match (judged, checks) {
+            (0, _) => "none judged, there was nothing on the wire".to_owned(),
+            (_, 1) => format!("{judged} judged, 1 check"),
+            (_, _) => format!("{judged} judged, {checks} checks"),
+        };
         let mut text = self.normal(|| {
             format!(
                 "{}\n",
-                paint(
-                    DIM,
-                    format!("rules of SIP, SDP and RTP: {judged} judged, {checks} checks")
-                )
+                paint(DIM, format!("rules of SIP, SDP and RTP: {counted}"))
             )
         });
         text += &self.verbose(|| {

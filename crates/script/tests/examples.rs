@@ -20,5 +20,5 @@ fn the_examples_have_no_errors() {
         assert!(found.is_empty(), "{found:#?}");
         assert!(!is_library(&path), "{}", path.display());
     }
-    assert!(count >= 8, "{count} examples");
+    assert!(count >= 9, "{count} examples");
 }

@@ -96,10 +96,11 @@ impl CallCenter {
         memory.unwrap_or_else(|| panic!("it has ended:\n{}", self.log()))
     }
 
-    /// What its API answers, whose address it has said: it was started with [`OPEN_API`](Self::OPEN_API).
+    /// What its API answers, whose address it said when it was started last: with [`OPEN_API`](Self::OPEN_API).
     #[track_caller]
     pub fn get(&self, path: &str) -> String {
-        let log = self.log();
+        let again = self.log_after_crash();
+        let log = if again.is_empty() { self.log() } else { again };
         let at = log
             .split("API on http://")
             .nth(1)

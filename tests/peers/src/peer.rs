@@ -61,9 +61,16 @@ pub fn available(peers: &[Peer]) -> bool {
         return true;
     }
     let message = format!("{peers:?} needed: apt-get install {}", missing.join(" "));
-    assert!(std::env::var_os("CI").is_none_or(|ci| ci != "true"), "{message}");
-    eprintln!("skipped: {message}");
+    skipped::<()>(&message);
     false
+}
+
+/// Says why a test is skipped, which in CI is a panic; always `None`.
+#[track_caller]
+pub(crate) fn skipped<T>(why: &str) -> Option<T> {
+    assert!(std::env::var_os("CI").is_none_or(|ci| ci != "true"), "{why}");
+    eprintln!("skipped: {why}");
+    None
 }
 
 /// Returns from the test where one of these [`Peer`]s is not installed (in CI: fails it).

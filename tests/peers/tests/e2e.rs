@@ -1,9 +1,10 @@
 //! `callwright e2e` with SIPp for customers, and its capture as others read it.
 
+use std::io::{BufRead as _, BufReader};
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output, Stdio};
 
-use callwright_peers::{Capture, Evidence, command, require};
+use callwright_peers::{CallCenter, CallCenterOptions, Capture, Evidence, Sipp, command, require};
 
 fn run(out: &Path, arguments: &[&str]) -> Output {
     let mut command = command();
@@ -85,6 +86,46 @@ fn customers_who_share_a_name_are_told_apart() {
     );
 }
 
+/// A process that is killed when a test ends, however that is.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _gone = self.0.kill();
+        let _gone = self.0.wait();
+    }
+}
+
+#[test]
+fn what_a_run_of_sipp_leaves_serves_sipp_without_a_run() {
+    require!(Sipp);
+    let out = Evidence::new("e2e-left").file("run");
+    let load = ["--customers", "sipp", "--calls", "1", "--call-duration", "200ms"];
+    let ended = run(&out, &load);
+    assert_eq!(ended.status.code(), Some(0), "{}", said(&ended));
+    let server = CallCenter::start_with(&CallCenterOptions {
+        more: "[[queue]]\nname = \"support\"\n",
+        ..CallCenterOptions::default()
+    });
+    let mut phone = command();
+    phone.args([
+        "agent",
+        "--username",
+        "alice",
+        "--call-duration",
+        "200ms",
+        "--server",
+    ]);
+    let at = server.address().to_string();
+    let mut phone = Running(phone.arg(at).stderr(Stdio::piped()).spawn().expect("it runs"));
+    let lines = BufReader::new(phone.0.stderr.take().expect("it is piped")).lines();
+    let is_registered = |line: &String| line.contains("registered");
+    assert!(lines.map_while(Result::ok).any(|line| is_registered(&line)));
+    let customers = Sipp::caller(&out.join("sipp.xml"), server.address());
+    let calls = customers.service("support").calls(2).run();
+    assert_eq!((calls.successful, calls.failed), (2, 0), "{calls:?}");
+}
+
 /// A scenario of one's own, from the template that is built in.
 fn own_scenario() -> String {
     let template = include_str!("../../../crates/e2e/src/scenarios/queue.xml");
@@ -104,8 +145,8 @@ fn a_sipp_that_dies_fails_the_run() {
         .args(["e2e", "--port", "0", "--customers", "sipp", "--out"])
         .arg(&out);
     let child = running
-        .stdout(std::process::Stdio::piped())
-        .stderr(std::process::Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
         .spawn()
         .expect("it runs");
     // Its only child is SIPp, as soon as there is one.

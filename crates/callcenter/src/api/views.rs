@@ -57,14 +57,9 @@ fn put_state(view: &mut Value, state: &AgentState, epoch: Epoch) {
 }
 
 fn put_reason(view: &mut Value, reason: &NotReadyReason) {
-    match reason {
-        NotReadyReason::Login => view["reason"] = json!("login"),
-        NotReadyReason::Manual(note) => {
-            view["reason"] = json!("manual");
-            view["note"] = json!(note);
-        }
-        NotReadyReason::NoAnswer => view["reason"] = json!("no_answer"),
-        NotReadyReason::Rejected => view["reason"] = json!("rejected"),
+    view["reason"] = json!(reason.as_str());
+    if let NotReadyReason::Manual(note) = reason {
+        view["note"] = json!(note);
     }
 }
 

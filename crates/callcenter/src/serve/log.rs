@@ -1,6 +1,6 @@
 //! Events as lines of the log.
 
-use callwright_acd::Fact;
+use callwright_acd::{AgentState, Fact, NotReadyReason};
 use callwright_wire::Time;
 
 use crate::server::Event;
@@ -68,7 +68,18 @@ fn log_fact(now: Time, fact: &Fact) {
             call, agent, outcome, ..
         } => tracing::info!(%now, call = call.0, %agent, ?outcome, "presentation ended"),
         Fact::AgentChanged { agent, state, .. } => {
-            tracing::info!(%now, %agent, state = state.as_str(), ?state, "agent");
+            let (reason, note) = match state {
+                AgentState::NotReady(reason @ NotReadyReason::Manual(note)) => {
+                    (Some(reason.as_str()), Some(note.as_str()))
+                }
+                AgentState::NotReady(reason) => (Some(reason.as_str()), None),
+                AgentState::LoggedOut
+                | AgentState::Ready
+                | AgentState::Reserved
+                | AgentState::Talking
+                | AgentState::WrapUp { .. } => (None, None),
+            };
+            tracing::info!(%now, %agent, state = state.as_str(), reason, note, "agent");
         }
         Fact::AgentWants {
             agent, afterwards, ..

@@ -240,6 +240,7 @@ impl File {
             .user
             .as_ref()
             .map(|users| users.iter().map(Spanned::span).collect());
+        settings.own_database = self.database.is_some();
         settings.own_users = self.user.is_some();
         settings.own_auth = self.auth.is_some();
         if let Some(users) = self.user {

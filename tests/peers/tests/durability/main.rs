@@ -1,25 +1,35 @@
 //! What was acknowledged is there: after `kill -9`, on a full disk, beside a lock, without a file. The other side of every
 //! comparison is what phones were told on the wire.
 
+mod heard;
 mod phones;
+mod restart;
+mod tape;
 
 use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
-use callwright_peers::{CallCenter, CallCenterOptions};
+use callwright_peers::{CallCenter, CallCenterOptions, Evidence};
 use phones::{Agents, Callers, Story};
 use rusqlite::Connection;
+use tape::Tape;
 
 /// A call center with a queue, and agents who are registered.
 struct Floor {
     server: CallCenter,
     api: String,
     _agents: Agents,
+    /// What the callers sent and heard.
+    callers: Arc<Tape>,
+    /// What the agents did.
+    agents: Arc<Tape>,
+    _evidence: Evidence,
 }
 
 impl Floor {
@@ -36,6 +46,9 @@ impl Floor {
             database,
             ..CallCenterOptions::default()
         });
+        let evidence = Evidence::new("phones");
+        let tape = |name| Arc::new(Tape::create(&evidence.file(name)));
+        let (callers, tape_of_agents) = (tape("callers.pcap"), tape("agents.pcap"));
         let log = server.log();
         let api = log
             .split("API on http://")
@@ -43,13 +56,21 @@ impl Floor {
             .and_then(|rest| rest.split('/').next());
         Floor {
             api: api.unwrap_or_else(|| panic!("no API in\n{log}")).to_owned(),
-            _agents: Agents::start(server.address(), &names),
+            _agents: Agents::start(server.address(), &names, &tape_of_agents),
             server,
+            callers,
+            agents: tape_of_agents,
+            _evidence: evidence,
         }
     }
 
     fn callers(&self, limit: usize) -> Callers {
-        Callers::start(self.server.address(), "sip:support@callwright.test", limit)
+        Callers::start(
+            self.server.address(),
+            "sip:support@callwright.test",
+            limit,
+            &self.callers,
+        )
     }
 
     /// What `/healthz` says.
@@ -78,29 +99,43 @@ impl Floor {
 }
 
 /// The record of one caller.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Row {
+    agent: Option<String>,
     cause: Option<String>,
+    ended_at: Option<i64>,
+    presentations: u32,
+    /// How many events of its end there are, of presentations, and of an answer by an agent.
     ends: u32,
+    presented: u32,
+    answers: u32,
 }
 
 /// The records of a database, by the names of the callers; each caller calls once, and has one record at most.
 #[track_caller]
 fn records(database: &Path) -> BTreeMap<String, Row> {
     let database = Connection::open(database).expect("it opens");
-    let mut statement = database
-        .prepare(
-            // A call that was refused before anything of it could be stored has an end and no caller.
-            "SELECT caller, cause, (SELECT count(*) FROM call_events WHERE call = calls.number AND kind = 'ended')
-             FROM calls WHERE caller IS NOT NULL",
-        )
-        .expect("a statement");
+    let count =
+        |kind| format!("(SELECT count(*) FROM call_events WHERE call = calls.number AND kind = '{kind}')");
+    // A call that was refused before anything of it could be stored has an end and no caller.
+    let query = format!(
+        "SELECT caller, agent, cause, ended_at, presentations, {}, {}, {} FROM calls WHERE caller IS NOT NULL",
+        count("ended"),
+        count("presented"),
+        count("answered"),
+    );
+    let mut statement = database.prepare(&query).expect("a statement");
     let rows = statement
         .query_map([], |row| {
             let caller: String = row.get(0)?;
             let row = Row {
-                cause: row.get(1)?,
-                ends: row.get(2)?,
+                agent: row.get(1)?,
+                cause: row.get(2)?,
+                ended_at: row.get(3)?,
+                presentations: row.get(4)?,
+                ends: row.get(5)?,
+                presented: row.get(6)?,
+                answers: row.get(7)?,
             };
             Ok((caller, row))
         })
@@ -120,103 +155,6 @@ fn records(database: &Path) -> BTreeMap<String, Row> {
         );
     }
     records
-}
-
-/// Invariant: who was answered has a record, which ended once; it says what its caller knows.
-#[track_caller]
-fn compare(stories: &BTreeMap<String, Story>, records: &BTreeMap<String, Row>, killed: Instant) {
-    for (name, story) in stories {
-        let Some(record) = records.get(name) else {
-            assert!(
-                story.answered.is_none(),
-                "{name} was answered and has no record: {story:?}"
-            );
-            continue;
-        };
-        assert_eq!(record.ends, 1, "{name}: {record:?}");
-        let cause = record.cause.as_deref().unwrap_or("none");
-        if story.answered.is_none_or(|at| at > killed) || story.hung_up.is_some() {
-            continue;
-        }
-        let over = ["completed_by_caller", "abandoned"];
-        match (story.bye_sent, story.bye_answered) {
-            (None, _) => assert_eq!(cause, "failed(restart)", "{name} was up: {story:?}"),
-            // The end of a call is told when it has happened: nobody waits until that is stored.
-            (Some(_), Some(at)) if at + Duration::from_secs(2) < killed => {
-                assert!(over.contains(&cause), "{name} had hung up: {cause}, {story:?}");
-            }
-            (Some(_), _) => {
-                assert!(
-                    over.contains(&cause) || cause == "failed(restart)",
-                    "{name}: {cause}"
-                );
-            }
-        }
-    }
-}
-
-fn kill_at_random_moments(kills: u64, calls: usize, agents: usize) {
-    let mut floor = Floor::start(agents, None);
-    let database = floor.server.file("callcenter.db");
-    let callers = floor.callers(calls);
-    let mut before = BTreeMap::new();
-    for kill in 0..kills {
-        let up = move |stories: &BTreeMap<String, Story>| {
-            let talk = |story: &&Story| story.answered.is_some() && story.bye_sent.is_none() && !story.lost;
-            stories.values().filter(talk).count() > calls / 4
-        };
-        callers.until("calls that are up", up);
-        std::thread::park_timeout(Duration::from_millis(kill * 379 % 1_000));
-        // What they hear from here on they may hear of the dead.
-        let killed = Instant::now();
-        floor.server.crash_and_start_again();
-        let stories = callers.stories();
-        // Before new calls begin: those of the dead are given up.
-        callers.generation.fetch_add(1, Relaxed);
-        let records = records(&database);
-        let of_this_life: BTreeMap<_, _> = stories
-            .iter()
-            .filter(|(name, _)| !before.contains_key(*name))
-            .map(|(name, story)| (name.clone(), story.clone()))
-            .collect();
-        let answered = of_this_life
-            .values()
-            .filter(|story| story.answered.is_some())
-            .count();
-        let lost = |row: &&Row| row.cause.as_deref() == Some("failed(restart)");
-        println!(
-            "kill {kill}: {answered} calls answered in this life, {} records, {} closed by restarts so far",
-            records.len(),
-            records.values().filter(lost).count()
-        );
-        compare_closed(&of_this_life, &records, killed);
-        before = stories;
-    }
-    callers.limit.store(0, Relaxed);
-    drop(callers);
-    floor.server.stop();
-}
-
-/// Calls that began after the restart may be up; those before are compared.
-#[track_caller]
-fn compare_closed(stories: &BTreeMap<String, Story>, records: &BTreeMap<String, Row>, killed: Instant) {
-    let old: BTreeMap<_, _> = stories
-        .iter()
-        .filter(|(_, story)| story.answered.is_some_and(|at| at <= killed))
-        .map(|(name, story)| (name.clone(), story.clone()))
-        .collect();
-    compare(&old, records, killed);
-}
-
-#[test]
-fn after_kill_9_every_answered_call_has_one_record_that_says_what_the_caller_knows() {
-    kill_at_random_moments(3, 24, 8);
-}
-
-#[test]
-#[ignore = "takes minutes: 20 kills under 200 calls"]
-fn after_twenty_times_kill_9_under_200_calls_nothing_is_lost_or_counted_twice() {
-    kill_at_random_moments(20, 200, 60);
 }
 
 /// Calls in progress go on, new ones get 503 with Retry-After, and both are as before when the trouble is over.

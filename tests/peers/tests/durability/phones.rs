@@ -8,8 +8,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use super::tape::Tape;
+
 /// How long a phone waits for a message before it looks what else there is to do.
 const TICK: Duration = Duration::from_millis(2);
+
+/// How many calls are begun at once, and how many messages are heard before the next: there may always be one more.
+const CALLS: usize = 4;
+const MESSAGES: usize = 32;
 
 /// What a caller knows of its call.
 #[derive(Clone, Debug, Default)]
@@ -58,10 +64,37 @@ fn value<'a>(message: &'a str, name: &str) -> Option<&'a str> {
     Some(field(message, name)?.split_once(':')?.1.trim())
 }
 
-fn socket() -> UdpSocket {
-    let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
-    socket.set_read_timeout(Some(TICK)).expect("a limit");
-    socket
+/// A socket, and what passes it on tape.
+struct Line {
+    socket: UdpSocket,
+    here: SocketAddr,
+    tape: Arc<Tape>,
+}
+
+impl Line {
+    fn new(tape: &Arc<Tape>) -> Line {
+        let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+        socket.set_read_timeout(Some(TICK)).expect("a limit");
+        Line {
+            here: socket.local_addr().expect("its address"),
+            socket,
+            tape: tape.clone(),
+        }
+    }
+
+    fn send(&self, text: &str, to: SocketAddr) {
+        self.tape.write(self.here, to, text.as_bytes());
+        // A server that was killed a moment ago.
+        let _gone = self.socket.send_to(text.as_bytes(), to);
+    }
+
+    /// A message and whose it is, if one comes soon.
+    fn hear(&self) -> Option<(String, SocketAddr)> {
+        let mut bytes = [0; 4_096];
+        let (length, from) = self.socket.recv_from(&mut bytes).ok()?;
+        self.tape.write(from, self.here, &bytes[..length]);
+        Some((String::from_utf8_lossy(&bytes[..length]).into_owned(), from))
+    }
 }
 
 fn description(at: SocketAddr) -> String {
@@ -73,14 +106,14 @@ fn description(at: SocketAddr) -> String {
 
 impl Callers {
     /// Calls `uri` of `server`, with `limit` calls at once.
-    pub(crate) fn start(server: SocketAddr, uri: &str, limit: usize) -> Callers {
+    pub(crate) fn start(server: SocketAddr, uri: &str, limit: usize, tape: &Arc<Tape>) -> Callers {
         let diary = Diary::default();
         let stop = Arc::new(AtomicBool::new(false));
         let limit = Arc::new(AtomicUsize::new(limit));
         let hangs_up = Arc::new(AtomicBool::new(true));
         let generation = Arc::new(AtomicUsize::new(0));
         let mut work = Calling {
-            socket: socket(),
+            line: Line::new(tape),
             server,
             uri: uri.to_owned(),
             diary: diary.clone(),
@@ -144,7 +177,7 @@ fn lock(diary: &Diary) -> MutexGuard<'_, BTreeMap<String, Story>> {
 }
 
 struct Calling {
-    socket: UdpSocket,
+    line: Line,
     server: SocketAddr,
     uri: String,
     diary: Diary,
@@ -155,12 +188,13 @@ struct Calling {
 
 impl Calling {
     fn turn(&mut self, limit: usize, hangs_up: bool) {
-        if self.active.len() < limit {
+        for _ in self.active.len()..limit.min(self.active.len() + CALLS) {
             self.call();
         }
-        let mut bytes = [0; 4_096];
-        while let Ok((length, _)) = self.socket.recv_from(&mut bytes) {
-            let message = String::from_utf8_lossy(&bytes[..length]).into_owned();
+        for _ in 0..MESSAGES {
+            let Some((message, _)) = self.line.hear() else {
+                break;
+            };
             self.hear(&message);
         }
         let now = Instant::now();
@@ -185,12 +219,11 @@ impl Calling {
     }
 
     fn send(&self, text: &str) {
-        // A server that was killed a moment ago.
-        let _gone = self.socket.send_to(text.as_bytes(), self.server);
+        self.line.send(text, self.server);
     }
 
     fn head(&self, method: &str, uri: &str, name: &str, to: &str, cseq: u32) -> String {
-        let here = self.socket.local_addr().expect("its address");
+        let here = self.line.here;
         format!(
             "{method} {uri} SIP/2.0\r\nVia: SIP/2.0/UDP {here};branch=z9hG4bK-{name}-{cseq}-{method}\r\nMax-Forwards: 70\r\n\
              From: <sip:{name}@{here}>;tag={name}\r\n{to}\r\nCall-ID: {name}@{here}\r\nCSeq: {cseq} {method}\r\n\
@@ -200,7 +233,7 @@ impl Calling {
 
     fn call(&mut self) {
         self.started += 1;
-        let here = self.socket.local_addr().expect("its address");
+        let here = self.line.here;
         let name = format!("caller{}p{}", self.started, here.port());
         let to = format!("To: <{}>", self.uri);
         let body = description(here);
@@ -323,21 +356,19 @@ pub(crate) struct Agents {
 
 impl Agents {
     /// Registers agents of these names, and lets them answer.
-    pub(crate) fn start(server: SocketAddr, names: &[String]) -> Agents {
-        let socket = socket();
-        let here = socket.local_addr().expect("its address");
+    pub(crate) fn start(server: SocketAddr, names: &[String], tape: &Arc<Tape>) -> Agents {
+        let line = Line::new(tape);
+        let here = line.here;
         for name in names {
-            register(&socket, server, name, here);
+            register(&line, server, name);
         }
         let stop = Arc::new(AtomicBool::new(false));
         let over = stop.clone();
         let thread = std::thread::spawn(move || {
-            let mut bytes = [0; 4_096];
             while !over.load(Relaxed) {
-                let Ok((length, from)) = socket.recv_from(&mut bytes) else {
+                let Some((message, from)) = line.hear() else {
                     continue;
                 };
-                let message = String::from_utf8_lossy(&bytes[..length]).into_owned();
                 let reply = match message.split(' ').next() {
                     Some("INVITE") => {
                         let contact = format!("Contact: <sip:agent@{here}>\r\n");
@@ -346,7 +377,7 @@ impl Agents {
                     Some("ACK" | "SIP/2.0") | None => continue,
                     Some(_) => answer(&message, "", ""),
                 };
-                let _gone = socket.send_to(reply.as_bytes(), from);
+                line.send(&reply, from);
             }
         });
         Agents {
@@ -365,22 +396,21 @@ impl Drop for Agents {
     }
 }
 
-fn register(socket: &UdpSocket, server: SocketAddr, name: &str, here: SocketAddr) {
+fn register(line: &Line, server: SocketAddr, name: &str) {
+    let here = line.here;
     let text = format!(
         "REGISTER sip:{server} SIP/2.0\r\nVia: SIP/2.0/UDP {here};branch=z9hG4bK-{name}\r\nMax-Forwards: 70\r\n\
          From: <sip:{name}@{server}>;tag={name}\r\nTo: <sip:{name}@{server}>\r\nCall-ID: {name}@{here}\r\n\
          CSeq: 1 REGISTER\r\nContact: <sip:{name}@{here}>;expires=3600\r\nContent-Length: 0\r\n\r\n"
     );
     let patience = Instant::now() + Duration::from_secs(20);
-    let mut bytes = [0; 4_096];
     while Instant::now() < patience {
-        socket.send_to(text.as_bytes(), server).expect("it leaves");
+        line.send(&text, server);
         let heard = Instant::now() + Duration::from_millis(500);
         while Instant::now() < heard {
-            let Ok((length, _)) = socket.recv_from(&mut bytes) else {
+            let Some((message, _)) = line.hear() else {
                 continue;
             };
-            let message = String::from_utf8_lossy(&bytes[..length]);
             if message.starts_with("SIP/2.0 200") && message.contains(&format!("{name}@{here}")) {
                 return;
             }

@@ -287,12 +287,11 @@ impl<'a> StateRow<'a> {
 
 /// Why an agent takes no calls, as columns: the reason, and its own words.
 pub(super) fn reason_columns(reason: &NotReadyReason) -> (&'static str, Option<&str>) {
-    match reason {
-        NotReadyReason::Login => ("login", None),
-        NotReadyReason::Manual(note) => ("manual", Some(note)),
-        NotReadyReason::NoAnswer => ("no_answer", None),
-        NotReadyReason::Rejected => ("rejected", None),
-    }
+    let note = match reason {
+        NotReadyReason::Manual(note) => Some(note.as_str()),
+        NotReadyReason::Login | NotReadyReason::NoAnswer | NotReadyReason::Rejected => None,
+    };
+    (reason.as_str(), note)
 }
 
 /// The reason that columns were made of.

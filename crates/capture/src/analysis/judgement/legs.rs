@@ -38,10 +38,13 @@ pub(super) fn judge_leg(
         // One that was sent just before the end may still be answered.
         Outcome::Unanswered if state.responded.is_none() && age_ms(state.started) >= ANSWER_MS => {
             let message = format!(
-                "INVITE {} got no response in {:.1} s, sent {} times",
+                "INVITE {} got no response in {:.1} s, sent {}",
                 leg.dialled,
                 age_ms(state.started).min(TIMEOUT_MS) / 1_000.0,
-                state.again + 1
+                match state.again {
+                    0 => "once".to_owned(),
+                    again => format!("{} times", again + 1),
+                }
             );
             add(FindingKind::CallUnanswered, state.started, first, message);
         }

@@ -12,7 +12,7 @@ use callwright_scenario::suite::{Options, Simulation, Simulator};
 
 use super::{Prepared, Verdict};
 use crate::arguments;
-use crate::servers::{Groups, Kind};
+use crate::servers::{Groups, Kind, warn_of_service};
 use crate::signals;
 
 pub(super) fn run(prepared: Prepared, arguments: &arguments::Run) -> anyhow::Result<Verdict> {
@@ -20,10 +20,13 @@ pub(super) fn run(prepared: Prepared, arguments: &arguments::Run) -> anyhow::Res
     let mut servers = Vec::new();
     for server in prepared.servers {
         match server.kind {
-            Kind::Callcenter(settings) => servers.push(ServerPlan {
-                name: server.name,
-                settings: *settings,
-            }),
+            Kind::Callcenter(settings) => {
+                warn_of_service(&server.name, &settings);
+                servers.push(ServerPlan {
+                    name: server.name,
+                    settings: *settings,
+                });
+            }
             Kind::Command { .. } => bail!(
                 "the server {} is a program of its own, which cannot run in a simulation: use one that is built in \
                  (callcenter = \"callcenter.toml\"), or leave it out with --no-servers",
