@@ -17,7 +17,7 @@ mod relay;
 mod signalling;
 
 /// All calls come from one address here, and as many as there are.
-const UNPROTECTED: &str = "[protection]\ninvites = false\nothers = false\ncalls = 1000000\n";
+const UNPROTECTED: &str = "[protection]\ninvites = false\nothers = false\nunanswered = 0\ncalls = 1000000\n";
 
 /// How many calls a second where one rate is measured: 1,000, or what `CALLS_PER_SECOND` says, to see that it works.
 fn rate() -> u32 {

@@ -1,4 +1,5 @@
--- Times are nanoseconds since 1970-01-01T00:00:00Z, spans are nanoseconds.
+-- Times are nanoseconds since 1970-01-01T00:00:00Z, spans are nanoseconds. Lists of words are written with OR: for an IN of three or
+-- more SQLite builds a table in memory, at every write.
 
 -- Who may register besides the users of the configuration: H(name:domain:password) for each algorithm, never the password.
 CREATE TABLE users (
@@ -13,8 +14,9 @@ CREATE TABLE users (
 
 CREATE TABLE agents (
     name        TEXT PRIMARY KEY CHECK (name <> ''),
-    state       TEXT NOT NULL CHECK (state IN ('logged_out', 'not_ready', 'ready', 'reserved', 'talking', 'wrap_up')),
-    reason      TEXT CHECK (reason IN ('login', 'manual', 'no_answer', 'rejected')),
+    state       TEXT NOT NULL CHECK (state = 'logged_out' OR state = 'not_ready' OR state = 'ready' OR state = 'reserved'
+                                       OR state = 'talking' OR state = 'wrap_up'),
+    reason      TEXT CHECK (reason = 'login' OR reason = 'manual' OR reason = 'no_answer' OR reason = 'rejected'),
     note        TEXT,
     until       INTEGER,
     changed_at  INTEGER NOT NULL,
@@ -49,7 +51,7 @@ CREATE TABLE bindings (
     q_thousandths INTEGER NOT NULL CHECK (q_thousandths BETWEEN 0 AND 1000),
     expires_at    INTEGER NOT NULL,
     path          TEXT NOT NULL,
-    transport     TEXT NOT NULL CHECK (transport IN ('UDP', 'TCP', 'TLS')),
+    transport     TEXT NOT NULL CHECK (transport = 'UDP' OR transport = 'TCP' OR transport = 'TLS'),
     local         TEXT NOT NULL,
     remote        TEXT NOT NULL,
     call_id       TEXT NOT NULL,
@@ -91,8 +93,9 @@ CREATE INDEX calls_unsettled ON calls (number) WHERE settled = 0;
 CREATE TABLE call_events (
     seq         INTEGER PRIMARY KEY,
     at          INTEGER NOT NULL,
-    kind        TEXT NOT NULL CHECK (kind IN ('queued', 'presented', 'presentation_ended', 'agent_changed', 'answered',
-                                              'overflowed', 'transferred', 'recording_started', 'recording_ended', 'ended')),
+    kind        TEXT NOT NULL CHECK (kind = 'queued' OR kind = 'presented' OR kind = 'presentation_ended'
+                                     OR kind = 'agent_changed' OR kind = 'answered' OR kind = 'overflowed' OR kind = 'transferred'
+                                     OR kind = 'recording_started' OR kind = 'recording_ended' OR kind = 'ended'),
     call        INTEGER REFERENCES calls (number) DEFERRABLE INITIALLY DEFERRED,
     queue       TEXT,
     agent       TEXT,
