@@ -177,6 +177,7 @@ fn settle(lab: &mut Lab, phones: &[Phone], seed: u64) {
                 agent: name, state, ..
             } if *name == agent.name => Some(state),
             Fact::AgentChanged { .. }
+            | Fact::AgentWants { .. }
             | Fact::Bindings { .. }
             | Fact::CallQueued { .. }
             | Fact::CallPresented { .. }
@@ -237,6 +238,7 @@ fn check_facts(lab: &Lab, seed: u64) {
             }
             Fact::CallEnded { call, .. } => *ends.entry(*call).or_default() += 1,
             Fact::CallAnswered { agent: None, .. }
+            | Fact::AgentWants { .. }
             | Fact::Bindings { .. }
             | Fact::CallQueued { .. }
             | Fact::AgentChanged { .. }

@@ -171,6 +171,7 @@ fn queues() -> Vec<QueueConfig> {
         strategy: Strategy::LongestIdle,
         wrap_up: Duration::from_secs(10),
         max_no_answer: 2,
+        max_refused: 1,
         ring: Duration::from_secs(10),
         max_wait: Some(Duration::from_secs(90)),
         max_length: Some(4),

@@ -229,7 +229,8 @@ impl Model {
 
     fn told(&mut self, now: Time, fact: &Fact) {
         match fact {
-            Fact::Bindings { .. } | Fact::RecordingStarted { .. } | Fact::RecordingEnded { .. } => {}
+            Fact::Bindings { .. } | Fact::AgentWants { .. } => {}
+            Fact::RecordingStarted { .. } | Fact::RecordingEnded { .. } => {}
             Fact::CallQueued {
                 call,
                 queue,
@@ -541,6 +542,7 @@ impl Model {
                 self.acknowledged.agents.insert(agent.clone(), state.clone());
             }
             Fact::Bindings { .. }
+            | Fact::AgentWants { .. }
             | Fact::CallPresented { .. }
             | Fact::PresentationEnded { .. }
             | Fact::CallOverflowed { .. }
@@ -561,6 +563,7 @@ impl Model {
             Fact::CallPresented { .. }
             | Fact::PresentationEnded { .. }
             | Fact::AgentChanged { .. }
+            | Fact::AgentWants { .. }
             | Fact::CallOverflowed { .. }
             | Fact::CallTransferred { .. }
             | Fact::RecordingStarted { .. }
