@@ -142,9 +142,20 @@ pub enum Fact {
         call: CallKey,
         /// Why.
         cause: EndCause,
+        /// Who called whom, where no fact before is known to have told it: nobody answered, and it came to no queue.
+        parties: Option<Parties>,
         /// When.
         at: Time,
     },
+}
+
+/// Who called whom.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Parties {
+    /// The address in the caller's From.
+    pub caller: String,
+    /// The address that the caller asked for.
+    pub dialled: String,
 }
 
 impl Fact {
