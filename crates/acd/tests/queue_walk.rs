@@ -265,15 +265,11 @@ fn queues_settle_after_losses_and_a_broken_store() {
     (1000..1014).for_each(|seed| walk(seed, true));
 }
 
-/// Walks more than those, and tells every seed that fails.
 #[test]
-#[ignore = "a thousand walks: minutes"]
+#[ignore = "two thousand walks: minutes"]
 fn queues_settle_whatever_happens() {
-    let given = std::env::var("CALLWRIGHT_SEEDS").unwrap_or_else(|_| "1..1000".to_owned());
-    let (first, last) = given.split_once("..").expect("first..last");
-    let seeds = first.parse().expect("a number")..=last.parse().expect("a number");
-    let wrong: Vec<u64> = seeds
-        .filter(|seed| std::panic::catch_unwind(|| walk(*seed, *seed >= 100)).is_err())
+    let wrong: Vec<u64> = (0..2_000)
+        .filter(|seed| std::panic::catch_unwind(|| walk(*seed, *seed >= 200)).is_err())
         .collect();
-    assert_eq!(wrong, [], "these do not settle");
+    assert_eq!(wrong, [0; 0], "these do not settle");
 }

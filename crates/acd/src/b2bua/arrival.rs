@@ -162,7 +162,7 @@ impl Machine {
         let ip = self.media_ip(incoming.flow);
         let mut talk = self.new_talk(ip, &[]);
         if let Some(offer) = incoming.offer
-            && let Err(error) = talk.invite(offer)
+            && let Err(error) = talk.invite(&offer)
         {
             self.guard.clear(incoming.flow.remote.ip());
             return self.reject(now, incoming.call, refusal_of(&error));

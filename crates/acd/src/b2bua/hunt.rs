@@ -332,7 +332,12 @@ impl Machine {
             at: now,
         };
         call.story.answered = call.story.answered.or(Some(now));
+        let unanswered = (!call.caller_answered).then_some(call.caller);
         self.persist(now, Due::Answer(key, callee), fact);
+        if let Some(caller) = unanswered {
+            // The callee would be sent silence until the caller hears of the answer.
+            self.bridge(caller, callee);
+        }
     }
 
     /// The store has spoken about an answer.

@@ -21,6 +21,7 @@ fn town(agents: usize, queue: QueueConfig) -> Town {
         link: Link::perfect(Duration::from_millis(5)),
         expires: Duration::from_secs(3_600),
         store: Box::new(ModelStore::new(seed.derive("store"))),
+        sound: false,
     };
     let mut town = Town::new(plot, |_| {});
     for agent in 0..agents {
