@@ -136,7 +136,11 @@ fn wrong_passwords_are_answered_late_and_then_not_at_all() {
         until - Duration::from_secs(300),
         format!("10.0.0.66 Guessed until {until}"),
     );
-    assert_eq!(told(&lab), [began.clone()], "once, whatever is sent meanwhile");
+    assert_eq!(
+        told(&lab),
+        std::slice::from_ref(&began),
+        "once, whatever is sent meanwhile"
+    );
     // Others are, under the name that was tried.
     lab.registered("alice");
     lab.pass(until.since(lab.now()));
