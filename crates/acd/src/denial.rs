@@ -92,6 +92,21 @@ impl Machine {
         self.guard.pardon(now, source)
     }
 
+    /// Hands on which bans began and ended, and waits for the next end.
+    pub(crate) fn tell_bans(&mut self) {
+        let mut changed = false;
+        while let Some(event) = self.guard.poll_news() {
+            changed = true;
+            self.tell(event);
+        }
+        if changed {
+            match self.guard.next_end() {
+                Some(at) => self.alarms.set(Alarm::BanOver, at),
+                None => self.alarms.clear(Alarm::BanOver),
+            }
+        }
+    }
+
     /// Whether a request is not even looked at. Only a datagram can be dropped so.
     pub(crate) fn drops(&mut self, now: Time, from: Flow, kind: Kind) -> bool {
         let verdict = self.guard.hear(now, from.remote.ip(), kind);

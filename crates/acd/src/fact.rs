@@ -1,6 +1,7 @@
 //! Facts: what must outlive this process, and what is asked of whoever stores them.
 
 use std::fmt;
+use std::net::IpAddr;
 
 use callwright_media::plane::Piece;
 use callwright_sip_message::Uri;
@@ -142,9 +143,20 @@ pub enum Fact {
         call: CallKey,
         /// Why.
         cause: EndCause,
+        /// Who called whom, where no fact before is known to have told it: nobody answered, and it came to no queue.
+        parties: Option<Parties>,
         /// When.
         at: Time,
     },
+}
+
+/// Who called whom.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Parties {
+    /// The address in the caller's From.
+    pub caller: String,
+    /// The address that the caller asked for.
+    pub dialled: String,
 }
 
 impl Fact {
@@ -343,8 +355,42 @@ pub enum Event {
         /// Why.
         error: BindError,
     },
+    /// A source of requests is not heard for a while.
+    Banned {
+        /// Its address; of an IPv6 address the first half.
+        source: IpAddr,
+        /// Why.
+        because: BannedBecause,
+        /// Until when.
+        until: Time,
+    },
+    /// A source is heard again: its time is over, it was [pardoned](crate::Machine::pardon), or so many others were heard of since that
+    /// it was forgotten.
+    BanOver {
+        /// Its address.
+        source: IpAddr,
+    },
     /// The machine was [closed](crate::Machine::close) and holds nothing any more.
     Closed,
+}
+
+/// Why a source is not heard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BannedBecause {
+    /// It tried too many passwords that were wrong, or addresses that nobody has or where nobody is.
+    Guessed,
+    /// It was asked for a password again and again, and never had one.
+    NoPassword,
+}
+
+impl fmt::Display for BannedBecause {
+    /// In words.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            BannedBecause::Guessed => "too many wrong passwords or unknown addresses",
+            BannedBecause::NoPassword => "too many requests without a password",
+        })
+    }
 }
 
 /// What can be told to a [`Machine`](crate::Machine).

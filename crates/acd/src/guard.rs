@@ -3,11 +3,13 @@
 //! A source is an IPv4 address, or the first half of an IPv6 one. Requests inside of calls pass always: who shares an address
 //! with somebody who is banned keeps the call that is up.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
 use callwright_wire::Time;
+
+use crate::fact::{BannedBecause, Event};
 
 /// What one source may ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -138,6 +140,10 @@ pub(crate) struct Guard {
     sources: BTreeMap<IpAddr, Source>,
     /// The same, those first that were heard of for the longest time.
     by_age: BTreeSet<(Time, IpAddr)>,
+    /// Those that are banned, by the end of that.
+    bans: BTreeSet<(Time, IpAddr)>,
+    /// Bans that began and ended, and were not told of.
+    news: VecDeque<Event>,
 }
 
 impl Guard {
@@ -147,6 +153,8 @@ impl Guard {
             limit: limit.max(1),
             sources: BTreeMap::new(),
             by_age: BTreeSet::new(),
+            bans: BTreeSet::new(),
+            news: VecDeque::new(),
         }
     }
 
@@ -175,6 +183,10 @@ impl Guard {
 
     /// A source gave a wrong password, or asked for an address that nobody has.
     pub(crate) fn guess(&mut self, now: Time, from: IpAddr) -> Answer {
+        self.suspect(now, from, BannedBecause::Guessed)
+    }
+
+    fn suspect(&mut self, now: Time, from: IpAddr, because: BannedBecause) -> Answer {
         let protection = self.protection;
         let source = self.source(now, from);
         if now.since(source.guessed) > protection.window {
@@ -182,15 +194,60 @@ impl Guard {
         }
         source.guessed = now;
         source.guesses = source.guesses.saturating_add(1);
-        if protection.ban_after > 0 && source.guesses >= protection.ban_after {
-            source.banned_until = Some(now + protection.ban);
+        let bans = protection.ban_after > 0 && source.guesses >= protection.ban_after;
+        if bans {
             source.guesses = 0;
         }
-        if source.guesses > protection.slow_after || source.banned_until.is_some_and(|until| until > now) {
+        let banned = bans || source.banned_until.is_some_and(|until| until > now);
+        let slow = banned || source.guesses > protection.slow_after;
+        if bans {
+            self.ban(now + protection.ban, network(from), because);
+        }
+        if slow {
             Answer::Late(protection.slow)
         } else {
             Answer::AtOnce
         }
+    }
+
+    fn ban(&mut self, until: Time, source: IpAddr, because: BannedBecause) {
+        let known = self.sources.get_mut(&source);
+        let before = known.and_then(|known| known.banned_until.replace(until));
+        let longer = before.is_some_and(|before| self.bans.remove(&(before, source)));
+        self.bans.insert((until, source));
+        if !longer {
+            self.news.push_back(Event::Banned {
+                source,
+                because,
+                until,
+            });
+        }
+    }
+
+    fn end_ban(&mut self, until: Time, source: IpAddr) {
+        if self.bans.remove(&(until, source)) {
+            self.news.push_back(Event::BanOver { source });
+        }
+    }
+
+    /// Ends the bans whose time is over.
+    pub(crate) fn end_bans(&mut self, now: Time) {
+        while let Some((until, source)) = self.bans.first().copied().filter(|(until, _)| *until <= now) {
+            self.end_ban(until, source);
+            if let Some(known) = self.sources.get_mut(&source) {
+                known.banned_until = None;
+            }
+        }
+    }
+
+    /// When the next ban is over.
+    pub(crate) fn next_end(&self) -> Option<Time> {
+        self.bans.first().map(|(until, _)| *until)
+    }
+
+    /// The next ban that began or ended.
+    pub(crate) fn poll_news(&mut self) -> Option<Event> {
+        self.news.pop_front()
     }
 
     /// A source is asked for a password.
@@ -199,7 +256,7 @@ impl Guard {
         let source = self.source(now, from);
         source.challenged = source.challenged.saturating_add(1);
         if limit > 0 && source.challenged > limit {
-            return self.guess(now, from);
+            return self.suspect(now, from, BannedBecause::NoPassword);
         }
         Answer::AtOnce
     }
@@ -232,13 +289,17 @@ impl Guard {
 
     /// A source is heard again. False when it was not banned.
     pub(crate) fn pardon(&mut self, now: Time, from: IpAddr) -> bool {
-        let source = self.sources.get_mut(&network(from));
-        let banned = source.filter(|source| source.banned_until.is_some_and(|until| until > now));
-        banned.is_some_and(|source| {
-            source.banned_until = None;
-            source.guesses = 0;
-            true
-        })
+        let address = network(from);
+        let Some(source) = self.sources.get_mut(&address) else {
+            return false;
+        };
+        let Some(until) = source.banned_until.filter(|until| *until > now) else {
+            return false;
+        };
+        source.banned_until = None;
+        source.guesses = 0;
+        self.end_ban(until, address);
+        true
     }
 
     /// Those that are known for something.
@@ -276,7 +337,10 @@ impl Guard {
             let oldest = self.by_age.iter().take(LOOK).find(idle).or(self.by_age.first());
             if let Some(oldest) = oldest.copied() {
                 self.by_age.remove(&oldest);
-                self.sources.remove(&oldest.1);
+                let forgotten = self.sources.remove(&oldest.1);
+                if let Some(until) = forgotten.and_then(|source| source.banned_until) {
+                    self.end_ban(until, oldest.1);
+                }
             }
         }
         self.by_age.insert((now, address));

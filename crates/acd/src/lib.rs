@@ -34,7 +34,8 @@ pub use config::{
     Strategy, User,
 };
 pub use fact::{
-    Binding, CallKey, Command, EndCause, Event, Fact, PresentationOutcome, RefusedBecause, Token,
+    BannedBecause, Binding, CallKey, Command, EndCause, Event, Fact, Parties, PresentationOutcome,
+    RefusedBecause, Token,
 };
 pub use guard::{Protection, Rate, SourceSnapshot};
 pub use limits::{Counters, Limits};

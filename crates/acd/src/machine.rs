@@ -51,6 +51,8 @@ pub(crate) enum Alarm {
     LateAnswer(u64),
     /// The time of an agent after a call is over.
     WrapUp(AgentKey),
+    /// A source is heard again.
+    BanOver,
     /// Somebody did not answer while the machine closes.
     Close,
 }
@@ -69,6 +71,7 @@ impl Timer for Alarm {
             Alarm::SpeechOver(_) => "end of a message",
             Alarm::LateAnswer(_) => "answer that was held back",
             Alarm::WrapUp(_) => "end of wrap-up",
+            Alarm::BanOver => "end of a ban",
             Alarm::Close => "end of closing",
         }
     }
@@ -413,6 +416,7 @@ impl Machine {
             }
         }
         self.tell_recorded();
+        self.tell_bans();
         while let Some(request) = self.media.poll_request() {
             self.outputs.push_back(match request {
                 PortRequest::Bind { rtp, local, usage } => Output::Bind {
@@ -534,6 +538,7 @@ impl Node for Machine {
                 Alarm::SpeechOver(call) => self.on_speech_over(now, call),
                 Alarm::LateAnswer(number) => self.on_late_answer(now, number),
                 Alarm::WrapUp(agent) => self.on_wrap_up_over(now, agent),
+                Alarm::BanOver => self.guard.end_bans(now),
                 Alarm::Close => self.end_closing(now),
             }
             self.settle(now);

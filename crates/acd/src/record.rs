@@ -9,16 +9,16 @@ use std::time::Duration;
 use callwright_wire::Time;
 
 use crate::agent::AgentState;
-use crate::fact::{CallKey, EndCause, Fact, PresentationOutcome};
+use crate::fact::{CallKey, EndCause, Fact, Parties, PresentationOutcome};
 
 /// What is known of one call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CallRecord {
     /// Its number.
     pub call: CallKey,
-    /// The address in the caller's From; `None` where nobody answered a call that came to no queue.
+    /// The address in the caller's From; `None` where the process died before anybody answered a call that came to no queue.
     pub caller: Option<String>,
-    /// The address that was asked for: that of the user who answered, where the call came to no queue.
+    /// The address that was asked for: that of the user who answered, where one did and the call came to no queue.
     pub dialled: Option<String>,
     /// When the first fact of it was told.
     pub arrived: Time,
@@ -497,12 +497,21 @@ impl Records {
                 }
                 Some(*call)
             }
-            Fact::CallEnded { call, cause, at } => {
+            Fact::CallEnded {
+                call,
+                cause,
+                parties,
+                at,
+            } => {
                 // Who talks on in another call says so itself when that is over.
                 let busy = self.busy.values().filter(|(busy, _)| busy == call);
                 let busy = busy.filter(|_| *cause == EndCause::Transferred);
                 let goes_on: Vec<usize> = busy.map(|(_, answer)| *answer).collect();
                 self.change(*call, *at, |record| {
+                    if let Some(Parties { caller, dialled }) = parties {
+                        record.caller.get_or_insert_with(|| caller.clone());
+                        record.dialled.get_or_insert_with(|| dialled.clone());
+                    }
                     record.leave_queue(*at);
                     for presentation in &mut record.presentations {
                         if presentation.ended.is_none() {

@@ -4,7 +4,7 @@ mod support;
 
 use std::time::Duration;
 
-use callwright_acd::{Auth, EndCause, Fact};
+use callwright_acd::{Auth, CallKey, EndCause, Fact, Records};
 use callwright_media::codec::Codec;
 use callwright_ua::Phase;
 use support::Lab;
@@ -298,4 +298,56 @@ fn without_ports_for_either_leg_there_is_no_call() {
         assert_eq!(lab.phase(bob), None);
         lab.assert_nothing_left();
     }
+}
+
+/// The record of the first call, from the facts that were stored.
+fn record(lab: &Lab) -> (Option<String>, Option<String>, Option<String>) {
+    let mut records = Records::default();
+    let stored = lab.facts.iter().filter(|fact| !lab.awaited.contains(fact));
+    for fact in stored {
+        records.apply(fact);
+    }
+    let record = records.get(CallKey(1)).expect("one is kept");
+    (record.caller.clone(), record.dialled.clone(), record.cause())
+}
+
+#[test]
+fn the_record_of_a_call_that_nobody_answers_names_who_called_whom() {
+    let parties = |cause: &str| {
+        let address = |user: &str| Some(format!("sip:{user}@10.0.0.250"));
+        (address("alice"), address("bob"), Some(cause.to_owned()))
+    };
+    // Given up, refused, not answered, and answered while nothing can be stored.
+    for cause in ["abandoned", "failed(486)", "timed_out", "failed(503)"] {
+        let mut lab = Lab::new();
+        let (alice, bob) = (lab.phone("alice"), lab.registered("bob"));
+        lab.dial(alice, "bob");
+        lab.until(|lab| lab.phase(bob) == Some(Phase::Ringing));
+        match cause {
+            "abandoned" => lab.hangup(alice),
+            "failed(486)" => lab.refuse(bob, 486),
+            "timed_out" => lab.pass(Duration::from_secs(61)),
+            _ => {
+                lab.store.broken = true;
+                lab.accept(bob);
+            }
+        }
+        lab.until(|lab| lab.phase(alice) == Some(Phase::Ended));
+        lab.pass(Duration::from_secs(1));
+        assert_eq!(record(&lab), parties(cause));
+    }
+}
+
+#[test]
+fn the_end_of_a_call_that_was_answered_says_nothing_again() {
+    let mut lab = Lab::new();
+    let (alice, bob) = (lab.phone("alice"), lab.registered("bob"));
+    lab.establish(alice, bob);
+    lab.hangup(bob);
+    lab.until(|lab| lab.phase(alice) == Some(Phase::Ended));
+    let ended = lab.facts.last().expect("the call ended");
+    assert!(
+        matches!(ended, Fact::CallEnded { parties: None, .. }),
+        "{ended:?}"
+    );
 }

@@ -5,9 +5,10 @@ mod support;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use callwright_acd::{Auth, Rate};
+use callwright_acd::{Auth, Event, Rate};
 use callwright_sip::digest::Algorithm;
 use callwright_ua::Phase;
+use callwright_wire::Node as _;
 use support::script::{Received, Request, credentials, sdp};
 use support::{Lab, SERVER};
 
@@ -57,6 +58,39 @@ fn wrong_password(lab: &mut Lab, at: SocketAddr, user: &str, id: &str) -> Option
     lab.heard(at)
 }
 
+/// A ban in short.
+fn said(event: &Event) -> String {
+    match event {
+        Event::Banned {
+            source,
+            because,
+            until,
+        } => format!("{source} {because:?} until {until}"),
+        Event::BanOver { source } => format!("{source} over"),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_source_that_guesses_again_is_banned_again_and_both_are_told() {
+    let mut lab = Lab::with(|config| {
+        config.protection.ban_after = 2;
+        config.protection.ban = Duration::from_secs(30);
+    });
+    let at = stranger(&mut lab);
+    for round in 1..=2 {
+        for guess in 1..=2 {
+            wrong_password(&mut lab, at, "alice", &format!("g{round}{guess}"));
+        }
+        assert_eq!(lab.bans.len(), 2 * round - 1);
+        lab.pass(Duration::from_secs(31));
+        while lab.heard(at).is_some() {}
+        assert_eq!(lab.bans.len(), 2 * round);
+    }
+    lab.pass(Duration::from_secs(64));
+    assert_eq!(lab.machine.residue().timers, 0);
+}
+
 #[test]
 fn wrong_passwords_are_answered_late_and_then_not_at_all() {
     let mut lab = Lab::new();
@@ -92,11 +126,27 @@ fn wrong_passwords_are_answered_late_and_then_not_at_all() {
     lab.pass(Duration::from_secs(1));
     assert!(lab.heard(at).is_none(), "it is not heard");
     assert_eq!(lab.machine.counters().banned, 3);
+    let told = |lab: &Lab| {
+        lab.bans
+            .iter()
+            .map(|(at, event)| (*at, said(event)))
+            .collect::<Vec<_>>()
+    };
+    let began = (
+        until - Duration::from_secs(300),
+        format!("10.0.0.66 Guessed until {until}"),
+    );
+    assert_eq!(
+        told(&lab),
+        std::slice::from_ref(&began),
+        "once, whatever is sent meanwhile"
+    );
     // Others are, under the name that was tried.
     lab.registered("alice");
     lab.pass(until.since(lab.now()));
     lab.say(at, text(at, "OPTIONS", "bob", "again", 1, &[]));
     assert_eq!(lab.expect(at, "SIP/2.0").status(), 480);
+    assert_eq!(told(&lab), [began, (until, "10.0.0.66 over".to_owned())]);
 }
 
 #[test]
@@ -130,6 +180,12 @@ fn who_asks_for_names_without_a_password_is_banned() {
     }
     let source = lab.machine.sources()[0];
     assert!(source.banned_until.is_some(), "{source:?}");
+    let because = lab.bans.iter().map(|(_, event)| said(event));
+    let until = source.banned_until.expect("it is banned");
+    assert_eq!(
+        because.collect::<Vec<_>>(),
+        [format!("10.0.0.66 NoPassword until {until}")]
+    );
 }
 
 #[test]
@@ -142,6 +198,11 @@ fn a_ban_is_lifted_by_hand() {
     let now = lab.now();
     assert!(lab.machine.pardon(now, at.ip()));
     assert!(!lab.machine.pardon(now, at.ip()));
+    lab.drain_machine();
+    lab.pass(Duration::from_secs(600));
+    let told: Vec<_> = lab.bans.iter().map(|(_, event)| said(event)).collect();
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert_eq!((told[1].as_str(), lab.bans[1].0), ("10.0.0.66 over", now));
     lab.say(at, text(at, "OPTIONS", "bob", "again", 1, &[]));
     assert_eq!(lab.expect(at, "SIP/2.0").status(), 480);
 }

@@ -230,6 +230,7 @@ fn carry_out(plans: &[Plan]) -> (Vec<Went>, Vec<Fact>) {
             Fact::CallEnded {
                 call,
                 cause,
+                parties: None,
                 at: at(ended),
             },
         ));
@@ -456,6 +457,7 @@ impl Tale {
         self.with(Fact::CallEnded {
             call: CALL,
             cause,
+            parties: None,
             at: at(secs),
         })
     }
@@ -603,6 +605,7 @@ fn an_agent_who_is_consulted_talks_until_its_talk_with_the_caller_is_over() {
     let cut_off = Fact::CallEnded {
         call: CallKey(2),
         cause: EndCause::Restarted,
+        parties: None,
         at: at(60),
     };
     assert_eq!(records.apply(&cut_off), [Some(CallKey(2)), Some(CALL)]);

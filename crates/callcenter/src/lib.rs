@@ -13,7 +13,7 @@ pub use api::ApiError;
 pub use callwright_acd::{
     AgentConfig, AgentRequest, AgentSnapshot, AgentState, Answer, AnswerWith, Auth, Binding, CallKey,
     CallRecord, CallSnapshot, CallState, Config, ConfigError, Counters, EndCause, Ended, Fact, FeatureCodes,
-    Limits, Load, NotReadyReason, Overflow, Presentation, PresentationOutcome, Prompts, Protection,
+    Limits, Load, NotReadyReason, Overflow, Parties, Presentation, PresentationOutcome, Prompts, Protection,
     QueueConfig, QueueSnapshot, Rate, Recording, Records, Refused, RefusedBecause, Sound, SourceSnapshot,
     Statistics, Strategy, Thresholds, Token, Transfer, User, Visit, WrapUp,
 };

@@ -1,11 +1,12 @@
 //! The server: the machine and its store as one node.
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use callwright_acd as acd;
 use callwright_acd::{
-    AgentRequest, AgentState, CallKey, Config, ConfigError, Counters, Fact, Load, Machine, Piece,
+    AgentRequest, AgentState, BannedBecause, CallKey, Config, ConfigError, Counters, Fact, Load, Machine,
+    Piece,
 };
 use callwright_wire::{BindError, Input, Node, Output, PacketNode, Residue, SocketId, Time, Transport};
 
@@ -90,6 +91,20 @@ pub enum Event {
         call: CallKey,
         /// The Call-IDs.
         call_ids: Vec<String>,
+    },
+    /// A source of requests is not heard for a while: see [`acd::Event::Banned`].
+    Banned {
+        /// Its address; of an IPv6 address the first half.
+        source: IpAddr,
+        /// Why.
+        because: BannedBecause,
+        /// Until when.
+        until: Time,
+    },
+    /// A source is heard again.
+    BanOver {
+        /// Its address.
+        source: IpAddr,
     },
     /// Two parties of a call are recorded from now on: see [`acd::Event::RecordingBegan`].
     RecordingBegan {
@@ -296,6 +311,16 @@ impl Server {
             }
             acd::Event::RecordingBegan { call, at } => self.tell(Event::RecordingBegan { call, at }),
             acd::Event::Recorded { call, piece } => self.tell(Event::Recorded { call, piece }),
+            acd::Event::Banned {
+                source,
+                because,
+                until,
+            } => self.tell(Event::Banned {
+                source,
+                because,
+                until,
+            }),
+            acd::Event::BanOver { source } => self.tell(Event::BanOver { source }),
             acd::Event::Closed => self.tell(Event::Closed),
             acd::Event::ListenFailed { transport, error } => {
                 self.failed = true;

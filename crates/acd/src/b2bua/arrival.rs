@@ -183,6 +183,7 @@ impl Machine {
                 .request_uri()
                 .map(|uri| uri.to_string())
                 .unwrap_or_default(),
+            told: false,
             silent: matches!(target, Target::Code(..)),
             source: incoming.flow.remote.ip(),
         };

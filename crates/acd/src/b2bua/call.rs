@@ -145,6 +145,8 @@ pub(crate) struct Story {
     pub(crate) dialled: String,
     /// Where it came from.
     pub(crate) source: IpAddr,
+    /// A fact that names both is stored, or will be.
+    pub(crate) told: bool,
     /// No record is kept of it.
     pub(crate) silent: bool,
 }

@@ -9,7 +9,7 @@ use callwright_wire::Time;
 use super::hunt::hangup;
 use super::presentation::Reached;
 use super::{LegKey, Part, Refusal, Stage};
-use crate::fact::{CallKey, EndCause, Fact, PresentationOutcome, RefusedBecause};
+use crate::fact::{CallKey, EndCause, Fact, Parties, PresentationOutcome, RefusedBecause};
 use crate::journal::Due;
 use crate::machine::{Alarm, Machine};
 use crate::queueing::AgentKey;
@@ -296,9 +296,14 @@ impl Machine {
         self.guard.clear(call.story.source);
         let cause = *call.end.get_or_insert(cause);
         if !call.story.silent {
+            let parties = (!call.story.told).then(|| Parties {
+                caller: call.story.caller.clone(),
+                dialled: call.story.dialled.clone(),
+            });
             let fact = Fact::CallEnded {
                 call: key,
                 cause,
+                parties,
                 at: now,
             };
             self.persist(now, Due::Nothing, fact);

@@ -342,7 +342,10 @@ impl Machine {
 
     /// The store has spoken about an answer.
     pub(crate) fn on_answer_stored(&mut self, now: Time, key: CallKey, callee: LegKey, stored: bool) {
-        let Some(call) = self.switch.call(key) else { return };
+        let Some(call) = self.switch.call_mut(key) else {
+            return;
+        };
+        call.story.told |= stored || call.caller_answered;
         // The caller may have given up meanwhile, or the callee.
         if call.stage != (Stage::Storing { callee }) {
             return;

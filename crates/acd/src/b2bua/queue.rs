@@ -129,6 +129,7 @@ impl Machine {
             return self.fail_call(now, key, reject);
         }
         call.stage = Stage::Arriving { stored: true };
+        call.story.told = true;
         self.let_in(now, key);
     }
 

@@ -80,6 +80,8 @@ pub(crate) struct Lab {
     pub(crate) facts: Vec<Fact>,
     /// Those of them that somebody waits for.
     pub(crate) awaited: Vec<Fact>,
+    /// Bans that began and ended, and when that was told.
+    pub(crate) bans: Vec<(Time, Event)>,
     /// When the machine told that it is closed.
     pub(crate) closed_at: Option<Time>,
     /// The media packets that the machine sent: when, and where to.
@@ -219,6 +221,7 @@ impl Lab {
             facts: Vec::new(),
             awaited: Vec::new(),
             recordings: BTreeMap::new(),
+            bans: Vec::new(),
             closed_at: None,
             relayed: Vec::new(),
         };
@@ -724,6 +727,9 @@ impl Lab {
                     Output::Event(Event::Recorded { call, piece }) => {
                         let recording = self.recordings.get_mut(&call);
                         recording.expect("it was told to begin").1.push(piece);
+                    }
+                    Output::Event(event @ (Event::Banned { .. } | Event::BanOver { .. })) => {
+                        self.bans.push((self.now, event));
                     }
                     Output::Event(Event::Listening { .. }) => {}
                     Output::Event(Event::Closed) => self.closed_at = Some(self.now),

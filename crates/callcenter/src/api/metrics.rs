@@ -54,6 +54,8 @@ impl Tally {
             | Event::Store { .. }
             | Event::CallsLost { .. }
             | Event::CallLegs { .. }
+            | Event::Banned { .. }
+            | Event::BanOver { .. }
             | Event::RecordingBegan { .. }
             | Event::Recorded { .. }
             | Event::Closed => {}

@@ -193,6 +193,7 @@ mod tests {
                 Fact::CallEnded {
                     call: CALL,
                     cause: callwright_acd::EndCause::Restarted,
+                    parties: None,
                     at: ends,
                 },
             ];

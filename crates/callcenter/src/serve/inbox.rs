@@ -102,6 +102,8 @@ fn is_for_the_log(news: &News) -> bool {
             | Event::ListenFailed { .. }
             | Event::Store { .. }
             | Event::CallsLost { .. }
+            | Event::Banned { .. }
+            | Event::BanOver { .. }
             | Event::RecordingBegan { .. }
             | Event::Recorded { .. }
             | Event::Closed,

@@ -33,6 +33,15 @@ pub(super) fn log(now: Time, event: &Event) {
         Event::CallLegs { call, call_ids } => {
             tracing::info!(%now, call = call.0, call_ids = call_ids.join(" "), "legs");
         }
+        Event::Banned {
+            source,
+            because,
+            until,
+        } => {
+            let seconds = until.since(now).as_secs();
+            tracing::warn!(%now, %source, why = %because, %until, seconds, "banned: what this address asks for is not heard until then");
+        }
+        Event::BanOver { source } => tracing::info!(%now, %source, "heard again after a ban"),
         Event::RecordingBegan { .. } | Event::Recorded { .. } | Event::Listening { .. } | Event::Closed => {}
     }
 }

@@ -51,6 +51,7 @@ impl Store for ModelStore {
             memory.apply(&Fact::CallEnded {
                 call: *call,
                 cause: EndCause::Restarted,
+                parties: None,
                 at: memory.latest,
             });
         }

@@ -281,7 +281,7 @@ impl Model {
                 let up = self.calls.contains_key(call);
                 self.demand("a transfer is of a call that is up", up, || format!("{call:?}"));
             }
-            Fact::CallEnded { call, cause, at } => self.ended(*call, *cause, *at),
+            Fact::CallEnded { call, cause, at, .. } => self.ended(*call, *cause, *at),
         }
     }
 

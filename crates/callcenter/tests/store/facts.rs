@@ -1,7 +1,8 @@
 //! Facts of a small call center: Alice, Bob, a queue, times in whole seconds.
 
 use callwright_callcenter::{
-    AgentState, Binding, CallKey, EndCause, Fact, NotReadyReason, PresentationOutcome, RefusedBecause,
+    AgentState, Binding, CallKey, EndCause, Fact, NotReadyReason, Parties, PresentationOutcome,
+    RefusedBecause,
 };
 use callwright_wire::{Flow, Time, Transport};
 
@@ -97,6 +98,7 @@ pub(crate) fn ended(call: u64, cause: EndCause, secs: u64) -> Fact {
     Fact::CallEnded {
         call: CallKey(call),
         cause,
+        parties: None,
         at: at(secs),
     }
 }
@@ -162,6 +164,15 @@ pub(crate) fn every_other_kind() -> Vec<Fact> {
         .zip(causes)
         .map(|(call, cause)| ended(call, cause, 150))
         .collect();
+    facts.push(Fact::CallEnded {
+        call: CallKey(61),
+        cause: EndCause::Failed(486),
+        parties: Some(Parties {
+            caller: "sip:carol@example.org".to_owned(),
+            dialled: "sip:dave@callcenter.test".to_owned(),
+        }),
+        at: at(151),
+    });
     facts.push(queued(70, "support", 151));
     let outcomes = [
         PresentationOutcome::Rejected(603),

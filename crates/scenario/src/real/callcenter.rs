@@ -175,6 +175,14 @@ impl Servers {
                 Event::CallLegs { call, call_ids } => {
                     tracing::debug!(party = party.0, %now, call = call.0, ?call_ids, "legs");
                 }
+                Event::Banned {
+                    source,
+                    because,
+                    until,
+                } => {
+                    tracing::warn!(party = party.0, %now, %source, why = %because, %until, "banned");
+                }
+                Event::BanOver { source } => tracing::warn!(party = party.0, %now, %source, "heard again"),
                 Event::CallsLost { calls } => tracing::warn!(party = party.0, ?calls, "calls lost"),
             }
             entry.topic

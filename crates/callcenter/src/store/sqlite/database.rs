@@ -105,8 +105,12 @@ impl Database {
         let closed: Vec<_> = up.map(|record| record.call).collect();
         let end = |call: &CallKey| {
             let at = Unix.time(rows::last_known(&self.connection, *call)?);
-            let (call, cause) = (*call, EndCause::Restarted);
-            Ok(Fact::CallEnded { call, cause, at })
+            Ok(Fact::CallEnded {
+                call: *call,
+                cause: EndCause::Restarted,
+                parties: None,
+                at,
+            })
         };
         let ends: rusqlite::Result<Vec<_>> = closed.iter().map(end).collect();
         let ends = ends.map_err(|error| self.broken(error))?;

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use callwright_acd::{
-    AgentState, CallKey, EndCause, Fact, NotReadyReason, PresentationOutcome, RefusedBecause,
+    AgentState, CallKey, EndCause, Fact, NotReadyReason, Parties, PresentationOutcome, RefusedBecause,
 };
 use callwright_wire::{Epoch, Time};
 
@@ -113,7 +113,11 @@ impl<'a> EventRow<'a> {
                 row.number = Some(signed(*samples));
                 "recording_ended"
             }
-            Fact::CallEnded { cause, .. } => {
+            Fact::CallEnded { cause, parties, .. } => {
+                if let Some(Parties { caller, dialled }) = parties {
+                    row.party = text(caller);
+                    row.target = text(dialled);
+                }
                 row.outcome = text(match cause {
                     EndCause::CompletedByCaller => "completed_by_caller",
                     EndCause::CompletedByCallee => "completed_by_callee",
@@ -235,6 +239,9 @@ impl<'a> EventRow<'a> {
                     },
                     _ => return None,
                 },
+                parties: owned(self.party)
+                    .zip(owned(self.target))
+                    .map(|(caller, dialled)| Parties { caller, dialled }),
                 at,
             },
             _ => return None,
