@@ -57,8 +57,9 @@ fn the_capture_of_a_run_holds_what_the_kernel_saw_and_nothing_else() {
         run.args(["e2e", "--rate", "5", "--call-duration", "1s", "--out"])
             .arg(&out);
         let ended = run.output().expect("it runs");
+        // A machine that is too busy to judge audio (3) delivers all the same.
         assert!(
-            ended.status.success(),
+            matches!(ended.status.code(), Some(0 | 3)),
             "{}",
             String::from_utf8_lossy(&ended.stdout)
         );
