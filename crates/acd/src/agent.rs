@@ -9,7 +9,7 @@ use callwright_wire::Time;
 ///       ▲                    │  ▲                ▲
 ///       │                 presented              │
 ///       │                    ▼  └──withdrawn     │
-///       │                Reserved ──no answer────┤
+///       │                Reserved ──no answer────┤   or refused, as often as allowed
 ///       │                    │ answered          │
 ///       │                    ▼                   │
 ///       │                 Talking ──over──▶ WrapUp ──time, or asked──▶ Ready, or NotReady where that was asked for
@@ -24,9 +24,9 @@ pub enum AgentState {
     NotReady(NotReadyReason),
     /// Takes the next call.
     Ready,
-    /// A call is presented.
+    /// A call is presented, or one that was is being taken back from its phone.
     Reserved,
-    /// In a call of a queue.
+    /// In a call of a queue, until its phone knows that it is over.
     Talking,
     /// A call of a queue is over, and the agent writes down what it was about.
     WrapUp {
@@ -44,7 +44,8 @@ pub enum NotReadyReason {
     Manual(String),
     /// It did not answer as often as its queue allows.
     NoAnswer,
-    /// Its phone could not be reached, or failed: nothing came back, or 404, 408, 410 or a 5xx.
+    /// Its phone could not be reached, or failed: nothing came back, or 404, 408, 410 or a 5xx. Or it refused as often as its queue
+    /// allows.
     Rejected,
 }
 

@@ -50,6 +50,8 @@ pub(crate) struct Switch {
     calls: BTreeMap<CallKey, Call>,
     legs: BTreeMap<LegKey, Leg>,
     by_sip: BTreeMap<CallId, LegKey>,
+    /// Whose legs were that are over, and whose phones have not answered the BYE.
+    parting: BTreeMap<CallId, Part>,
     /// Requests that were sent on, and who waits for the answer.
     relayed: BTreeMap<RequestId, Relayed>,
     /// MESSAGEs that went to all contacts of a user.
@@ -98,6 +100,7 @@ impl Switch {
 
     /// Nobody waits any more for the answer to a request that was sent on.
     fn forget_requests(&mut self) {
+        self.parting.clear();
         self.relayed.clear();
         self.pages.clear();
     }

@@ -60,8 +60,9 @@ impl Machine {
             Sip::Ended { call, cause } => self.on_ended(now, call, cause),
             // Answered by the endpoint already.
             Sip::Request { request: None, .. } => {}
-            // The messages are seen by the taps of the world, and the end of a call was told before its BYE failed.
-            Sip::Seen(_) | Sip::HangupFailed { .. } => {}
+            Sip::HungUp { call } | Sip::HangupFailed { call, .. } => self.on_bye_over(now, call),
+            // The messages are seen by the taps of the world.
+            Sip::Seen(_) => {}
             // The machine follows no redirection, has no account anywhere, and asks nobody for a transfer, a registration or a
             // subscription.
             Sip::Redirected { .. }

@@ -6,7 +6,7 @@ use callwright_media::plane::Piece;
 use callwright_sip_message::Uri;
 use callwright_wire::{BindError, Flow, Time, Transport};
 
-use crate::agent::{AgentRequest, AgentState};
+use crate::agent::{AgentRequest, AgentState, NotReadyReason};
 
 /// The number of a fact on its way to the store: never used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -71,6 +71,15 @@ pub enum Fact {
         agent: String,
         /// What it is doing now.
         state: AgentState,
+        /// When.
+        at: Time,
+    },
+    /// What an agent wants to be when its call or wrap-up is over. That holds until it is logged out, ready or not ready.
+    AgentWants {
+        /// The agent.
+        agent: String,
+        /// Not ready, with this reason; `None`: ready, as without such a fact.
+        afterwards: Option<NotReadyReason>,
         /// When.
         at: Time,
     },
@@ -147,6 +156,7 @@ impl Fact {
             | Fact::CallPresented { at, .. }
             | Fact::PresentationEnded { at, .. }
             | Fact::AgentChanged { at, .. }
+            | Fact::AgentWants { at, .. }
             | Fact::CallAnswered { at, .. }
             | Fact::CallOverflowed { at, .. }
             | Fact::CallTransferred { at, .. }
@@ -159,7 +169,7 @@ impl Fact {
     /// The call that it is about.
     pub fn call(&self) -> Option<CallKey> {
         match self {
-            Fact::Bindings { .. } | Fact::AgentChanged { .. } => None,
+            Fact::Bindings { .. } | Fact::AgentChanged { .. } | Fact::AgentWants { .. } => None,
             Fact::CallQueued { call, .. }
             | Fact::CallPresented { call, .. }
             | Fact::PresentationEnded { call, .. }

@@ -504,6 +504,8 @@ impl Node for Machine {
             Input::BindFailed { socket, error } if is_media(socket) => {
                 self.on_no_ports(now, socket, &error);
             }
+            // Whoever hangs up closes the port of its RTCP before our goodbye comes there.
+            Input::Unreachable { socket, .. } if is_media(socket) => {}
             other => {
                 if let Ok(input) = other.of_world() {
                     self.endpoint.handle_input(now, input);

@@ -77,7 +77,8 @@ pub struct Answer {
     pub visit: Option<usize>,
     /// When.
     pub at: Time,
-    /// When the agent left the call: at its end, or before, where it transferred the caller away.
+    /// When the agent left: at the end of the call, or before, where it transferred the caller away. An agent who was consulted in it and
+    /// goes on in another call, whose caller was transferred to it, leaves when that talk is over.
     pub left: Option<Time>,
     /// The wrap-up of the agent.
     pub wrap_up: Option<WrapUp>,
@@ -235,6 +236,12 @@ impl CallRecord {
         true
     }
 
+    /// The answer of an agent who has not left, as an index.
+    fn agent_in_it(&self) -> Option<usize> {
+        let stays = |answer: &Answer| answer.agent.is_some() && answer.left.is_none();
+        self.answers.iter().position(stays)
+    }
+
     fn leave_queue(&mut self, at: Time) {
         if let Some(visit) = self.visits.last_mut() {
             visit.left.get_or_insert(at);
@@ -299,10 +306,28 @@ impl Records {
             let answers = self.open.get(call).map_or(0, |record| record.answers.len());
             let before = self.set_busy(agent, Some((*call, answers.saturating_sub(1))));
             before.map(|(other, _)| other).filter(|other| other != call)
+        } else if let Fact::CallEnded {
+            cause: EndCause::Restarted,
+            at,
+            ..
+        } = fact
+        {
+            self.cut_off(*at)
         } else {
             None
         };
         [touched, other]
+    }
+
+    /// A process is gone, and with it one of its calls: who had come into it from another one talks no more either.
+    fn cut_off(&mut self, at: Time) -> Option<CallKey> {
+        let goes_on = |record: &&CallRecord| record.ended.is_some() && record.agent_in_it().is_some();
+        let call = self.open.values().find(goes_on)?.call;
+        self.change_open(call, |record| {
+            if let Some(answer) = record.agent_in_it() {
+                record.answers[answer].left = Some(at);
+            }
+        })
     }
 
     /// What is applied from now on can be taken back.
@@ -350,7 +375,7 @@ impl Records {
 
     fn fold(&mut self, fact: &Fact) -> Option<CallKey> {
         match fact {
-            Fact::Bindings { .. } => None,
+            Fact::Bindings { .. } | Fact::AgentWants { .. } => None,
             Fact::AgentChanged { agent, state, at } => self.agent_changed(agent, state, *at),
             Fact::CallQueued {
                 call,
@@ -472,22 +497,30 @@ impl Records {
                 }
                 Some(*call)
             }
-            Fact::CallEnded { call, cause, at } => self.change(*call, *at, |record| {
-                record.leave_queue(*at);
-                for presentation in &mut record.presentations {
-                    if presentation.ended.is_none() {
-                        presentation.ended = Some(*at);
-                        presentation.outcome = Some(PresentationOutcome::Withdrawn);
+            Fact::CallEnded { call, cause, at } => {
+                // Who talks on in another call says so itself when that is over.
+                let busy = self.busy.values().filter(|(busy, _)| busy == call);
+                let busy = busy.filter(|_| *cause == EndCause::Transferred);
+                let goes_on: Vec<usize> = busy.map(|(_, answer)| *answer).collect();
+                self.change(*call, *at, |record| {
+                    record.leave_queue(*at);
+                    for presentation in &mut record.presentations {
+                        if presentation.ended.is_none() {
+                            presentation.ended = Some(*at);
+                            presentation.outcome = Some(PresentationOutcome::Withdrawn);
+                        }
                     }
-                }
-                for answer in record.answers.iter_mut().filter(|answer| answer.agent.is_some()) {
-                    answer.left.get_or_insert(*at);
-                }
-                record.ended.get_or_insert(Ended {
-                    cause: *cause,
-                    at: *at,
-                });
-            }),
+                    for (index, answer) in record.answers.iter_mut().enumerate() {
+                        if answer.agent.is_some() && !goes_on.contains(&index) {
+                            answer.left.get_or_insert(*at);
+                        }
+                    }
+                    record.ended.get_or_insert(Ended {
+                        cause: *cause,
+                        at: *at,
+                    });
+                })
+            }
         }
     }
 

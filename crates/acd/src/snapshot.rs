@@ -24,6 +24,8 @@ pub struct AgentSnapshot {
     pub other_calls: usize,
     /// How many presentations in a row it did not answer.
     pub unanswered: u32,
+    /// How many presentations it refused since it answered one.
+    pub refused: u32,
     /// How many calls of queues it answered since the start.
     pub answered: u64,
     /// How long it talked in those that are over.

@@ -6,7 +6,7 @@ use crate::agent::{AgentRequest, AgentState, NotReadyReason};
 use crate::fact::Fact;
 use crate::journal::Due;
 use crate::machine::{Alarm, Machine};
-use crate::queueing::AgentKey;
+use crate::queueing::{Agent, AgentKey};
 use crate::registrar::UserKey;
 use crate::snapshot::AgentSnapshot;
 
@@ -23,6 +23,7 @@ impl Machine {
                 call: agent.call,
                 other_calls: agent.other_legs,
                 unanswered: agent.unanswered,
+                refused: agent.refused,
                 answered: agent.standing.answered,
                 talk_time: agent.standing.talk_time,
             }
@@ -31,7 +32,8 @@ impl Machine {
     }
 
     /// Puts the state of an agent in force that was stored before a restart; told before anything else is handled, in any order with
-    /// [`Machine::restore`]. The calls of that time are gone: who was in one is ready, and who has no binding any more logged out.
+    /// [`Machine::restore`]. The calls of that time are gone: who was in one is ready, or what it [wanted to be](Machine::restore_wish),
+    /// and who has no binding any more logged out.
     /// What that changes is told as a fact. Nothing happens where there is no such agent.
     pub fn restore_agent(&mut self, now: Time, agent: &str, state: AgentState) {
         let Some(key) = self.floor.find_agent(agent) else {
@@ -43,6 +45,15 @@ impl Machine {
         self.restored = true;
     }
 
+    /// What an agent wanted to be when its call or wrap-up was over; told together with [`Machine::restore_agent`].
+    pub fn restore_wish(&mut self, agent: &str, afterwards: NotReadyReason) {
+        if let Some(key) = self.floor.find_agent(agent) {
+            self.floor
+                .change(key, |agent| agent.afterwards = Some(afterwards));
+            self.restored = true;
+        }
+    }
+
     /// What was restored counts from now on.
     pub(crate) fn resume(&mut self, now: Time) {
         if !std::mem::take(&mut self.restored) {
@@ -51,25 +62,39 @@ impl Machine {
         for key in self.floor.agent_keys() {
             let agent = self.floor.agent(key);
             let registered = self.registrar.account(agent.user).bound(now).next().is_some();
+            let over = match &agent.state {
+                AgentState::Reserved | AgentState::Talking => true,
+                AgentState::WrapUp { until } => *until <= now,
+                AgentState::LoggedOut | AgentState::Ready | AgentState::NotReady(_) => false,
+            };
             let state = match &agent.state {
-                _ if !registered => AgentState::LoggedOut,
+                AgentState::LoggedOut if !registered => AgentState::LoggedOut,
                 AgentState::LoggedOut if agent.ready_on_register => AgentState::Ready,
                 AgentState::LoggedOut => AgentState::NotReady(NotReadyReason::Login),
-                AgentState::Reserved | AgentState::Talking => AgentState::Ready,
-                AgentState::WrapUp { until } if *until <= now => AgentState::Ready,
-                AgentState::WrapUp { until } => {
-                    self.alarms.set(Alarm::WrapUp(key), *until);
-                    agent.state.clone()
-                }
-                AgentState::Ready | AgentState::NotReady(_) => agent.state.clone(),
+                state => state.clone(),
             };
-            self.floor.change(key, |agent| agent.registered = registered);
+            if let AgentState::WrapUp { until } = &state
+                && registered
+                && !over
+            {
+                self.alarms.set(Alarm::WrapUp(key), *until);
+            }
+            let state = self.floor.change(key, |agent| {
+                agent.registered = registered;
+                let rests = over || !registered;
+                if rests { agent.at_rest() } else { state }
+            });
             self.agent_becomes(now, key, state);
         }
     }
 
-    /// Puts an agent into a state, and tells so when it is another one.
+    /// Puts an agent into a state, and tells so when it is another one. Nobody is ready whose phone is still being told that the
+    /// call before is over: it is reserved until then.
     pub(crate) fn agent_becomes(&mut self, now: Time, key: AgentKey, state: AgentState) {
+        let state = match state {
+            AgentState::Ready if self.floor.agent(key).queue_legs > 0 => AgentState::Reserved,
+            state => state,
+        };
         if self
             .floor
             .change(key, |agent| agent.become_state(now, state.clone()))
@@ -77,6 +102,21 @@ impl Machine {
             let fact = Fact::AgentChanged {
                 agent: self.floor.agent(key).name.clone(),
                 state,
+                at: now,
+            };
+            self.persist(now, Due::Nothing, fact);
+        }
+    }
+
+    /// What an agent wants to be afterwards, which is told when it is something else than before.
+    fn agent_wants(&mut self, now: Time, key: AgentKey, afterwards: Option<NotReadyReason>) {
+        let before = self.floor.change(key, |agent| {
+            std::mem::replace(&mut agent.afterwards, afterwards.clone())
+        });
+        if before != afterwards {
+            let fact = Fact::AgentWants {
+                agent: self.floor.agent(key).name.clone(),
+                afterwards,
                 at: now,
             };
             self.persist(now, Due::Nothing, fact);
@@ -103,7 +143,7 @@ impl Machine {
                 } else {
                     AgentState::NotReady(NotReadyReason::Login)
                 };
-                self.floor.change(key, |agent| agent.unanswered = 0);
+                self.floor.change(key, Agent::start_afresh);
                 self.agent_becomes(now, key, state);
             }
             // A call that is up does not need the registration, and the agent is logged out when it is over.
@@ -136,19 +176,18 @@ impl Machine {
         match (request, state) {
             (_, AgentState::LoggedOut) => {}
             (AgentRequest::Ready, AgentState::Reserved | AgentState::Talking) => {
-                self.floor.change(key, |agent| agent.afterwards = None);
+                self.agent_wants(now, key, None);
             }
             (AgentRequest::Ready, AgentState::WrapUp { .. }) => {
                 self.floor.change(key, |agent| agent.afterwards = None);
                 self.on_wrap_up_over(now, key);
             }
             (AgentRequest::Ready, AgentState::NotReady(_) | AgentState::Ready) => {
-                self.floor.change(key, |agent| agent.unanswered = 0);
+                self.floor.change(key, Agent::start_afresh);
                 self.agent_becomes(now, key, AgentState::Ready);
             }
             (AgentRequest::NotReady(reason), AgentState::Talking | AgentState::WrapUp { .. }) => {
-                let reason = NotReadyReason::Manual(reason.clone());
-                self.floor.change(key, |agent| agent.afterwards = Some(reason));
+                self.agent_wants(now, key, Some(NotReadyReason::Manual(reason.clone())));
             }
             (AgentRequest::NotReady(reason), AgentState::Reserved) => {
                 let reason = NotReadyReason::Manual(reason.clone());

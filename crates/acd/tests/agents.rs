@@ -91,6 +91,31 @@ fn who_says_not_ready_while_a_call_is_presented_has_it_taken_back() {
 }
 
 #[test]
+fn who_is_ready_again_before_its_phone_has_let_go_of_a_call_is_reserved_until_then() {
+    let mut lab = Lab::with_queue(|_, _| {});
+    let alice = lab.registered("alice");
+    lab.customer();
+    lab.until(|lab| lab.phase(alice) == Some(Phase::Ringing));
+    // What its phone says of the CANCEL does not come through.
+    lab.filter = Some(Box::new(|line| !line.starts_with("SIP/2.0 487")));
+    unregister(&mut lab, alice);
+    assert_eq!(lab.state("alice"), AgentState::LoggedOut);
+    lab.register(alice);
+    lab.pass(Duration::from_millis(10));
+    assert_eq!(lab.state("alice"), AgentState::Reserved);
+    lab.ask("alice", AgentRequest::NotReady("".to_owned()));
+    assert_eq!(lab.state("alice"), not_ready(""));
+    lab.ask("alice", AgentRequest::Ready);
+    assert_eq!(
+        (lab.state("alice"), lab.support().free),
+        (AgentState::Reserved, 0)
+    );
+    lab.filter = None;
+    // It is said again.
+    lab.take(alice);
+}
+
+#[test]
 fn who_says_not_ready_during_a_call_is_so_after_it() {
     let mut lab = Lab::with_queue(|_, _| {});
     let (_, customer) = talking(&mut lab);
@@ -168,6 +193,7 @@ fn an_agent_stuck_after_a_lost_bye_is_free_again() {
     // The customer is gone without a word; only the session timer tells.
     lab.partition = Some(customer.address());
     lab.until(|lab| lab.phase(alice) == Some(Phase::Ended));
+    lab.pass(Duration::from_millis(10));
     assert_eq!(lab.state("alice"), AgentState::Ready);
     assert_eq!(lab.ends(), [EndCause::Failed(408)]);
     lab.partition = None;
@@ -179,6 +205,55 @@ fn an_agent_stuck_after_a_lost_bye_is_free_again() {
     lab.hangup(second);
     lab.pass(Duration::from_secs(40));
     assert_ne!(lab.state("alice"), AgentState::Talking);
+}
+
+#[test]
+fn a_phone_that_has_not_heard_of_the_end_of_its_call_is_offered_no_other() {
+    let mut lab = Lab::with_queue(|_, _| {});
+    let (alice, customer) = talking(&mut lab);
+    let second = lab.customer();
+    lab.filter = Some(Box::new(|line| !line.starts_with("BYE")));
+    lab.hangup(customer);
+    // Its own BYE is lost, too: sent again after half a second, it passes.
+    lab.pass(Duration::from_millis(400));
+    lab.filter = Some(Box::new(|line| !line.starts_with("BYE sip:alice")));
+    lab.pass(Duration::from_secs(3));
+    assert_eq!(lab.ends(), [EndCause::CompletedByCaller]);
+    assert_eq!(lab.calls(alice).len(), 1, "a phone with one line would be busy");
+    assert_eq!(lab.state("alice"), AgentState::Talking);
+    lab.filter = None;
+    lab.take(alice);
+    assert_eq!(lab.calls(alice)[0].phase(), Phase::Ended);
+    lab.assert_they_talk(second, alice);
+    lab.hangup(second);
+    lab.assert_nothing_left();
+}
+
+#[test]
+fn a_phone_that_never_answers_the_bye_is_given_up_as_its_transaction_is() {
+    for wrap_up in [0, 10] {
+        let mut lab = with_wrap_up(wrap_up);
+        let (alice, customer) = talking(&mut lab);
+        lab.partition = Some(alice.address());
+        lab.hangup(customer);
+        lab.pass(Duration::from_millis(31_900));
+        lab.customer();
+        lab.pass(Duration::from_millis(50));
+        let presented = |lab: &Lab| lab.story().contains(&"2 presented to alice, 1".to_owned());
+        assert!(!presented(&lab), "RFC 3261 §17.1.2.2: Timer F is 32 s");
+        lab.pass(Duration::from_millis(200));
+        assert!(presented(&lab), "after a wrap-up of {wrap_up} s");
+    }
+}
+
+#[test]
+fn a_phone_that_hangs_up_by_itself_is_offered_the_next_call_at_once() {
+    let mut lab = Lab::with_queue(|_, _| {});
+    let (alice, _) = talking(&mut lab);
+    lab.customer();
+    lab.hangup(alice);
+    lab.pass(Duration::from_millis(5));
+    assert_eq!(lab.calls(alice).len(), 2);
 }
 
 #[test]
@@ -327,6 +402,56 @@ fn an_agent_who_rings_for_a_call_of_its_own_is_offered_none() {
     assert_eq!(lab.calls(alice).len(), 1);
     lab.hangup(friend);
     lab.until(|lab| lab.calls(alice).len() == 2);
+}
+
+#[test]
+fn what_an_agent_wants_to_be_after_its_call_outlives_a_restart() {
+    let lunch = || NotReadyReason::Manual("lunch".to_owned());
+    let not_ready = || AgentRequest::NotReady("lunch".to_owned());
+    let mut lab = Lab::with_queue(|_, queue| queue.wrap_up = Duration::from_secs(30));
+    let alice = lab.registered("alice");
+    let customer = lab.customer();
+    lab.take(alice);
+    for to in [not_ready(), not_ready(), AgentRequest::Ready, not_ready()] {
+        lab.ask("alice", to);
+    }
+    let told: Vec<_> = lab
+        .story()
+        .into_iter()
+        .filter(|line| line.contains("wants"))
+        .collect();
+    let wants = format!("alice wants {:?}", Some(lunch()));
+    assert_eq!(
+        told,
+        [&wants, "alice wants None", &wants],
+        "each time that it is something else"
+    );
+    lab.hangup(customer);
+    lab.pass(Duration::from_secs(31));
+    assert_eq!(lab.state("alice"), AgentState::NotReady(lunch()));
+
+    let bindings = lab.machine.bindings(lab.now(), "alice");
+    let until = Time::from_secs(40);
+    for (state, then) in [
+        (AgentState::Talking, AgentState::NotReady(lunch())),
+        (AgentState::WrapUp { until }, AgentState::WrapUp { until }),
+    ] {
+        let mut after = Lab::with_queue(|_, _| {});
+        after.machine.restore_agent(Time::ZERO, "alice", state.clone());
+        after.machine.restore_wish("alice", lunch());
+        after.machine.restore(Time::ZERO, "alice", bindings.clone());
+        after.pass(Duration::from_secs(1));
+        assert_eq!(after.state("alice"), then);
+        after.pass(Duration::from_secs(40));
+        assert_eq!(after.state("alice"), AgentState::NotReady(lunch()));
+        let mut gone = Lab::with_queue(|_, _| {});
+        gone.machine.restore_agent(Time::ZERO, "alice", state);
+        gone.machine.restore_wish("alice", lunch());
+        gone.pass(Duration::from_secs(1));
+        assert_eq!(gone.state("alice"), AgentState::LoggedOut);
+        gone.registered("alice");
+        assert_eq!(gone.state("alice"), AgentState::Ready, "who logs in begins anew");
+    }
 }
 
 #[test]

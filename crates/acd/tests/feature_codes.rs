@@ -63,6 +63,26 @@ fn a_code_is_answered_when_it_is_stored_and_not_before() {
 }
 
 #[test]
+fn a_code_that_is_dialled_in_a_call_is_answered_when_it_is_stored_too() {
+    let mut lab = Lab::with_queue(|config, _| config.auth = Auth::Registrations);
+    let alice = lab.registered("alice");
+    let customer = lab.customer();
+    lab.take(alice);
+    lab.store.delay = Duration::from_millis(500);
+    // A second line of the same phone would be put on hold; another phone of hers is enough.
+    let desk = lab.phone("alice");
+    lab.dial(desk, "*0");
+    lab.pass(Duration::from_millis(490));
+    assert_eq!(lab.phase(desk), Some(Phase::Trying));
+    lab.until(|lab| lab.phase(desk) == Some(Phase::Ended));
+    assert_eq!(lab.state("alice"), AgentState::Talking);
+    lab.hangup(customer);
+    lab.pass(Duration::from_secs(1));
+    let pause = NotReadyReason::Manual(String::new());
+    assert_eq!(lab.state("alice"), AgentState::NotReady(pause));
+}
+
+#[test]
 fn an_agent_who_dials_a_code_is_offered_a_call_when_it_has_hung_up() {
     let mut lab = Lab::with_queue(|_, _| {});
     let alice = lab.registered("alice");

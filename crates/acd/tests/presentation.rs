@@ -169,6 +169,67 @@ fn a_caller_is_not_lost_after_three_refused_presentations() {
 }
 
 #[test]
+fn an_agent_who_refuses_again_and_again_is_not_ready_and_offered_no_more() {
+    for status in [486, 480, 603] {
+        let mut lab = Lab::with_queue(|_, _| {});
+        let alice = lab.registered("alice");
+        let customer = lab.customer();
+        for refused in 1..=3 {
+            assert_eq!(lab.state("alice"), AgentState::Reserved, "{status}");
+            lab.refuse(alice, status);
+            assert_eq!(lab.agent("alice").refused, refused);
+            lab.pass(Duration::from_secs(5));
+        }
+        assert_eq!(lab.state("alice"), AgentState::NotReady(NotReadyReason::Rejected));
+        lab.pass(Duration::from_secs(60));
+        assert_eq!(story_of(&lab, 1, "presented").len(), 3, "{status}");
+        assert_eq!(
+            lab.phase(customer),
+            Some(Phase::Established),
+            "it waits as before"
+        );
+        lab.ask("alice", AgentRequest::Ready);
+        assert_eq!(lab.agent("alice").refused, 0);
+        lab.take(alice);
+        lab.assert_they_talk(customer, alice);
+        lab.hangup(customer);
+        lab.assert_nothing_left();
+    }
+}
+
+#[test]
+fn refusals_are_as_many_as_the_queue_allows_and_an_answer_makes_up_for_them() {
+    let mut lab = Lab::with_queue(|_, queue| {
+        queue.max_refused = 2;
+        queue.max_no_answer = 0;
+    });
+    let alice = lab.registered("alice");
+    let customer = lab.customer();
+    lab.refuse(alice, 486);
+    lab.take(alice);
+    assert_eq!(lab.agent("alice").refused, 0);
+    lab.hangup(customer);
+    lab.pass(Duration::from_millis(10));
+    lab.customer();
+    lab.refuse(alice, 486);
+    lab.until(|lab| lab.phase(alice) == Some(Phase::Ringing));
+    // To let it ring is no refusal.
+    lab.pass(Duration::from_secs(16));
+    assert_eq!(lab.state("alice"), AgentState::Ready);
+    lab.refuse(alice, 486);
+    assert_eq!(lab.state("alice"), AgentState::NotReady(NotReadyReason::Rejected));
+
+    let mut lab = Lab::with_queue(|_, queue| queue.max_refused = 0);
+    let alice = lab.registered("alice");
+    lab.customer();
+    for _ in 0..10 {
+        lab.refuse(alice, 486);
+        lab.pass(Duration::from_secs(5));
+    }
+    assert_eq!(lab.state("alice"), AgentState::Reserved);
+}
+
+#[test]
 fn a_phone_that_fails_makes_its_agent_not_ready() {
     for status in [404, 500, 503] {
         let mut lab = Lab::with_queue(|_, _| {});
@@ -251,7 +312,7 @@ fn with_ring_all_everybody_rings_and_who_answers_first_has_it() {
 
 #[test]
 fn without_ports_for_an_agent_the_call_waits_and_the_agent_is_not_to_blame() {
-    let mut lab = Lab::with_queue(|_, _| {});
+    let mut lab = Lab::with_queue(|_, queue| queue.max_refused = 1);
     let alice = lab.registered("alice");
     lab.ports_left = 1;
     let customer = lab.customer();

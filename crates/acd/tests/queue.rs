@@ -22,6 +22,8 @@ fn a_caller_is_answered_with_music_presented_to_an_agent_and_bridged() {
     lab.assert_they_talk(customer, alice);
     lab.hangup(customer);
     lab.until(|lab| lab.phase(alice) == Some(Phase::Ended));
+    assert_eq!(lab.state("alice"), AgentState::Talking, "its BYE is not answered");
+    lab.pass(Duration::from_millis(10));
     assert_eq!(lab.state("alice"), AgentState::Ready);
     assert_eq!(
         lab.story(),

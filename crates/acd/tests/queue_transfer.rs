@@ -4,7 +4,7 @@ mod support;
 
 use std::time::Duration;
 
-use callwright_acd::{AgentState, Auth, CallState, EndCause, Fact, Overflow, QueueConfig};
+use callwright_acd::{AgentState, Auth, CallKey, CallState, EndCause, Fact, Overflow, QueueConfig, Records};
 use callwright_ua::Phase;
 use support::script::{Request, sdp};
 use support::{Lab, Phone, SERVER};
@@ -147,6 +147,49 @@ fn an_agent_who_is_consulted_is_busy_until_the_customer_has_hung_up() {
     lab.hangup(customer);
     lab.take(bob);
     lab.hangup(second);
+}
+
+#[test]
+fn an_agent_who_is_consulted_by_way_of_a_queue_talks_until_the_customer_has_hung_up() {
+    let mut lab = Lab::with_queue(|config, queue| {
+        queue.members = Some(vec!["alice".to_owned()]);
+        let mut second = QueueConfig::new("second");
+        second.members = Some(vec!["bob".to_owned()]);
+        second.wrap_up = Duration::from_secs(10);
+        config.queues.push(second);
+    });
+    let (alice, bob) = (lab.registered("alice"), lab.registered("bob"));
+    let customer = lab.customer();
+    lab.take(alice);
+    lab.fleet(alice, |fleet, now, id| {
+        fleet.attended_transfer(now, id, None, "second", None)
+    })
+    .expect("there is a call");
+    lab.take(bob);
+    lab.pass(Duration::from_secs(5));
+    complete(&mut lab, alice);
+    lab.assert_they_talk(customer, bob);
+    lab.pass(Duration::from_secs(60));
+    assert_eq!(lab.state("bob"), AgentState::Talking);
+    lab.hangup(customer);
+    lab.pass(Duration::from_secs(11));
+    assert_eq!(lab.state("bob"), AgentState::Ready);
+    assert_eq!(lab.ends(), [EndCause::Transferred, EndCause::CompletedByCaller]);
+
+    let mut records = Records::default();
+    for fact in &lab.facts {
+        records.apply(fact);
+    }
+    let consulted = records.get(CallKey(2)).expect("its record");
+    assert!(records.is_over(CallKey(2)));
+    let talk = consulted.agent_talk().expect("it is over");
+    assert_eq!(talk, lab.agent("bob").talk_time);
+    assert!(talk > Duration::from_secs(65), "{talk:?}");
+    assert_eq!(consulted.wrap(), Some(Duration::from_secs(10)));
+    assert!(consulted.talk() < Some(Duration::from_secs(10)), "{consulted:?}");
+    let first = records.get(CallKey(1)).expect("its record");
+    assert_eq!(first.agent_talk(), Some(lab.agent("alice").talk_time));
+    lab.assert_nothing_left();
 }
 
 #[test]

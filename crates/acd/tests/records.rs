@@ -570,3 +570,48 @@ fn who_took_the_place_of_an_agent_is_none() {
         "its talk ends with the transfer"
     );
 }
+
+#[test]
+fn an_agent_who_is_consulted_talks_until_its_talk_with_the_caller_is_over() {
+    let consulted = || {
+        Tale::queued(0)
+            .answered("bob", 10)
+            .ended(EndCause::Transferred, 30)
+    };
+    let wrap_up = AgentState::WrapUp { until: at(110) };
+    let (record, sum) = consulted()
+        .becomes("bob", wrap_up, 100)
+        .becomes("bob", AgentState::Ready, 110)
+        .told();
+    assert_eq!(record.cause().as_deref(), Some("transferred"));
+    assert_eq!(record.talk(), Some(Duration::from_secs(20)), "the call itself");
+    assert_eq!(record.agent_talk(), Some(Duration::from_secs(90)));
+    assert_eq!(
+        (sum.handled, sum.talk, sum.wrap),
+        (1, Duration::from_secs(90), Duration::from_secs(10))
+    );
+
+    let mut records = Records::default();
+    for fact in &consulted().facts {
+        records.apply(fact);
+    }
+    assert!(!records.is_over(CALL), "the agent still talks");
+    let mut sum = Statistics::default();
+    sum.add(records.get(CALL).expect("it is held"), None, &THRESHOLDS);
+    assert_eq!((sum.answered, sum.handled), (1, 0));
+    // Who took the call away is one that dies with the process.
+    let cut_off = Fact::CallEnded {
+        call: CallKey(2),
+        cause: EndCause::Restarted,
+        at: at(60),
+    };
+    assert_eq!(records.apply(&cut_off), [Some(CallKey(2)), Some(CALL)]);
+    let ready = Fact::AgentChanged {
+        agent: "bob".to_owned(),
+        state: AgentState::Ready,
+        at: at(7_200),
+    };
+    assert_eq!(records.apply(&ready), [Some(CALL), None]);
+    let record = records.take_over(CALL).expect("it is over");
+    assert_eq!(record.agent_talk(), Some(Duration::from_secs(50)));
+}

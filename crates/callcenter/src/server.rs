@@ -156,6 +156,9 @@ impl Server {
             }
             machine.restore_agent(now, &agent, state);
         }
+        for (agent, afterwards) in restored.wishes {
+            machine.restore_wish(&agent, afterwards);
+        }
         let mut server = Server {
             machine,
             store,
@@ -241,6 +244,7 @@ impl Server {
                     | Fact::CallPresented { .. }
                     | Fact::PresentationEnded { .. }
                     | Fact::AgentChanged { .. }
+                    | Fact::AgentWants { .. }
                     | Fact::CallOverflowed { .. }
                     | Fact::RecordingStarted { .. }
                     | Fact::RecordingEnded { .. }

@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use callwright_acd::{AgentState, Binding, CallRecord, Command, Fact, Token};
+use callwright_acd::{AgentState, Binding, CallRecord, Command, Fact, NotReadyReason, Token};
 use callwright_wire::Time;
 
 pub use model::ModelStore;
@@ -134,6 +134,8 @@ pub struct Restored {
     pub bindings: BTreeMap<String, Vec<Binding>>,
     /// What each agent did last.
     pub agents: BTreeMap<String, AgentState>,
+    /// What agents who were in a call or wrap-up want to be afterwards; ready where there is nothing.
+    pub wishes: BTreeMap<String, NotReadyReason>,
     /// The number of the next call.
     pub first_call: u64,
     /// The numbers of the calls that were up, and are closed now.
@@ -149,8 +151,16 @@ pub struct Kept {
     pub agents: BTreeMap<String, AgentState>,
     /// The records of calls, by their numbers.
     pub records: Vec<CallRecord>,
-    /// The facts but those of bindings, in their order.
+    /// The facts but those of bindings and wishes, in their order.
     pub facts: Vec<Fact>,
+}
+
+/// Whether what an agent wants to be afterwards still counts in a state: it is what comes after it.
+fn keeps_wish(state: &AgentState) -> bool {
+    match state {
+        AgentState::Reserved | AgentState::Talking | AgentState::WrapUp { .. } => true,
+        AgentState::LoggedOut | AgentState::NotReady(_) | AgentState::Ready => false,
+    }
 }
 
 impl From<ModelStore> for Box<dyn Store> {

@@ -225,6 +225,7 @@ fn queues_and_agents_are_what_is_written() {
         join_when_empty = false
         ring = "20s"
         max_no_answer = 0
+        max_refused = 7
         wrap_up = "10s"
         overflow = { queue = "support" }
         service_level = "30s"
@@ -250,6 +251,7 @@ fn queues_and_agents_are_what_is_written() {
     expected.join_when_empty = false;
     expected.ring = Duration::from_secs(20);
     expected.max_no_answer = 0;
+    expected.max_refused = 7;
     expected.wrap_up = Duration::from_secs(10);
     expected.overflow = Some(Overflow::Queue("support".to_owned()));
     expected.service_level = Duration::from_secs(30);

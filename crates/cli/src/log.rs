@@ -1,8 +1,7 @@
 //! Lines of the log on their way to standard error: whoever writes one never waits for whoever reads it.
 
 use std::io::{self, Write};
-use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use tracing_subscriber::fmt::MakeWriter;
@@ -11,73 +10,112 @@ use tracing_subscriber::fmt::MakeWriter;
 const WAITING: usize = 8_192;
 /// How long the last lines may take at the end.
 const LAST_LINES: Duration = Duration::from_millis(500);
+/// How long lines are gathered after others were written: one write of many costs what one of one costs.
+const GATHER: Duration = Duration::from_millis(10);
 
 static LOG: OnceLock<Lossy> = OnceLock::new();
 
 /// The log, for tracing.
-#[derive(Clone)]
-pub(crate) struct Lossy {
-    lines: SyncSender<Vec<u8>>,
-    state: Arc<(Mutex<State>, Condvar)>,
+#[derive(Clone, Default)]
+pub(crate) struct Lossy(Arc<Shared>);
+
+#[derive(Default)]
+struct Shared {
+    state: Mutex<State>,
+    /// Lines wait where there were none.
+    begun: Condvar,
+    /// All lines are written.
+    over: Condvar,
+    /// The process ends, and nothing is gathered any more.
+    ends: Condvar,
 }
 
 #[derive(Default)]
 struct State {
-    waiting: usize,
+    text: Vec<u8>,
+    lines: usize,
     left_out: u64,
+    writing: bool,
+    ends: bool,
+}
+
+impl State {
+    fn is_over(&self) -> bool {
+        self.lines == 0 && self.left_out == 0 && !self.writing
+    }
 }
 
 impl Lossy {
     /// Starts the thread that writes; where there can be none, nothing is logged.
     pub(crate) fn start() -> Lossy {
-        let (lines, received) = sync_channel::<Vec<u8>>(WAITING);
-        let state = Arc::<(Mutex<State>, Condvar)>::default();
-        let shared = state.clone();
+        let log = Lossy::default();
+        let shared = log.0.clone();
         let thread = std::thread::Builder::new().name("callwright-log".to_owned());
-        let started = thread.spawn(move || {
-            for line in received {
-                let left_out = {
-                    let mut state = shared.0.lock().unwrap_or_else(PoisonError::into_inner);
-                    std::mem::take(&mut state.left_out)
-                };
-                let mut out = io::stderr().lock();
-                if left_out > 0 {
-                    // Nobody could be told that nobody is told.
-                    let _gone = writeln!(
-                        out,
-                        "{left_out} lines of the log were left out: they are not read fast enough"
-                    );
-                }
-                let _gone = out.write_all(&line);
-                drop(out);
-                let mut state = shared.0.lock().unwrap_or_else(PoisonError::into_inner);
-                state.waiting -= 1;
-                shared.1.notify_all();
-            }
-        });
+        let started = thread.spawn(move || write_lines(&shared));
         drop(started);
-        let log = Lossy { lines, state };
         LOG.get_or_init(|| log.clone());
         log
     }
 
-    fn put(&self, line: Vec<u8>) {
-        let mut state = self.state.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match self.lines.try_send(line) {
-            Ok(()) => state.waiting += 1,
-            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => state.left_out += 1,
+    fn put(&self, line: &[u8]) {
+        let mut state = self.0.lock();
+        if state.lines >= WAITING {
+            state.left_out += 1;
+            return;
         }
+        state.text.extend_from_slice(line);
+        state.lines += 1;
+        if state.lines == 1 {
+            self.0.begun.notify_one();
+        }
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn write_lines(shared: &Shared) {
+    let mut text = Vec::new();
+    loop {
+        let mut state = shared
+            .begun
+            .wait_while(shared.lock(), |state| state.lines == 0)
+            .unwrap_or_else(PoisonError::into_inner);
+        std::mem::swap(&mut text, &mut state.text);
+        state.lines = 0;
+        let left_out = std::mem::take(&mut state.left_out);
+        state.writing = true;
+        drop(state);
+        let mut out = io::stderr().lock();
+        // Nobody could be told that nobody is told.
+        let _gone = out.write_all(&text);
+        if left_out > 0 {
+            let _gone = writeln!(
+                out,
+                "{left_out} lines of the log were left out: they are not read fast enough"
+            );
+        }
+        drop(out);
+        text.clear();
+        let mut state = shared.lock();
+        state.writing = false;
+        shared.over.notify_all();
+        drop(shared.ends.wait_timeout_while(state, GATHER, |state| !state.ends));
     }
 }
 
 /// Waits for the last lines, for a moment: before the process ends.
 pub(crate) fn finish() {
-    let Some(log) = LOG.get() else { return };
-    let state = log.state.0.lock().unwrap_or_else(PoisonError::into_inner);
-    let waited = log
-        .state
-        .1
-        .wait_timeout_while(state, LAST_LINES, |state| state.waiting > 0);
+    let Some(Lossy(shared)) = LOG.get() else { return };
+    let mut state = shared.lock();
+    state.ends = true;
+    shared.ends.notify_one();
+    let waited = shared
+        .over
+        .wait_timeout_while(state, LAST_LINES, |state| !state.is_over());
     drop(waited);
 }
 
@@ -101,7 +139,7 @@ impl Write for Line {
 impl Drop for Line {
     fn drop(&mut self) {
         if !self.bytes.is_empty() {
-            self.log.put(std::mem::take(&mut self.bytes));
+            self.log.put(&self.bytes);
         }
     }
 }

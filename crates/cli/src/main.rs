@@ -13,6 +13,9 @@ mod signals;
 
 use std::process::ExitCode;
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     completion::answer();
     let code = commands::run(&arguments::parse()).code();

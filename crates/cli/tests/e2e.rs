@@ -114,6 +114,15 @@ fn two_agents_and_five_calls_are_three_and_two() {
         "the logs are in it"
     );
     assert!(results(&folder).contains("\"verdict\": \"passed\""));
+    let mut analyze = support::callwright();
+    analyze
+        .args(["analyze", "--json"])
+        .arg(folder.join("pcaps/test_capture.pcapng"));
+    let analysis = stdout(&analyze.output().expect("it runs"));
+    for said in ["X-Callwright-Call names the Call-ID", "\"is_guess\""] {
+        let count = analysis.matches(said).count();
+        assert_eq!(count, 5, "one join in each call, and by its header: {analysis}");
+    }
     let junit = std::fs::read_to_string(folder.join("junit.xml")).expect("a report");
     assert!(
         junit.contains("failures=\"0\"") && junit.contains("audio was heard both ways"),

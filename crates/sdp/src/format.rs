@@ -2,19 +2,21 @@
 
 use std::fmt;
 
+use smol_str::SmolStr;
+
 /// One RTP payload type of an `m=` line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Format {
     /// The payload type, 0 to 127.
     pub payload_type: u8,
     /// The encoding name as written, or from the static table; empty where nothing says what the type is.
-    pub encoding: String,
+    pub encoding: SmolStr,
     /// RTP clock rate in Hz; 0 where unknown.
     pub clock_rate: u32,
     /// Channels; 1 where nothing is said.
     pub channels: u8,
     /// What `a=fmtp` says, unparsed.
-    pub fmtp: Option<String>,
+    pub fmtp: Option<SmolStr>,
 }
 
 /// Which events of RFC 4733 a telephone-event format carries: numbers 0 to 255.

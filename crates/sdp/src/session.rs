@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use bytes::Bytes;
+use smol_str::{SmolStr, ToSmolStr as _};
 
 use crate::media::Media;
 use crate::parse::Defect;
@@ -16,7 +17,7 @@ pub struct Session {
     /// Who made this description, and which version it is (`o=`).
     pub origin: Origin,
     /// The session name (`s=`); a lone `-` where there is none (RFC 8866 §5.3).
-    pub name: String,
+    pub name: SmolStr,
     /// The session-level address (`c=`), for media without one of their own.
     pub connection: Option<Connection>,
     /// The session-level bandwidths (`b=`).
@@ -37,9 +38,9 @@ pub struct Session {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Origin {
     /// The user name; `-` where there is none.
-    pub username: String,
+    pub username: SmolStr,
     /// The session id: digits, unique for the host together with the rest of the line.
-    pub session_id: String,
+    pub session_id: SmolStr,
     /// The version, one higher for each change of the description (RFC 3264 §8).
     pub version: u64,
     /// The address of the host that made the session.
@@ -50,11 +51,11 @@ pub struct Origin {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Connection {
     /// The network type, `IN` for the Internet.
-    pub network: String,
+    pub network: SmolStr,
     /// The address type: `IP4` or `IP6`.
-    pub address_type: String,
+    pub address_type: SmolStr,
     /// The address or host name, with the suffixes of multicast (`/ttl/count`) where it has them.
-    pub address: String,
+    pub address: SmolStr,
 }
 
 /// `b=`: RFC 8866 §5.8.
@@ -70,9 +71,9 @@ pub struct Bandwidth {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attribute {
     /// What stands before the colon.
-    pub name: String,
+    pub name: SmolStr,
     /// What stands after the colon; `None` for a flag.
-    pub value: Option<String>,
+    pub value: Option<SmolStr>,
 }
 
 impl Session {
@@ -164,7 +165,7 @@ impl Connection {
         Self {
             network: "IN".into(),
             address_type: address_type.into(),
-            address: ip.to_string(),
+            address: ip.to_smolstr(),
         }
     }
 

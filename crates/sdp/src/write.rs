@@ -1,53 +1,152 @@
-//! Writing a description.
+//! Writing a description: the few lines that [`Session`] has fields for.
 
-use std::fmt;
-
-use sdp_types as lines;
+use std::fmt::{self, Write as _};
 
 use crate::media::Media;
 use crate::session::{Attribute, Bandwidth, Connection, Session};
 
 impl Session {
-    /// The description as it goes on the wire, lines ended by CR LF, in the order of RFC 8866 §5. Control characters
-    /// inside a field are left out, so that no field can add a line.
+    /// The description as it goes on the wire, lines ended by CR LF, in the order of RFC 8866 §5. NUL, CR and LF inside a
+    /// field are left out, so that no field can add a line.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(512);
-        let written = self.to_lines().write(&mut out);
-        debug_assert!(written.is_ok(), "a vector takes every byte");
+        let mut out = Lines(Vec::with_capacity(512));
+        let origin = &self.origin;
+        out.line('v', "0");
+        out.line(
+            'o',
+            format_args!(
+                "{} {} {} {}",
+                or_dash(&origin.username),
+                origin.session_id,
+                origin.version,
+                origin.address
+            ),
+        );
+        // RFC 8866 §5.3: not empty, `-` where there is no name.
+        out.line('s', or_dash(&self.name));
+        out.connection(self.connection.as_ref());
+        out.bandwidths(&self.bandwidths);
+        for (start, stop) in &self.times {
+            out.line('t', format_args!("{start} {stop}"));
+        }
+        if self.times.is_empty() {
+            out.line('t', "0 0");
+        }
+        out.attributes(&self.attributes);
+        for media in &self.media {
+            out.media(media);
+        }
         // It is kept as long as the call.
-        out.shrink_to_fit();
-        out
+        out.0.shrink_to_fit();
+        out.0
+    }
+}
+
+fn or_dash(text: &str) -> &str {
+    if text.is_empty() { "-" } else { text }
+}
+
+/// Lines of a description.
+struct Lines(Vec<u8>);
+
+impl fmt::Write for Lines {
+    /// Without what ends a line (RFC 8866 §5).
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let ends_a_line = |byte: &u8| matches!(byte, 0 | b'\r' | b'\n');
+        for part in text.as_bytes().split(ends_a_line) {
+            self.0.extend_from_slice(part);
+        }
+        Ok(())
+    }
+}
+
+impl Lines {
+    fn line(&mut self, kind: char, value: impl fmt::Display) {
+        let written = write!(self, "{kind}={value}");
+        debug_assert!(written.is_ok(), "a vector takes every byte");
+        self.0.extend_from_slice(b"\r\n");
     }
 
-    fn to_lines(&self) -> lines::Session {
-        let origin = &self.origin;
-        let mut session = lines::Session::new(
-            lines::Origin {
-                username: Some(origin.username.clone()),
-                sess_id: origin.session_id.clone(),
-                sess_version: origin.version,
-                nettype: lines::NetType::from(origin.address.network.as_str()),
-                addrtype: lines::AddrType::new(&origin.address.address_type),
-                unicast_address: origin.address.address.clone(),
-            },
-            // RFC 8866 §5.3: not empty, `-` where there is no name.
-            if self.name.is_empty() { "-" } else { &self.name },
-        );
-        session.connection = self.connection.as_ref().map(connection);
-        session.bandwidths = bandwidths(&self.bandwidths);
-        session.times = self
-            .times
-            .iter()
-            .map(|(start_time, stop_time)| lines::Time {
-                start_time: *start_time,
-                stop_time: *stop_time,
-                repeats: Vec::new(),
-            })
-            .collect();
-        session.attributes = self.attributes.iter().map(attribute).collect();
-        session.medias = self.media.iter().map(media).collect();
-        session
+    fn attribute(&mut self, name: &str, value: impl fmt::Display) {
+        self.line('a', format_args!("{name}:{value}"));
+    }
+
+    fn connection(&mut self, connection: Option<&Connection>) {
+        if let Some(connection) = connection {
+            self.line('c', connection);
+        }
+    }
+
+    fn bandwidths(&mut self, bandwidths: &[Bandwidth]) {
+        for Bandwidth { kind, value } in bandwidths {
+            self.line('b', format_args!("{kind}:{value}"));
+        }
+    }
+
+    fn attributes(&mut self, attributes: &[Attribute]) {
+        for attribute in attributes {
+            self.line('a', attribute);
+        }
+    }
+
+    fn media(&mut self, media: &Media) {
+        self.line('m', MediaLine(media));
+        self.connection(media.connection.as_ref());
+        self.bandwidths(&media.bandwidths);
+        for format in &media.formats {
+            if !format.encoding.is_empty() {
+                self.attribute("rtpmap", format_args!("{} {format}", format.payload_type));
+            }
+            if let Some(parameters) = &format.fmtp {
+                self.attribute("fmtp", format_args!("{} {parameters}", format.payload_type));
+            }
+        }
+        if let Some(milliseconds) = media.ptime_ms {
+            self.attribute("ptime", milliseconds);
+        }
+        if let Some(milliseconds) = media.max_ptime_ms {
+            self.attribute("maxptime", milliseconds);
+        }
+        if let Some(rtcp) = &media.rtcp {
+            match &rtcp.connection {
+                Some(connection) => self.attribute("rtcp", format_args!("{} {connection}", rtcp.port)),
+                None => self.attribute("rtcp", rtcp.port),
+            }
+        }
+        if media.rtcp_mux {
+            self.line('a', "rtcp-mux");
+        }
+        for crypto in &media.crypto {
+            self.attribute("crypto", crypto);
+        }
+        self.line('a', media.direction.as_str());
+        self.attributes(&media.attributes);
+    }
+}
+
+/// The value of `m=`: RFC 8866 §5.14.
+struct MediaLine<'a>(&'a Media);
+
+impl fmt::Display for MediaLine<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let media = self.0;
+        write!(f, "{} {}", media.kind.as_str(), media.port)?;
+        if let Some(ports) = media.port_count {
+            write!(f, "/{ports}")?;
+        }
+        write!(f, " {}", media.protocol.as_str())?;
+        if media.formats.is_empty() && media.other_formats.is_empty() {
+            // Without the space the line could not be read again.
+            f.write_str(" ")?;
+        }
+        for format in &media.formats {
+            write!(f, " {}", format.payload_type)?;
+        }
+        for format in &media.other_formats {
+            write!(f, " {format}")?;
+        }
+        Ok(())
     }
 }
 
@@ -71,86 +170,5 @@ impl fmt::Display for Connection {
     /// The value of `c=`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {} {}", self.network, self.address_type, self.address)
-    }
-}
-
-fn media(from: &Media) -> lines::Media {
-    let numbers = from.formats.iter().map(|format| format.payload_type.to_string());
-    let fmt = numbers
-        .chain(from.other_formats.iter().cloned())
-        .collect::<Vec<_>>()
-        .join(" ");
-    let mut attributes = Vec::new();
-    let mut add = |name: &str, value: Option<String>| {
-        attributes.push(lines::Attribute {
-            attribute: name.into(),
-            value,
-        });
-    };
-    for format in &from.formats {
-        if !format.encoding.is_empty() {
-            add("rtpmap", Some(format!("{} {format}", format.payload_type)));
-        }
-        if let Some(parameters) = &format.fmtp {
-            add("fmtp", Some(format!("{} {parameters}", format.payload_type)));
-        }
-    }
-    if let Some(milliseconds) = from.ptime_ms {
-        add("ptime", Some(milliseconds.to_string()));
-    }
-    if let Some(milliseconds) = from.max_ptime_ms {
-        add("maxptime", Some(milliseconds.to_string()));
-    }
-    if let Some(rtcp) = &from.rtcp {
-        let address = rtcp
-            .connection
-            .as_ref()
-            .map(|connection| format!(" {connection}"))
-            .unwrap_or_default();
-        add("rtcp", Some(format!("{}{address}", rtcp.port)));
-    }
-    if from.rtcp_mux {
-        add("rtcp-mux", None);
-    }
-    for crypto in &from.crypto {
-        add("crypto", Some(crypto.to_string()));
-    }
-    add(from.direction.as_str(), None);
-    attributes.extend(from.attributes.iter().map(attribute));
-    lines::Media {
-        media: from.kind.as_str().into(),
-        port: from.port,
-        num_ports: from.port_count,
-        proto: from.protocol.as_str().into(),
-        fmt,
-        media_title: None,
-        connections: from.connection.iter().map(connection).collect(),
-        bandwidths: bandwidths(&from.bandwidths),
-        key: None,
-        attributes,
-    }
-}
-
-fn connection(from: &Connection) -> lines::Connection {
-    lines::Connection {
-        nettype: lines::NetType::from(from.network.as_str()),
-        addrtype: lines::AddrType::new(&from.address_type),
-        connection_address: from.address.clone(),
-    }
-}
-
-fn bandwidths(from: &[Bandwidth]) -> Vec<lines::Bandwidth> {
-    from.iter()
-        .map(|line| lines::Bandwidth {
-            bwtype: line.kind.clone(),
-            bandwidth: line.value,
-        })
-        .collect()
-}
-
-fn attribute(from: &Attribute) -> lines::Attribute {
-    lines::Attribute {
-        attribute: from.name.clone(),
-        value: from.value.clone(),
     }
 }

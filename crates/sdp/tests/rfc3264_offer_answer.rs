@@ -577,5 +577,5 @@ fn forked_answers_are_taken_by_clones() {
 #[test]
 fn descriptions_survive_the_wire() {
     let offer = alice().create_offer(Direction::SendRecv).expect("an offer");
-    assert_eq!(Session::parse(&offer.to_bytes()), Ok(offer));
+    assert_eq!(Session::parse(&offer.to_bytes()).as_ref(), Ok(&*offer));
 }

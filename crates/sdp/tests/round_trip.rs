@@ -16,7 +16,7 @@ fn connection() -> impl Strategy<Value = Connection> {
     prop_oneof![
         any::<std::net::IpAddr>().prop_map(Connection::new),
         token().prop_map(|host| Connection {
-            address: host,
+            address: host.into(),
             ..Connection::default()
         }),
     ]
@@ -24,7 +24,10 @@ fn connection() -> impl Strategy<Value = Connection> {
 
 fn attribute() -> impl Strategy<Value = Attribute> {
     // The prefix keeps clear of the attributes that have fields.
-    ("x-[a-z]{1,8}", option::of("[ -~]{0,20}")).prop_map(|(name, value)| Attribute { name, value })
+    ("x-[a-z]{1,8}", option::of("[ -~]{0,20}")).prop_map(|(name, value)| Attribute {
+        name: name.into(),
+        value: value.map(Into::into),
+    })
 }
 
 fn formats() -> impl Strategy<Value = Vec<Format>> {
@@ -35,13 +38,16 @@ fn formats() -> impl Strategy<Value = Vec<Format>> {
         option::of("[!-~]{1,4}( [!-~]{1,4}){0,2}"),
     );
     btree_map(0..=127u8, format, 1..5).prop_map(|formats| {
-        let format = |(payload_type, (encoding, clock_rate, channels, fmtp))| Format {
-            payload_type,
-            encoding,
-            clock_rate,
-            channels,
-            fmtp,
-        };
+        let format =
+            |(payload_type, (encoding, clock_rate, channels, fmtp)): (u8, (String, _, _, Option<String>))| {
+                Format {
+                    payload_type,
+                    encoding: encoding.into(),
+                    clock_rate,
+                    channels,
+                    fmtp: fmtp.map(Into::into),
+                }
+            };
         formats.into_iter().map(format).collect()
     })
 }
@@ -121,12 +127,12 @@ fn session() -> impl Strategy<Value = Session> {
         .prop_map(
             |(origin, name, connection, bandwidths, times, attributes, media)| Session {
                 origin: Origin {
-                    username: origin.0,
-                    session_id: origin.1,
+                    username: origin.0.into(),
+                    session_id: origin.1.into(),
                     version: origin.2,
                     address: origin.3,
                 },
-                name,
+                name: name.into(),
                 connection,
                 bandwidths,
                 times,

@@ -195,6 +195,11 @@ pub enum Event {
         /// Why.
         failure: Failure,
     },
+    /// The BYE of a call that was hung up, and whose end was told, is answered: the peer knows of it too.
+    HungUp {
+        /// The call; its handle is gone.
+        call: CallId,
+    },
     /// The BYE of a call that was hung up, and whose end was told, found no agreement: it timed out, could not be sent, or
     /// was refused with something other than 408 or 481.
     HangupFailed {

@@ -9,6 +9,7 @@ use callwright_wire::{Flow, Time};
 use std::net::IpAddr;
 
 use super::call::{Invitation, Story};
+use super::hunt::CALL_HEADER;
 use super::talk::{Talk, TalkError};
 use super::{Call, Hunt, Leg, LegKey, Media, Part, Stage};
 use crate::agent::AgentRequest;
@@ -161,7 +162,7 @@ impl Machine {
         let ip = self.media_ip(incoming.flow);
         let mut talk = self.new_talk(ip, &[]);
         if let Some(offer) = incoming.offer
-            && let Err(error) = talk.invite(offer)
+            && let Err(error) = talk.invite(&offer)
         {
             self.guard.clear(incoming.flow.remote.ip());
             return self.reject(now, incoming.call, refusal_of(&error));
@@ -286,11 +287,13 @@ fn plain(mut address: NameAddr) -> NameAddr {
     address
 }
 
-/// Header fields that are about the call and not about a hop or a dialog: they pass (RFC 7092 §3.1).
+/// Header fields that are about the call and not about a hop or a dialog: they pass (RFC 7092 §3.1). What names a leg does not:
+/// it would name one of somebody else.
 fn handed_on(message: &Message) -> Headers {
     let passes = |name: &str| {
         let name = name.to_ascii_lowercase();
-        name.starts_with("x-") || ["subject", "alert-info", "priority"].contains(&name.as_str())
+        let own = name.eq_ignore_ascii_case(CALL_HEADER);
+        (name.starts_with("x-") && !own) || ["subject", "alert-info", "priority"].contains(&name.as_str())
     };
     message
         .all_headers()

@@ -116,6 +116,8 @@ pub(crate) struct Queued {
     pub(crate) presented: Vec<AgentKey>,
     /// Of whom a contact was reached that did not answer, of those to whom it is presented.
     pub(crate) reached: Vec<AgentKey>,
+    /// Of whom a contact refused, of those to whom it is presented.
+    pub(crate) refused: Vec<AgentKey>,
     /// Where it was, so that it does not overflow in circles.
     pub(crate) visited: Vec<QueueKey>,
 }

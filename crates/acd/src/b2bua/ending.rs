@@ -25,12 +25,33 @@ impl Machine {
         let leaving = self.switch.leg(key).is_some_and(|leg| leg.leaving);
         // Before what follows from it: whose leg it was may be free then.
         let part = self.switch.leg(key).map(|leg| leg.part);
-        let agent = part.and_then(|part| self.release(part));
+        let agent = part.and_then(|part| self.let_go(sip, part));
         if !leaving {
             self.on_leg_lost(now, call, key, end);
         }
         self.switch.remove_leg(key);
         if let Some(agent) = agent {
+            self.rest_if_done(now, agent);
+        }
+    }
+
+    /// A leg is over. RFC 3261 §15.1.1 ends a session when its BYE is sent, for whoever sends it; the phone learns of it when the BYE
+    /// arrives, and one with a single line would answer 486 to an INVITE that comes before. So an agent is let go of when the BYE
+    /// is answered, or given up after 64·T1.
+    fn let_go(&mut self, sip: CallId, part: Part) -> Option<AgentKey> {
+        match part {
+            Part::Queue(_) | Part::Other(_) if self.endpoint.is_hanging_up(sip) => {
+                self.switch.parting.insert(sip, part);
+                None
+            }
+            Part::Queue(_) | Part::Other(_) | Part::Outside => self.release(part),
+        }
+    }
+
+    /// The BYE to a phone is answered, or given up.
+    pub(crate) fn on_bye_over(&mut self, now: Time, sip: CallId) {
+        let part = self.switch.parting.remove(&sip);
+        if let Some(agent) = part.and_then(|part| self.release(part)) {
             self.rest_if_done(now, agent);
         }
     }

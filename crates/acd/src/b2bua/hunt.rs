@@ -17,6 +17,10 @@ use crate::journal::Due;
 use crate::machine::{Alarm, Machine};
 use crate::registrar::UserKey;
 
+/// Ties the leg of a contact to the one that it rings for: the Call-ID of the caller's leg, or of the party that is transferred. Whoever
+/// looks at a capture or keeps logs of both sides can join them by it.
+pub(super) const CALL_HEADER: &str = "X-Callwright-Call";
+
 impl Machine {
     /// Rings the contacts of a user for the hunt of a call.
     pub(super) fn ring(&mut self, now: Time, call: CallKey, user: UserKey) {
@@ -85,7 +89,13 @@ impl Machine {
             .leg(on_behalf)
             .map(|leg| leg.talk.codecs())
             .unwrap_or_default();
-        let mut headers = invitation.headers;
+        let sip = self.switch.sip_of(on_behalf);
+        let call_id = sip.and_then(|sip| self.endpoint.call_id(sip));
+        let mut headers: Headers = call_id
+            .map(|call_id| (HeaderName::from(CALL_HEADER), call_id.to_owned()))
+            .into_iter()
+            .collect();
+        headers.extend(invitation.headers);
         headers.push((HeaderName::MaxForwards, invitation.max_forwards.to_string()));
         let invite = Invite {
             session_timer: self.config.session_timer,
@@ -322,7 +332,12 @@ impl Machine {
             at: now,
         };
         call.story.answered = call.story.answered.or(Some(now));
+        let unanswered = (!call.caller_answered).then_some(call.caller);
         self.persist(now, Due::Answer(key, callee), fact);
+        if let Some(caller) = unanswered {
+            // The callee would be sent silence until the caller hears of the answer.
+            self.bridge(caller, callee);
+        }
     }
 
     /// The store has spoken about an answer.

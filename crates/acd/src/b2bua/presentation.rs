@@ -58,6 +58,8 @@ enum Consequence {
     None,
     /// It let a call ring.
     Unanswered,
+    /// It refused one.
+    Refused,
     /// It can take no call.
     Unreachable,
     /// It wants no call any more.
@@ -135,8 +137,12 @@ impl Machine {
         }
         let others = self.legs_ringing_for(key, agent);
         let queued = self.switch.call_mut(key).and_then(|call| call.queued.as_mut());
-        if let Some(queued) = queued.filter(|_| reached != Reached::Nobody) {
-            queued.reached.push(agent);
+        if let Some(queued) = queued {
+            match reached {
+                Reached::Nobody => {}
+                Reached::NotTried => queued.reached.push(agent),
+                Reached::Refused | Reached::Answered => queued.refused.push(agent),
+            }
         }
         if status >= 600 {
             // RFC 3261 §16.7, 5: its other contacts need not be asked.
@@ -147,6 +153,7 @@ impl Machine {
         // The mildest of what its contacts said counts.
         let queued = self.switch.call(key).and_then(|call| call.queued.as_ref());
         let consequence = match queued {
+            Some(queued) if queued.refused.contains(&agent) => Consequence::Refused,
             Some(queued) if queued.reached.contains(&agent) => Consequence::None,
             Some(_) | None => Consequence::Unreachable,
         };
@@ -214,8 +221,10 @@ impl Machine {
         };
         queued.presented.retain(|other| *other != agent);
         queued.reached.retain(|other| *other != agent);
+        queued.refused.retain(|other| *other != agent);
         self.alarms.clear(Alarm::PresentationNoAnswer(agent));
-        let allowed = self.floor.queue(queued.queue).config.max_no_answer;
+        let config = &self.floor.queue(queued.queue).config;
+        let (max_no_answer, max_refused) = (config.max_no_answer, config.max_refused);
         let fact = Fact::PresentationEnded {
             call: key,
             agent: self.floor.agent(agent).name.clone(),
@@ -239,8 +248,15 @@ impl Machine {
                 Consequence::Gone => Some(agent.at_rest()),
                 Consequence::Unanswered => {
                     agent.unanswered += 1;
-                    let enough = allowed > 0 && agent.unanswered >= allowed;
+                    let enough = max_no_answer > 0 && agent.unanswered >= max_no_answer;
                     enough.then_some(AgentState::NotReady(NotReadyReason::NoAnswer))
+                }
+                Consequence::Refused => {
+                    agent.refused += 1;
+                    let enough = max_refused > 0 && agent.refused >= max_refused;
+                    enough
+                        .then_some(AgentState::NotReady(NotReadyReason::Rejected))
+                        .filter(|_| agent.registered)
                 }
             }
         });
@@ -294,7 +310,7 @@ impl Machine {
         }
         self.floor.queue_mut(queue).talking += 1;
         self.floor.change(agent, |agent| {
-            agent.unanswered = 0;
+            agent.start_afresh();
             agent.standing.answered += 1;
         });
         self.agent_becomes(now, agent, AgentState::Talking);

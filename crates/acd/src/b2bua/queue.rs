@@ -48,6 +48,7 @@ impl Machine {
             attempts,
             presented: Vec::new(),
             reached: Vec::new(),
+            refused: Vec::new(),
             visited,
         });
         call.stage = Stage::Arriving { stored: false };

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use callwright_media::codec::Codec;
@@ -63,7 +64,7 @@ pub(crate) struct Talk {
     /// What each of those dialogs answered before one was chosen.
     early: BTreeMap<u16, Bytes>,
     /// The offer in the peer's INVITE, until it is answered.
-    invited: Option<Bytes>,
+    invited: Option<Arc<Session>>,
     /// Our answer to it, once given: it stays the same in whatever response it stands (RFC 3261 §13.2.1).
     answered: Option<Bytes>,
     /// What the peer wants, from its view.
@@ -101,12 +102,13 @@ impl Talk {
     }
 
     /// Looks at the offer of an INVITE, so that a call that cannot be taken rings nobody.
-    pub(crate) fn invite(&mut self, offer: Bytes) -> Result<(), TalkError> {
-        self.take_offer(&offer)?;
+    pub(crate) fn invite(&mut self, offer: &Bytes) -> Result<(), TalkError> {
+        let offer = Session::parse(offer)?;
         // Only looked at: it is answered when somebody answers the call. What it wishes counts from now on.
+        self.negotiation.examine_offer(&offer)?;
+        self.wish = wish_of(&offer).unwrap_or(self.wish);
         self.wished = self.wish;
-        self.rollback();
-        self.invited = Some(offer);
+        self.invited = Some(Arc::new(offer));
         Ok(())
     }
 
@@ -125,8 +127,7 @@ impl Talk {
         if let Some(agreed) = &self.agreed {
             return agreed.send.iter().map(|format| format.codec).collect();
         }
-        let offer = self.invited.as_ref().and_then(|offer| Session::parse(offer).ok());
-        let media = offer.iter().flat_map(|offer| &offer.media);
+        let media = self.invited.iter().flat_map(|offer| &offer.media);
         let audio = media.filter(|media| media.kind == MediaKind::Audio && !media.rejected());
         let codecs = audio.take(1).flat_map(|media| media.codecs());
         codecs.filter_map(Codec::from_format).collect()
@@ -142,17 +143,15 @@ impl Talk {
         if let Some(answered) = &self.answered {
             return Ok(answered.clone());
         }
-        let offer = self.invited.take().unwrap_or_default();
-        let session = Session::parse(&offer)?;
         if let Some(codec) = codec {
-            let mut narrow =
-                OfferAnswer::new(capabilities(&[codec], false), self.local.clone(), self.session_id);
-            if narrow.receive_offer(session.clone()).is_ok() {
+            let narrow = OfferAnswer::new(capabilities(&[codec], false), self.local.clone(), self.session_id);
+            let offer = self.invited.as_ref();
+            if offer.is_some_and(|offer| narrow.examine_offer(offer).is_ok()) {
                 self.negotiation = narrow;
             }
         }
-        if self.negotiation.state() == State::Stable {
-            self.negotiation.receive_offer(session)?;
+        if let Some(offer) = self.invited.take() {
+            self.negotiation.receive_offer(offer)?;
         }
         let answer = self.answer(direction)?;
         self.negotiation.set_capabilities(capabilities(&[], true));

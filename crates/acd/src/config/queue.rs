@@ -35,6 +35,8 @@ pub struct QueueConfig {
     pub ring: Duration,
     /// After so many presentations in a row that an agent did not answer it is not ready; 0: never. Default 1.
     pub max_no_answer: u32,
+    /// After so many presentations that an agent refused, without one that it answered in between, it is not ready; 0: never. Default 3.
+    pub max_refused: u32,
     /// How long an agent may take after a call. Default 0.
     pub wrap_up: Duration,
     /// What becomes of a call that may not wait, or no longer.
@@ -62,6 +64,7 @@ impl QueueConfig {
             join_when_empty: true,
             ring: Duration::from_secs(15),
             max_no_answer: 1,
+            max_refused: 3,
             wrap_up: Duration::ZERO,
             overflow: None,
             service_level: Duration::from_secs(20),

@@ -74,6 +74,8 @@ pub(crate) struct Agent {
     pub(crate) other_legs: usize,
     /// How many presentations in a row it did not answer.
     pub(crate) unanswered: u32,
+    /// How many presentations it refused since it answered one.
+    pub(crate) refused: u32,
     pub(crate) standing: Standing,
     /// How often it got ready by its own will: who did not take a call may be offered it again then.
     pub(super) epoch: u32,
@@ -97,6 +99,7 @@ impl Agent {
             queue_legs: 0,
             other_legs: 0,
             unanswered: 0,
+            refused: 0,
             standing: Standing::default(),
             epoch: 0,
             memberships: Vec::new(),
@@ -128,12 +131,18 @@ impl Agent {
             return false;
         }
         let was_out = matches!(self.state, AgentState::LoggedOut | AgentState::NotReady(_));
-        if state == AgentState::Ready && was_out {
+        if matches!(state, AgentState::Ready | AgentState::Reserved) && was_out {
             self.epoch += 1;
         }
         self.state = state;
         self.since = now;
         true
+    }
+
+    /// What it did with presentations counts no more.
+    pub(crate) fn start_afresh(&mut self) {
+        self.unanswered = 0;
+        self.refused = 0;
     }
 
     /// What it is when nothing of a queue is left to do.

@@ -170,6 +170,9 @@ fn in_short(fact: &Fact) -> Option<String> {
             call, agent, outcome, ..
         } => format!("{} not taken by {agent}: {outcome:?}", call.0),
         Fact::AgentChanged { agent, state, .. } => format!("{agent} {state:?}"),
+        Fact::AgentWants {
+            agent, afterwards, ..
+        } => format!("{agent} wants {afterwards:?}"),
         Fact::CallAnswered {
             call, callee, agent, ..
         } => match agent {

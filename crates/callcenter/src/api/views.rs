@@ -39,6 +39,7 @@ pub(super) fn agent(agent: &AgentSnapshot, epoch: Epoch) -> Value {
         "call": agent.call.map(|call| call.0),
         "other_calls": agent.other_calls,
         "unanswered": agent.unanswered,
+        "refused": agent.refused,
         "answered": agent.answered,
         "talk_s": seconds(agent.talk_time),
     });
@@ -49,14 +50,16 @@ pub(super) fn agent(agent: &AgentSnapshot, epoch: Epoch) -> Value {
 fn put_state(view: &mut Value, state: &AgentState, epoch: Epoch) {
     view["state"] = json!(state.as_str());
     match state {
-        AgentState::NotReady(reason) => {
-            view["reason"] = json!(reason.as_str());
-            if let NotReadyReason::Manual(note) = reason {
-                view["note"] = json!(note);
-            }
-        }
+        AgentState::NotReady(reason) => put_reason(view, reason),
         AgentState::WrapUp { until } => view["until"] = json!(at(epoch, *until)),
         AgentState::LoggedOut | AgentState::Ready | AgentState::Reserved | AgentState::Talking => {}
+    }
+}
+
+fn put_reason(view: &mut Value, reason: &NotReadyReason) {
+    view["reason"] = json!(reason.as_str());
+    if let NotReadyReason::Manual(note) = reason {
+        view["note"] = json!(note);
     }
 }
 
@@ -170,6 +173,20 @@ pub(super) fn event(fact: &Fact) -> Value {
             view["event"] = json!("agent_changed");
             view["agent"] = json!(agent);
             put_state(&mut view, state, unix);
+        }
+        Fact::AgentWants {
+            agent, afterwards, ..
+        } => {
+            view["event"] = json!("agent_wants");
+            view["agent"] = json!(agent);
+            view["state"] = json!(if afterwards.is_some() {
+                "not_ready"
+            } else {
+                "ready"
+            });
+            if let Some(reason) = afterwards {
+                put_reason(&mut view, reason);
+            }
         }
         Fact::CallAnswered { callee, agent, .. } => {
             view["event"] = json!("answered");

@@ -48,10 +48,15 @@ impl Inbox {
         if queue.left_out > 0 && queue.news.len() < WAITING {
             let left_out = std::mem::take(&mut queue.left_out);
             queue.news.push_back(News::LeftOut(left_out));
+            arrived.notify_one();
         }
+        // Who takes waits only when nothing is there.
+        let waited_for = queue.news.is_empty();
         queue.news.push_back(news);
         drop(queue);
-        arrived.notify_one();
+        if waited_for {
+            arrived.notify_one();
+        }
     }
 
     /// The next thing that is there.

@@ -81,6 +81,11 @@ fn log_fact(now: Time, fact: &Fact) {
             };
             tracing::info!(%now, %agent, state = state.as_str(), reason, note, "agent");
         }
+        Fact::AgentWants {
+            agent, afterwards, ..
+        } => {
+            tracing::info!(%now, %agent, ?afterwards, "agent wants to be, when its call is over");
+        }
         Fact::RecordingStarted { call, file, .. } => {
             tracing::info!(%now, call = call.0, %file, "recording");
         }

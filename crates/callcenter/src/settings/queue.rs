@@ -28,6 +28,7 @@ pub(super) struct Queue {
     join_when_empty: Option<bool>,
     ring: Option<Spanned<Span>>,
     max_no_answer: Option<u32>,
+    max_refused: Option<u32>,
     wrap_up: Option<Span>,
     overflow: Option<Spanned<Otherwise>>,
     service_level: Option<Span>,
@@ -150,6 +151,7 @@ impl Queue {
             config.ring = ring;
         }
         config.max_no_answer = self.max_no_answer.unwrap_or(config.max_no_answer);
+        config.max_refused = self.max_refused.unwrap_or(config.max_refused);
         config.wrap_up = self.wrap_up.map_or(config.wrap_up, |Span(span)| span);
         config.service_level = self.service_level.map_or(config.service_level, |Span(span)| span);
         config.record = self.record.unwrap_or(config.record);

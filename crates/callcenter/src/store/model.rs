@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use callwright_acd::{AgentState, Binding, CallRecord, EndCause, Fact, Records, Token};
+use callwright_acd::{AgentState, Binding, CallRecord, EndCause, Fact, NotReadyReason, Records, Token};
 use callwright_wire::{Seed, Time};
 
 use super::group::{CommitError, Ledger, Taken};
 use super::paced::Pace;
-use super::{Health, Kept, Outcome, Restored, Store, StoreError};
+use super::{Health, Kept, Outcome, Restored, Store, StoreError, keeps_wish};
 
 /// How many of the latest facts, and of the latest records, a [`ModelStore`] keeps: it is no archive.
 const KEPT: usize = 20_000;
@@ -57,6 +57,7 @@ impl Store for ModelStore {
         Ok(Restored {
             bindings: memory.bindings.clone(),
             agents: memory.agents.clone(),
+            wishes: memory.wishes.clone(),
             first_call: memory.last_call + 1,
             closed: closed.into_iter().map(|call| call.0).collect(),
         })
@@ -106,7 +107,7 @@ impl Store for ModelStore {
         let memory = &self.memory;
         let mut records: Vec<_> = memory.over.iter().chain(memory.records.open()).cloned().collect();
         records.sort_by_key(|record| record.call);
-        let told = |fact: &&Fact| !matches!(fact, Fact::Bindings { .. });
+        let told = |fact: &&Fact| !matches!(fact, Fact::Bindings { .. } | Fact::AgentWants { .. });
         Ok(Kept {
             bindings: memory.bindings.clone(),
             agents: memory.agents.clone(),
@@ -121,6 +122,7 @@ impl Store for ModelStore {
 struct Memory {
     bindings: BTreeMap<String, Vec<Binding>>,
     agents: BTreeMap<String, AgentState>,
+    wishes: BTreeMap<String, NotReadyReason>,
     records: Records,
     /// Those to which nothing more is to come.
     over: VecDeque<CallRecord>,
@@ -158,7 +160,20 @@ impl Memory {
             }
             Fact::AgentChanged { agent, state, .. } => {
                 self.agents.insert(agent.clone(), state.clone());
+                if !keeps_wish(state) {
+                    self.wishes.remove(agent);
+                }
             }
+            Fact::AgentWants {
+                agent, afterwards, ..
+            } => match afterwards {
+                Some(reason) => {
+                    self.wishes.insert(agent.clone(), reason.clone());
+                }
+                None => {
+                    self.wishes.remove(agent);
+                }
+            },
             Fact::RecordingEnded {
                 call, file, samples, ..
             } => {

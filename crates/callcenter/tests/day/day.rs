@@ -2,7 +2,7 @@
 //! is what Erlang C says.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use callwright_callcenter::{AnswerWith, ModelStore, QueueConfig};
 use callwright_sim::Link;
@@ -10,6 +10,7 @@ use callwright_wire::{Entropy, Seed, Time};
 
 use crate::erlang::{Interval, mean_wait, waiting_probability};
 use crate::phone::{Act, Pickup, Plan, Said};
+use crate::sound::Heard;
 use crate::town::{News, Plot, Town};
 
 const AGENTS: usize = 60;
@@ -28,7 +29,10 @@ struct Served {
     /// How long each caller waited who came after the warm-up.
     waits: Vec<Duration>,
     calls: usize,
+    /// Of a core.
     spent: Duration,
+    /// What callers and agents heard, where there was something to hear.
+    heard: Option<Heard>,
 }
 
 impl Served {
@@ -42,11 +46,18 @@ impl Served {
     }
 }
 
+/// How long this thread has run on a core, whatever else the machine does.
+fn time_on_a_core() -> Duration {
+    let schedule = std::fs::read_to_string("/proc/thread-self/schedstat").expect("the kernel tells");
+    let nanos = schedule.split(' ').next().and_then(|nanos| nanos.parse().ok());
+    Duration::from_nanos(nanos.expect("nanoseconds"))
+}
+
 fn exponential(entropy: &mut Entropy, mean: f64) -> Duration {
     Duration::from_secs_f64(-mean * (1.0 - entropy.fraction()).ln())
 }
 
-fn town(seed: &Seed) -> Town {
+fn town(seed: &Seed, sound: bool) -> Town {
     let queue = QueueConfig {
         answer: AnswerWith::Agent,
         ..QueueConfig::new("support")
@@ -58,15 +69,16 @@ fn town(seed: &Seed) -> Town {
         link: Link::perfect(Duration::from_micros(100)),
         expires: Duration::from_secs(3_600),
         store: Box::new(ModelStore::new(seed.derive("store"))),
+        sound,
     };
-    Town::new(plot, |_| {})
+    Town::new(plot, |config| config.audio = sound)
 }
 
 /// A day of `span`, with every caller served.
-fn day(number: u64, span: Duration, warm_up: Duration) -> Served {
-    let begun = Instant::now();
+fn day(number: u64, span: Duration, warm_up: Duration, sound: bool) -> Served {
+    let begun = time_on_a_core();
     let seed = Seed::from_number(number).derive("day");
-    let mut town = town(&seed);
+    let mut town = town(&seed, sound);
     for agent in 0..AGENTS {
         town.register(agent);
     }
@@ -116,7 +128,7 @@ fn day(number: u64, span: Duration, warm_up: Duration) -> Served {
                     placed.remove(&call);
                     over += 1;
                 }
-                News::Phone(_) | News::Server(_) => {}
+                News::Phone(_) | News::Server => {}
             }
         }
         while town.log.next().is_some() {}
@@ -125,10 +137,15 @@ fn day(number: u64, span: Duration, warm_up: Duration) -> Served {
         }
     }
     assert_eq!(over, calls, "every caller is served");
+    // The last agents hear of it.
+    let end = town.now() + Duration::from_secs(1);
+    town.world.run_until(end).expect("within limits");
+    let heard = town.heard();
     Served {
         waits,
         calls,
-        spent: begun.elapsed(),
+        spent: time_on_a_core() - begun,
+        heard,
     }
 }
 
@@ -169,13 +186,40 @@ fn judge(days: &[Served]) {
 #[test]
 fn callers_wait_as_erlang_c_says_in_a_short_day() {
     let hour = Duration::from_secs(3_600);
-    let days: Vec<_> = (1..=3).map(|number| day(number, hour, hour / 4)).collect();
+    let days: Vec<_> = (1..=3).map(|number| day(number, hour, hour / 4, false)).collect();
     judge(&days);
 }
 
 #[test]
 #[ignore = "thirty days of 12,000 calls: minutes"]
 fn callers_wait_as_erlang_c_says() {
-    let days: Vec<_> = (1..=30).map(|number| day(number, DAY, WARM_UP)).collect();
+    let days: Vec<_> = (1..=30).map(|number| day(number, DAY, WARM_UP, false)).collect();
     judge(&days);
+}
+
+#[test]
+#[ignore = "a day of 12,000 calls: seconds, which are told"]
+fn a_day_without_audio() {
+    let served = day(1, DAY, WARM_UP, false);
+    println!("{} calls in {:.2} s", served.calls, served.spent.as_secs_f64());
+}
+
+#[test]
+#[ignore = "24 minutes of audio for 60 agents: a minute"]
+fn a_twentieth_of_a_day_with_audio() {
+    let [without, with] = [false, true].map(|sound| day(1, DAY / 20, Duration::ZERO, sound));
+    let times = with.spent.as_secs_f64() / without.spent.as_secs_f64();
+    let Heard { span, packets, lost } = with.heard.expect("there is audio");
+    println!(
+        "{} calls in {:.2} s, with audio in {:.2} s: {times:.0} times slower; {packets} packets of {} s heard, {lost} lost",
+        with.calls,
+        without.spent.as_secs_f64(),
+        with.spent.as_secs_f64(),
+        span.as_secs()
+    );
+    assert_eq!(with.waits, without.waits, "audio decides nothing");
+    assert_eq!(lost, 0);
+    // Every 20 ms, from when the other one began.
+    let expected = span.as_secs_f64() * 50.0;
+    assert!((packets as f64 - expected).abs() < 0.01 * expected);
 }

@@ -7,6 +7,7 @@ mod model;
 mod phone;
 mod regressions;
 mod shares;
+mod sound;
 mod town;
 mod watched;
 mod wire;

@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use callwright_callcenter::{
-    AgentSnapshot, AgentState, CallKey, CallSnapshot, CallState, Config, EndCause, Fact, PresentationOutcome,
-    QueueConfig, QueueSnapshot, Restored, Strategy,
+    AgentSnapshot, AgentState, AnswerWith, CallKey, CallSnapshot, CallState, Config, EndCause, Fact,
+    PresentationOutcome, QueueConfig, QueueSnapshot, Restored, Strategy,
 };
 use callwright_wire::Time;
 
@@ -23,6 +23,8 @@ struct Agent {
     state: AgentState,
     /// What is presented to it, or what it talks in.
     call: Option<CallKey>,
+    /// It was ready, and is reserved for a call that is to be presented now.
+    chosen: bool,
     /// The machine began anew, and has not said anything of it.
     unsure: bool,
 }
@@ -44,21 +46,30 @@ struct Call {
     priority: i32,
     since: Time,
     presented: BTreeSet<usize>,
+    /// When it was presented to each last.
+    presented_at: BTreeMap<usize, Time>,
     attempt: u32,
     /// Who did not take it.
     passed: BTreeSet<usize>,
     /// When it was presented last.
     came_back: Time,
     caller: String,
-    /// It was in another queue before, or in this.
-    again: bool,
-    /// The store has not spoken about its answer.
-    unsettled: bool,
+    /// When it was answered last.
+    answered: Time,
+    /// The caller has a 200: nothing of the call waits for the store any more.
+    caller_answered: bool,
 }
 
 impl Call {
     fn place(&self, key: CallKey) -> (Reverse<i32>, Time, CallKey) {
         (Reverse(self.priority), self.since, key)
+    }
+
+    /// The store does not work: who was answered before does not wait for it.
+    fn go_on(&mut self) {
+        if self.caller_answered && self.stage == Stage::Arriving {
+            self.stage = Stage::Waiting;
+        }
     }
 
     fn is_idle(&self) -> bool {
@@ -83,14 +94,12 @@ pub(crate) struct Model {
     calls: BTreeMap<CallKey, Call>,
     /// Those that are over: whose they were, why they ended and when.
     over: BTreeMap<CallKey, (String, EndCause, Time)>,
-    /// Something of these could not be stored: what follows is told when it is, so that there is nothing to compare until they end.
-    late: BTreeSet<CallKey>,
-    /// Queues of which it is not known to whom they offered a call last.
-    vague: BTreeSet<String>,
     /// The last member that a queue offered a call to first.
     last: BTreeMap<String, usize>,
     /// Those of whom the machine said that they are in other calls, before this step and after it.
     elsewhere: BTreeSet<usize>,
+    /// Whether the store works, as far as the machine knows.
+    storing: bool,
     acknowledged: Acknowledged,
     /// What is told and not answered by the store.
     in_flight: usize,
@@ -106,6 +115,7 @@ impl Model {
             name: name.clone(),
             state: AgentState::LoggedOut,
             call: None,
+            chosen: false,
             unsure: false,
         };
         Model {
@@ -113,10 +123,9 @@ impl Model {
             queues: config.queues.clone(),
             calls: BTreeMap::new(),
             over: BTreeMap::new(),
-            late: BTreeSet::new(),
-            vague: BTreeSet::new(),
             last: BTreeMap::new(),
             elsewhere: BTreeSet::new(),
+            storing: true,
             acknowledged: Acknowledged::default(),
             in_flight: 0,
             highest: 0,
@@ -136,10 +145,11 @@ impl Model {
         self.over.values().find_map(of)
     }
 
-    /// Whether the call of a caller is presented to an agent by its queue.
-    pub(crate) fn is_presented(&self, caller: &str, agent: usize) -> bool {
+    /// Since when the call of a caller is presented to an agent by its queue; `None` where it is not.
+    pub(crate) fn presented_since(&self, caller: &str, agent: usize) -> Option<Time> {
         let mut calls = self.calls.values();
-        calls.any(|call| call.caller == caller && call.presented.contains(&agent))
+        let call = calls.find(|call| call.caller == caller && call.presented.contains(&agent))?;
+        call.presented_at.get(&agent).copied()
     }
 
     /// The calls that the store has acknowledged, and whether they are over.
@@ -205,21 +215,12 @@ impl Model {
             }
             Entry::NotStored(fact) => {
                 self.in_flight = self.in_flight.saturating_sub(1);
-                match fact {
-                    Fact::CallAnswered { call, .. } => {
-                        if let Some(call) = self.calls.get_mut(call) {
-                            call.unsettled = false;
-                        }
-                        self.late.insert(*call);
-                        self.vague = self.queues.iter().map(|queue| queue.name.clone()).collect();
-                    }
-                    Fact::CallQueued { call, .. }
-                        if self.calls.get(call).is_some_and(|known| known.again) =>
-                    {
-                        self.late.insert(*call);
-                        self.vague = self.queues.iter().map(|queue| queue.name.clone()).collect();
-                    }
-                    _ => {}
+                self.not_stored(fact);
+            }
+            Entry::Works(works) => {
+                self.storing = *works;
+                if !works {
+                    self.calls.values_mut().for_each(Call::go_on);
                 }
             }
             Entry::Restored(restored) => self.restored(restored),
@@ -227,12 +228,9 @@ impl Model {
     }
 
     fn told(&mut self, now: Time, fact: &Fact) {
-        let late = fact.call().is_some_and(|call| self.late.contains(&call));
-        if late && !matches!(fact, Fact::CallEnded { .. }) {
-            return;
-        }
         match fact {
-            Fact::Bindings { .. } | Fact::RecordingStarted { .. } | Fact::RecordingEnded { .. } => {}
+            Fact::Bindings { .. } | Fact::AgentWants { .. } => {}
+            Fact::RecordingStarted { .. } | Fact::RecordingEnded { .. } => {}
             Fact::CallQueued {
                 call,
                 queue,
@@ -241,34 +239,33 @@ impl Model {
                 at,
                 ..
             } => {
-                let before = self
-                    .calls
-                    .get(call)
-                    .map(|call| (call.stage, call.presented.clone()));
+                let before = self.calls.get(call).cloned();
                 let fits = match &before {
                     None => !self.over.contains_key(call),
-                    Some((_, presented)) => presented.is_empty(),
+                    Some(before) => before.presented.is_empty(),
                 };
                 self.demand("a call comes to a queue", fits && *at == now, || {
                     format!("{call:?} to {queue} at {at}, now {now}: {before:?}")
                 });
                 self.highest = self.highest.max(call.0);
-                self.calls.insert(
-                    *call,
-                    Call {
-                        stage: Stage::Arriving,
-                        queue: Some(queue.clone()),
-                        priority: *priority,
-                        since: *at,
-                        presented: BTreeSet::new(),
-                        attempt: 0,
-                        passed: BTreeSet::new(),
-                        came_back: Time::ZERO,
-                        caller: caller.clone(),
-                        again: before.is_some(),
-                        unsettled: false,
-                    },
-                );
+                let mut arrived = Call {
+                    stage: Stage::Arriving,
+                    queue: Some(queue.clone()),
+                    priority: *priority,
+                    since: *at,
+                    presented: BTreeSet::new(),
+                    presented_at: BTreeMap::new(),
+                    attempt: 0,
+                    passed: BTreeSet::new(),
+                    came_back: Time::ZERO,
+                    caller: caller.clone(),
+                    answered: Time::ZERO,
+                    caller_answered: before.is_some_and(|before| before.caller_answered),
+                };
+                if !self.storing {
+                    arrived.go_on();
+                }
+                self.calls.insert(*call, arrived);
             }
             Fact::CallPresented {
                 call, agent, attempt, ..
@@ -291,6 +288,7 @@ impl Model {
     fn presented(&mut self, now: Time, key: CallKey, name: &str, attempt: u32) {
         let agent = self.agent(name);
         if let Some(call) = self.calls.get_mut(&key)
+            && call.presented.is_empty()
             && now.since(call.came_back) >= OFFER_AGAIN
         {
             call.passed.clear();
@@ -309,9 +307,13 @@ impl Model {
         let of = self.agents[agent].clone();
         self.demand(
             "an agent is offered one call at a time",
-            of.call.is_none() && of.state == AgentState::Reserved,
+            of.call.is_none() && of.state == AgentState::Reserved && of.chosen,
             || format!("{key:?} to {of:?}"),
         );
+        let may = self.may_offer(&call);
+        self.demand("no call is offered whose answer could not be stored", may, || {
+            format!("{key:?} to {name}: {call:?}")
+        });
         let member = self.members(&queue).contains(&agent);
         self.demand("a call is offered to members", member, || {
             format!("{key:?} of {queue} to {name}")
@@ -330,7 +332,7 @@ impl Model {
         let place = call.place(key);
         let before = self.calls.iter().find(|(other, of)| {
             of.is_idle()
-                && !self.late.contains(other)
+                && self.may_offer(of)
                 && of.place(**other) < place
                 && !of.passed.contains(&agent)
                 && self
@@ -342,17 +344,17 @@ impl Model {
         self.demand("calls are presented in their order", before.is_none(), || {
             before.unwrap_or_default()
         });
-        let vague = self.vague.remove(&queue) || !self.late.is_empty();
-        if self.config(&queue).strategy == Strategy::RoundRobin && call.presented.is_empty() && !vague {
+        if self.config(&queue).strategy == Strategy::RoundRobin && call.presented.is_empty() {
             self.is_next(&queue, agent, &call);
         }
         if call.presented.is_empty() {
             self.last.insert(queue, agent);
         }
-        self.agents[agent].call = Some(key);
+        (self.agents[agent].call, self.agents[agent].chosen) = (Some(key), false);
         if let Some(call) = self.calls.get_mut(&key) {
             call.stage = Stage::Waiting;
             call.presented.insert(agent);
+            call.presented_at.insert(agent, now);
             call.attempt = attempt;
         }
     }
@@ -371,6 +373,11 @@ impl Model {
         self.demand("round robin goes round", skipped.is_none(), || {
             format!("{agent} in {queue} instead of {skipped:?}")
         });
+    }
+
+    /// While the store does not work nobody is offered a call whose caller waits for the answer.
+    fn may_offer(&self, call: &Call) -> bool {
+        self.storing || call.caller_answered
     }
 
     fn is_free(&self, agent: usize) -> bool {
@@ -411,12 +418,13 @@ impl Model {
         let agent = self.agent(name);
         let was = self.agents[agent].state.clone();
         let legal = match (&was, state) {
-            (LoggedOut, Ready | NotReady(_)) => true,
-            (NotReady(_), LoggedOut | Ready | NotReady(_)) => true,
+            // Reserved: its phone has not heard yet that the call before is over.
+            (LoggedOut, Ready | Reserved | NotReady(_)) => true,
+            (NotReady(_), LoggedOut | Ready | Reserved | NotReady(_)) => true,
             (Ready, LoggedOut | NotReady(_) | Reserved) => true,
             (Reserved, LoggedOut | NotReady(_) | Ready | Talking) => true,
             (Talking, LoggedOut | NotReady(_) | Ready | WrapUp { .. }) => true,
-            (WrapUp { .. }, LoggedOut | NotReady(_) | Ready) => true,
+            (WrapUp { .. }, LoggedOut | NotReady(_) | Ready | Reserved) => true,
             (LoggedOut | NotReady(_) | Ready | Reserved | Talking | WrapUp { .. }, _) => false,
         };
         let unsure = std::mem::take(&mut self.agents[agent].unsure);
@@ -424,22 +432,17 @@ impl Model {
             format!("{name} from {was:?} to {state:?}")
         });
         if matches!(was, Talking) {
-            // Who answers and leaves before the caller hears of it leaves the call where it stood.
-            let call = self.agents[agent].call.take();
-            if let Some(call) = call.and_then(|call| self.calls.get_mut(&call))
-                && std::mem::take(&mut call.unsettled)
-            {
-                call.stage = Stage::Waiting;
-            }
+            self.agents[agent].call = None;
         }
-        if *state == Ready {
-            // Who says so is offered everything again.
-            for call in self.calls.values_mut() {
-                if !matches!(was, Reserved | Talking) {
+        if matches!(state, Ready | Reserved) {
+            // Who says so is offered everything again; after a call, or the wrap-up, nobody said anything.
+            if matches!(was, LoggedOut | NotReady(_)) {
+                for call in self.calls.values_mut() {
                     call.passed.remove(&agent);
                 }
             }
         }
+        self.agents[agent].chosen = matches!((&was, state), (Ready, Reserved));
         self.agents[agent].state = state.clone();
     }
 
@@ -473,15 +476,15 @@ impl Model {
             priority: 0,
             since: now,
             presented: BTreeSet::new(),
+            presented_at: BTreeMap::new(),
             attempt: 0,
             passed: BTreeSet::new(),
             came_back: Time::ZERO,
             caller: caller.to_owned(),
-            again: false,
-            unsettled: false,
+            answered: now,
+            caller_answered: false,
         });
-        call.stage = Stage::Answered;
-        call.unsettled = true;
+        (call.stage, call.answered) = (Stage::Answered, now);
         call.presented.clear();
         // Should it come to nothing the call waits where it stood, and is offered to everybody else.
         call.passed.clear();
@@ -497,11 +500,7 @@ impl Model {
         self.demand("a call ends once", once, || {
             format!("{key:?} with {cause:?}: {known:?}")
         });
-        let late = self.late.remove(&key);
-        if late {
-            self.vague = self.queues.iter().map(|queue| queue.name.clone()).collect();
-        }
-        let alone = late || known.as_ref().is_none_or(|call| call.presented.is_empty());
+        let alone = known.as_ref().is_none_or(|call| call.presented.is_empty());
         self.demand("no presentation outlives its call", alone, || {
             format!("{key:?} with {cause:?}: {known:?}")
         });
@@ -519,17 +518,20 @@ impl Model {
         match fact {
             Fact::CallQueued { call, queue, at, .. } => {
                 self.acknowledged.calls.insert(*call, false);
+                let music = self.config(queue).answer == AnswerWith::Music;
                 if let Some(call) = self.calls.get_mut(call)
                     && call.stage == Stage::Arriving
                     && call.queue.as_ref() == Some(queue)
                     && call.since == *at
                 {
                     call.stage = Stage::Waiting;
+                    call.caller_answered |= music;
                 }
             }
-            Fact::CallAnswered { call, .. } => {
+            Fact::CallAnswered { call, at, .. } => {
+                // What is stored in vain, since it was taken back meanwhile, answers nobody.
                 if let Some(call) = self.calls.get_mut(call) {
-                    call.unsettled = false;
+                    call.caller_answered |= call.stage == Stage::Answered && call.answered == *at;
                 }
                 self.acknowledged.calls.insert(*call, false);
             }
@@ -540,6 +542,7 @@ impl Model {
                 self.acknowledged.agents.insert(agent.clone(), state.clone());
             }
             Fact::Bindings { .. }
+            | Fact::AgentWants { .. }
             | Fact::CallPresented { .. }
             | Fact::PresentationEnded { .. }
             | Fact::CallOverflowed { .. }
@@ -547,6 +550,29 @@ impl Model {
             | Fact::RecordingStarted { .. }
             | Fact::RecordingEnded { .. } => {}
         }
+    }
+
+    /// Only what somebody waits for is refused: nobody who was answered is.
+    fn not_stored(&mut self, fact: &Fact) {
+        let refusable = match fact {
+            Fact::Bindings { .. } => true,
+            Fact::CallQueued { call, .. } | Fact::CallAnswered { call, .. } => {
+                let call = self.calls.get(call);
+                call.is_none_or(|call| !call.caller_answered)
+            }
+            Fact::CallPresented { .. }
+            | Fact::PresentationEnded { .. }
+            | Fact::AgentChanged { .. }
+            | Fact::AgentWants { .. }
+            | Fact::CallOverflowed { .. }
+            | Fact::CallTransferred { .. }
+            | Fact::RecordingStarted { .. }
+            | Fact::RecordingEnded { .. }
+            | Fact::CallEnded { .. } => false,
+        };
+        self.demand("only what somebody waits for is refused", refusable, || {
+            format!("{fact:?}")
+        });
     }
 
     /// A machine began with what the one before it had stored.
@@ -585,7 +611,7 @@ impl Model {
             self.over.insert(*key, (caller, EndCause::Restarted, Time::ZERO));
         }
         self.calls.clear();
-        self.late.clear();
+        self.storing = true;
         for agent in &mut self.agents {
             agent.state = agents.get(&agent.name).cloned().unwrap_or(AgentState::LoggedOut);
             agent.call = None;
@@ -613,11 +639,8 @@ impl Model {
                 format!("{snapshot:?} instead of {agent:?}")
             });
             // Who talked and transferred the call has none, while its leg is still there.
-            let late = |call: Option<CallKey>| call.is_some_and(|call| self.late.contains(&call));
-            let linked = late(snapshot.call)
-                || late(agent.call)
-                || snapshot.call == agent.call
-                || snapshot.call.is_none() && agent.state == AgentState::Talking;
+            let linked =
+                snapshot.call == agent.call || snapshot.call.is_none() && agent.state == AgentState::Talking;
             self.agree("each agent is in the call that the model says", linked, || {
                 format!("{snapshot:?} instead of {agent:?}")
             });
@@ -631,19 +654,13 @@ impl Model {
             self.compare_call(snapshot);
         }
         let up: BTreeSet<CallKey> = calls.iter().map(|call| call.call).collect();
-        let lost = self
-            .calls
-            .iter()
-            .find(|(key, _)| !up.contains(key) && !self.late.contains(key));
+        let lost = self.calls.iter().find(|(key, _)| !up.contains(key));
         let lost = lost.map(|(key, call)| format!("{key:?} {call:?}"));
         self.agree("no call is lost", lost.is_none(), || lost.unwrap_or_default());
         self.nobody_waits_in_vain(now);
     }
 
     fn compare_queue(&mut self, snapshot: &QueueSnapshot) {
-        if !self.late.is_empty() {
-            return;
-        }
         let here: Vec<&Call> = self
             .calls
             .values()
@@ -673,9 +690,6 @@ impl Model {
     }
 
     fn compare_call(&mut self, snapshot: &CallSnapshot) {
-        if self.late.contains(&snapshot.call) {
-            return;
-        }
         let Some(call) = self.calls.get(&snapshot.call).cloned() else {
             // One that is not for a queue is told of when somebody answers.
             let plain = snapshot.queue.is_none() && matches!(snapshot.state, CallState::Ringing);
@@ -696,7 +710,7 @@ impl Model {
             CallState::Queued {
                 position: at,
                 priority,
-            } => call.is_idle() && (at == position() || !self.late.is_empty()) && priority == call.priority,
+            } => call.is_idle() && at == position() && priority == call.priority,
             CallState::Presented { attempt } => {
                 let rings = call.stage == Stage::Waiting && !call.presented.is_empty();
                 (rings || call.stage == Stage::Answered) && attempt == call.attempt
@@ -715,7 +729,7 @@ impl Model {
         let idle = self
             .calls
             .iter()
-            .filter(|(key, call)| call.is_idle() && !self.late.contains(key));
+            .filter(|(_, call)| call.is_idle() && self.may_offer(call));
         for (key, call) in idle {
             let members = self.members(call.queue.as_deref().unwrap_or_default());
             let takes = |agent: &usize| {

@@ -1,4 +1,4 @@
-//! A phone that only signals: its sessions are inactive, so that no audio is made. What it does is planned when a call begins.
+//! A phone. Most only signal: their sessions are inactive, so that no audio is made. What one does is planned when a call begins.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::convert::Infallible;
@@ -17,6 +17,8 @@ use callwright_sip_message::{NameAddr, Uri};
 use callwright_wire::{
     Input, Node, Output, PacketNode, Residue, Seed, SocketId, Time, Timer, TimerQueue, Transport,
 };
+
+use crate::sound::{Heard, Sound};
 
 /// What a phone makes of a call that rings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,6 +79,8 @@ pub(crate) struct PhoneCall {
     /// When it was answered, here or there.
     pub(crate) answered: Option<Time>,
     acts: VecDeque<(Duration, Act)>,
+    /// What the peer offered, of a call that came.
+    offered: Option<Bytes>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -106,6 +110,7 @@ pub(crate) struct Phone {
     calls: BTreeMap<CallId, PhoneCall>,
     pickups: BTreeMap<CallId, Pickup>,
     alarms: TimerQueue<Alarm>,
+    sound: Option<Sound>,
     said: VecDeque<Said>,
     now: Time,
 }
@@ -135,9 +140,36 @@ impl Phone {
             calls: BTreeMap::new(),
             pickups: BTreeMap::new(),
             alarms: TimerQueue::default(),
+            sound: None,
             said: VecDeque::new(),
             now,
         }
+    }
+
+    /// The same with audio, in so many calls at once.
+    pub(crate) fn with_lines(mut self, lines: u32, seed: &Seed) -> Phone {
+        self.sound = Some(Sound::new(self.now, self.local.ip(), lines, seed));
+        self
+    }
+
+    /// What it heard in calls that are over; `None` of one that only signals.
+    pub(crate) fn heard(&self) -> Option<Heard> {
+        self.sound.as_ref().map(Sound::heard)
+    }
+
+    /// What it says of a call that it is in, or of one that it is about to place.
+    fn description(&self, call: Option<CallId>) -> Bytes {
+        let ip = self.local.ip();
+        let (port, direction) = match (&self.sound, call) {
+            (None, _) => (40_000, "inactive"),
+            (Some(sound), None) => (sound.next_port(), "sendrecv"),
+            (Some(sound), Some(call)) => (sound.port(call), "sendrecv"),
+        };
+        format!(
+            "v=0\r\no=- 1 1 IN IP4 {ip}\r\ns=-\r\nc=IN IP4 {ip}\r\nt=0 0\r\nm=audio {port} RTP/AVP 0\r\na=rtpmap:0 PCMU/8000\r\n\
+             a={direction}\r\n"
+        )
+        .into()
     }
 
     /// The calls that it knows of.
@@ -173,7 +205,7 @@ impl Phone {
     pub(crate) fn dial(&mut self, now: Time, from: &Uri, to: &Uri, plan: Plan) -> Option<CallId> {
         self.now = now;
         let invite = Invite {
-            offer: Some(description(self.local.ip())),
+            offer: Some(self.description(None)),
             addressing: Addressing {
                 from: Some(NameAddr::from(from.clone())),
                 ..Addressing::default()
@@ -181,6 +213,9 @@ impl Phone {
             ..Invite::new(self.identity, to.clone())
         };
         let call = self.endpoint.invite(now, invite, None).ok()?;
+        if let Some(sound) = &mut self.sound {
+            sound.take(call);
+        }
         self.calls.insert(
             call,
             PhoneCall {
@@ -189,6 +224,7 @@ impl Phone {
                 began: now,
                 answered: None,
                 acts: plan.acts.into(),
+                offered: None,
             },
         );
         if let Some(patience) = plan.patience {
@@ -218,7 +254,7 @@ impl Phone {
     }
 
     fn pick_up(&mut self, now: Time, call: CallId) {
-        let description = Some(description(self.local.ip()));
+        let description = Some(self.description(Some(call)));
         let _over = match self.pickups.remove(&call) {
             Some(Pickup::After(_)) => {
                 let answer = Answer {
@@ -239,7 +275,7 @@ impl Phone {
         let _over = match act {
             Act::HangUp => self.endpoint.hangup(now, call, Hangup::default(), None),
             Act::Offer => {
-                let offer = Some(description(self.local.ip()));
+                let offer = Some(self.description(Some(call)));
                 self.endpoint.offer(now, call, offer, Headers::new(), None)
             }
             Act::Transfer(target) => self
@@ -262,8 +298,12 @@ impl Phone {
         self.next_act(now, call);
     }
 
+    fn answer_offer(&mut self, now: Time, call: CallId) {
+        let answer = self.description(Some(call));
+        let _over = self.endpoint.answer_offer(now, call, answer, None);
+    }
+
     fn on_event(&mut self, now: Time, event: Event) {
-        let ip = self.local.ip();
         match event {
             Event::IncomingCall(incoming) => {
                 let call = incoming.call;
@@ -273,6 +313,9 @@ impl Phone {
                     return;
                 };
                 let _over = self.endpoint.progress(now, call, Progress::new(180), None);
+                if let Some(sound) = &mut self.sound {
+                    sound.take(call);
+                }
                 self.calls.insert(
                     call,
                     PhoneCall {
@@ -281,6 +324,7 @@ impl Phone {
                         began: now,
                         answered: None,
                         acts: VecDeque::new(),
+                        offered: incoming.offer.clone(),
                     },
                 );
                 self.said.push_back(Said::Rings { call, from });
@@ -293,14 +337,19 @@ impl Phone {
                 if let Some(known) = self.calls.get_mut(&call) {
                     known.answered = Some(now);
                 }
-                if let Some(Description::Offer(_)) = offered {
-                    let _over = self.endpoint.answer_offer(now, call, description(ip), None);
+                match (&mut self.sound, offered) {
+                    (_, Some(Description::Offer(_))) => self.answer_offer(now, call),
+                    (Some(sound), Some(answer)) => sound.begin(now, call, answer.bytes()),
+                    (Some(_) | None, _) => {}
                 }
                 self.up(now, call);
             }
             Event::Confirmed { call, .. } => {
                 if let Some(known) = self.calls.get_mut(&call) {
                     known.answered = Some(now);
+                    if let (Some(sound), Some(offer)) = (&mut self.sound, &known.offered) {
+                        sound.begin(now, call, offer);
+                    }
                 }
                 self.up(now, call);
             }
@@ -309,9 +358,7 @@ impl Phone {
                 call,
                 description: Some(Description::Offer(_)),
                 ..
-            } => {
-                let _over = self.endpoint.answer_offer(now, call, description(ip), None);
-            }
+            } => self.answer_offer(now, call),
             Event::ReferEnded {
                 call,
                 outcome: callwright_sip::event::ReferOutcome::Final { status: 200..300, .. },
@@ -330,6 +377,9 @@ impl Phone {
                     self.alarms.clear(alarm);
                 }
                 self.calls.remove(&call);
+                if let Some(sound) = &mut self.sound {
+                    sound.end(now, call);
+                }
                 self.pickups.remove(&call);
                 let by_peer = matches!(
                     cause,
@@ -367,12 +417,20 @@ impl Node for Phone {
 
     fn handle_input(&mut self, now: Time, input: Input<Infallible>) {
         self.now = now;
-        self.endpoint.handle_input(now, input);
+        match (input, &mut self.sound) {
+            (Input::Bound { socket, local }, Some(sound)) if Sound::is_line(socket) => {
+                sound.bound(socket, local);
+            }
+            (input, _) => self.endpoint.handle_input(now, input),
+        }
     }
 
     fn handle_timeout(&mut self, now: Time) {
         self.now = now;
         self.endpoint.handle_timeout(now);
+        if let Some(sound) = &mut self.sound {
+            sound.handle_timeout(now);
+        }
         while let Some(alarm) = self.alarms.pop(now) {
             match alarm {
                 Alarm::Pickup(call) => self.pick_up(now, call),
@@ -391,11 +449,15 @@ impl Node for Phone {
                 Err(event) => self.on_event(self.now, event),
             }
         }
+        if let Some(output) = self.sound.as_mut().and_then(Sound::poll_output) {
+            return Some(output.map_event(|never| match never {}));
+        }
         self.said.pop_front().map(Output::Event)
     }
 
     fn poll_timeout(&self) -> Option<(Time, &'static str)> {
-        [self.endpoint.poll_timeout(), self.alarms.next()]
+        let audio = self.sound.as_ref().and_then(Sound::poll_timeout);
+        [self.endpoint.poll_timeout(), self.alarms.next(), audio]
             .into_iter()
             .flatten()
             .min()
@@ -407,17 +469,13 @@ impl Node for Phone {
 }
 
 impl PacketNode for Phone {
-    fn handle_packet(&mut self, _now: Time, _socket: SocketId, _from: SocketAddr, _packet: &[u8]) {}
-
-    fn poll_transmit(&mut self, _now: Time, _buffer: &mut [u8]) -> Option<(SocketId, SocketAddr, usize)> {
-        None
+    fn handle_packet(&mut self, now: Time, socket: SocketId, from: SocketAddr, packet: &[u8]) {
+        if let Some(sound) = &mut self.sound {
+            sound.handle_packet(now, socket, from, packet);
+        }
     }
-}
 
-/// PCMU that nobody sends.
-fn description(ip: IpAddr) -> Bytes {
-    format!(
-        "v=0\r\no=- 1 1 IN IP4 {ip}\r\ns=-\r\nc=IN IP4 {ip}\r\nt=0 0\r\nm=audio 40000 RTP/AVP 0\r\na=rtpmap:0 PCMU/8000\r\na=inactive\r\n"
-    )
-    .into()
+    fn poll_transmit(&mut self, now: Time, buffer: &mut [u8]) -> Option<(SocketId, SocketAddr, usize)> {
+        self.sound.as_mut()?.poll_transmit(now, buffer)
+    }
 }

@@ -21,6 +21,7 @@ fn town(agents: usize, queue: QueueConfig) -> Town {
         link: Link::perfect(Duration::from_millis(5)),
         expires: Duration::from_secs(3_600),
         store: Box::new(ModelStore::new(seed.derive("store"))),
+        sound: false,
     };
     let mut town = Town::new(plot, |_| {});
     for agent in 0..agents {
@@ -58,7 +59,7 @@ fn play(
                 News::Phone(Said::Up { .. }) if party != town.crowd => {
                     *answered.entry(party).or_default() += 1;
                 }
-                News::Phone(_) | News::Server(_) => {}
+                News::Phone(_) | News::Server => {}
             }
         }
         while town.log.next().is_some() {}

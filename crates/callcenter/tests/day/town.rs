@@ -12,11 +12,16 @@ use callwright_wire::{
 };
 
 use crate::phone::{Phone, Plan, Said};
+use crate::sound::Heard;
 use crate::watched::{Log, Watched};
 
 const SERVER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 250);
 /// Who calls from outside.
 const OUTSIDE: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 251);
+/// How many of them at once can be heard.
+const OUTSIDE_LINES: u32 = 500;
+/// The same of an agent.
+const AGENT_LINES: u32 = 4;
 /// An address, so that nothing has to be looked up.
 const DOMAIN: &str = "192.0.2.250";
 
@@ -30,7 +35,8 @@ pub(crate) enum Party {
 /// What a party told.
 #[derive(Debug)]
 pub(crate) enum News {
-    Server(callcenter::Event),
+    /// It told something; what it means is in the log of its store.
+    Server,
     Phone(Said),
 }
 
@@ -43,6 +49,8 @@ pub(crate) struct Plot {
     /// The lifetime of a registration.
     pub(crate) expires: Duration,
     pub(crate) store: Box<dyn Store>,
+    /// Whether the phones send and hear audio.
+    pub(crate) sound: bool,
 }
 
 /// The town.
@@ -89,6 +97,7 @@ impl Town {
             link,
             expires,
             store,
+            sound,
         } = plot;
         let mut world = World::new(WorldConfig::new(seed.derive("world")));
         world.set_default_link(link.clone());
@@ -107,22 +116,23 @@ impl Town {
         adjust(&mut config);
         let log = Log::default();
         let host = world.add_host("server", SERVER).expect("a host");
-        let watched: Box<dyn Store> = Box::new(Watched {
-            inner: store,
-            log: log.clone(),
-        });
+        let watched: Box<dyn Store> = Box::new(Watched::new(store, log.clone()));
         let server = Server::new(Time::ZERO, config.clone(), watched).expect("settings that agree");
         let server = world.add(host, "server", Party::Server(Box::new(server), 0));
-        let phone = |world: &mut World<Party>, name: &str, ip: Ipv4Addr| {
+        let phone = |world: &mut World<Party>, name: &str, ip: Ipv4Addr, lines: u32| {
             let host = world.add_host(name, ip).expect("a host");
-            let phone = Phone::new(Time::ZERO, name, DOMAIN, IpAddr::V4(ip), &seed.derive(name));
+            let seed = seed.derive(name);
+            let mut phone = Phone::new(Time::ZERO, name, DOMAIN, IpAddr::V4(ip), &seed);
+            if sound {
+                phone = phone.with_lines(lines, &seed);
+            }
             world.add(host, name, Party::Phone(Box::new(phone)))
         };
-        let crowd = phone(&mut world, "crowd", OUTSIDE);
+        let crowd = phone(&mut world, "crowd", OUTSIDE, OUTSIDE_LINES);
         let agents = (0..agents)
             .map(|number| {
                 let ip = Ipv4Addr::new(10, 0, (number / 200) as u8, (number % 200) as u8 + 1);
-                phone(&mut world, &agent_name(number), ip)
+                phone(&mut world, &agent_name(number), ip, AGENT_LINES)
             })
             .collect();
         Town {
@@ -213,6 +223,19 @@ impl Town {
         })
     }
 
+    /// What callers and agents heard in calls that are over; `None` in a town without audio.
+    pub(crate) fn heard(&self) -> Option<Heard> {
+        let phones = self.agents.iter().chain([&self.crowd]);
+        let mut sum = Heard::default();
+        for phone in phones {
+            let heard = self.phone(*phone).heard()?;
+            sum.span += heard.span;
+            sum.packets += heard.packets;
+            sum.lost += heard.lost;
+        }
+        Some(sum)
+    }
+
     /// The server's process dies.
     pub(crate) fn crash(&mut self) {
         for (_, party) in self.world.crash(self.server, CrashKind::Process) {
@@ -278,7 +301,7 @@ impl Node for Party {
 
     fn poll_output(&mut self) -> Option<Output<News>> {
         match self {
-            Party::Server(server, _) => Some(server.poll_output()?.map_event(News::Server)),
+            Party::Server(server, _) => Some(server.poll_output()?.map_event(|_| News::Server)),
             Party::Phone(phone) => Some(phone.poll_output()?.map_event(News::Phone)),
         }
     }

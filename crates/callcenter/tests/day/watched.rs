@@ -16,6 +16,8 @@ pub(crate) enum Entry {
     Stored(Fact),
     /// The store does not have it, and never will.
     NotStored(Fact),
+    /// The store works again, or does not: the machine is told so.
+    Works(bool),
     /// A new machine begins with this.
     Restored(Restored),
 }
@@ -37,11 +39,25 @@ impl Log {
     }
 }
 
-/// The store.
+/// The store. It tells its outcomes one at a time, so that what follows from each is written down before the next.
 #[derive(Debug)]
 pub(crate) struct Watched {
-    pub(crate) inner: Box<dyn Store>,
-    pub(crate) log: Log,
+    inner: Box<dyn Store>,
+    log: Log,
+    /// Outcomes that were not told yet.
+    outcomes: VecDeque<Outcome>,
+    works: bool,
+}
+
+impl Watched {
+    pub(crate) fn new(inner: Box<dyn Store>, log: Log) -> Watched {
+        Watched {
+            inner,
+            log,
+            outcomes: VecDeque::new(),
+            works: true,
+        }
+    }
 }
 
 impl Store for Watched {
@@ -57,7 +73,9 @@ impl Store for Watched {
     }
 
     fn begin(&mut self, now: Time) {
-        self.inner.begin(now);
+        if self.outcomes.is_empty() {
+            self.inner.begin(now);
+        }
     }
 
     fn next(&self) -> Option<Time> {
@@ -65,16 +83,25 @@ impl Store for Watched {
     }
 
     fn finish(&mut self, now: Time) -> Vec<Outcome> {
-        let outcomes = self.inner.finish(now);
-        for outcome in &outcomes {
-            let fact = outcome.fact.clone();
-            self.log.enter(if outcome.stored {
-                Entry::Stored(fact)
-            } else {
-                Entry::NotStored(fact)
-            });
+        if self.outcomes.is_empty() {
+            self.outcomes.extend(self.inner.finish(now));
+            let works = self.inner.health().is_sound();
+            if std::mem::replace(&mut self.works, works) != works {
+                // The machine is told of that first.
+                self.log.enter(Entry::Works(works));
+                return Vec::new();
+            }
         }
-        outcomes
+        let Some(outcome) = self.outcomes.pop_front() else {
+            return Vec::new();
+        };
+        let fact = outcome.fact.clone();
+        self.log.enter(if outcome.stored {
+            Entry::Stored(fact)
+        } else {
+            Entry::NotStored(fact)
+        });
+        vec![outcome]
     }
 
     fn health(&self) -> Health {
@@ -82,7 +109,7 @@ impl Store for Watched {
     }
 
     fn pending(&self) -> usize {
-        self.inner.pending()
+        self.inner.pending() + self.outcomes.len()
     }
 
     fn committed(&self) -> u64 {
@@ -90,6 +117,8 @@ impl Store for Watched {
     }
 
     fn lose_uncommitted(&mut self) {
+        self.outcomes.clear();
+        self.works = true;
         self.inner.lose_uncommitted();
     }
 

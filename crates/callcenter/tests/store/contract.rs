@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::facts::{self, ALICE, BOB, answered, at, bindings, changed, ended, is_awaited, presented, queued};
 use callwright_callcenter::{
-    AgentState, EndCause, Fact, Health, ModelStore, Records, SqliteStore, Store, Token,
+    AgentState, EndCause, Fact, Health, ModelStore, NotReadyReason, Records, SqliteStore, Store, Token,
 };
 use callwright_wire::{Epoch, Seed, Time};
 
@@ -58,7 +58,7 @@ fn what_is_stored_can_be_read_as_it_was_told() {
         let kept = store.kept().expect("it can be read");
         let told: Vec<_> = told
             .into_iter()
-            .filter(|fact| !matches!(fact, Fact::Bindings { .. }))
+            .filter(|fact| !matches!(fact, Fact::Bindings { .. } | Fact::AgentWants { .. }))
             .collect();
         assert_eq!(kept.facts, told, "{name}");
         assert_eq!(kept.agents[BOB], AgentState::Ready, "{name}");
@@ -233,4 +233,39 @@ fn the_end_of_a_call_that_is_over_changes_nothing() {
     assert_eq!(kept.records.len(), 1);
     assert_eq!(kept.records[0].cause().as_deref(), Some("completed_by_caller"));
     assert_eq!(kept.agents[BOB], facts::no_answer());
+}
+
+#[test]
+fn what_an_agent_wants_to_be_after_its_call_is_kept_until_it_is() {
+    let wants = |afterwards: Option<NotReadyReason>| Fact::AgentWants {
+        agent: BOB.to_owned(),
+        afterwards,
+        at: at(3),
+    };
+    let lunch = NotReadyReason::Manual("lunch".to_owned());
+    let talks = [changed(BOB, AgentState::Talking, 1), wants(Some(lunch.clone()))];
+    let cases = [
+        (vec![], true),
+        (vec![changed(BOB, facts::wrap_up(9), 4)], true),
+        (vec![changed(ALICE, AgentState::Ready, 4)], true),
+        (vec![wants(None)], false),
+        (vec![changed(BOB, AgentState::Ready, 4)], false),
+        (vec![changed(BOB, AgentState::LoggedOut, 4)], false),
+        (
+            vec![
+                changed(BOB, AgentState::NotReady(lunch.clone()), 4),
+                changed(BOB, AgentState::Ready, 5),
+                changed(BOB, AgentState::Talking, 6),
+            ],
+            false,
+        ),
+    ];
+    for (then, kept) in cases {
+        for (name, mut store) in stores() {
+            commit(store.as_mut(), at(3), &[&talks[..], &then].concat());
+            store.lose_uncommitted();
+            let wishes = store.restore(at(10)).expect("it can be read").wishes;
+            assert_eq!(wishes.get(BOB), kept.then_some(&lunch), "{name}: {then:?}");
+        }
+    }
 }

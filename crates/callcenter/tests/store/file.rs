@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use crate::facts::{ALICE, answered, at, bindings, changed, ended, is_awaited, queued};
 use callwright_callcenter::{
-    AgentState, EndCause, Fact, Health, Reader, SqliteStore, Store, StoreError, Thresholds, Token, Users,
+    AgentState, EndCause, Fact, Health, NotReadyReason, Reader, SqliteStore, Store, StoreError, Thresholds,
+    Token, Users,
 };
 use callwright_wire::{Epoch, Seed, Time};
 use rusqlite::Connection;
@@ -106,6 +107,44 @@ fn a_new_process_finds_what_was_stored_and_times_are_those_of_its_own_world() {
         (row.1.as_str(), row.2.as_str(), row.3),
         ("2030-01-01T00:00:13.000Z", "failed(restart)", 2.0)
     );
+}
+
+/// A database as an older version left it: its schema, and what was in it.
+#[test]
+fn a_database_of_an_older_version_is_brought_up_to_date_with_what_is_in_it() {
+    let place = Place::new();
+    let old = Connection::open(place.path()).expect("a database");
+    old.execute_batch(include_str!("../../src/store/sqlite/migrations/0001.sql"))
+        .expect("its schema");
+    old.pragma_update(None, "application_id", 0x6361_6c6c)
+        .expect("whose it is");
+    old.pragma_update(None, "user_version", 1).expect("its version");
+    old.execute_batch(
+        "INSERT INTO agents (name, state, changed_at) VALUES ('alice', 'talking', 7);
+         INSERT INTO calls (number, arrived_at, presentations, transfers, settled) VALUES (41, 7, 0, 0, 0);
+         INSERT INTO call_events (at, kind, call, queue, party, target, number)
+             VALUES (7, 'queued', 41, 'support', 'sip:carol@example.org', 'sip:support@callcenter.test', 0);",
+    )
+    .expect("what is in it");
+    drop(old);
+    let mut store =
+        SqliteStore::open(&place.path(), Epoch::SIMULATED, &Seed::from_number(1)).expect("it opens");
+    let restored = store.restore(Time::ZERO).expect("it is restored");
+    assert_eq!((restored.first_call, restored.closed), (42, vec![41]));
+    assert_eq!(restored.agents[ALICE], AgentState::Talking);
+    assert!(restored.wishes.is_empty());
+    let lunch = NotReadyReason::Manual("lunch".to_owned());
+    let wants = Fact::AgentWants {
+        agent: ALICE.to_owned(),
+        afterwards: Some(lunch.clone()),
+        at: at(1),
+    };
+    commit(&mut store, 1, &[wants]);
+    drop(store);
+    let mut store =
+        SqliteStore::open(&place.path(), Epoch::SIMULATED, &Seed::from_number(1)).expect("it opens");
+    let restored = store.restore(Time::ZERO).expect("it is restored");
+    assert_eq!(restored.wishes[ALICE], lunch);
 }
 
 #[test]

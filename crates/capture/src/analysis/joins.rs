@@ -93,7 +93,8 @@ fn by_header(legs: &Legs) -> BTreeMap<usize, Named> {
         for (name, value) in &state.values {
             let first = value.split([';', ',', ' ']).next().unwrap_or_default();
             let first = first.trim_matches(['<', '>', '"']);
-            if let Some(other) = legs.of(first).filter(|other| *other != leg) {
+            let names = legs.of(value).or_else(|| legs.of(first));
+            if let Some(other) = names.filter(|other| *other != leg) {
                 // The later one is the part.
                 let earlier = |one: usize| (all[one].started, all[one].first_packet);
                 let (part, whole) = if earlier(other) <= earlier(leg) {

@@ -353,6 +353,30 @@ fn legs_are_joined_by_a_header_that_names_the_other_and_by_their_caller() {
 }
 
 #[test]
+fn a_call_id_is_named_whatever_it_looks_like() {
+    const SERVER: &str = "10.0.0.9:5060";
+    let start = "INVITE sip:bob@10.0.0.2 SIP/2.0";
+    for id in ["<odd>:\"1\"", "two,parts;of it"] {
+        let named = message(
+            start,
+            "INVITE",
+            "second",
+            1,
+            "",
+            None,
+            &format!("X-Callwright-Call: {id}\r\n"),
+        );
+        let other = String::from_utf8(named)
+            .expect("text")
+            .replace("alice@", "carol@");
+        let mut pcap = Pcap::new();
+        pcap.udp(0, ALICE, SERVER, &request("INVITE", id, 1, None))
+            .udp(5, SERVER, BOB, other.as_bytes());
+        assert_eq!(pcap.analyze().calls.len(), 1, "{id}");
+    }
+}
+
+#[test]
 fn calls_of_two_callers_through_one_server_are_two() {
     const SERVER: &str = "10.0.0.9:5060";
     let other = String::from_utf8(request("INVITE", "second", 1, None)).expect("text");

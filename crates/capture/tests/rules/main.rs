@@ -1,5 +1,7 @@
-//! The rules over real engines in a simulated world: silent where nothing is wrong, and each speaks when it is broken.
+//! The rules over real engines in a simulated world: silent where nothing is wrong, and each speaks when it is broken. And what is
+//! made of a capture of such engines.
 
+mod joined;
 mod mutant;
 mod mutations;
 mod relay;

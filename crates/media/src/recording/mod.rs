@@ -174,6 +174,13 @@ impl Recordings {
         std::mem::replace(&mut recording.sources[track.index()], source)
     }
 
+    /// A session that is on a track has another source from now on, whose timestamps have nothing to do with those before.
+    pub(crate) fn restart(&mut self, (id, track): (RecordingId, Track)) {
+        if let Some(recording) = self.get_mut(id) {
+            recording.timeline.change_source(track);
+        }
+    }
+
     /// The sessions on both tracks.
     pub(crate) fn sources(&self, id: RecordingId) -> [Option<SessionId>; 2] {
         self.places

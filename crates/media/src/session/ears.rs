@@ -79,6 +79,13 @@ impl Ears {
         }
     }
 
+    /// Another source is heard from now on, or the same one began anew.
+    pub(crate) fn restart(&mut self, sink: &mut Sink<'_>) {
+        if let Some(track) = self.track {
+            sink.recordings.restart(track);
+        }
+    }
+
     /// Hears that so many packets are missing.
     pub(crate) fn lost(&mut self, missing: u16, sink: &mut Sink<'_>) {
         let samples = (usize::from(missing) * self.packet_samples).min(LONGEST_HOLE);

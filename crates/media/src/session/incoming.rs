@@ -159,6 +159,7 @@ impl Incoming {
         self.playout
             .restart(|heard| hear(formats, events, heard, hearing));
         self.events.restart(|digit| hearing.digit(digit));
+        hearing.ears.restart(hearing.sink);
         self.playout.reset_counts();
         self.counts.samples = 0;
         self.counts.first = None;

@@ -269,6 +269,37 @@ fn the_right_track_goes_on_with_whoever_the_caller_is_transferred_to() {
 }
 
 #[test]
+fn a_source_that_takes_over_stands_where_it_is_heard_whatever_its_timestamps_say() {
+    // By how much its timestamps are off from those before, in samples.
+    for off in [-2_400, -800, -80, 0, 80, 4_000, 1_000_000, -1_000_000] {
+        let mut middle = Middle::new();
+        let recording = middle.record(CALLER, AGENT);
+        for number in 0..100u16 {
+            let mut payload = [0xff; 160];
+            if number % 5 == 0 {
+                payload[..8].fill(0x80);
+            }
+            let (ssrc, off) = if number < 50 { (1, 0) } else { (2, off) };
+            let header = Header {
+                payload_type: 0,
+                sequence: number + ssrc as u16 * 7_000,
+                timestamp: (160 * u32::from(number)).wrapping_add_signed(off),
+                ssrc,
+                ..Header::default()
+            };
+            let at = middle.now + millis(20) * u32::from(number) + millis(10);
+            middle.send(CALLER, at, header, &payload);
+        }
+        middle.run(millis(2_100));
+        assert_eq!(middle.end(recording), 2_100 * 8);
+        let [left, _] = middle.tracks();
+        // The first packet of a source only shows that it is there (RFC 3550 §A.1).
+        let expected: Vec<_> = (0..20).filter(|n| *n != 10).map(|n| 10 + 100 * n).collect();
+        assert_eq!(clicks(&left), expected, "{off}");
+    }
+}
+
+#[test]
 fn what_is_lost_late_or_on_hold_leaves_silence_in_its_place() {
     let mut middle = Middle::new();
     let recording = middle.record(CALLER, AGENT);

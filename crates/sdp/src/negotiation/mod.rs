@@ -24,6 +24,9 @@ pub use outcome::{Irregularity, Negotiated};
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+use smol_str::ToSmolStr as _;
+
 use crate::format::Format;
 use crate::media::{Direction, Media, MediaKind, RtcpAddress};
 use crate::session::{Connection, Origin, Session};
@@ -61,7 +64,7 @@ enum Phase {
         index: usize,
     },
     RemoteOffer {
-        offer: Box<Session>,
+        offer: Arc<Session>,
         choice: Option<Choice>,
     },
 }
@@ -70,7 +73,7 @@ enum Phase {
 struct Agreed {
     /// Mostly the one that went out last.
     local: Arc<Session>,
-    remote: Session,
+    remote: Arc<Session>,
     /// `None` while no stream is in use.
     negotiated: Option<Negotiated>,
 }
@@ -82,7 +85,7 @@ impl OfferAnswer {
     pub fn new(capabilities: Capabilities, local: LocalMedia, session_id: u64) -> Self {
         let origin = Origin {
             username: "-".into(),
-            session_id: session_id.to_string(),
+            session_id: session_id.to_smolstr(),
             version: 1,
             address: Connection::new(local.address),
         };
@@ -121,7 +124,7 @@ impl OfferAnswer {
     /// The peer's description of the last agreement.
     #[must_use]
     pub fn remote_description(&self) -> Option<&Session> {
-        self.agreed.as_ref().map(|agreed| &agreed.remote)
+        self.agreed.as_ref().map(|agreed| &*agreed.remote)
     }
 
     /// The offer of the peer that waits for an answer.
@@ -148,7 +151,7 @@ impl OfferAnswer {
     /// # Errors
     /// [`NegotiationError::NotStable`] while another offer is unanswered, [`NegotiationError::NoLocalKeys`] when
     /// SRTP is required and no key was given, [`NegotiationError::NoCodecs`] when there is nothing to offer.
-    pub fn create_offer(&mut self, direction: Direction) -> Result<Session, NegotiationError> {
+    pub fn create_offer(&mut self, direction: Direction) -> Result<Arc<Session>, NegotiationError> {
         if self.state() != State::Stable {
             return Err(NegotiationError::NotStable { state: self.state() });
         }
@@ -164,7 +167,7 @@ impl OfferAnswer {
             offer: Arc::clone(&offer),
             index,
         };
-        Ok(Session::clone(&offer))
+        Ok(offer)
     }
 
     /// Takes the peer's offer and checks at once whether it can be answered, so that a call that cannot be taken
@@ -173,7 +176,22 @@ impl OfferAnswer {
     /// # Errors
     /// What is wrong with the offer, with the status to answer in [`NegotiationError::status`]. The machine is then
     /// as before, and the agreement before it holds (RFC 3264 §8).
-    pub fn receive_offer(&mut self, offer: Session) -> Result<(), NegotiationError> {
+    pub fn receive_offer(&mut self, offer: impl Into<Arc<Session>>) -> Result<(), NegotiationError> {
+        let offer = offer.into();
+        let choice = self.choose(&offer)?;
+        self.phase = Phase::RemoteOffer { offer, choice };
+        Ok(())
+    }
+
+    /// Whether [`OfferAnswer::receive_offer`] would take an offer.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn examine_offer(&self, offer: &Session) -> Result<(), NegotiationError> {
+        self.choose(offer).map(drop)
+    }
+
+    fn choose(&self, offer: &Session) -> Result<Option<Choice>, NegotiationError> {
         match self.state() {
             State::Stable => {}
             // RFC 3261 §14.2, RFC 6337 §2.3: glare.
@@ -181,15 +199,10 @@ impl OfferAnswer {
             State::RemoteOffer => return Err(NegotiationError::OfferPending),
         }
         if let Some(agreed) = &self.agreed {
-            check_successor(&agreed.remote, &offer)?;
+            check_successor(&agreed.remote, offer)?;
         }
         let preferred = self.negotiated().map(|negotiated| negotiated.index);
-        let choice = choose(&self.capabilities, &self.local, &offer, preferred)?;
-        self.phase = Phase::RemoteOffer {
-            offer: Box::new(offer),
-            choice,
-        };
-        Ok(())
+        choose(&self.capabilities, &self.local, offer, preferred)
     }
 
     /// Makes the answer to the offer that was received. `direction` is what this end would like; the answer says
@@ -200,9 +213,13 @@ impl OfferAnswer {
     pub fn create_answer(
         &mut self,
         direction: Direction,
-    ) -> Result<(Session, Option<Negotiated>), NegotiationError> {
-        let Phase::RemoteOffer { offer, choice } = self.phase.clone() else {
-            return Err(NegotiationError::NoOffer { state: self.state() });
+    ) -> Result<(Arc<Session>, Option<Negotiated>), NegotiationError> {
+        let (offer, choice) = match std::mem::replace(&mut self.phase, Phase::Stable) {
+            Phase::RemoteOffer { offer, choice } => (offer, choice),
+            other => {
+                self.phase = other;
+                return Err(NegotiationError::NoOffer { state: self.state() });
+            }
         };
         // RFC 3264 §6: as many media descriptions as in the offer, in its order.
         let media = offer
@@ -220,13 +237,12 @@ impl OfferAnswer {
             .as_ref()
             .map(|choice| outcome::as_answerer(&answer, &offer, choice));
         self.note_version(&offer, negotiated.as_mut());
-        self.phase = Phase::Stable;
         self.agreed = Some(Agreed {
             local: Arc::clone(&answer),
-            remote: *offer,
+            remote: offer,
             negotiated: negotiated.clone(),
         });
-        Ok((Session::clone(&answer), negotiated))
+        Ok((answer, negotiated))
     }
 
     /// Takes the peer's answer to our offer. `Ok(None)`: the peer answered by rule, and rejected the stream.
@@ -234,7 +250,11 @@ impl OfferAnswer {
     /// # Errors
     /// [`NegotiationError::UnexpectedAnswer`] when no offer of ours is out; else the rule that the answer broke. The
     /// offer is then still out: take a better answer, or [`OfferAnswer::rollback`] and end the call.
-    pub fn receive_answer(&mut self, answer: Session) -> Result<Option<Negotiated>, NegotiationError> {
+    pub fn receive_answer(
+        &mut self,
+        answer: impl Into<Arc<Session>>,
+    ) -> Result<Option<Negotiated>, NegotiationError> {
+        let answer = answer.into();
         let Phase::LocalOffer { offer, index } = &self.phase else {
             return Err(NegotiationError::UnexpectedAnswer { state: self.state() });
         };
@@ -277,9 +297,12 @@ impl OfferAnswer {
             origin: self.origin.clone(),
             name: "-".into(),
             connection: Some(Connection::new(self.local.address)),
+            bandwidths: Vec::new(),
             times,
+            attributes: Vec::new(),
             media,
-            ..Session::default()
+            defects: Vec::new(),
+            raw: Bytes::new(),
         };
         if let Some(last) = &self.last_sent
             && !last.same_but_for_origin(&session)

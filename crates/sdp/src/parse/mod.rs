@@ -8,6 +8,7 @@ mod media;
 
 use bytes::Bytes;
 use sdp_types as lines;
+use smol_str::SmolStr;
 use thiserror::Error;
 
 use crate::session::{Attribute, Bandwidth, Connection, Origin, Session};
@@ -94,18 +95,35 @@ impl Session {
         if read.medias.len() > MAX_MEDIA {
             return Err(SdpError::TooManyMedia);
         }
-        let mut session = session_level(&read);
+        let mut attributes = attributes(&read.attributes);
         // RFC 8866 §6.7: at session level the direction is the default for the media below.
-        let default_direction =
-            media::take_direction(&mut session.attributes, &mut defects).unwrap_or_default();
-        session.media = read
+        let default_direction = media::take_direction(&mut attributes, &mut defects).unwrap_or_default();
+        let media = read
             .medias
             .iter()
             .map(|media| media::media(media, default_direction, &mut defects))
             .collect();
-        session.defects = defects;
-        session.raw = Bytes::copy_from_slice(body);
-        Ok(session)
+        let times: Vec<_> = read
+            .times
+            .iter()
+            .map(|time| (time.start_time, time.stop_time))
+            .collect();
+        let name = if read.session_name.trim().is_empty() {
+            "-"
+        } else {
+            &read.session_name
+        };
+        Ok(Session {
+            origin: origin(&read.origin),
+            name: name.into(),
+            connection: read.connection.as_ref().map(connection),
+            bandwidths: bandwidths(&read.bandwidths),
+            times: if times.is_empty() { vec![(0, 0)] } else { times },
+            attributes,
+            media,
+            defects,
+            raw: Bytes::copy_from_slice(body),
+        })
     }
 }
 
@@ -205,35 +223,16 @@ fn refused_line(error: &lines::ParserError) -> Option<usize> {
     }
 }
 
-fn session_level(read: &lines::Session) -> Session {
-    let origin = &read.origin;
-    let times: Vec<_> = read
-        .times
-        .iter()
-        .map(|time| (time.start_time, time.stop_time))
-        .collect();
-    let name = if read.session_name.trim().is_empty() {
-        "-"
-    } else {
-        &read.session_name
-    };
-    Session {
-        origin: Origin {
-            username: origin.username.clone().unwrap_or_else(|| "-".into()),
-            session_id: origin.sess_id.clone(),
-            version: origin.sess_version,
-            address: Connection {
-                network: origin.nettype.as_str().into(),
-                address_type: origin.addrtype.as_str().into(),
-                address: origin.unicast_address.clone(),
-            },
+fn origin(read: &lines::Origin) -> Origin {
+    Origin {
+        username: read.username.as_deref().unwrap_or("-").into(),
+        session_id: read.sess_id.as_str().into(),
+        version: read.sess_version,
+        address: Connection {
+            network: read.nettype.as_str().into(),
+            address_type: read.addrtype.as_str().into(),
+            address: read.unicast_address.as_str().into(),
         },
-        name: name.into(),
-        connection: read.connection.as_ref().map(connection),
-        bandwidths: bandwidths(&read.bandwidths),
-        times: if times.is_empty() { vec![(0, 0)] } else { times },
-        attributes: attributes(&read.attributes),
-        ..Session::default()
     }
 }
 
@@ -241,7 +240,7 @@ fn connection(read: &lines::Connection) -> Connection {
     Connection {
         network: read.nettype.as_str().into(),
         address_type: read.addrtype.as_str().into(),
-        address: read.connection_address.clone(),
+        address: read.connection_address.as_str().into(),
     }
 }
 
@@ -257,8 +256,8 @@ fn bandwidths(read: &[lines::Bandwidth]) -> Vec<Bandwidth> {
 fn attributes(read: &[lines::Attribute]) -> Vec<Attribute> {
     read.iter()
         .map(|line| Attribute {
-            name: line.attribute.clone(),
-            value: line.value.clone(),
+            name: line.attribute.as_str().into(),
+            value: line.value.as_deref().map(SmolStr::from),
         })
         .collect()
 }

@@ -54,6 +54,14 @@ impl Endpoint {
         Some(&self.calls.get(call)?.main()?.dialog.call_id)
     }
 
+    /// Whether a BYE of this endpoint is on its way for a call whose end was told: [`Event::HungUp`](crate::event::Event::HungUp) or
+    /// [`Event::HangupFailed`](crate::event::Event::HangupFailed) follows.
+    pub fn is_hanging_up(&self, call: CallId) -> bool {
+        self.calls
+            .get(call)
+            .is_some_and(|call| matches!(call.phase, Phase::Leaving))
+    }
+
     /// True for a request that a call of this endpoint sent, and that found its way back: a loop.
     pub fn is_own(&self, message: &Message) -> bool {
         message

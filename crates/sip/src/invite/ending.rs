@@ -185,12 +185,11 @@ impl Call {
             return;
         }
         self.phase = Phase::Over;
-        if let Some(failure) = failure {
-            channel.tell(Event::HangupFailed {
-                call: self.id,
-                failure,
-            });
-        }
+        let call = self.id;
+        channel.tell(match failure {
+            Some(failure) => Event::HangupFailed { call, failure },
+            None => Event::HungUp { call },
+        });
     }
 
     /// Gives a pending request of the peer its 487 (RFC 3261 §15.1.2), without a word to the layer above.

@@ -243,6 +243,23 @@ fn a_bye_that_finds_no_agreement_is_told() {
 }
 
 #[test]
+fn a_bye_that_is_answered_is_told_after_the_end_of_the_call() {
+    for status in [200, 481] {
+        let mut script = Script::new();
+        let (call, _) = script.established();
+        script.act(|node, now| node.hangup(now, call, Hangup::default(), None).expect("hangs up"));
+        assert_eq!(script.ended(call), "local bye");
+        let bye = script.expect("BYE ");
+        assert!(!script.is_told(|event| matches!(event, Event::HungUp { .. })));
+        script.act(|node, _| assert!(node.is_hanging_up(call)));
+        script.respond(&bye, status, "", "", None);
+        script.told(|event| matches!(event, Event::HungUp { call: over } if *over == call).then_some(()));
+        script.act(|node, _| assert!(!node.is_hanging_up(call)));
+        script.assert_clean();
+    }
+}
+
+#[test]
 fn operations_in_the_wrong_state_say_so() {
     let mut script = Script::new();
     let (call, invite) = script.call();

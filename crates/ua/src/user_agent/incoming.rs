@@ -76,6 +76,7 @@ impl UserAgent {
             }
             // The end of that call was told already; the peer's silence shows in the trace.
             Event::HangupFailed { .. } => self.change(Change::Messages),
+            Event::HungUp { .. } => {}
             Event::Ended { call, cause } => self.handle_ended(ctx, call, cause),
             Event::Registration { state, .. } => self.handle_registration(ctx, state),
             Event::Subscription { state, .. } => self.handle_subscription(&state),

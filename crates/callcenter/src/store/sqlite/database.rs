@@ -119,10 +119,11 @@ impl Database {
             Ok((
                 rows::bindings(&self.connection, &self.epoch)?,
                 rows::agents(&self.connection, &self.epoch)?,
+                rows::wishes(&self.connection)?,
                 rows::last_call(&self.connection)?,
             ))
         };
-        let (bindings, agents, last_call) = read().map_err(|error| self.broken(error))?;
+        let (bindings, agents, wishes, last_call) = read().map_err(|error| self.broken(error))?;
         let content = |what| StoreError::Content {
             path: path.clone(),
             what,
@@ -130,6 +131,7 @@ impl Database {
         Ok(Restored {
             bindings: bindings.map_err(content)?,
             agents: agents.map_err(content)?,
+            wishes: wishes.map_err(content)?,
             first_call: last_call.unsigned_abs() + 1,
             closed: closed.into_iter().map(|call| call.0).collect(),
         })
@@ -462,6 +464,9 @@ fn write(
             Fact::AgentChanged { agent, state, at } => {
                 rows::put_agent(&transaction, agent, state, *at, calendar)?;
             }
+            Fact::AgentWants {
+                agent, afterwards, ..
+            } => rows::put_wish(&transaction, agent, afterwards.as_ref())?,
             Fact::RecordingStarted { call, file, at } => {
                 rows::put_recording(&transaction, *call, file, calendar.unix(*at), None)?;
             }

@@ -29,7 +29,7 @@ pub(super) trait Calendar {
 }
 
 impl<'a> EventRow<'a> {
-    /// `None` for bindings, which have a table of their own.
+    /// `None` for bindings, which have a table of their own, and for the wishes of agents, which stand in theirs.
     pub(super) fn of(fact: &'a Fact, calendar: &impl Calendar) -> Option<EventRow<'a>> {
         let mut row = EventRow {
             at: calendar.unix(fact.at()?),
@@ -38,7 +38,7 @@ impl<'a> EventRow<'a> {
         };
         let text = |text: &'a str| Some(Cow::Borrowed(text));
         row.kind = Cow::Borrowed(match fact {
-            Fact::Bindings { .. } => return None,
+            Fact::Bindings { .. } | Fact::AgentWants { .. } => return None,
             Fact::CallQueued {
                 queue,
                 caller,
@@ -260,10 +260,8 @@ impl<'a> StateRow<'a> {
         };
         match state {
             AgentState::NotReady(reason) => {
-                row.reason = Some(reason.as_str());
-                if let NotReadyReason::Manual(note) = reason {
-                    row.note = Some(note);
-                }
+                let (reason, note) = reason_columns(reason);
+                (row.reason, row.note) = (Some(reason), note);
             }
             AgentState::WrapUp { until } => row.until = Some(calendar.unix(*until)),
             AgentState::LoggedOut | AgentState::Ready | AgentState::Reserved | AgentState::Talking => {}
@@ -275,13 +273,7 @@ impl<'a> StateRow<'a> {
     pub(super) fn state(&self, calendar: &impl Calendar) -> Option<AgentState> {
         Some(match self.state {
             "logged_out" => AgentState::LoggedOut,
-            "not_ready" => AgentState::NotReady(match self.reason? {
-                "login" => NotReadyReason::Login,
-                "manual" => NotReadyReason::Manual(self.note.unwrap_or_default().to_owned()),
-                "no_answer" => NotReadyReason::NoAnswer,
-                "rejected" => NotReadyReason::Rejected,
-                _ => return None,
-            }),
+            "not_ready" => AgentState::NotReady(reason_of(self.reason?, self.note)?),
             "ready" => AgentState::Ready,
             "reserved" => AgentState::Reserved,
             "talking" => AgentState::Talking,
@@ -291,6 +283,26 @@ impl<'a> StateRow<'a> {
             _ => return None,
         })
     }
+}
+
+/// Why an agent takes no calls, as columns: the reason, and its own words.
+pub(super) fn reason_columns(reason: &NotReadyReason) -> (&'static str, Option<&str>) {
+    let note = match reason {
+        NotReadyReason::Manual(note) => Some(note.as_str()),
+        NotReadyReason::Login | NotReadyReason::NoAnswer | NotReadyReason::Rejected => None,
+    };
+    (reason.as_str(), note)
+}
+
+/// The reason that columns were made of.
+pub(super) fn reason_of(reason: &str, note: Option<&str>) -> Option<NotReadyReason> {
+    Some(match reason {
+        "login" => NotReadyReason::Login,
+        "manual" => NotReadyReason::Manual(note.unwrap_or_default().to_owned()),
+        "no_answer" => NotReadyReason::NoAnswer,
+        "rejected" => NotReadyReason::Rejected,
+        _ => return None,
+    })
 }
 
 /// SQLite's integers have a sign.

@@ -4,12 +4,13 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::{ControlFlow, Range};
 
-use callwright_acd::{AgentState, Binding, CallKey, CallRecord, Config, Strategy};
+use callwright_acd::{AgentState, Binding, CallKey, CallRecord, Config, NotReadyReason, Strategy};
 use callwright_sip_message::Uri;
 use callwright_wire::{Flow, Time, Transport};
 use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, params};
 
-use super::event::{Calendar, EventRow, StateRow, Unix, signed};
+use super::event::{Calendar, EventRow, StateRow, Unix, reason_columns, reason_of, signed};
+use crate::store::keeps_wish;
 
 /// What is read, or what of it cannot be understood.
 pub(super) type Understood<T> = Result<T, String>;
@@ -195,7 +196,8 @@ pub(super) fn put_agent(
     let mut statement = to.prepare_cached(
         "INSERT INTO agents (name, state, reason, note, until, changed_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
          ON CONFLICT (name) DO UPDATE SET state = excluded.state, reason = excluded.reason, note = excluded.note,
-            until = excluded.until, changed_at = excluded.changed_at",
+            until = excluded.until, changed_at = excluded.changed_at,
+            afterwards = iif(?7, afterwards, NULL), afterwards_note = iif(?7, afterwards_note, NULL)",
     )?;
     let row = StateRow::of(state, calendar);
     statement.execute(params![
@@ -204,9 +206,43 @@ pub(super) fn put_agent(
         row.reason,
         row.note,
         row.until,
-        calendar.unix(at)
+        calendar.unix(at),
+        keeps_wish(state),
     ])?;
     Ok(())
+}
+
+/// What an agent wants to be afterwards; it is known by what it did before.
+pub(super) fn put_wish(
+    to: &Transaction<'_>,
+    agent: &str,
+    afterwards: Option<&NotReadyReason>,
+) -> rusqlite::Result<()> {
+    let (reason, note) = afterwards.map(reason_columns).unzip();
+    to.prepare_cached("UPDATE agents SET afterwards = ?2, afterwards_note = ?3 WHERE name = ?1")?
+        .execute(params![agent, reason, note.flatten()])?;
+    Ok(())
+}
+
+/// What agents want to be afterwards.
+pub(super) fn wishes(from: &Connection) -> rusqlite::Result<Understood<BTreeMap<String, NotReadyReason>>> {
+    let mut statement = from.prepare_cached(
+        "SELECT name, afterwards, afterwards_note FROM agents WHERE afterwards IS NOT NULL",
+    )?;
+    let mut rows = statement.query([])?;
+    let mut wishes = BTreeMap::new();
+    while let Some(row) = rows.next()? {
+        let (name, reason, note): (String, String, Option<String>) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        match reason_of(&reason, note.as_deref()) {
+            Some(reason) => wishes.insert(name, reason),
+            None => {
+                return Ok(Err(format!(
+                    "what the agent {name} wants to be afterwards, {reason:?}"
+                )));
+            }
+        };
+    }
+    Ok(Ok(wishes))
 }
 
 pub(super) fn agents(

@@ -10,7 +10,10 @@ use super::StoreError;
 const APPLICATION: i32 = 0x6361_6c6c;
 
 /// Each brings the schema from the version before to its own, counted from 1. One that was released does not change any more.
-const MIGRATIONS: [&str; 1] = [include_str!("migrations/0001.sql")];
+const MIGRATIONS: [&str; 2] = [
+    include_str!("migrations/0001.sql"),
+    include_str!("migrations/0002.sql"),
+];
 
 /// Brings the schema to the newest version.
 pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {

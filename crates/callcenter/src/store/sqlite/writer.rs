@@ -1,10 +1,11 @@
-//! The thread that writes: what comes while it commits is its next group.
+//! The thread that writes. What comes while it commits is its next group; a busy server's groups are gathered for a moment, since
+//! it is the commit that costs, and not the facts in it.
 
 use std::fmt;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::database::Database;
 use crate::store::group::{Group, RETRY, Taken};
@@ -12,6 +13,9 @@ use crate::store::{Health, Outcome};
 
 /// How often it looks after the database when there is nothing to write.
 const LOOK: Duration = Duration::from_secs(1);
+/// The least time from the beginning of one commit to that of the next: as long may a fact wait that comes right after another.
+/// One that comes alone waits for nothing.
+const GATHER: Duration = Duration::from_millis(10);
 
 type Facts = Vec<Taken>;
 
@@ -144,6 +148,7 @@ fn run(
     shared: &Mutex<Shared>,
     wake: &dyn Fn(),
 ) {
+    let mut next_commit = Instant::now();
     loop {
         let patience = if group.health.is_sound() { LOOK } else { RETRY };
         let (mut new, more) = match facts.recv_timeout(patience) {
@@ -151,6 +156,11 @@ fn run(
             Err(RecvTimeoutError::Timeout) => (Facts::new(), true),
             Err(RecvTimeoutError::Disconnected) => (Facts::new(), false),
         };
+        if !new.is_empty() {
+            // Asleep rather than waiting for the channel: each of the facts that are gathered would wake it.
+            std::thread::sleep(next_commit.saturating_duration_since(Instant::now()));
+            next_commit = Instant::now() + GATHER;
+        }
         new.extend(facts.try_iter().flatten());
         if !more && new.is_empty() && group.left_over() == 0 {
             return;
