@@ -50,7 +50,8 @@ fn differences(ours: &Flows, kernels: &Flows) -> Vec<String> {
 #[test]
 fn the_capture_of_a_run_holds_what_the_kernel_saw_and_nothing_else() {
     require!(Tshark);
-    let out = Evidence::new("e2e-delivery").file("run");
+    let evidence = Evidence::new("e2e-delivery");
+    let out = evidence.file("run");
     let seen = in_own_network(|| {
         let mut kernel = Dumpcap::start();
         let mut run = command();
