@@ -218,7 +218,7 @@ fn a_port_in_use_is_named_with_who_holds_it_and_nothing_is_proved() {
     assert!(
         line.starts_with("callwright: the call center did not start: ")
             && line.contains(&format!("127.0.0.1:{port}: the port is in use by"))
-            && line.ends_with(&format!("(pid {pid})")),
+            && line.ends_with(&format!("(pid {pid}); --port takes another")),
         "{said}"
     );
 }

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use callwright_callcenter::ServeError;
 use callwright_net as net;
 use callwright_ua as ua;
-use callwright_wire::{Time, Transport};
+use callwright_wire::{BindErrorKind, Time, Transport};
 
 use crate::agent::advice;
 use crate::diary;
@@ -53,7 +53,7 @@ pub enum E2eError {
         error: io::Error,
     },
     /// The call center did not start.
-    #[error("the call center did not start: {0}")]
+    #[error("the call center did not start: {0}{advice}", advice = advice_on(.0))]
     Server(ServeError),
     /// The operating system.
     #[error(transparent)]
@@ -70,6 +70,15 @@ pub enum E2eError {
     /// The loop ended by itself.
     #[error("the network loop ended: this is a bug of callwright; what stands above in the log says where")]
     Failed,
+}
+
+fn advice_on(error: &ServeError) -> &'static str {
+    match error {
+        ServeError::Listen { error, .. } if matches!(error.kind, BindErrorKind::InUse { .. }) => {
+            "; --port takes another"
+        }
+        _ => "",
+    }
 }
 
 /// What the parts of a run tell.

@@ -50,15 +50,17 @@ fn differences(ours: &Flows, kernels: &Flows) -> Vec<String> {
 #[test]
 fn the_capture_of_a_run_holds_what_the_kernel_saw_and_nothing_else() {
     require!(Tshark);
-    let out = Evidence::new("e2e-delivery").file("run");
+    let evidence = Evidence::new("e2e-delivery");
+    let out = evidence.file("run");
     let seen = in_own_network(|| {
         let mut kernel = Dumpcap::start();
         let mut run = command();
         run.args(["e2e", "--rate", "5", "--call-duration", "1s", "--out"])
             .arg(&out);
         let ended = run.output().expect("it runs");
+        // A machine that is too busy to judge audio (3) delivers all the same.
         assert!(
-            ended.status.success(),
+            matches!(ended.status.code(), Some(0 | 3)),
             "{}",
             String::from_utf8_lossy(&ended.stdout)
         );

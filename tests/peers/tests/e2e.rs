@@ -20,7 +20,8 @@ fn said(output: &Output) -> String {
 #[test]
 fn customers_of_sipp_are_distributed_and_heard() {
     require!(Sipp, Tshark);
-    let out = Evidence::new("e2e-sipp").file("run");
+    let evidence = Evidence::new("e2e-sipp");
+    let out = evidence.file("run");
     let ended = run(&out, &["--customers", "sipp", "--call-duration", "2s"]);
     let said = said(&ended);
     assert_eq!(ended.status.code(), Some(0), "{said}");
@@ -37,7 +38,8 @@ fn customers_of_sipp_are_distributed_and_heard() {
 
 #[track_caller]
 fn passes(scenario: &str, more: &[&str]) {
-    let out = Evidence::new(&format!("e2e-{scenario}")).file("run");
+    let evidence = Evidence::new(&format!("e2e-{scenario}"));
+    let out = evidence.file("run");
     let arguments = [&["--sipp-scenario", scenario], more].concat();
     let ended = run(&out, &arguments);
     assert_eq!(ended.status.code(), Some(0), "{scenario}: {}", said(&ended));
@@ -99,7 +101,8 @@ impl Drop for Running {
 #[test]
 fn what_a_run_of_sipp_leaves_serves_sipp_without_a_run() {
     require!(Sipp);
-    let out = Evidence::new("e2e-left").file("run");
+    let evidence = Evidence::new("e2e-left");
+    let out = evidence.file("run");
     let load = ["--customers", "sipp", "--calls", "1", "--call-duration", "200ms"];
     let ended = run(&out, &load);
     assert_eq!(ended.status.code(), Some(0), "{}", said(&ended));
@@ -138,7 +141,8 @@ fn own_scenario() -> String {
 #[test]
 fn a_sipp_that_dies_fails_the_run() {
     require!(Sipp);
-    let out = Evidence::new("e2e-dead-sipp").file("run");
+    let evidence = Evidence::new("e2e-dead-sipp");
+    let out = evidence.file("run");
     let mut running = command();
     running
         .env("NO_COLOR", "1")

@@ -1,5 +1,11 @@
 //! What was acknowledged is there: after `kill -9`, on a full disk, beside a lock, without a file. The other side of every
 //! comparison is what phones were told on the wire.
+//!
+//! What takes its time is ignored unless asked for:
+//!
+//! ```sh
+//! cargo test -p callwright-peers --test durability -- --ignored --nocapture --test-threads 1
+//! ```
 
 mod heard;
 mod phones;
