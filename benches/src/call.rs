@@ -84,6 +84,13 @@ impl Pair {
         Some(call)
     }
 
+    /// The caller hangs up; transactions linger.
+    pub fn hang_up(&mut self, call: CallId) -> bool {
+        let asked = self.sides[0].node.hangup(self.now, call, Hangup::default(), None);
+        self.exchange();
+        asked.is_ok()
+    }
+
     /// Time passes until all transactions have ended.
     pub fn settle(&mut self) {
         self.now += AFTER;

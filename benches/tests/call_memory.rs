@@ -35,6 +35,13 @@ fn an_established_call_holds_little_and_an_ended_one_nothing() {
     pair.settle();
     let settled = held(&region) / CALLS / 2;
     println!("bytes of an established call and side: {young} while its transactions live, {settled} after them");
+    let region = Region::new(ALLOCATOR);
+    for _ in 0..CALLS {
+        let call = pair.establish().expect("a call");
+        assert!(pair.hang_up(call));
+    }
+    let lingering = held(&region) / CALLS;
+    println!("bytes of a call that is over and both its sides, while its transactions linger: {lingering}");
     assert!(young <= 8 * 1024, "{young}");
     assert!(settled <= 4 * 1024, "{settled}");
 }

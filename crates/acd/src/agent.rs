@@ -16,6 +16,8 @@ use callwright_wire::Time;
 ///       │
 ///       └── no registration is left: from every state, from Talking when the call is over
 /// ```
+///
+/// Whoever would be ready while a phone still holds the call before is reserved until it lets go.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AgentState {
     /// No contact is registered.

@@ -89,17 +89,18 @@ impl Machine {
 
     /// Hears a source again before its ban is over. False when it was not banned.
     pub fn pardon(&mut self, now: Time, source: IpAddr) -> bool {
-        self.guard.pardon(now, source)
+        let pardoned = self.guard.pardon(now, source);
+        self.tell_bans();
+        pardoned
     }
 
     /// Hands on which bans began and ended, and waits for the next end.
     pub(crate) fn tell_bans(&mut self) {
-        let mut changed = false;
         while let Some(event) = self.guard.poll_news() {
-            changed = true;
             self.tell(event);
         }
-        if changed {
+        // Not with the news alone: of a ban that becomes longer there is none.
+        if self.guard.bans_changed() {
             match self.guard.next_end() {
                 Some(at) => self.alarms.set(Alarm::BanOver, at),
                 None => self.alarms.clear(Alarm::BanOver),

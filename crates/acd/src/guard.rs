@@ -142,6 +142,7 @@ pub(crate) struct Guard {
     by_age: BTreeSet<(Time, IpAddr)>,
     /// Those that are banned, by the end of that.
     bans: BTreeSet<(Time, IpAddr)>,
+    bans_changed: bool,
     /// Bans that began and ended, and were not told of.
     news: VecDeque<Event>,
 }
@@ -154,6 +155,7 @@ impl Guard {
             sources: BTreeMap::new(),
             by_age: BTreeSet::new(),
             bans: BTreeSet::new(),
+            bans_changed: false,
             news: VecDeque::new(),
         }
     }
@@ -215,6 +217,7 @@ impl Guard {
         let before = known.and_then(|known| known.banned_until.replace(until));
         let longer = before.is_some_and(|before| self.bans.remove(&(before, source)));
         self.bans.insert((until, source));
+        self.bans_changed = true;
         if !longer {
             self.news.push_back(Event::Banned {
                 source,
@@ -226,6 +229,7 @@ impl Guard {
 
     fn end_ban(&mut self, until: Time, source: IpAddr) {
         if self.bans.remove(&(until, source)) {
+            self.bans_changed = true;
             self.news.push_back(Event::BanOver { source });
         }
     }
@@ -243,6 +247,11 @@ impl Guard {
     /// When the next ban is over.
     pub(crate) fn next_end(&self) -> Option<Time> {
         self.bans.first().map(|(until, _)| *until)
+    }
+
+    /// Whether another end may be the next one than when this was asked before.
+    pub(crate) fn bans_changed(&mut self) -> bool {
+        std::mem::take(&mut self.bans_changed)
     }
 
     /// The next ban that began or ended.
@@ -364,6 +373,9 @@ fn network(address: IpAddr) -> IpAddr {
 /// Whether the bytes of a datagram begin a request outside of calls, and which; `None` for all others. Only looked at: whatever it is, it
 /// is read later.
 pub(crate) fn outside_request(bytes: &[u8]) -> Option<Kind> {
+    // RFC 3261 §7.5: line ends before a message count for nothing.
+    let begins = bytes.iter().position(|byte| !matches!(byte, b'\r' | b'\n'))?;
+    let bytes = &bytes[begins..];
     let method = bytes.split(|byte| *byte == b' ').next()?;
     let kind = match method {
         b"INVITE" => Kind::Invite,
@@ -434,6 +446,38 @@ mod tests {
             guard.hear(Time::from_secs(10), SOURCE, Kind::Other),
             Verdict::Heard
         );
+    }
+
+    #[test]
+    fn a_ban_that_becomes_longer_ends_later_and_once() {
+        let mut guard = guard();
+        let (first, second) = (Time::from_secs(100), Time::from_secs(200));
+        guard.hear(Time::ZERO, SOURCE, Kind::Other);
+        guard.ban(first, SOURCE, BannedBecause::Guessed);
+        assert!(guard.bans_changed());
+        guard.ban(second, SOURCE, BannedBecause::Guessed);
+        assert!(guard.bans_changed(), "the alarm is to be set anew");
+        assert_eq!(guard.next_end(), Some(second));
+        guard.end_bans(first);
+        assert!(!guard.bans_changed());
+        guard.end_bans(second);
+        assert!(guard.bans_changed());
+        assert_eq!(guard.next_end(), None);
+        let told: Vec<_> = std::iter::from_fn(|| guard.poll_news()).collect();
+        assert!(
+            matches!(told[..], [Event::Banned { .. }, Event::BanOver { .. }]),
+            "{told:?}"
+        );
+    }
+
+    #[test]
+    fn line_ends_before_a_request_hide_it_from_no_ban() {
+        let request = "REGISTER sip:a.example SIP/2.0\r\nTo: <sip:a@a.example>\r\n\r\n";
+        for before in ["", "\r\n", "\n\r\n\r\n"] {
+            let bytes = format!("{before}{request}");
+            assert_eq!(outside_request(bytes.as_bytes()), Some(Kind::Other), "{before:?}");
+        }
+        assert_eq!(outside_request(b"\r\n\r\n"), None);
     }
 
     #[test]

@@ -179,7 +179,7 @@ impl Machine {
                 self.agent_wants(now, key, None);
             }
             (AgentRequest::Ready, AgentState::WrapUp { .. }) => {
-                self.floor.change(key, |agent| agent.afterwards = None);
+                self.agent_wants(now, key, None);
                 self.on_wrap_up_over(now, key);
             }
             (AgentRequest::Ready, AgentState::NotReady(_) | AgentState::Ready) => {

@@ -162,20 +162,21 @@ impl Drop for Servers {
     }
 }
 
-/// Says what a server that is built in does not do, though its settings ask for it.
-pub(crate) fn warn_of_service(name: &str, settings: &Settings) {
+/// Says what a server that is built in does not do, though its settings ask for it, and `instead` what does.
+pub(crate) fn warn_of_service(name: &str, settings: &Settings, instead: &str) {
     let asked = settings.asks_of_the_service();
     if !asked.is_empty() {
         anstream::eprintln!(
             "warning: {name} asks for {}, which a run has not: what it knows is gone after it, nothing is recorded, and there is no \
-             API. A [[server]] with command = \"callwright callcenter --config FILE\" does all that",
+             API.{instead}",
             asked.join(", ")
         );
     }
 }
 
 fn warn(name: &str, settings: &Settings) {
-    warn_of_service(name, settings);
+    let instead = " A [[server]] with command = \"callwright callcenter --config FILE\" does all that";
+    warn_of_service(name, settings, instead);
     if settings.is_open() && settings.is_public() {
         anstream::eprintln!(
             "warning: {name} has auth = \"none\", and others than this machine can reach it: anybody may register and call"

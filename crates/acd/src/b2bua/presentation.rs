@@ -150,7 +150,7 @@ impl Machine {
         } else if !others.is_empty() {
             return;
         }
-        // The mildest of what its contacts said counts.
+        // A contact that refused counts before one that could not be tried, and that before one that cannot be reached.
         let queued = self.switch.call(key).and_then(|call| call.queued.as_ref());
         let consequence = match queued {
             Some(queued) if queued.refused.contains(&agent) => Consequence::Refused,

@@ -95,15 +95,13 @@ fn is_for_the_log(news: &News) -> bool {
         News::Of(_, Event::Stored { fact } | Event::NotStored { fact }) => {
             !matches!(fact, Fact::RecordingStarted { .. } | Fact::RecordingEnded { .. })
         }
-        News::Of(_, Event::CallLegs { .. }) => true,
+        News::Of(_, Event::CallLegs { .. } | Event::Banned { .. } | Event::BanOver { .. }) => true,
         News::Of(
             _,
             Event::Listening { .. }
             | Event::ListenFailed { .. }
             | Event::Store { .. }
             | Event::CallsLost { .. }
-            | Event::Banned { .. }
-            | Event::BanOver { .. }
             | Event::RecordingBegan { .. }
             | Event::Recorded { .. }
             | Event::Closed,

@@ -39,7 +39,7 @@ pub(super) fn log(now: Time, event: &Event) {
             until,
         } => {
             let seconds = until.since(now).as_secs();
-            tracing::warn!(%now, %source, why = %because, %until, seconds, "banned: what this address asks for is not heard until then");
+            tracing::warn!(%now, %source, why = %because, seconds, "banned: what this address asks for is not heard for so long");
         }
         Event::BanOver { source } => tracing::info!(%now, %source, "heard again after a ban"),
         Event::RecordingBegan { .. } | Event::Recorded { .. } | Event::Listening { .. } | Event::Closed => {}
@@ -93,7 +93,12 @@ fn log_fact(now: Time, fact: &Fact) {
         Fact::AgentWants {
             agent, afterwards, ..
         } => {
-            tracing::info!(%now, %agent, ?afterwards, "agent wants to be, when its call is over");
+            let reason = afterwards.as_ref().map_or("ready", NotReadyReason::as_str);
+            let note = match afterwards {
+                Some(NotReadyReason::Manual(note)) => Some(note.as_str()),
+                Some(_) | None => None,
+            };
+            tracing::info!(%now, %agent, reason, note, "agent wants to be, when its call is over");
         }
         Fact::RecordingStarted { call, file, .. } => {
             tracing::info!(%now, call = call.0, %file, "recording");

@@ -180,9 +180,9 @@ impl Servers {
                     because,
                     until,
                 } => {
-                    tracing::warn!(party = party.0, %now, %source, why = %because, %until, "banned");
+                    tracing::warn!(party = party.0, %now, %source, why = %because, seconds = until.since(now).as_secs(), "banned");
                 }
-                Event::BanOver { source } => tracing::warn!(party = party.0, %now, %source, "heard again"),
+                Event::BanOver { source } => tracing::info!(party = party.0, %now, %source, "heard again after a ban"),
                 Event::CallsLost { calls } => tracing::warn!(party = party.0, ?calls, "calls lost"),
             }
             entry.topic

@@ -7,7 +7,7 @@ use callwright_peers::{CallCenter, CallCenterOptions, Sipp, require};
 use super::{GENERATOR, MEASURED, UNPROTECTED};
 
 const USERS: usize = 5_000;
-const RATES: [u32; 2] = [200, 1_000];
+const RATES: [u32; 3] = [200, 1_000, 5_000];
 /// What is promised, in microseconds of the CPU.
 const PROMISED: f64 = 80.0;
 

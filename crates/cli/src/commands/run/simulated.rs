@@ -21,7 +21,7 @@ pub(super) fn run(prepared: Prepared, arguments: &arguments::Run) -> anyhow::Res
     for server in prepared.servers {
         match server.kind {
             Kind::Callcenter(settings) => {
-                warn_of_service(&server.name, &settings);
+                warn_of_service(&server.name, &settings, "");
                 servers.push(ServerPlan {
                     name: server.name,
                     settings: *settings,
