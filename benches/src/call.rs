@@ -55,10 +55,9 @@ impl Pair {
     pub fn call(&mut self) -> bool {
         let before = [self.sides[0].ended, self.sides[1].ended];
         let Some(call) = self.establish() else { return false };
-        if self.sides[0].node.hangup(self.now, call, Hangup::default(), None).is_err() {
+        if !self.hang_up(call) {
             return false;
         }
-        self.exchange();
         self.now += AFTER;
         for side in &mut self.sides {
             side.node.handle_timeout(self.now);

@@ -61,6 +61,14 @@ impl NotReadyReason {
             NotReadyReason::Rejected => "rejected",
         }
     }
+
+    /// Somebody's own words, where there are any.
+    pub fn note(&self) -> Option<&str> {
+        match self {
+            NotReadyReason::Manual(note) => Some(note),
+            NotReadyReason::Login | NotReadyReason::NoAnswer | NotReadyReason::Rejected => None,
+        }
+    }
 }
 
 impl AgentState {

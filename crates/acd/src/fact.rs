@@ -356,14 +356,7 @@ pub enum Event {
         error: BindError,
     },
     /// A source of requests is not heard for a while.
-    Banned {
-        /// Its address; of an IPv6 address the first half.
-        source: IpAddr,
-        /// Why.
-        because: BannedBecause,
-        /// Until when.
-        until: Time,
-    },
+    Banned(Ban),
     /// A source is heard again: its time is over, it was [pardoned](crate::Machine::pardon), or so many others were heard of since that
     /// it was forgotten.
     BanOver {
@@ -372,6 +365,17 @@ pub enum Event {
     },
     /// The machine was [closed](crate::Machine::close) and holds nothing any more.
     Closed,
+}
+
+/// That a source of requests is not heard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ban {
+    /// Its address; of an IPv6 address the first half.
+    pub source: IpAddr,
+    /// Why.
+    pub because: BannedBecause,
+    /// Until when.
+    pub until: Time,
 }
 
 /// Why a source is not heard.

@@ -7,9 +7,10 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
+use callwright_sip_message::Message;
 use callwright_wire::Time;
 
-use crate::fact::{BannedBecause, Event};
+use crate::fact::{Ban, BannedBecause, Event};
 
 /// What one source may ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -219,11 +220,12 @@ impl Guard {
         self.bans.insert((until, source));
         self.bans_changed = true;
         if !longer {
-            self.news.push_back(Event::Banned {
+            let ban = Ban {
                 source,
                 because,
                 until,
-            });
+            };
+            self.news.push_back(Event::Banned(ban));
         }
     }
 
@@ -373,9 +375,7 @@ fn network(address: IpAddr) -> IpAddr {
 /// Whether the bytes of a datagram begin a request outside of calls, and which; `None` for all others. Only looked at: whatever it is, it
 /// is read later.
 pub(crate) fn outside_request(bytes: &[u8]) -> Option<Kind> {
-    // RFC 3261 §7.5: line ends before a message count for nothing.
-    let begins = bytes.iter().position(|byte| !matches!(byte, b'\r' | b'\n'))?;
-    let bytes = &bytes[begins..];
+    let bytes = &bytes[Message::start_of(bytes)?..];
     let method = bytes.split(|byte| *byte == b' ').next()?;
     let kind = match method {
         b"INVITE" => Kind::Invite,
@@ -465,7 +465,7 @@ mod tests {
         assert_eq!(guard.next_end(), None);
         let told: Vec<_> = std::iter::from_fn(|| guard.poll_news()).collect();
         assert!(
-            matches!(told[..], [Event::Banned { .. }, Event::BanOver { .. }]),
+            matches!(told[..], [Event::Banned(_), Event::BanOver { .. }]),
             "{told:?}"
         );
     }

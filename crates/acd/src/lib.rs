@@ -34,7 +34,7 @@ pub use config::{
     Strategy, User,
 };
 pub use fact::{
-    BannedBecause, Binding, CallKey, Command, EndCause, Event, Fact, Parties, PresentationOutcome,
+    Ban, BannedBecause, Binding, CallKey, Command, EndCause, Event, Fact, Parties, PresentationOutcome,
     RefusedBecause, Token,
 };
 pub use guard::{Protection, Rate, SourceSnapshot};

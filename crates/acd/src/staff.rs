@@ -62,27 +62,21 @@ impl Machine {
         for key in self.floor.agent_keys() {
             let agent = self.floor.agent(key);
             let registered = self.registrar.account(agent.user).bound(now).next().is_some();
-            let over = match &agent.state {
-                AgentState::Reserved | AgentState::Talking => true,
-                AgentState::WrapUp { until } => *until <= now,
-                AgentState::LoggedOut | AgentState::Ready | AgentState::NotReady(_) => false,
+            let goes_on = match &agent.state {
+                _ if !registered => None,
+                AgentState::Reserved | AgentState::Talking => None,
+                AgentState::WrapUp { until } if *until <= now => None,
+                AgentState::WrapUp { until } => {
+                    self.alarms.set(Alarm::WrapUp(key), *until);
+                    Some(agent.state.clone())
+                }
+                AgentState::LoggedOut if agent.ready_on_register => Some(AgentState::Ready),
+                AgentState::LoggedOut => Some(AgentState::NotReady(NotReadyReason::Login)),
+                AgentState::Ready | AgentState::NotReady(_) => Some(agent.state.clone()),
             };
-            let state = match &agent.state {
-                AgentState::LoggedOut if !registered => AgentState::LoggedOut,
-                AgentState::LoggedOut if agent.ready_on_register => AgentState::Ready,
-                AgentState::LoggedOut => AgentState::NotReady(NotReadyReason::Login),
-                state => state.clone(),
-            };
-            if let AgentState::WrapUp { until } = &state
-                && registered
-                && !over
-            {
-                self.alarms.set(Alarm::WrapUp(key), *until);
-            }
             let state = self.floor.change(key, |agent| {
                 agent.registered = registered;
-                let rests = over || !registered;
-                if rests { agent.at_rest() } else { state }
+                goes_on.unwrap_or_else(|| agent.at_rest())
             });
             self.agent_becomes(now, key, state);
         }

@@ -5,7 +5,7 @@ mod support;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use callwright_acd::{Auth, Event, Rate};
+use callwright_acd::{Auth, Ban, Event, Rate};
 use callwright_sip::digest::Algorithm;
 use callwright_ua::Phase;
 use callwright_wire::Node as _;
@@ -61,11 +61,11 @@ fn wrong_password(lab: &mut Lab, at: SocketAddr, user: &str, id: &str) -> Option
 /// A ban in short.
 fn said(event: &Event) -> String {
     match event {
-        Event::Banned {
+        Event::Banned(Ban {
             source,
             because,
             until,
-        } => format!("{source} {because:?} until {until}"),
+        }) => format!("{source} {because:?} until {until}"),
         Event::BanOver { source } => format!("{source} over"),
         other => panic!("{other:?}"),
     }

@@ -5,8 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use callwright_acd as acd;
 use callwright_acd::{
-    AgentRequest, AgentState, BannedBecause, CallKey, Config, ConfigError, Counters, Fact, Load, Machine,
-    Piece,
+    AgentRequest, AgentState, Ban, CallKey, Config, ConfigError, Counters, Fact, Load, Machine, Piece,
 };
 use callwright_wire::{BindError, Input, Node, Output, PacketNode, Residue, SocketId, Time, Transport};
 
@@ -93,14 +92,7 @@ pub enum Event {
         call_ids: Vec<String>,
     },
     /// A source of requests is not heard for a while: see [`acd::Event::Banned`].
-    Banned {
-        /// Its address; of an IPv6 address the first half.
-        source: IpAddr,
-        /// Why.
-        because: BannedBecause,
-        /// Until when.
-        until: Time,
-    },
+    Banned(Ban),
     /// A source is heard again.
     BanOver {
         /// Its address.
@@ -311,15 +303,7 @@ impl Server {
             }
             acd::Event::RecordingBegan { call, at } => self.tell(Event::RecordingBegan { call, at }),
             acd::Event::Recorded { call, piece } => self.tell(Event::Recorded { call, piece }),
-            acd::Event::Banned {
-                source,
-                because,
-                until,
-            } => self.tell(Event::Banned {
-                source,
-                because,
-                until,
-            }),
+            acd::Event::Banned(ban) => self.tell(Event::Banned(ban)),
             acd::Event::BanOver { source } => self.tell(Event::BanOver { source }),
             acd::Event::Closed => self.tell(Event::Closed),
             acd::Event::ListenFailed { transport, error } => {

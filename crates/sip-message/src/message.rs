@@ -67,6 +67,11 @@ pub enum ParseError {
 }
 
 impl Message {
+    /// Where the start line begins: line ends before it are ignored (RFC 3261 §7.5). `None` where there is nothing else.
+    pub fn start_of(bytes: &[u8]) -> Option<usize> {
+        bytes.iter().position(|byte| !matches!(byte, b'\r' | b'\n'))
+    }
+
     /// Parses a datagram (RFC 3261 §18.3): what follows the body that Content-Length announces is cut off. A body shorter than
     /// announced is kept and reported by [`Message::validate`], so that a request can still be answered with 400.
     ///
@@ -74,11 +79,7 @@ impl Message {
     ///
     /// When the first line is not one of SIP, or a limit is exceeded; any other fault is left to [`Message::validate`].
     pub fn parse(bytes: Bytes, limits: &Limits) -> Result<Message, ParseError> {
-        // RFC 3261 §7.5: line ends before the start line are ignored.
-        let lead = bytes
-            .iter()
-            .position(|b| !matches!(b, b'\r' | b'\n'))
-            .ok_or(ParseError::Empty)?;
+        let lead = Message::start_of(&bytes).ok_or(ParseError::Empty)?;
         let mut raw = bytes;
         raw.advance(lead);
         let (mut index, length) = Index::parse(&raw, limits)?;

@@ -1,5 +1,6 @@
 //! A call: who talks, who rings, and what is being changed.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use callwright_sip_message::NameAddr;
 use callwright_wire::Time;
 
 use super::LegKey;
+use super::presentation::Reached;
 use super::speech::Speech;
 use crate::fact::EndCause;
 use crate::queueing::{AgentKey, QueueKey};
@@ -114,10 +116,8 @@ pub(crate) struct Queued {
     pub(crate) attempts: u32,
     /// To whom it is presented now.
     pub(crate) presented: Vec<AgentKey>,
-    /// Of whom a contact was reached that did not answer, of those to whom it is presented.
-    pub(crate) reached: Vec<AgentKey>,
-    /// Of whom a contact refused, of those to whom it is presented.
-    pub(crate) refused: Vec<AgentKey>,
+    /// What counts of the contacts that did not take it, of those to whom it is presented.
+    pub(crate) reached: BTreeMap<AgentKey, Reached>,
     /// Where it was, so that it does not overflow in circles.
     pub(crate) visited: Vec<QueueKey>,
 }

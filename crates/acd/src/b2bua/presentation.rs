@@ -18,13 +18,13 @@ use crate::queueing::{AgentKey, Match};
 /// After so long a call is offered once more to agents who did not take it and are ready all the same, where nobody else is.
 pub(super) const OFFER_AGAIN: Duration = Duration::from_secs(5);
 
-/// How far an INVITE to a contact came that was not answered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How far an INVITE to a contact came that came to nothing. Of several contacts of one agent the last in this order counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Reached {
-    /// It was not sent: something was missing here.
-    NotTried,
     /// Nobody is there, or what is there does not work.
     Nobody,
+    /// It was not sent: something was missing here.
+    NotTried,
     /// The phone refused the call.
     Refused,
     /// It was answered, and came to nothing.
@@ -138,11 +138,8 @@ impl Machine {
         let others = self.legs_ringing_for(key, agent);
         let queued = self.switch.call_mut(key).and_then(|call| call.queued.as_mut());
         if let Some(queued) = queued {
-            match reached {
-                Reached::Nobody => {}
-                Reached::NotTried => queued.reached.push(agent),
-                Reached::Refused | Reached::Answered => queued.refused.push(agent),
-            }
+            let counts = queued.reached.entry(agent).or_insert(reached);
+            *counts = reached.max(*counts);
         }
         if status >= 600 {
             // RFC 3261 §16.7, 5: its other contacts need not be asked.
@@ -150,12 +147,11 @@ impl Machine {
         } else if !others.is_empty() {
             return;
         }
-        // A contact that refused counts before one that could not be tried, and that before one that cannot be reached.
         let queued = self.switch.call(key).and_then(|call| call.queued.as_ref());
-        let consequence = match queued {
-            Some(queued) if queued.refused.contains(&agent) => Consequence::Refused,
-            Some(queued) if queued.reached.contains(&agent) => Consequence::None,
-            Some(_) | None => Consequence::Unreachable,
+        let consequence = match queued.and_then(|queued| queued.reached.get(&agent)) {
+            Some(Reached::Refused | Reached::Answered) => Consequence::Refused,
+            Some(Reached::NotTried) => Consequence::None,
+            Some(Reached::Nobody) | None => Consequence::Unreachable,
         };
         let outcome = PresentationOutcome::Rejected(status);
         self.end_presentation(now, key, agent, outcome, consequence);
@@ -220,8 +216,7 @@ impl Machine {
             return;
         };
         queued.presented.retain(|other| *other != agent);
-        queued.reached.retain(|other| *other != agent);
-        queued.refused.retain(|other| *other != agent);
+        queued.reached.remove(&agent);
         self.alarms.clear(Alarm::PresentationNoAnswer(agent));
         let config = &self.floor.queue(queued.queue).config;
         let (max_no_answer, max_refused) = (config.max_no_answer, config.max_refused);

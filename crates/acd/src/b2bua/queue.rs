@@ -1,5 +1,7 @@
 //! A call comes to a queue, waits there, and leaves it: for an agent, for another queue or address, or for good.
 
+use std::collections::BTreeMap;
+
 use callwright_sdp::Direction;
 use callwright_sip::command::{Progress, Reject};
 use callwright_sip_message::Uri;
@@ -47,8 +49,7 @@ impl Machine {
             since: now,
             attempts,
             presented: Vec::new(),
-            reached: Vec::new(),
-            refused: Vec::new(),
+            reached: BTreeMap::new(),
             visited,
         });
         call.stage = Stage::Arriving { stored: false };

@@ -728,7 +728,7 @@ impl Lab {
                         let recording = self.recordings.get_mut(&call);
                         recording.expect("it was told to begin").1.push(piece);
                     }
-                    Output::Event(event @ (Event::Banned { .. } | Event::BanOver { .. })) => {
+                    Output::Event(event @ (Event::Banned(_) | Event::BanOver { .. })) => {
                         self.bans.push((self.now, event));
                     }
                     Output::Event(Event::Listening { .. }) => {}

@@ -54,7 +54,7 @@ impl Tally {
             | Event::Store { .. }
             | Event::CallsLost { .. }
             | Event::CallLegs { .. }
-            | Event::Banned { .. }
+            | Event::Banned(_)
             | Event::BanOver { .. }
             | Event::RecordingBegan { .. }
             | Event::Recorded { .. }

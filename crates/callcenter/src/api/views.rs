@@ -58,7 +58,7 @@ fn put_state(view: &mut Value, state: &AgentState, epoch: Epoch) {
 
 fn put_reason(view: &mut Value, reason: &NotReadyReason) {
     view["reason"] = json!(reason.as_str());
-    if let NotReadyReason::Manual(note) = reason {
+    if let Some(note) = reason.note() {
         view["note"] = json!(note);
     }
 }

@@ -45,13 +45,12 @@ impl Inbox {
             queue.left_out += 1;
             return;
         }
+        // Who takes waits only when nothing is there.
+        let waited_for = queue.news.is_empty();
         if queue.left_out > 0 && queue.news.len() < WAITING {
             let left_out = std::mem::take(&mut queue.left_out);
             queue.news.push_back(News::LeftOut(left_out));
-            arrived.notify_one();
         }
-        // Who takes waits only when nothing is there.
-        let waited_for = queue.news.is_empty();
         queue.news.push_back(news);
         drop(queue);
         if waited_for {
@@ -95,7 +94,7 @@ fn is_for_the_log(news: &News) -> bool {
         News::Of(_, Event::Stored { fact } | Event::NotStored { fact }) => {
             !matches!(fact, Fact::RecordingStarted { .. } | Fact::RecordingEnded { .. })
         }
-        News::Of(_, Event::CallLegs { .. } | Event::Banned { .. } | Event::BanOver { .. }) => true,
+        News::Of(_, Event::CallLegs { .. } | Event::Banned(_) | Event::BanOver { .. }) => true,
         News::Of(
             _,
             Event::Listening { .. }

@@ -33,13 +33,9 @@ pub(super) fn log(now: Time, event: &Event) {
         Event::CallLegs { call, call_ids } => {
             tracing::info!(%now, call = call.0, call_ids = call_ids.join(" "), "legs");
         }
-        Event::Banned {
-            source,
-            because,
-            until,
-        } => {
-            let seconds = until.since(now).as_secs();
-            tracing::warn!(%now, %source, why = %because, seconds, "banned: what this address asks for is not heard for so long");
+        Event::Banned(ban) => {
+            let seconds = ban.until.since(now).as_secs();
+            tracing::warn!(%now, source = %ban.source, why = %ban.because, seconds, "banned: what this address asks for is not heard for so long");
         }
         Event::BanOver { source } => tracing::info!(%now, %source, "heard again after a ban"),
         Event::RecordingBegan { .. } | Event::Recorded { .. } | Event::Listening { .. } | Event::Closed => {}
@@ -77,27 +73,23 @@ fn log_fact(now: Time, fact: &Fact) {
             call, agent, outcome, ..
         } => tracing::info!(%now, call = call.0, %agent, ?outcome, "presentation ended"),
         Fact::AgentChanged { agent, state, .. } => {
-            let (reason, note) = match state {
-                AgentState::NotReady(reason @ NotReadyReason::Manual(note)) => {
-                    (Some(reason.as_str()), Some(note.as_str()))
-                }
-                AgentState::NotReady(reason) => (Some(reason.as_str()), None),
+            let why = match state {
+                AgentState::NotReady(reason) => Some(reason),
                 AgentState::LoggedOut
                 | AgentState::Ready
                 | AgentState::Reserved
                 | AgentState::Talking
-                | AgentState::WrapUp { .. } => (None, None),
+                | AgentState::WrapUp { .. } => None,
             };
+            let reason = why.map(NotReadyReason::as_str);
+            let note = why.and_then(NotReadyReason::note);
             tracing::info!(%now, %agent, state = state.as_str(), reason, note, "agent");
         }
         Fact::AgentWants {
             agent, afterwards, ..
         } => {
             let reason = afterwards.as_ref().map_or("ready", NotReadyReason::as_str);
-            let note = match afterwards {
-                Some(NotReadyReason::Manual(note)) => Some(note.as_str()),
-                Some(_) | None => None,
-            };
+            let note = afterwards.as_ref().and_then(NotReadyReason::note);
             tracing::info!(%now, %agent, reason, note, "agent wants to be, when its call is over");
         }
         Fact::RecordingStarted { call, file, .. } => {

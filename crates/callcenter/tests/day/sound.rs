@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use callwright_media::codec::Codec;
 use callwright_media::plane::{Command, Plane, PlaneConfig, Ports, Remote, SessionId, Source, Start, Stats};
+use callwright_sdp::Session;
 use callwright_sip::core::Core;
 use callwright_sip::endpoint::CallId;
 use callwright_wire::{Entropy, Epoch, Output, Seed, SocketId, SocketUse, Time};
@@ -33,7 +34,6 @@ struct Line {
 /// The audio.
 #[derive(Debug)]
 pub(crate) struct Sound {
-    ip: IpAddr,
     plane: Plane,
     entropy: Entropy,
     free: Vec<Line>,
@@ -54,7 +54,6 @@ impl Sound {
             },
         });
         Sound {
-            ip,
             plane: Plane::new(now, PlaneConfig { epoch }).without_recent_audio(),
             entropy: seed.derive("sound").stream(),
             free: Vec::new(),
@@ -102,7 +101,7 @@ impl Sound {
         let id = self.plane.open(line.ports, &mut self.entropy);
         *session = Some((id, now));
         let start = Start {
-            remote: Some(remote(self.ip, peer)),
+            remote: Some(remote(peer)),
             ..Start::new(Codec::Pcmu, PCMU)
         };
         let tone = Source::Tones {
@@ -158,21 +157,12 @@ impl Sound {
     }
 }
 
-/// Where a description says that audio is received: those of the server have one stream, and one address.
-fn remote(ip: IpAddr, description: &[u8]) -> Remote {
-    let text = std::str::from_utf8(description).expect("a description is text");
-    let field = |begins: &str| {
-        let mut lines = text.lines();
-        let rest = lines.find_map(|line| line.strip_prefix(begins));
-        rest.and_then(|rest| rest.split(' ').next())
-    };
-    let family = if ip.is_ipv4() { "c=IN IP4 " } else { "c=IN IP6 " };
-    let ip: IpAddr = field(family).and_then(|ip| ip.parse().ok()).expect("an address");
-    let port: u16 = field("m=audio ")
-        .and_then(|port| port.parse().ok())
-        .expect("a port");
+/// Where a description says that audio is received: those of the server have one stream.
+fn remote(description: &[u8]) -> Remote {
+    let description = Session::parse(description).expect("a description");
+    let address = |address: Option<SocketAddr>| address.expect("an address");
     Remote {
-        rtp: SocketAddr::new(ip, port),
-        rtcp: SocketAddr::new(ip, port + 1),
+        rtp: address(description.rtp_address(0)),
+        rtcp: address(description.rtcp_address_without_mux(0)),
     }
 }

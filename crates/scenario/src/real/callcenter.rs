@@ -175,12 +175,9 @@ impl Servers {
                 Event::CallLegs { call, call_ids } => {
                     tracing::debug!(party = party.0, %now, call = call.0, ?call_ids, "legs");
                 }
-                Event::Banned {
-                    source,
-                    because,
-                    until,
-                } => {
-                    tracing::warn!(party = party.0, %now, %source, why = %because, seconds = until.since(now).as_secs(), "banned");
+                Event::Banned(ban) => {
+                    let seconds = ban.until.since(now).as_secs();
+                    tracing::warn!(party = party.0, %now, source = %ban.source, why = %ban.because, seconds, "banned");
                 }
                 Event::BanOver { source } => tracing::info!(party = party.0, %now, %source, "heard again after a ban"),
                 Event::CallsLost { calls } => tracing::warn!(party = party.0, ?calls, "calls lost"),

@@ -267,8 +267,8 @@ impl<'a> StateRow<'a> {
         };
         match state {
             AgentState::NotReady(reason) => {
-                let (reason, note) = reason_columns(reason);
-                (row.reason, row.note) = (Some(reason), note);
+                row.reason = Some(reason.as_str());
+                row.note = reason.note();
             }
             AgentState::WrapUp { until } => row.until = Some(calendar.unix(*until)),
             AgentState::LoggedOut | AgentState::Ready | AgentState::Reserved | AgentState::Talking => {}
@@ -290,15 +290,6 @@ impl<'a> StateRow<'a> {
             _ => return None,
         })
     }
-}
-
-/// Why an agent takes no calls, as columns: the reason, and its own words.
-pub(super) fn reason_columns(reason: &NotReadyReason) -> (&'static str, Option<&str>) {
-    let note = match reason {
-        NotReadyReason::Manual(note) => Some(note.as_str()),
-        NotReadyReason::Login | NotReadyReason::NoAnswer | NotReadyReason::Rejected => None,
-    };
-    (reason.as_str(), note)
 }
 
 /// The reason that columns were made of.

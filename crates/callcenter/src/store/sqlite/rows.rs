@@ -9,7 +9,7 @@ use callwright_sip_message::Uri;
 use callwright_wire::{Flow, Time, Transport};
 use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, params};
 
-use super::event::{Calendar, EventRow, StateRow, Unix, reason_columns, reason_of, signed};
+use super::event::{Calendar, EventRow, StateRow, Unix, reason_of, signed};
 use crate::store::keeps_wish;
 
 /// What is read, or what of it cannot be understood.
@@ -218,9 +218,10 @@ pub(super) fn put_wish(
     agent: &str,
     afterwards: Option<&NotReadyReason>,
 ) -> rusqlite::Result<()> {
-    let (reason, note) = afterwards.map(reason_columns).unzip();
+    let reason = afterwards.map(NotReadyReason::as_str);
+    let note = afterwards.and_then(NotReadyReason::note);
     to.prepare_cached("UPDATE agents SET afterwards = ?2, afterwards_note = ?3 WHERE name = ?1")?
-        .execute(params![agent, reason, note.flatten()])?;
+        .execute(params![agent, reason, note])?;
     Ok(())
 }
 
