@@ -236,14 +236,14 @@ impl Core {
         &self.config
     }
 
-    /// How a server transaction's request came.
+    /// How a server transaction's request came; `None` once nothing new can be sent in it.
     pub fn flow_of_server(&self, id: ServerId) -> Option<Flow> {
-        self.transactions.servers.get(id.0).map(|server| server.flow)
+        self.transactions.servers.get(id.0)?.live().map(|live| live.flow)
     }
 
-    /// The way of a client transaction; `None` until something was sent.
+    /// Between which addresses a request went last; `None` before it left, and once a 2xx has come.
     pub fn flow_of_client(&self, id: ClientId) -> Option<Flow> {
-        self.transactions.clients.get(id.0)?.way.map(|way| way.flow)
+        self.transactions.clients.get(id.0)?.way().map(|way| way.flow)
     }
 
     /// Takes one input.
@@ -333,12 +333,6 @@ impl Core {
         self.queries.clear();
     }
 
-    /// Between which addresses a request went last; `None` before it left, and when its transaction is over.
-    pub(crate) fn flow_of(&self, client: ClientId) -> Option<Flow> {
-        let client = self.transactions.clients.get(client.0)?;
-        client.way.as_ref().map(|way| way.flow)
-    }
-
     /// Sends bytes as they are, legal or not, on a flow that is there: by a UDP socket at its local address, or by the
     /// connection with these addresses. No transaction knows of them. False when there is no such flow.
     pub fn send_raw(&mut self, now: Time, bytes: &Bytes, flow: Flow, cause: Option<Cause>) -> bool {
@@ -366,10 +360,10 @@ impl Core {
         self.outputs.push_back(Output::Event(event));
     }
 
-    fn terms<'a>(config: &'a CoreConfig, way: &Way) -> Terms<'a> {
+    const fn terms(config: &CoreConfig, reliable: bool) -> Terms<'_> {
         Terms {
             timers: &config.timers,
-            reliable: way.reliable(),
+            reliable,
         }
     }
 

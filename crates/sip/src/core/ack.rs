@@ -33,19 +33,20 @@ impl Core {
         let Some(client) = self.transactions.clients.get_mut(slot) else {
             return;
         };
-        let Some(way) = client.way else { return };
+        let Some(live) = &mut client.live else { return };
+        let Some(way) = live.way else { return };
         // The request is there until its response went up; after that the bytes are those of the ACK.
-        let again = client.request.is_none();
-        if let (Some(request), Some(response)) = (&client.request, response) {
+        let again = live.request.is_none();
+        if let (Some(request), Some(response)) = (&live.request, response) {
             let branch = Branch {
                 index: slot.index,
                 nonce: client.nonce,
             };
             let local = self.sockets.sent_by(&way);
             let via = via_value(way.flow.transport, local, branch);
-            client.wire = ack_to(&request.message, response, &via).raw().clone();
+            live.wire = ack_to(&request.message, response, &via).raw().clone();
         }
-        let (wire, cause) = (client.wire.clone(), client.cause);
+        let (wire, cause) = (live.wire.clone(), live.cause);
         let note = Note {
             transaction: Some(TransactionId::Client(ClientId(slot))),
             cause,

@@ -4,7 +4,7 @@ use callwright_sip_message::{HeaderName, Method};
 use callwright_wire::{Cause, Time};
 
 use super::ack::skeleton;
-use super::client::{Client, Kind, Stage};
+use super::client::{Client, Kind, Live, Stage};
 use super::failover::Failure;
 use super::{ClientId, Core, Due, TransportError};
 use crate::arena::Slot;
@@ -27,7 +27,8 @@ impl Core {
     ) -> Option<ClientId> {
         let slot = invite.0;
         let client = self.transactions.clients.get(slot)?;
-        if client.kind != Kind::Invite || client.cancel.is_some() {
+        let live = client.live.as_ref()?;
+        if client.kind != Kind::Invite || live.cancel.is_some() {
             return None;
         }
         let proceeding = match &client.stage {
@@ -39,8 +40,8 @@ impl Core {
             Stage::Invite(InviteClient::Proceeding) => true,
             Stage::Invite(_) | Stage::NonInvite(_) => return None,
         };
-        let way = client.way?;
-        let request = client.request.as_ref()?;
+        let way = live.way?;
+        let request = live.request.as_ref()?;
         let branch = Branch {
             index: slot.index,
             nonce: client.nonce,
@@ -53,15 +54,26 @@ impl Core {
             builder = builder.header(name.clone(), value);
         }
         let message = builder.finish();
-        let mut cancel = Client::new(Kind::Cancel(branch), message.clone().into(), cause);
-        cancel.request = None;
-        cancel.wire = message.raw().clone();
-        cancel.from_at = super::echo::from_at(&message, &cancel.wire);
-        cancel.way = Some(way);
-        let cancel = self.transactions.clients.insert(cancel);
+        let wire = message.raw().clone();
+        let cancel = self.transactions.clients.insert(Client {
+            kind: Kind::Cancel { invite: slot.index },
+            stage: Stage::Waiting,
+            nonce: branch.nonce,
+            live: Some(Box::new(Live {
+                cause,
+                request: None,
+                way: Some(way),
+                from_at: super::echo::from_at(&message, &wire),
+                wire,
+                attempt: None,
+                cancel: None,
+            })),
+        });
         self.transactions.cancels.insert(branch, cancel);
-        if let Some(client) = self.transactions.clients.get_mut(slot) {
-            client.cancel = Some(cancel);
+        if let Some(client) = self.transactions.clients.get_mut(slot)
+            && let Some(live) = &mut client.live
+        {
+            live.cancel = Some(cancel);
         }
         if proceeding {
             self.send_cancel(now, slot, cancel);
@@ -73,12 +85,12 @@ impl Core {
     pub(super) fn cancel_may_go(&mut self, now: Time, invite: Slot, cancel: Slot, status: u16) {
         if status >= 200 {
             self.timers.clear(Due::Client(invite, TimerName::Cancelled));
-            self.drop_waiting_cancel(now, Some(cancel));
+            self.drop_waiting_cancel(now, cancel);
         } else if self
             .transactions
             .clients
             .get(cancel)
-            .is_some_and(|c| matches!(c.stage, Stage::Waiting))
+            .is_some_and(Client::is_waiting)
         {
             self.send_cancel(now, invite, cancel);
         }
@@ -94,14 +106,9 @@ impl Core {
     }
 
     /// The INVITE is over: a CANCEL that did not leave yet never will.
-    pub(super) fn drop_waiting_cancel(&mut self, now: Time, cancel: Option<Slot>) {
-        if let Some(cancel) = cancel
-            && self
-                .transactions
-                .clients
-                .get(cancel)
-                .is_some_and(|c| matches!(c.stage, Stage::Waiting))
-        {
+    pub(super) fn drop_waiting_cancel(&mut self, now: Time, cancel: Slot) {
+        let clients = &self.transactions.clients;
+        if clients.get(cancel).is_some_and(Client::is_waiting) {
             self.end_client(now, cancel);
         }
     }

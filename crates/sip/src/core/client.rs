@@ -18,11 +18,18 @@ use crate::transport::{Way, request_on_wire};
 pub(super) struct Client {
     pub(super) kind: Kind,
     pub(super) stage: Stage,
+    /// The random part of the branch.
+    pub(super) nonce: u64,
+    /// There until a 2xx came: what follows is absorbed, or the layer above's, and nothing more is sent (Timers K and M).
+    pub(super) live: Option<Box<Live>>,
+}
+
+/// A request that is on its way, or whose ACK may be due again.
+#[derive(Debug)]
+pub(super) struct Live {
     pub(super) cause: Option<Cause>,
     /// What was given; gone once no other server and no ACK can need it.
     pub(super) request: Option<Outgoing>,
-    /// The random part of the branch.
-    pub(super) nonce: u64,
     pub(super) way: Option<Way>,
     /// What is sent again: the request, later its ACK.
     pub(super) wire: Bytes,
@@ -37,8 +44,10 @@ pub(super) struct Client {
 pub(super) enum Kind {
     Invite,
     NonInvite,
-    /// A CANCEL: its branch is that of its INVITE.
-    Cancel(Branch),
+    /// A CANCEL. Its branch is that of its INVITE: the place of that, and the nonce of both.
+    Cancel {
+        invite: u32,
+    },
     /// An ACK to a 2xx, which is no transaction: it is gone once it was sent.
     Ack,
 }
@@ -57,15 +66,37 @@ impl Client {
         Client {
             kind,
             stage: Stage::Waiting,
-            cause,
-            request: Some(request),
             nonce: 0,
-            way: None,
-            wire: Bytes::new(),
-            from_at: None,
-            attempt: None,
-            cancel: None,
+            live: Some(Box::new(Live {
+                cause,
+                request: Some(request),
+                way: None,
+                wire: Bytes::new(),
+                from_at: None,
+                attempt: None,
+                cancel: None,
+            })),
         }
+    }
+
+    /// By which way it went last; none before that, and once a 2xx has come.
+    pub(super) fn way(&self) -> Option<Way> {
+        self.live.as_ref()?.way
+    }
+
+    /// True before it left.
+    pub(super) const fn is_waiting(&self) -> bool {
+        matches!(self.stage, Stage::Waiting)
+    }
+
+    /// Whether another server may be asked.
+    fn has_others(&self) -> bool {
+        let live = self.live.as_ref();
+        live.is_some_and(|live| live.attempt.is_some() && live.cancel.is_none())
+    }
+
+    fn is_reliable(&self) -> bool {
+        self.way().is_some_and(|way| way.reliable())
     }
 
     pub(super) const fn is_pending(&self) -> bool {
@@ -123,25 +154,26 @@ impl Core {
         let Some(client) = self.transactions.clients.get_mut(slot) else {
             return;
         };
-        let Some(request) = &client.request else { return };
+        let Some(live) = &mut client.live else { return };
+        let Some(request) = &live.request else { return };
         client.nonce = self.entropy.next_u64();
-        client.way = Some(way);
+        live.way = Some(way);
         let branch = Branch {
             index: slot.index,
             nonce: client.nonce,
         };
-        client.wire = request_on_wire(request, way.flow.transport, local, branch);
-        client.from_at = echo::from_at(&request.message, &client.wire);
-        if client.attempt.is_none() && client.kind == Kind::NonInvite {
-            client.request = None;
+        live.wire = request_on_wire(request, way.flow.transport, local, branch);
+        live.from_at = echo::from_at(&request.message, &live.wire);
+        if live.attempt.is_none() && client.kind == Kind::NonInvite {
+            live.request = None;
         }
         if client.kind == Kind::Ack {
             let note = Note {
                 transaction: None,
-                cause: client.cause,
+                cause: live.cause,
                 again: false,
             };
-            let wire = client.wire.clone();
+            let wire = live.wire.clone();
             self.transactions.clients.remove(slot);
             self.transmit(now, &way, &wire, note);
             return;
@@ -153,12 +185,12 @@ impl Core {
     pub(super) fn start_machine(&mut self, now: Time, slot: Slot) {
         let mut effects = std::mem::take(&mut self.effects);
         if let Some(client) = self.transactions.clients.get_mut(slot)
-            && let Some(way) = &client.way
+            && let Some(way) = client.way()
         {
-            let terms = Core::terms(&self.config, way);
+            let terms = Core::terms(&self.config, way.reliable());
             client.stage = match client.kind {
                 Kind::Invite => Stage::Invite(InviteClient::start(terms, &mut effects)),
-                Kind::NonInvite | Kind::Cancel(_) | Kind::Ack => {
+                Kind::NonInvite | Kind::Cancel { .. } | Kind::Ack => {
                     Stage::NonInvite(NonInviteClient::start(terms, &mut effects))
                 }
             };
@@ -168,10 +200,8 @@ impl Core {
 
     pub(super) fn client_timer(&mut self, now: Time, slot: Slot, timer: TimerName) {
         let mut effects = std::mem::take(&mut self.effects);
-        if let Some(client) = self.transactions.clients.get_mut(slot)
-            && let Some(way) = &client.way
-        {
-            let terms = Core::terms(&self.config, way);
+        if let Some(client) = self.transactions.clients.get_mut(slot) {
+            let terms = Core::terms(&self.config, client.is_reliable());
             match &mut client.stage {
                 Stage::Waiting => {}
                 Stage::Invite(machine) if timer == TimerName::Cancelled => {
@@ -188,10 +218,8 @@ impl Core {
     pub(super) fn client_response(&mut self, now: Time, slot: Slot, message: Message, flow: Flow) {
         let mut effects = std::mem::take(&mut self.effects);
         let class = Class::of(message.status().unwrap_or_default());
-        if let Some(client) = self.transactions.clients.get_mut(slot)
-            && let Some(way) = &client.way
-        {
-            let terms = Core::terms(&self.config, way);
+        if let Some(client) = self.transactions.clients.get_mut(slot) {
+            let terms = Core::terms(&self.config, client.is_reliable());
             match &mut client.stage {
                 Stage::Waiting => {}
                 Stage::Invite(machine) => machine.response(class, terms, &mut effects),
@@ -219,18 +247,18 @@ impl Core {
     }
 
     fn run_failed(&mut self, now: Time, slot: Slot, mut effects: Vec<Effect>, error: TransportError) {
-        let unanswered = self
+        let others = self
             .transactions
             .clients
             .get(slot)
-            .is_some_and(|c| c.attempt.is_some() && c.cancel.is_none());
+            .is_some_and(Client::has_others);
         for effect in effects.drain(..) {
             if let Effect::Clear(timer) = effect {
                 self.timers.clear(Due::Client(slot, timer));
             }
         }
         self.effects = effects;
-        if unanswered {
+        if others {
             self.next_server(now, slot, Failure::Transport(error));
         } else {
             self.fail_client(now, slot, Failure::Transport(error));
@@ -251,7 +279,7 @@ impl Core {
             match effect {
                 Effect::Send | Effect::Resend => {
                     if !self.send_client(now, slot, effect == Effect::Resend) {
-                        broken = self.transactions.clients.get(slot).and_then(|client| client.way);
+                        broken = self.transactions.clients.get(slot).and_then(Client::way);
                     }
                 }
                 Effect::Ack => self.acknowledge(now, slot, response.as_ref().map(|(message, _)| message)),
@@ -267,12 +295,12 @@ impl Core {
                     }
                 }
                 Effect::TimedOut(timer) => {
-                    let other = self
+                    let others = self
                         .transactions
                         .clients
                         .get(slot)
-                        .is_some_and(|c| c.attempt.is_some() && c.cancel.is_none());
-                    if other && timer != TimerName::Cancelled {
+                        .is_some_and(Client::has_others);
+                    if others && timer != TimerName::Cancelled {
                         self.next_server(now, slot, Failure::TimedOut(timer));
                     } else {
                         self.fail_client(now, slot, Failure::TimedOut(timer));
@@ -293,11 +321,12 @@ impl Core {
     }
 
     fn send_client(&mut self, now: Time, slot: Slot, again: bool) -> bool {
-        let Some(client) = self.transactions.clients.get(slot) else {
+        let client = self.transactions.clients.get(slot);
+        let Some(live) = client.and_then(|client| client.live.as_ref()) else {
             return true;
         };
-        let Some(way) = client.way else { return true };
-        let (wire, cause) = (client.wire.clone(), client.cause);
+        let Some(way) = live.way else { return true };
+        let (wire, cause) = (live.wire.clone(), live.cause);
         let note = Note {
             transaction: Some(TransactionId::Client(ClientId(slot))),
             cause,
@@ -313,18 +342,20 @@ impl Core {
         };
         let status = message.status().unwrap_or_default();
         // RFC 3263 §4.3: 503 counts as a failure of that server.
-        if status == 503 && client.attempt.is_some() && client.cancel.is_none() {
+        if status == 503 && client.has_others() {
             self.leave_behind(now, slot);
             self.next_server(now, slot, Failure::Response(message, flow));
             return true;
         }
-        client.attempt = None;
-        let cancel = client.cancel;
-        if status >= 200 {
-            // An ACK that may be due again has its own bytes; a 2xx is the layer above's.
-            client.request = None;
-            if status < 300 {
-                client.wire = Bytes::new();
+        let mut cancel = None;
+        if let Some(live) = &mut client.live {
+            live.attempt = None;
+            cancel = live.cancel;
+            match status {
+                ..200 => {}
+                200..300 => client.live = None,
+                // An ACK that may be due again has its own bytes.
+                300.. => live.request = None,
             }
         }
         self.tell(CoreEvent::Response {
@@ -343,15 +374,18 @@ impl Core {
         let Some(client) = self.transactions.clients.remove(slot) else {
             return;
         };
-        if let Kind::Cancel(branch) = client.kind {
-            self.transactions.cancels.remove(&branch);
+        if let Kind::Cancel { invite } = client.kind {
+            self.transactions.cancels.remove(&Branch {
+                index: invite,
+                nonce: client.nonce,
+            });
         }
         self.tell(CoreEvent::Ended {
             id: TransactionId::Client(ClientId(slot)),
         });
-        if client.kind == Kind::Invite && client.cancel.is_some() {
+        if let Some(cancel) = client.live.and_then(|live| live.cancel) {
             self.timers.clear(Due::Client(slot, TimerName::Cancelled));
-            self.drop_waiting_cancel(now, client.cancel);
+            self.drop_waiting_cancel(now, cancel);
         }
     }
 

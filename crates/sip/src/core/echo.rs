@@ -18,8 +18,9 @@ pub(super) fn from_at(request: &Message, wire: &[u8]) -> Option<u32> {
 /// What is wrong with them. RFC 3261 §18.1.2 leaves open what becomes of such a response; nothing can be done with one whose
 /// dialog nobody can tell, so it is none.
 pub(super) fn check(client: &Client, response: &Message) -> Result<(), String> {
-    let from_at = client.from_at.and_then(|at| client.wire.get(at as usize..));
-    if from_at.is_some_and(|request| echoes(request, response)) {
+    let request = client.live.as_ref();
+    let request = request.and_then(|live| live.wire.get(live.from_at? as usize..));
+    if request.is_some_and(|request| echoes(request, response)) {
         return Ok(());
     }
     let fault = [
@@ -38,7 +39,7 @@ pub(super) fn check(client: &Client, response: &Message) -> Result<(), String> {
     let other = match client.kind {
         Kind::Invite => cseq.method != Method::Invite,
         Kind::NonInvite => matches!(cseq.method, Method::Invite | Method::Cancel | Method::Ack),
-        Kind::Cancel(_) | Kind::Ack => false,
+        Kind::Cancel { .. } | Kind::Ack => false,
     };
     if other {
         return Err(format!("CSeq says {}, which the request was not", cseq.method));

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use callwright_sip_message::Message;
 use callwright_wire::{DnsAnswer, DnsError, DnsQuery, DnsRecord, Flow, Output, QueryId, Time, Transport};
 
-use super::client::{Kind, Stage};
+use super::client::{Client, Kind, Live, Stage};
 use super::{ClientId, Core, CoreEvent, Due, Target, TransactionId, TransportError};
 use crate::arena::Slot;
 use crate::resolve::{Candidate, Destination, Resolution, ResolveError, Step, Supported};
@@ -57,7 +57,29 @@ impl Refusals {
     }
 }
 
+impl Live {
+    /// How large the request will be, with what the core writes.
+    fn size(&self) -> usize {
+        let request = self.request.as_ref();
+        request.map_or(0, |request| request.message.raw().len()) + HEAD_ROOM
+    }
+}
+
+impl Client {
+    fn attempt(&mut self) -> Option<&mut Attempt> {
+        self.live.as_mut()?.attempt.as_deref_mut()
+    }
+}
+
 impl Core {
+    fn live_client(&mut self, slot: Slot) -> Option<&mut Live> {
+        self.transactions.clients.get_mut(slot)?.live.as_deref_mut()
+    }
+
+    fn attempt(&mut self, slot: Slot) -> Option<&mut Attempt> {
+        self.transactions.clients.get_mut(slot)?.attempt()
+    }
+
     /// Starts the search of a new client's way.
     pub(super) fn find_way(&mut self, now: Time, slot: Slot, target: Target) {
         if let Some(flow) = target.flow.filter(|flow| flow.transport.is_reliable())
@@ -79,14 +101,10 @@ impl Core {
             Ok(destination) => destination,
             Err(error) => return self.fail_client(now, slot, Failure::Transport(error.into())),
         };
-        let Some(client) = self.transactions.clients.get_mut(slot) else {
+        let Some(live) = self.live_client(slot) else {
             return;
         };
-        let size = client
-            .request
-            .as_ref()
-            .map_or(0, |request| request.message.raw().len())
-            + HEAD_ROOM;
+        let size = live.size();
         if let Some(candidate) = Resolution::literal(&destination)
             && candidate.transport == Transport::Udp
             && size <= self.config.large_request
@@ -122,7 +140,10 @@ impl Core {
             v6: self.sockets.has_family(false),
         };
         let resolution = Some(Resolution::new(destination, supported));
-        client.attempt = Some(Box::new(Attempt {
+        let Some(live) = self.live_client(slot) else {
+            return;
+        };
+        live.attempt = Some(Box::new(Attempt {
             resolution,
             name,
             fallback: None,
@@ -139,8 +160,11 @@ impl Core {
             return;
         };
         client.stage = Stage::Waiting;
-        client.way = None;
-        let Some(attempt) = client.attempt.as_mut() else {
+        let attempt = client.live.as_mut().and_then(|live| {
+            live.way = None;
+            live.attempt.as_mut()
+        });
+        let Some(attempt) = attempt else {
             return self.fail_client(now, slot, failure);
         };
         let refused = match (&failure, attempt.fallback.take()) {
@@ -158,12 +182,7 @@ impl Core {
     }
 
     fn step(&mut self, now: Time, slot: Slot) {
-        let Some(client) = self.transactions.clients.get_mut(slot) else {
-            return;
-        };
-        let Some(attempt) = client.attempt.as_mut() else {
-            return;
-        };
+        let Some(attempt) = self.attempt(slot) else { return };
         match attempt.resolution.as_mut().map(Resolution::next) {
             Some(Step::Ask(question)) => self.ask(slot, question),
             Some(Step::Try(candidate)) => self.try_candidate(now, slot, candidate),
@@ -184,10 +203,8 @@ impl Core {
 
     /// The resolver answered a question of this client.
     pub(super) fn client_resolved(&mut self, now: Time, slot: Slot, answer: Result<DnsAnswer, DnsError>) {
-        let Some(client) = self.transactions.clients.get_mut(slot) else {
-            return;
-        };
-        let Some(attempt) = client.attempt.as_mut() else {
+        let clients = &mut self.transactions.clients;
+        let Some(attempt) = clients.get_mut(slot).and_then(Client::attempt) else {
             return;
         };
         let Some(candidate) = attempt.routing.take() else {
@@ -217,20 +234,13 @@ impl Core {
     }
 
     fn try_candidate(&mut self, now: Time, slot: Slot, candidate: Candidate) {
-        let Some(client) = self.transactions.clients.get_mut(slot) else {
-            return;
-        };
-        let size = client
-            .request
-            .as_ref()
-            .map_or(0, |request| request.message.raw().len())
-            + HEAD_ROOM;
-        let Some(attempt) = client.attempt.as_mut() else {
+        let Some(size) = self.live_client(slot).map(|live| live.size()) else {
             return;
         };
         // RFC 3261 §18.1.1: too large for a datagram, as far as anybody knows.
         let too_large = candidate.transport == Transport::Udp && size > self.config.large_request;
         if too_large && self.config.tcp && !self.refusals.0.contains(&candidate.remote) {
+            let Some(attempt) = self.attempt(slot) else { return };
             attempt.fallback = Some(candidate);
             return self.try_on_stream(
                 now,
@@ -248,14 +258,11 @@ impl Core {
     }
 
     fn try_on_udp(&mut self, now: Time, slot: Slot, candidate: Candidate) {
-        let Some(client) = self.transactions.clients.get_mut(slot) else {
-            return;
-        };
-        let Some(attempt) = client.attempt.as_mut() else {
+        let Some(local) = self.attempt(slot).map(|attempt| attempt.local) else {
             return;
         };
         let remote = candidate.remote;
-        let Some((socket, bound)) = self.sockets.datagram_to(remote, attempt.local) else {
+        let Some((socket, bound)) = self.sockets.datagram_to(remote, local) else {
             let error = TransportError::NoSocket {
                 transport: Transport::Udp,
                 remote,
@@ -280,25 +287,25 @@ impl Core {
                 );
             }
             LocalAddress::AskRoute(ip) => {
-                attempt.routing = Some(candidate);
+                if let Some(attempt) = self.attempt(slot) {
+                    attempt.routing = Some(candidate);
+                }
                 self.ask(slot, DnsQuery::Route(ip));
             }
         }
     }
 
     fn try_on_stream(&mut self, now: Time, slot: Slot, candidate: Candidate) {
-        let Some(client) = self.transactions.clients.get(slot) else {
+        let Some(live) = self.live_client(slot) else {
             return;
         };
-        let Some(attempt) = client.attempt.as_ref() else {
-            return;
-        };
+        let Some(attempt) = &live.attempt else { return };
         let name = if candidate.transport == Transport::Tls {
             attempt.name.clone()
         } else {
             String::new()
         };
-        let bytes = client
+        let bytes = live
             .request
             .as_ref()
             .map_or(0, |request| request.message.raw().len());
@@ -311,7 +318,7 @@ impl Core {
             return;
         };
         if client.kind == Kind::Ack {
-            let cause = client.cause;
+            let cause = client.live.as_ref().and_then(|live| live.cause);
             self.transactions.clients.remove(slot);
             if let Failure::Transport(error) = failure {
                 self.tell(CoreEvent::AckFailed { error, cause });
@@ -341,13 +348,14 @@ impl Core {
         let Some(client) = self.transactions.clients.get_mut(slot) else {
             return;
         };
-        let Some(way) = client.way else { return };
+        let Some(live) = &mut client.live else { return };
+        let Some(way) = live.way else { return };
         if client.kind == Kind::Invite && !way.reliable() {
             let branch = Branch {
                 index: slot.index,
                 nonce: client.nonce,
             };
-            let ack = std::mem::take(&mut client.wire);
+            let ack = std::mem::take(&mut live.wire);
             self.transactions.left.insert(branch, (way, ack));
             self.timers
                 .set(Due::Left(branch), now + self.config.timers.timer_d());

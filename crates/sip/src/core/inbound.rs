@@ -4,7 +4,7 @@ use bytes::Bytes;
 use callwright_sip_message::{Builder, Datagram, HeaderName, Message, Method, Problem, Via, classify};
 use callwright_wire::{Flow, SocketId, Time};
 
-use super::server::{Machine, Server, way_back};
+use super::server::{Held, Live, Machine, Server, way_back};
 use super::{ClientId, Core, CoreEvent, Direction, Malformed, Note, Seen, ServerId, TransactionId, echo};
 use crate::arena::Slot;
 use crate::transaction::{Branch, InviteServer, NonInviteServer, tag};
@@ -131,7 +131,7 @@ impl Core {
             return self.transactions.cancels.get(&branch).copied();
         }
         let (slot, client) = self.transactions.clients.at_index(branch.index)?;
-        (client.nonce == branch.nonce && client.way.is_some()).then_some(slot)
+        (client.nonce == branch.nonce && !client.is_waiting()).then_some(slot)
     }
 
     /// A response without a transaction (RFC 3261 §18.1.2, RFC 6026 §8.9).
@@ -168,7 +168,7 @@ impl Core {
     fn request_in(&mut self, now: Time, way: Way, message: Message, via: &Via) {
         let Some(method) = message.method() else { return };
         let key = self.transactions.keys.transaction(&message, via, &method);
-        if let Some(slot) = self.transactions.by_key.get(&key.0).copied() {
+        if let Some(slot) = self.transactions.by_key.get(&key.get()).copied() {
             let transaction = Some(TransactionId::Server(ServerId(slot)));
             if method == Method::Ack {
                 self.seen_in(&message, &way, false, transaction);
@@ -181,7 +181,7 @@ impl Core {
                 return;
             }
             self.seen_in(&message, &way, true, transaction);
-            return self.server_retransmission(now, slot);
+            return self.server_retransmission(now, slot, way, via);
         }
         if !is_plain(&message, &method)
             && let Err(violations) = message.validate()
@@ -250,7 +250,7 @@ impl Core {
         key: crate::transaction::ServerKey,
     ) -> ServerId {
         let mut effects = std::mem::take(&mut self.effects);
-        let terms = Core::terms(&self.config, &way);
+        let terms = Core::terms(&self.config, way.reliable());
         let machine = if *method == Method::Invite {
             Machine::Invite(InviteServer::start(terms, &mut effects))
         } else {
@@ -258,21 +258,23 @@ impl Core {
         };
         let merge = self.transactions.keys.merge(message);
         if let Some(merge) = merge {
-            *self.transactions.merges.entry(merge.0).or_default() += 1;
+            *self.transactions.merges.entry(merge.get()).or_default() += 1;
         }
         let slot = self.transactions.servers.insert(Server {
             machine,
-            flow: way.flow,
-            way: way_back(way, via),
             key,
             merge,
-            request: Some(message.clone()),
-            response: Bytes::new(),
-            cause: None,
-            sent_by_port: via.port_or_default(),
-            sent_by: via.host.ip(),
+            held: Held::Live(Box::new(Live {
+                flow: way.flow,
+                way: way_back(way, via),
+                request: Some(message.clone()),
+                response: Bytes::new(),
+                cause: None,
+                sent_by_port: via.port_or_default(),
+                sent_by: via.host.ip(),
+            })),
         });
-        self.transactions.by_key.insert(key.0, slot);
+        self.transactions.by_key.insert(key.get(), slot);
         self.run_server(now, slot, effects, None);
         ServerId(slot)
     }
@@ -286,7 +288,7 @@ impl Core {
         merge.is_some_and(|merge| {
             self.transactions
                 .merges
-                .get(&merge.0)
+                .get(&merge.get())
                 .is_some_and(|count| *count > 1)
         })
     }
@@ -294,15 +296,15 @@ impl Core {
     /// RFC 3261 §9.2: a CANCEL has a transaction of its own, and is answered here: 200, or 481 when nothing matches.
     fn cancel_in(&mut self, now: Time, id: ServerId, message: Message, via: &Via, flow: Flow) {
         let key = self.transactions.keys.transaction(&message, via, &Method::Invite);
-        let invite = self.transactions.by_key.get(&key.0).copied();
+        let invite = self.transactions.by_key.get(&key.get()).copied();
         let (status, reason) = match invite {
             Some(_) => (200, "OK"),
             None => (481, "Call/Transaction Does Not Exist"),
         };
         // RFC 3261 §9.2: the To tag should be the one of the INVITE's responses.
         let answered = invite
-            .and_then(|slot| self.transactions.servers.get(slot))
-            .map(|server| server.response.clone());
+            .and_then(|slot| self.transactions.servers.get(slot)?.live())
+            .map(|live| live.response.clone());
         let tag = answered
             .and_then(|bytes| Message::parse(bytes, &self.config.message_limits).ok())
             .and_then(|response| response.to_tag().map(String::from))

@@ -16,12 +16,30 @@ use crate::transport::{Exit, Source, Way, response_on_wire};
 #[derive(Debug)]
 pub(super) struct Server {
     pub(super) machine: Machine,
+    pub(super) key: ServerKey,
+    pub(super) merge: Option<ServerKey>,
+    pub(super) held: Held,
+}
+
+/// What is kept of a request: all of it while something new may be sent, and little for the long time that follows (Timers I, J
+/// and L).
+#[derive(Debug)]
+pub(super) enum Held {
+    /// It has no final response yet, or one that is sent again by a timer.
+    Live(Box<Live>),
+    /// Its final response, which each retransmission of the request gets. It goes back the way that the retransmission came.
+    Reply { bytes: Box<[u8]>, cause: Option<Cause> },
+    /// Nothing: what comes of it is absorbed.
+    Nothing,
+}
+
+/// A request that is being answered.
+#[derive(Debug)]
+pub(super) struct Live {
     /// How the request came.
     pub(super) flow: Flow,
     /// How responses go.
     pub(super) way: Way,
-    pub(super) key: ServerKey,
-    pub(super) merge: Option<ServerKey>,
     /// There until its final response went out.
     pub(super) request: Option<Message>,
     /// What answers retransmissions; not kept once a 2xx to INVITE went out, which the layer above repeats.
@@ -39,7 +57,49 @@ impl Server {
         matches!(self.machine, Machine::Invite(InviteServer::Completed { .. }))
     }
 
-    fn source(&self) -> Source {
+    pub(super) fn live(&self) -> Option<&Live> {
+        match &self.held {
+            Held::Live(live) => Some(live),
+            Held::Reply { .. } | Held::Nothing => None,
+        }
+    }
+
+    pub(super) fn live_mut(&mut self) -> Option<&mut Live> {
+        match &mut self.held {
+            Held::Live(live) => Some(live),
+            Held::Reply { .. } | Held::Nothing => None,
+        }
+    }
+
+    /// True where the transport delivers by itself. What is no longer live has no timer that depends on it.
+    fn is_reliable(&self) -> bool {
+        self.live().is_some_and(|live| live.way.reliable())
+    }
+
+    /// Lets go of what its state has no use for.
+    fn slim(&mut self) {
+        let Held::Live(live) = &mut self.held else { return };
+        match self.machine {
+            Machine::NonInvite(NonInviteServer::Completed) => {
+                self.held = Held::Reply {
+                    bytes: Box::from(&live.response[..]),
+                    cause: live.cause,
+                };
+            }
+            Machine::Invite(InviteServer::Confirmed) => self.held = Held::Nothing,
+            Machine::Invite(InviteServer::Accepted) => live.response = Bytes::new(),
+            Machine::Invite(
+                InviteServer::Proceeding { .. } | InviteServer::Completed { .. } | InviteServer::Terminated,
+            )
+            | Machine::NonInvite(
+                NonInviteServer::Trying | NonInviteServer::Proceeding | NonInviteServer::Terminated,
+            ) => {}
+        }
+    }
+}
+
+impl Live {
+    const fn source(&self) -> Source {
         Source {
             sent_by: self.sent_by,
             address: self.flow.remote,
@@ -92,25 +152,23 @@ impl Core {
         let Some(server) = self.transactions.servers.get_mut(id.0) else {
             return Err(RespondError::NoSuchTransaction);
         };
-        let Some(request) = &server.request else {
+        let Some(live) = server.live_mut() else {
+            return Err(RespondError::AlreadyAnswered);
+        };
+        let Some(request) = &live.request else {
             return Err(RespondError::AlreadyAnswered);
         };
         let local = match way.exit {
             Exit::Socket(_) => way.flow.local,
             Exit::Connection(_) => self.sockets.stream_address(way.flow.transport, way.flow.local),
         };
-        let wire = response_on_wire(&response, request, way.flow.transport, local, server.source());
-        server.response = wire.clone();
-        server.cause = cause.or(server.cause);
+        let wire = response_on_wire(&response, request, way.flow.transport, local, live.source());
+        live.response = wire.clone();
+        live.cause = cause.or(live.cause);
         if status >= 200 {
-            server.request = None;
+            live.request = None;
         }
         self.run_server(now, id.0, effects, None);
-        if let Some(server) = self.transactions.servers.get_mut(id.0)
-            && matches!(server.machine, Machine::Invite(InviteServer::Accepted))
-        {
-            server.response = Bytes::new();
-        }
         Ok(wire)
     }
 
@@ -120,15 +178,19 @@ impl Core {
             .servers
             .get_mut(slot)
             .ok_or(RespondError::NoSuchTransaction)?;
-        if server.request.is_none() {
+        let Some(way) = server
+            .live()
+            .filter(|live| live.request.is_some())
+            .map(|live| live.way)
+        else {
             return Err(RespondError::AlreadyAnswered);
-        }
-        let terms = Core::terms(&self.config, &server.way);
+        };
+        let terms = Core::terms(&self.config, way.reliable());
         match &mut server.machine {
             Machine::Invite(machine) => machine.respond(Class::of(status), terms, effects)?,
             Machine::NonInvite(machine) => machine.respond(status, terms, effects)?,
         }
-        Ok(server.way)
+        Ok(way)
     }
 
     /// Sends bytes that [`Core::respond`] gave again: a 2xx to INVITE whose ACK is missing (RFC 3261 §13.3.1.4), or a reliable
@@ -141,13 +203,13 @@ impl Core {
             server.machine,
             Machine::Invite(InviteServer::Proceeding { .. } | InviteServer::Accepted)
         );
-        if !allowed {
+        let Some(live) = server.live().filter(|_| allowed) else {
             return false;
-        }
-        let (way, port) = (server.way, server.sent_by_port);
+        };
+        let (way, port) = (live.way, live.sent_by_port);
         let note = Note {
             transaction: Some(TransactionId::Server(id)),
-            cause: cause.or(server.cause),
+            cause: cause.or(live.cause),
             again: true,
         };
         self.transmit(now, &way, &response, note)
@@ -160,10 +222,19 @@ impl Core {
             )
     }
 
+    /// The 2xx to this INVITE is not sent again: its ACK came, or is awaited no more. [`Core::resend`] does nothing from here on.
+    pub fn settle_answer(&mut self, id: ServerId) {
+        if let Some(server) = self.transactions.servers.get_mut(id.0)
+            && matches!(server.machine, Machine::Invite(InviteServer::Accepted))
+        {
+            server.held = Held::Nothing;
+        }
+    }
+
     pub(super) fn server_timer(&mut self, now: Time, slot: Slot, timer: TimerName) {
         let mut effects = std::mem::take(&mut self.effects);
         if let Some(server) = self.transactions.servers.get_mut(slot) {
-            let terms = Core::terms(&self.config, &server.way);
+            let terms = Core::terms(&self.config, server.is_reliable());
             match &mut server.machine {
                 Machine::Invite(machine) => machine.timer(timer, terms, &mut effects),
                 Machine::NonInvite(machine) => machine.timer(timer, &mut effects),
@@ -172,16 +243,31 @@ impl Core {
         self.run_server(now, slot, effects, None);
     }
 
-    /// The request came again.
-    pub(super) fn server_retransmission(&mut self, now: Time, slot: Slot) {
-        let mut effects = std::mem::take(&mut self.effects);
-        if let Some(server) = self.transactions.servers.get(slot) {
-            match &server.machine {
-                Machine::Invite(machine) => machine.retransmission(&mut effects),
-                Machine::NonInvite(machine) => machine.retransmission(&mut effects),
+    /// The request came again, by this way.
+    pub(super) fn server_retransmission(&mut self, now: Time, slot: Slot, way: Way, via: &Via) {
+        let Some(server) = self.transactions.servers.get(slot) else {
+            return;
+        };
+        match &server.held {
+            Held::Live(_) => {
+                let mut effects = std::mem::take(&mut self.effects);
+                match &server.machine {
+                    Machine::Invite(machine) => machine.retransmission(&mut effects),
+                    Machine::NonInvite(machine) => machine.retransmission(&mut effects),
+                }
+                self.run_server(now, slot, effects, None);
             }
+            Held::Reply { bytes, cause } => {
+                let note = Note {
+                    transaction: Some(TransactionId::Server(ServerId(slot))),
+                    cause: *cause,
+                    again: true,
+                };
+                let bytes = Bytes::copy_from_slice(bytes);
+                self.transmit(now, &way_back(way, via), &bytes, note);
+            }
+            Held::Nothing => {}
         }
-        self.run_server(now, slot, effects, None);
     }
 
     /// An ACK with the branch of an INVITE. True when it is the layer above's.
@@ -189,7 +275,7 @@ impl Core {
         let mut effects = std::mem::take(&mut self.effects);
         let mut up = false;
         if let Some(server) = self.transactions.servers.get_mut(slot) {
-            let terms = Core::terms(&self.config, &server.way);
+            let terms = Core::terms(&self.config, server.is_reliable());
             if let Machine::Invite(machine) = &mut server.machine {
                 up = machine.ack(terms, &mut effects);
             }
@@ -238,19 +324,24 @@ impl Core {
             }
         }
         self.effects = effects;
-        if let Some(error) = broken {
-            self.server_transport_failed(now, slot, error);
+        match broken {
+            Some(error) => self.server_transport_failed(now, slot, error),
+            None => {
+                if let Some(server) = self.transactions.servers.get_mut(slot) {
+                    server.slim();
+                }
+            }
         }
     }
 
     fn send_response(&mut self, now: Time, slot: Slot, again: bool) -> Result<(), TransportError> {
-        let Some(server) = self.transactions.servers.get(slot) else {
+        let Some(live) = self.transactions.servers.get(slot).and_then(Server::live) else {
             return Ok(());
         };
-        let (way, wire, port) = (server.way, server.response.clone(), server.sent_by_port);
+        let (way, wire, port) = (live.way, live.response.clone(), live.sent_by_port);
         let note = Note {
             transaction: Some(TransactionId::Server(ServerId(slot))),
-            cause: server.cause,
+            cause: live.cause,
             again,
         };
         if self.transmit(now, &way, &wire, note) {
@@ -267,15 +358,16 @@ impl Core {
 
     /// 100 by the transaction itself (RFC 3261 §17.2.1, RFC 4320 §4.1).
     fn send_trying(&mut self, now: Time, slot: Slot) -> Result<(), TransportError> {
-        let Some(server) = self.transactions.servers.get_mut(slot) else {
+        let servers = &mut self.transactions.servers;
+        let Some(live) = servers.get_mut(slot).and_then(Server::live_mut) else {
             return Ok(());
         };
-        let Some(request) = &server.request else {
+        let Some(request) = &live.request else {
             return Ok(());
         };
         let trying = Outgoing::new(Builder::response_to(request, 100, "Trying").finish());
-        let flow = server.flow;
-        server.response = response_on_wire(&trying, request, flow.transport, flow.local, server.source());
+        let flow = live.flow;
+        live.response = response_on_wire(&trying, request, flow.transport, flow.local, live.source());
         self.send_response(now, slot, false)
     }
 
@@ -283,13 +375,13 @@ impl Core {
         let Some(server) = self.transactions.servers.remove(slot) else {
             return;
         };
-        self.transactions.by_key.remove(&server.key.0);
+        self.transactions.by_key.remove(&server.key.get());
         if let Some(merge) = server.merge
-            && let Some(count) = self.transactions.merges.get_mut(&merge.0)
+            && let Some(count) = self.transactions.merges.get_mut(&merge.get())
         {
             *count -= 1;
             if *count == 0 {
-                self.transactions.merges.remove(&merge.0);
+                self.transactions.merges.remove(&merge.get());
             }
         }
         self.tell(CoreEvent::Ended {
@@ -336,8 +428,9 @@ impl Core {
             .clients
             .iter()
             .filter(|(_, client)| client.is_unanswered())
-            .filter(|(_, c)| {
-                c.way
+            .filter(|(_, client)| {
+                client
+                    .way()
                     .is_some_and(|way| way.exit == Exit::Socket(socket) && way.flow.remote == remote)
             })
             .map(|(slot, _)| slot)

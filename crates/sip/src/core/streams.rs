@@ -9,6 +9,7 @@ use callwright_wire::{
 };
 
 use super::failover::Failure;
+use super::server::Server;
 use super::{Core, CoreEvent, Due, Malformed, Note, ServerId, TransactionId, TransportError};
 use crate::arena::Slot;
 use crate::resolve::Candidate;
@@ -148,9 +149,7 @@ impl Core {
                         exit: Exit::Connection(id),
                         flow,
                     };
-                    if let Some(server) = self.transactions.servers.get_mut(server) {
-                        server.way = way;
-                    }
+                    self.respond_by(server, way);
                     let transaction = Some(TransactionId::Server(ServerId(server)));
                     self.transmit(
                         now,
@@ -294,7 +293,7 @@ impl Core {
             .transactions
             .clients
             .iter()
-            .filter(|(_, client)| client.is_pending() && client.way.is_some_and(|way| way.exit == exit))
+            .filter(|(_, client)| client.is_pending() && client.way().is_some_and(|way| way.exit == exit))
             .map(|(slot, _)| slot)
             .collect();
         for slot in hit {
@@ -326,8 +325,12 @@ impl Core {
                 .transactions
                 .clients
                 .iter()
-                .any(|(_, c)| c.way.is_some_and(|way| way.exit == exit))
-            || self.transactions.servers.iter().any(|(_, s)| s.way.exit == exit);
+                .any(|(_, client)| client.way().is_some_and(|way| way.exit == exit))
+            || self
+                .transactions
+                .servers
+                .iter()
+                .any(|(_, server)| server.live().is_some_and(|live| live.way.exit == exit));
         if until > now {
             self.timers.set(Due::Idle(id), until);
         } else if in_use {
@@ -341,6 +344,18 @@ impl Core {
         }
     }
 
+    /// Further responses of this transaction go this way.
+    fn respond_by(&mut self, server: Slot, way: Way) {
+        if let Some(live) = self
+            .transactions
+            .servers
+            .get_mut(server)
+            .and_then(Server::live_mut)
+        {
+            live.way = way;
+        }
+    }
+
     /// A response whose connection is gone goes to the source's address and the port of sent-by, over a new one (RFC 3261
     /// §18.2.2). False when that cannot be.
     pub(super) fn reconnect_for(
@@ -351,12 +366,8 @@ impl Core {
         bytes: Bytes,
         cause: Option<Cause>,
     ) -> bool {
-        let Some(transport) = self
-            .transactions
-            .servers
-            .get(server)
-            .map(|s| s.way.flow.transport)
-        else {
+        let live = self.transactions.servers.get(server).and_then(Server::live);
+        let Some(transport) = live.map(|live| live.way.flow.transport) else {
             return false;
         };
         let size = bytes.len();
@@ -370,9 +381,7 @@ impl Core {
                     exit: Exit::Connection(id),
                     flow,
                 };
-                if let Some(server) = self.transactions.servers.get_mut(server) {
-                    server.way = way;
-                }
+                self.respond_by(server, way);
                 let Waiting::Response { bytes, .. } = waiting else {
                     return false;
                 };

@@ -56,7 +56,7 @@ impl Endpoint {
         let purpose = pending.purpose;
         // RFC 3263 §4: to the server that challenged it, which may not be the first that is found. Over a stream its
         // transaction is over already, and the response came on the connection of the request.
-        let challenged_on = self.channel.core.flow_of(id);
+        let challenged_on = self.channel.core.flow_of_client(id);
         let challenged_on = challenged_on.or(flow.transport.is_reliable().then_some(flow));
         let Some(client) = self.channel.send_pending(now, pending, challenged_on) else {
             return true;

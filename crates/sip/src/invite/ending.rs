@@ -102,7 +102,7 @@ impl Call {
         };
         let draft = parting(&mut fork.dialog, &hangup);
         self.phase = Phase::Leaving;
-        self.unacked = None;
+        self.settle_answer(channel);
         self.clear_timers(channel);
         channel.send(now, self.identity, Purpose::Bye(self.id), draft, cause);
         self.drop_queue(channel);
@@ -121,7 +121,7 @@ impl Call {
         self.withdraw_quietly(channel, now);
         self.phase = Phase::Over;
         self.change = None;
-        self.unacked = None;
+        self.settle_answer(channel);
         self.clear_timers(channel);
         self.drop_queue(channel);
         channel.tell(Event::Ended {

@@ -268,9 +268,16 @@ impl Call {
             .set(UsageTimer::RepeatAnswer(self.id), now + unacked.interval);
     }
 
+    /// Our 2xx is not sent again.
+    pub(crate) fn settle_answer(&mut self, channel: &mut Channel) -> Option<Box<Unacked>> {
+        let unacked = self.unacked.take()?;
+        channel.core.settle_answer(unacked.server);
+        Some(unacked)
+    }
+
     /// No ACK came: the dialog is confirmed, but the session ends with BYE (RFC 3261 §13.3.1.4, §14.2).
     pub(crate) fn ack_missing(&mut self, channel: &mut Channel, now: Time) {
-        let Some(unacked) = self.unacked.take() else {
+        let Some(unacked) = self.settle_answer(channel) else {
             return;
         };
         channel.timers.clear(UsageTimer::RepeatAnswer(self.id));
@@ -290,7 +297,7 @@ impl Call {
         if self.unacked.as_ref().is_none_or(|unacked| unacked.cseq != cseq) {
             return;
         }
-        self.unacked = None;
+        self.settle_answer(channel);
         channel.timers.clear(UsageTimer::RepeatAnswer(self.id));
         channel.timers.clear(UsageTimer::AwaitAck(self.id));
         let initial = matches!(self.phase, Phase::Answered);

@@ -341,8 +341,7 @@ impl Call {
             return;
         }
         // RFC 5407 §3.1.4: the ACK of the first INVITE was lost, yet the peer, who sends a new one, knows of our 2xx.
-        if self.unacked.is_some() {
-            self.unacked = None;
+        if self.settle_answer(channel).is_some() {
             channel.timers.clear(UsageTimer::RepeatAnswer(self.id));
             channel.timers.clear(UsageTimer::AwaitAck(self.id));
             if matches!(self.phase, Phase::Answered) {

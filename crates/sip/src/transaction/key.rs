@@ -1,6 +1,7 @@
 //! How messages find their transaction (RFC 3261 §17.1.3, §17.2.3).
 
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::num::NonZeroU64;
 
 use callwright_sip_message::{HeaderName, Message, Method, Via};
 
@@ -56,7 +57,17 @@ impl Branch {
 /// They are keyed hashes of what RFC 3261 §17.2.3 compares: 64 bits, under a secret that no peer knows, so that nobody can
 /// make two requests meet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct ServerKey(pub(crate) u64);
+pub(crate) struct ServerKey(NonZeroU64);
+
+impl ServerKey {
+    fn of(hasher: &DefaultHasher) -> ServerKey {
+        ServerKey(NonZeroU64::new(hasher.finish()).unwrap_or(NonZeroU64::MIN))
+    }
+
+    pub(crate) const fn get(self) -> u64 {
+        self.0.get()
+    }
+}
 
 /// Makes [`ServerKey`]s.
 #[derive(Clone, Copy, Debug)]
@@ -100,7 +111,7 @@ impl ServerKeys {
             }
         }
         method.as_str().hash(&mut hasher);
-        ServerKey(hasher.finish())
+        ServerKey::of(&hasher)
     }
 
     /// What two copies of one request have in common that came by different ways (RFC 3261 §8.2.2.2); `None` inside
@@ -113,7 +124,7 @@ impl ServerKeys {
         tag(message.header_bytes(HeaderName::From)?).hash(&mut hasher);
         message.header_bytes(HeaderName::CallId)?.hash(&mut hasher);
         message.header_bytes(HeaderName::CSeq)?.hash(&mut hasher);
-        Some(ServerKey(hasher.finish()))
+        Some(ServerKey::of(&hasher))
     }
 
     fn hasher(&self) -> DefaultHasher {
