@@ -16,6 +16,7 @@ mod inbound;
 mod outgoing;
 mod server;
 mod streams;
+mod timers;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::convert::Infallible;
@@ -24,12 +25,11 @@ use std::net::SocketAddr;
 
 use bytes::Bytes;
 use callwright_wire::{
-    Cause, ConnectionId, DnsAnswer, DnsError, Entropy, Flow, Input, Node, Output, QueryId, Residue, SocketId,
-    SocketUse, Time, Timer, TimerQueue, Transport,
+    Cause, DnsAnswer, DnsError, Entropy, Flow, Input, Node, Output, QueryId, Residue, SocketId, SocketUse,
+    Time, Transport,
 };
 
 use crate::arena::{Arena, Slot};
-use crate::timer::TimerName;
 use crate::transaction::{Branch, Effect, ServerKeys, Terms};
 use crate::transport::{Connections, Exit, Sockets, Way};
 
@@ -37,6 +37,7 @@ use client::Client;
 use failover::Refusals;
 use server::Server;
 use streams::Waiting;
+use timers::{Due, Timers};
 
 pub use crate::transaction::RespondError;
 pub use config::{CoreConfig, CoreLimits, Counters};
@@ -77,26 +78,6 @@ pub enum RequestError {
     },
 }
 
-/// What is due.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-enum Due {
-    Client(Slot, TimerName),
-    Server(Slot, TimerName),
-    /// A request that went on to another server still acknowledges the first one's response.
-    Left(Branch),
-    Idle(ConnectionId),
-}
-
-impl Timer for Due {
-    fn name(&self) -> &'static str {
-        match self {
-            Due::Client(_, timer) | Due::Server(_, timer) => timer.as_str(),
-            Due::Left(_) => TimerName::D.as_str(),
-            Due::Idle(_) => TimerName::IdleConnection.as_str(),
-        }
-    }
-}
-
 /// Keys are hashes already.
 #[derive(Default)]
 struct AsIs(u64);
@@ -127,7 +108,7 @@ pub struct Core {
     sockets: Sockets,
     connections: Connections<Waiting>,
     transactions: Transactions,
-    timers: TimerQueue<Due>,
+    timers: Timers,
     queries: BTreeMap<QueryId, Slot>,
     next_query: u32,
     outputs: VecDeque<Output<CoreEvent>>,
@@ -185,7 +166,7 @@ impl Core {
             sockets: Sockets::new(Core::FIRST_SOCKET.0),
             connections: Connections::default(),
             transactions: Transactions::new(keys),
-            timers: TimerQueue::default(),
+            timers: Timers::default(),
             queries: BTreeMap::new(),
             next_query: 0,
             outputs: VecDeque::new(),
@@ -329,7 +310,7 @@ impl Core {
         self.connections = Connections::default();
         self.sockets.clear();
         self.transactions = Transactions::new(self.transactions.keys);
-        self.timers = TimerQueue::default();
+        self.timers = Timers::default();
         self.queries.clear();
     }
 

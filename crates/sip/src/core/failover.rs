@@ -342,15 +342,17 @@ impl Core {
 
     /// A server answered 503, and the next one is asked: only the ACK to that answer is kept, while Timer D would run.
     pub(super) fn leave_behind(&mut self, now: Time, slot: Slot) {
-        for timer in [TimerName::D, TimerName::K] {
-            self.timers.clear(Due::Client(slot, timer));
-        }
         let Some(client) = self.transactions.clients.get_mut(slot) else {
             return;
         };
         let Some(live) = &mut client.live else { return };
-        let Some(way) = live.way else { return };
-        if client.kind == Kind::Invite && !way.reliable() {
+        let Some(way) = live.way.filter(|way| !way.reliable()) else {
+            return;
+        };
+        let invite = client.kind == Kind::Invite;
+        let timer = if invite { TimerName::D } else { TimerName::K };
+        self.timers.clear(Due::Client(slot, timer));
+        if invite {
             let branch = Branch {
                 index: slot.index,
                 nonce: client.nonce,
