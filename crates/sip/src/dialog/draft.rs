@@ -53,12 +53,21 @@ impl Draft {
         self
     }
 
+    /// The credentials in it.
+    pub(crate) fn credentials(&self) -> impl Iterator<Item = &(HeaderName, String)> {
+        self.headers
+            .iter()
+            .filter(|(name, _)| Draft::is_credentials(name))
+    }
+
+    /// Whether header fields of this name carry credentials.
+    pub(crate) fn is_credentials(name: &HeaderName) -> bool {
+        matches!(name, HeaderName::Authorization | HeaderName::ProxyAuthorization)
+    }
+
     /// Copies the credentials of an INVITE into its ACK (RFC 3261 §22.1).
     pub(crate) fn authorized_as(mut self, invite: &Draft) -> Draft {
-        let credentials = [HeaderName::Authorization, HeaderName::ProxyAuthorization];
-        let of_invite = invite.headers.iter();
-        self.headers
-            .extend(of_invite.filter(|(name, _)| credentials.contains(name)).cloned());
+        self.headers.extend(invite.credentials().cloned());
         self
     }
 

@@ -14,7 +14,7 @@ use super::identity::Local;
 use super::reply::Reply;
 use super::slab::Slab;
 use super::timer::UsageTimer;
-use crate::command::Addressing;
+use crate::command::{Addressing, Headers};
 use crate::core::{ClientId, Core, CoreEvent, LocalContact, Outgoing, RequestError, ServerId, Target};
 use crate::dialog::{Dialog, Draft};
 use crate::event::Event;
@@ -51,17 +51,90 @@ pub(crate) enum Owner {
     Subscription(SubscriptionId),
 }
 
+/// A request that is about to leave.
+#[derive(Debug)]
+pub(crate) struct Request {
+    pub(crate) purpose: Purpose,
+    pub(crate) identity: IdentityId,
+    pub(crate) draft: Draft,
+    pub(crate) cause: Option<Cause>,
+    /// How many challenges it has met.
+    pub(crate) challenges: u8,
+}
+
+impl From<Request> for Pending {
+    fn from(request: Request) -> Pending {
+        Pending {
+            purpose: request.purpose,
+            identity: request.identity,
+            sent: Sent::Whole(Arc::new(request.draft)),
+            cause: request.cause,
+            challenges: request.challenges,
+            strays: Vec::new(),
+        }
+    }
+}
+
 /// A request that waits for its final response, or (INVITE) for more of them.
 #[derive(Clone, Debug)]
 pub(crate) struct Pending {
     pub(crate) purpose: Purpose,
     pub(crate) identity: IdentityId,
-    pub(crate) draft: Arc<Draft>,
+    pub(crate) sent: Sent,
     pub(crate) cause: Option<Cause>,
     /// How many challenges it has met.
     pub(crate) challenges: u8,
     /// Of an INVITE: the dialogs that it made beside the one of the call.
-    pub(crate) strays: Vec<Stray>,
+    strays: Vec<Stray>,
+}
+
+/// What is known of a request that was sent.
+#[derive(Clone, Debug)]
+pub(crate) enum Sent {
+    Whole(Arc<Draft>),
+    /// Of an INVITE that has a 2xx: what is not told by each further 2xx, and needed to acknowledge it.
+    Accepted {
+        cseq: u32,
+        only_by_flow: bool,
+        credentials: Option<Box<Headers>>,
+    },
+}
+
+impl Sent {
+    pub(crate) fn cseq(&self) -> u32 {
+        match self {
+            Sent::Whole(draft) => draft.cseq,
+            Sent::Accepted { cseq, .. } => *cseq,
+        }
+    }
+
+    /// The request that `response` answers: all of it before the first 2xx, later what its ACK takes over. `None` when the
+    /// response lacks what belongs to a dialog.
+    pub(crate) fn draft(&self, response: &Message) -> Option<Arc<Draft>> {
+        let (cseq, only_by_flow, credentials) = match self {
+            Sent::Whole(draft) => return Some(draft.clone()),
+            Sent::Accepted {
+                cseq,
+                only_by_flow,
+                credentials,
+            } => (*cseq, *only_by_flow, credentials),
+        };
+        Some(Arc::new(Draft {
+            method: Method::Invite,
+            uri: response.to().ok()?.uri,
+            from: response.header(HeaderName::From)?.as_ref().into(),
+            to: response.header(HeaderName::To)?.as_ref().into(),
+            call_id: response.call_id().ok()?.as_str().into(),
+            cseq,
+            routes: Arc::new([]),
+            flow: None,
+            only_by_flow,
+            contact: false,
+            headers: credentials.as_deref().cloned().unwrap_or_default(),
+            extra: Headers::new(),
+            body: None,
+        }))
+    }
 }
 
 /// A dialog that a forked INVITE made, and that the call does not go on in.
@@ -84,13 +157,19 @@ impl Pending {
         if self.strays.iter().filter(|stray| stray.ended).count() >= limit {
             return None;
         }
-        let cseq = self.draft.cseq;
-        self.strays.push(Stray {
+        let cseq = self.sent.cseq();
+        self.add_stray(Stray {
             remote_tag: tag.clone(),
             cseq,
             ended: true,
         });
         Some(cseq)
+    }
+
+    fn add_stray(&mut self, stray: Stray) {
+        // Nearly all have one: `push` would make room for four.
+        self.strays.reserve_exact(1);
+        self.strays.push(stray);
     }
 }
 
@@ -191,41 +270,37 @@ impl Channel {
         draft: Draft,
         cause: Option<Cause>,
     ) -> Option<ClientId> {
-        self.send_pending(
-            now,
-            Pending {
-                purpose,
-                identity,
-                draft: Arc::new(draft),
-                cause,
-                challenges: 0,
-                strays: Vec::new(),
-            },
-            None,
-        )
+        let request = Request {
+            purpose,
+            identity,
+            draft,
+            cause,
+            challenges: 0,
+        };
+        self.send_request(now, request, None)
     }
 
     /// Sends a request, once more where it was challenged.
-    pub(crate) fn send_pending(
+    pub(crate) fn send_request(
         &mut self,
         now: Time,
-        mut pending: Pending,
+        mut request: Request,
         challenged_on: Option<Flow>,
     ) -> Option<ClientId> {
-        self.authorize(&mut pending);
-        let target = self.target(pending.identity, &pending.draft);
+        self.authorize(request.identity, &mut request.draft);
+        let target = self.target(request.identity, &request.draft);
         let target = match challenged_on {
             Some(flow) => target.at(flow),
             None => target,
         };
-        let outgoing = self.outgoing(pending.identity, &pending.draft);
-        match self.core.request(now, outgoing, target, pending.cause) {
+        let outgoing = self.outgoing(request.identity, &request.draft);
+        match self.core.request(now, outgoing, target, request.cause) {
             Ok(id) => {
-                self.pending.insert(id, pending);
+                self.pending.insert(id, request.into());
                 Some(id)
             }
             Err(error) => {
-                self.unsent.push((pending.purpose, error));
+                self.unsent.push((request.purpose, error));
                 None
             }
         }
@@ -362,20 +437,23 @@ impl Channel {
         if !(200..300).contains(&status) {
             return;
         }
-        if let Some(pending) = self.pending.get_mut(&client) {
-            let kept = [HeaderName::Authorization, HeaderName::ProxyAuthorization];
-            let draft = Arc::make_mut(&mut pending.draft);
-            draft.headers.retain(|(name, _)| kept.contains(name));
-            draft.headers.shrink_to_fit();
-            draft.extra = Vec::new();
-            draft.body = None;
+        let Some(pending) = self.pending.get_mut(&client) else {
+            return;
+        };
+        if let Sent::Whole(draft) = &pending.sent {
+            let credentials: Headers = draft.credentials().cloned().collect();
+            pending.sent = Sent::Accepted {
+                cseq: draft.cseq,
+                only_by_flow: draft.only_by_flow,
+                credentials: (!credentials.is_empty()).then(|| Box::new(credentials)),
+            };
         }
     }
 
     /// Remembers how far a dialog of an INVITE has counted. `ended`: it needs no BYE from here on.
     pub(crate) fn strand(&mut self, client: ClientId, dialog: &Dialog, ended: bool) {
         if let Some(pending) = self.pending.get_mut(&client) {
-            pending.strays.push(Stray {
+            pending.add_stray(Stray {
                 remote_tag: dialog.remote_tag.clone(),
                 cseq: dialog.last_cseq(),
                 ended,
@@ -385,17 +463,17 @@ impl Channel {
 
     /// A 2xx of another party than the one that the call goes on with: acknowledges it each time that it comes, and hangs its
     /// dialog up once (RFC 3261 §13.2.2.4).
-    pub(crate) fn end_stray(&mut self, now: Time, client: ClientId, head: &Head, flow: Flow) {
+    pub(crate) fn end_stray(&mut self, now: Time, client: ClientId, draft: &Draft, head: &Head, flow: Flow) {
         let limit = self.config.max_forks;
         let tag = head.tag_in_to();
         let Some(pending) = self.pending.get_mut(&client) else {
             return;
         };
         let last = pending.stray(&tag, limit);
-        let (draft, identity, cause) = (pending.draft.clone(), pending.identity, pending.cause);
-        let mut dialog = Dialog::as_client(&draft, &head.tag_in_from(), head);
+        let (identity, cause) = (pending.identity, pending.cause);
+        let mut dialog = Dialog::as_client(draft, &head.tag_in_from(), head);
         dialog.flow = Some(flow);
-        let ack = dialog.ack(draft.cseq).authorized_as(&draft);
+        let ack = dialog.ack(draft.cseq).authorized_as(draft);
         let (target, outgoing) = (self.target(identity, &ack), self.outgoing(identity, &ack));
         self.core.send_ack(now, outgoing, target, cause);
         if let Some(last) = last {
@@ -412,7 +490,7 @@ impl Channel {
         let found = self
             .pending
             .iter()
-            .find(|(_, pending)| pending.purpose == purpose && pending.draft.cseq == cseq)
+            .find(|(_, pending)| pending.purpose == purpose && pending.sent.cseq() == cseq)
             .map(|(id, _)| *id);
         if let Some(client) = found {
             self.timers.set(

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use callwright_sip_message::{HeaderName, Message};
 use callwright_wire::{Flow, Time};
 
-use super::channel::{Channel, Pending, Purpose};
+use super::channel::{Channel, Purpose, Request, Sent};
 use super::{Endpoint, IdentityId};
 use crate::core::ClientId;
 use crate::dialog::Draft;
@@ -35,7 +35,11 @@ impl Endpoint {
             self.channel.tell(Event::ChallengeUnmet { identity, error });
             return false;
         }
-        let request = pending.draft.write(None).finish();
+        let Sent::Whole(draft) = &pending.sent else {
+            return false;
+        };
+        let draft = draft.clone();
+        let request = draft.write(None).finish();
         let Channel {
             identities, entropy, ..
         } = &mut self.channel;
@@ -46,19 +50,27 @@ impl Endpoint {
             self.channel.tell(Event::ChallengeUnmet { identity, error });
             return false;
         }
-        let Some(mut pending) = self.channel.pending.remove(&id) else {
+        let Some(pending) = self.channel.pending.remove(&id) else {
             return false;
         };
-        pending.challenges += 1;
+        let (purpose, was) = (pending.purpose, draft.cseq);
+        drop(pending.sent);
+        let mut draft = Arc::unwrap_or_clone(draft);
         // RFC 3261 §22.2: the same request with a higher CSeq.
-        let cseq = self.next_cseq(pending.purpose).unwrap_or(pending.draft.cseq + 1);
-        let was = std::mem::replace(&mut Arc::make_mut(&mut pending.draft).cseq, cseq);
-        let purpose = pending.purpose;
+        let cseq = self.next_cseq(purpose).unwrap_or(was + 1);
+        draft.cseq = cseq;
+        let request = Request {
+            purpose,
+            identity,
+            draft,
+            cause: pending.cause,
+            challenges: pending.challenges + 1,
+        };
         // RFC 3263 §4: to the server that challenged it, which may not be the first that is found. Over a stream its
         // transaction is over already, and the response came on the connection of the request.
         let challenged_on = self.channel.core.flow_of_client(id);
         let challenged_on = challenged_on.or(flow.transport.is_reliable().then_some(flow));
-        let Some(client) = self.channel.send_pending(now, pending, challenged_on) else {
+        let Some(client) = self.channel.send_request(now, request, challenged_on) else {
             return true;
         };
         match purpose {
@@ -115,18 +127,16 @@ impl Endpoint {
 
 impl Channel {
     /// Writes the credentials that the identity's servers have asked for so far into a request that is about to leave.
-    pub(super) fn authorize(&mut self, pending: &mut Pending) {
-        if let Some(local) = self.identities.get_mut(pending.identity) {
-            let draft = &pending.draft;
+    pub(super) fn authorize(&mut self, identity: IdentityId, draft: &mut Draft) {
+        if let Some(local) = self.identities.get_mut(identity) {
             let body = draft.body.as_ref().map_or(&[][..], |body| &body.bytes);
-            if !local.digest.has_sessions() && !has_credentials(draft) {
+            if !local.digest.has_sessions() && draft.credentials().next().is_none() {
                 return;
             }
             let credentials = local
                 .digest
                 .authorize(draft.method.as_str(), &draft.uri.to_string(), body);
-            let draft = Arc::make_mut(&mut pending.draft);
-            draft.headers.retain(|(name, _)| !is_credentials(name));
+            draft.headers.retain(|(name, _)| !Draft::is_credentials(name));
             draft.headers.extend(
                 credentials
                     .into_iter()
@@ -143,12 +153,4 @@ impl Channel {
             local.digest.accepted(response);
         }
     }
-}
-
-fn has_credentials(draft: &Draft) -> bool {
-    draft.headers.iter().any(|(name, _)| is_credentials(name))
-}
-
-fn is_credentials(name: &HeaderName) -> bool {
-    matches!(name, HeaderName::Authorization | HeaderName::ProxyAuthorization)
 }

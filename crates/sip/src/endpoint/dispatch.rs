@@ -101,32 +101,35 @@ impl Endpoint {
         if matches!(status, 401 | 407) && self.meet_challenge(now, id, &message, flow) {
             return;
         }
-        let Some(pending) = self.channel.pending.get(&id).cloned() else {
+        let Some(pending) = self.channel.pending.get(&id) else {
             return;
         };
+        let Some(draft) = pending.sent.draft(&message) else {
+            return;
+        };
+        let (purpose, identity, cause) = (pending.purpose, pending.identity, pending.cause);
         // A 2xx to INVITE may come again, and from others too.
-        if status >= 300 || (status >= 200 && pending.draft.method != Method::Invite) {
+        if status >= 300 || (status >= 200 && draft.method != Method::Invite) {
             self.channel.pending.remove(&id);
         }
         if (200..300).contains(&status) {
-            self.channel.accepted(pending.identity, &message);
+            self.channel.accepted(identity, &message);
         }
-        if let Purpose::Invite(call) = pending.purpose {
+        if let Purpose::Invite(call) = purpose {
             if self.calls.get(call).is_none() {
                 // The call is over already, yet another party answers.
                 if let (200..300, Ok(head)) = (status, Head::of(&message)) {
-                    self.channel.end_stray(now, id, &head, flow);
+                    self.channel.end_stray(now, id, &draft, &head, flow);
                 }
                 return;
             }
             self.with_call(call, |call, channel| {
-                call.on_invite_response(channel, now, id, pending, message, flow);
+                call.on_invite_response(channel, now, id, (draft, cause), message, flow);
             });
             self.channel.slim(id, status);
             return;
         }
-        let (draft, cause) = (pending.draft, pending.cause);
-        match pending.purpose {
+        match purpose {
             Purpose::Invite(_) => {}
             Purpose::Reinvite(call) => {
                 self.with_call(call, |call, channel| {
@@ -218,7 +221,7 @@ impl Endpoint {
                     && let Purpose::Invite(call) | Purpose::Reinvite(call) = pending.purpose
                 {
                     // No more 2xx will come by it.
-                    let number = pending.draft.cseq;
+                    let number = pending.sent.cseq();
                     self.with_call(call, |call, channel| {
                         if matches!(pending.purpose, Purpose::Invite(_)) {
                             call.without_dialog(channel, now);

@@ -39,7 +39,7 @@ pub use id::{CallId, IdentityId, IncomingId, ReferId, RegistrationId, RequestId,
 pub use misuse::Misuse;
 pub use timer::{ACK_WAIT, INVITE_EXPIRES, PRACK_WAIT, RING_LIMIT};
 
-pub(crate) use channel::{Channel, Owner, Pending, Purpose};
+pub(crate) use channel::{Channel, Owner, Purpose};
 pub(crate) use reply::{Reply, write_extra};
 pub(crate) use timer::UsageTimer;
 

@@ -14,7 +14,7 @@ use crate::body::description;
 use crate::command::{Body, Hangup, Headers, Invite, Reliability, SessionTimer};
 use crate::core::ClientId;
 use crate::dialog::{Dialog, Draft};
-use crate::endpoint::{CallId, Channel, IdentityId, Pending, Purpose, UsageTimer};
+use crate::endpoint::{CallId, Channel, Purpose, UsageTimer};
 use crate::event::{Description, EndCause, Event, OfferCarrier};
 use crate::head::{Head, tag_of};
 use crate::session_timer::{self, Agreed, Asked};
@@ -100,15 +100,15 @@ impl Call {
         channel: &mut Channel,
         now: Time,
         client: ClientId,
-        pending: Pending,
+        (draft, cause): (Arc<Draft>, Option<Cause>),
         message: Message,
         flow: Flow,
     ) {
         let status = message.status().unwrap_or_default();
         match status {
-            ..200 => self.on_provisional(channel, now, &pending.draft, message, flow),
-            200..300 => self.on_answer(channel, now, client, &pending, message, flow),
-            300.. => self.on_refusal(channel, now, pending, message),
+            ..200 => self.on_provisional(channel, now, &draft, message, flow),
+            200..300 => self.on_answer(channel, now, client, (&draft, cause), message, flow),
+            300.. => self.on_refusal(channel, now, draft, cause, message),
         }
     }
 
@@ -212,11 +212,10 @@ impl Call {
         channel: &mut Channel,
         now: Time,
         client: ClientId,
-        pending: &Pending,
+        (draft, cause): (&Arc<Draft>, Option<Cause>),
         message: Message,
         flow: Flow,
     ) {
-        let (draft, cause) = (&pending.draft, pending.cause);
         let Ok(head) = Head::of(&message) else {
             return self.without_dialog(channel, now);
         };
@@ -224,7 +223,7 @@ impl Call {
         if !matches!(self.phase, Phase::Calling(_)) {
             // RFC 3261 §13.2.2.4: the same again, or another fork's.
             if self.fork(&draft.call_id, &tag).is_none() {
-                channel.end_stray(now, client, &head, flow);
+                channel.end_stray(now, client, draft, &head, flow);
             } else {
                 self.repeat_ack(channel, now, draft.cseq);
             }
@@ -351,9 +350,15 @@ impl Call {
         });
     }
 
-    fn on_refusal(&mut self, channel: &mut Channel, now: Time, pending: Pending, message: Message) {
-        let (identity, cause) = (pending.identity, pending.cause);
-        let mut draft = Arc::unwrap_or_clone(pending.draft);
+    fn on_refusal(
+        &mut self,
+        channel: &mut Channel,
+        now: Time,
+        draft: Arc<Draft>,
+        cause: Option<Cause>,
+        message: Message,
+    ) {
+        let mut draft = Arc::unwrap_or_clone(draft);
         let status = message.status().unwrap_or_default();
         let Phase::Calling(calling) = &mut self.phase else {
             return;
@@ -371,7 +376,7 @@ impl Call {
             return;
         }
         if status == 422 && calling.raise_interval(&mut draft, &message) {
-            self.invite_again(channel, now, draft, identity, cause);
+            self.invite_again(channel, now, draft, cause);
             return;
         }
         if calling.follow {
@@ -383,7 +388,7 @@ impl Call {
                     target,
                     message,
                 });
-                self.invite_again(channel, now, draft, identity, cause);
+                self.invite_again(channel, now, draft, cause);
                 return;
             }
         }
@@ -391,16 +396,9 @@ impl Call {
     }
 
     /// Sends the INVITE once more with the next number.
-    fn invite_again(
-        &mut self,
-        channel: &mut Channel,
-        now: Time,
-        mut draft: Draft,
-        identity: IdentityId,
-        cause: Option<Cause>,
-    ) {
+    fn invite_again(&mut self, channel: &mut Channel, now: Time, mut draft: Draft, cause: Option<Cause>) {
         draft.cseq += 1;
-        if let Some(client) = channel.send(now, identity, Purpose::Invite(self.id), draft, cause) {
+        if let Some(client) = channel.send(now, self.identity, Purpose::Invite(self.id), draft, cause) {
             self.invite_moved(channel, now, client);
         }
     }
