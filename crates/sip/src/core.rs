@@ -14,6 +14,7 @@ mod event;
 mod failover;
 mod inbound;
 mod outgoing;
+mod reply;
 mod server;
 mod streams;
 mod timers;

@@ -9,7 +9,7 @@ use callwright_wire::{ConnectionId, Flow, SocketId};
 
 pub(crate) use connections::{Connecting, Connection, Connections, Lookup};
 pub(crate) use sockets::{LocalAddress, Sockets};
-pub(crate) use via::{Source, request_on_wire, response_on_wire, via_value};
+pub(crate) use via::{Source, request_on_wire, response_on_wire, via_value, write_filled};
 
 /// The end of a flow on this side, by which messages leave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

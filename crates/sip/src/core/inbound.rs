@@ -181,7 +181,7 @@ impl Core {
                 return;
             }
             self.seen_in(&message, &way, true, transaction);
-            return self.server_retransmission(now, slot, way, via);
+            return self.server_retransmission(now, slot, way, &message, via);
         }
         if !is_plain(&message, &method)
             && let Err(violations) = message.validate()

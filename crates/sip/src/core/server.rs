@@ -6,6 +6,7 @@ use bytes::Bytes;
 use callwright_sip_message::{Builder, HeaderName, Message, Method, Via};
 use callwright_wire::{Cause, Flow, SocketId, Time};
 
+use super::reply::Reply;
 use super::{Core, CoreEvent, Due, Note, Outgoing, RespondError, ServerId, TransactionId, TransportError};
 use crate::arena::Slot;
 use crate::timer::TimerName;
@@ -28,7 +29,7 @@ pub(super) enum Held {
     /// It has no final response yet, or one that is sent again by a timer.
     Live(Box<Live>),
     /// Its final response, which each retransmission of the request gets. It goes back the way that the retransmission came.
-    Reply { bytes: Box<[u8]>, cause: Option<Cause> },
+    Reply { reply: Reply, cause: Option<Cause> },
     /// Nothing: what comes of it is absorbed.
     Nothing,
 }
@@ -76,24 +77,19 @@ impl Server {
         self.live().is_some_and(|live| live.way.reliable())
     }
 
-    /// Lets go of what its state has no use for.
-    fn slim(&mut self) {
+    /// Lets go of what its state has no use for; `answered` when its final response just went out.
+    fn slim(&mut self, answered: Option<&Message>) {
         let Held::Live(live) = &mut self.held else { return };
-        match self.machine {
-            Machine::NonInvite(NonInviteServer::Completed) => {
+        match (self.machine, answered) {
+            (Machine::NonInvite(NonInviteServer::Completed), Some(request)) => {
                 self.held = Held::Reply {
-                    bytes: Box::from(&live.response[..]),
+                    reply: Reply::of(&live.response, request, live.source()),
                     cause: live.cause,
                 };
             }
-            Machine::Invite(InviteServer::Confirmed) => self.held = Held::Nothing,
-            Machine::Invite(InviteServer::Accepted) => live.response = Bytes::new(),
-            Machine::Invite(
-                InviteServer::Proceeding { .. } | InviteServer::Completed { .. } | InviteServer::Terminated,
-            )
-            | Machine::NonInvite(
-                NonInviteServer::Trying | NonInviteServer::Proceeding | NonInviteServer::Terminated,
-            ) => {}
+            (Machine::Invite(InviteServer::Confirmed), _) => self.held = Held::Nothing,
+            (Machine::Invite(InviteServer::Accepted), _) => live.response = Bytes::new(),
+            (Machine::Invite(_) | Machine::NonInvite(_), _) => {}
         }
     }
 }
@@ -165,10 +161,11 @@ impl Core {
         let wire = response_on_wire(&response, request, way.flow.transport, local, live.source());
         live.response = wire.clone();
         live.cause = cause.or(live.cause);
-        if status >= 200 {
-            live.request = None;
-        }
+        let answered = if status >= 200 { live.request.take() } else { None };
         self.run_server(now, id.0, effects, None);
+        if let Some(server) = self.transactions.servers.get_mut(id.0) {
+            server.slim(answered.as_ref());
+        }
         Ok(wire)
     }
 
@@ -244,7 +241,14 @@ impl Core {
     }
 
     /// The request came again, by this way.
-    pub(super) fn server_retransmission(&mut self, now: Time, slot: Slot, way: Way, via: &Via) {
+    pub(super) fn server_retransmission(
+        &mut self,
+        now: Time,
+        slot: Slot,
+        way: Way,
+        request: &Message,
+        via: &Via,
+    ) {
         let Some(server) = self.transactions.servers.get(slot) else {
             return;
         };
@@ -257,13 +261,17 @@ impl Core {
                 }
                 self.run_server(now, slot, effects, None);
             }
-            Held::Reply { bytes, cause } => {
+            Held::Reply { reply, cause } => {
                 let note = Note {
                     transaction: Some(TransactionId::Server(ServerId(slot))),
                     cause: *cause,
                     again: true,
                 };
-                let bytes = Bytes::copy_from_slice(bytes);
+                let source = Source {
+                    sent_by: via.host.ip(),
+                    address: way.flow.remote,
+                };
+                let bytes = reply.to(request, source);
                 self.transmit(now, &way_back(way, via), &bytes, note);
             }
             Held::Nothing => {}
@@ -281,6 +289,9 @@ impl Core {
             }
         }
         self.run_server(now, slot, effects, None);
+        if let Some(server) = self.transactions.servers.get_mut(slot) {
+            server.slim(None);
+        }
         up
     }
 
@@ -324,13 +335,8 @@ impl Core {
             }
         }
         self.effects = effects;
-        match broken {
-            Some(error) => self.server_transport_failed(now, slot, error),
-            None => {
-                if let Some(server) = self.transactions.servers.get_mut(slot) {
-                    server.slim();
-                }
-            }
+        if let Some(error) = broken {
+            self.server_transport_failed(now, slot, error);
         }
     }
 

@@ -132,7 +132,7 @@ fn first_line(raw: &[u8]) -> usize {
 }
 
 /// The Via value with `received` and `rport` of its first element as they must be.
-fn write_filled(out: &mut Vec<u8>, value: &[u8], source: Source) {
+pub(crate) fn write_filled(out: &mut Vec<u8>, value: &[u8], source: Source) {
     let mut asked_for_port = false;
     let mut keep = |out: &mut Vec<u8>, at: usize, param: &[u8]| match name_of(param) {
         // The source knows better than the peer.
