@@ -14,7 +14,7 @@ mod event;
 mod failover;
 mod inbound;
 mod outgoing;
-mod reply;
+mod repeat;
 mod server;
 mod streams;
 mod timers;
@@ -218,7 +218,7 @@ impl Core {
         &self.config
     }
 
-    /// How a server transaction's request came; `None` once nothing new can be sent in it.
+    /// How a server transaction's request came; `None` once its final response needs no way any more.
     pub fn flow_of_server(&self, id: ServerId) -> Option<Flow> {
         self.transactions.servers.get(id.0)?.live().map(|live| live.flow)
     }

@@ -15,7 +15,7 @@ use crate::timer::{TimerName, TimerValues};
 
 pub use invite_client::InviteClient;
 pub use invite_server::InviteServer;
-pub(crate) use key::{Branch, ServerKey, ServerKeys, tag};
+pub(crate) use key::{Branch, CopiedKey, ServerKey, ServerKeys, tag};
 pub use non_invite_client::NonInviteClient;
 pub use non_invite_server::NonInviteServer;
 

@@ -20,7 +20,8 @@ pub(super) struct Client {
     pub(super) stage: Stage,
     /// The random part of the branch.
     pub(super) nonce: u64,
-    /// There until a 2xx came: what follows is absorbed, or the layer above's, and nothing more is sent (Timers K and M).
+    /// There until a 2xx came: what follows is absorbed, or the layer above's, and nothing more is sent. Another final response may
+    /// be acknowledged again, and a challenge is met on the way that it came.
     pub(super) live: Option<Box<Live>>,
 }
 

@@ -14,7 +14,8 @@ pub struct CoreConfig {
     /// A request above this size goes over TCP instead of UDP (RFC 3261 §18.1.1). Bytes; default 1,300, for a path MTU that
     /// nobody knows. `usize::MAX` keeps everything on UDP.
     pub large_request: usize,
-    /// How long a connection that nothing uses stays open. Default 10 minutes.
+    /// How long a connection that nothing uses stays open. Default 10 minutes; not below 64·T1 (RFC 3261 §18), as what is only awaited in
+    /// case that it comes again does not keep it open.
     pub idle_connection: Duration,
     /// False accepts any certificate of a TLS server. Default true.
     pub tls_verify: bool,

@@ -346,13 +346,8 @@ impl Core {
             return;
         };
         let Some(live) = &mut client.live else { return };
-        let Some(way) = live.way.filter(|way| !way.reliable()) else {
-            return;
-        };
-        let invite = client.kind == Kind::Invite;
-        let timer = if invite { TimerName::D } else { TimerName::K };
-        self.timers.clear(Due::Client(slot, timer));
-        if invite {
+        let Some(way) = live.way else { return };
+        if client.kind == Kind::Invite && !way.reliable() {
             let branch = Branch {
                 index: slot.index,
                 nonce: client.nonce,

@@ -301,7 +301,7 @@ impl Core {
             Some(_) => (200, "OK"),
             None => (481, "Call/Transaction Does Not Exist"),
         };
-        // RFC 3261 §9.2: the To tag should be the one of the INVITE's responses.
+        // RFC 3261 §9.2: the To tag should be the one of the INVITE's responses. It is not known any more once those were acknowledged.
         let answered = invite
             .and_then(|slot| self.transactions.servers.get(slot)?.live())
             .map(|live| live.response.clone());

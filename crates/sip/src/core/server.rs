@@ -6,11 +6,14 @@ use bytes::Bytes;
 use callwright_sip_message::{Builder, HeaderName, Message, Method, Via};
 use callwright_wire::{Cause, Flow, SocketId, Time};
 
-use super::reply::Reply;
-use super::{Core, CoreEvent, Due, Note, Outgoing, RespondError, ServerId, TransactionId, TransportError};
+use super::repeat::Repeat;
+use super::{
+    Core, CoreEvent, Due, Malformed, Note, Outgoing, RespondError, ServerId, TransactionId, Transactions,
+    TransportError,
+};
 use crate::arena::Slot;
 use crate::timer::TimerName;
-use crate::transaction::{Class, Effect, InviteServer, NonInviteServer, ServerKey};
+use crate::transaction::{Class, Effect, InviteServer, NonInviteServer, ServerKey, ServerKeys};
 use crate::transport::{Exit, Source, Way, response_on_wire};
 
 /// A request of a peer's.
@@ -26,10 +29,10 @@ pub(super) struct Server {
 /// and L).
 #[derive(Debug)]
 pub(super) enum Held {
-    /// It has no final response yet, or one that is sent again by a timer.
+    /// It has no final response yet, or one that is sent again by a timer or by the layer above.
     Live(Box<Live>),
     /// Its final response, which each retransmission of the request gets. It goes back the way that the retransmission came.
-    Reply { reply: Reply, cause: Option<Cause> },
+    Reply { repeat: Repeat, cause: Option<Cause> },
     /// Nothing: what comes of it is absorbed.
     Nothing,
 }
@@ -78,12 +81,12 @@ impl Server {
     }
 
     /// Lets go of what its state has no use for; `answered` when its final response just went out.
-    fn slim(&mut self, answered: Option<&Message>) {
+    fn slim(&mut self, answered: Option<&Message>, keys: &ServerKeys) {
         let Held::Live(live) = &mut self.held else { return };
         match (self.machine, answered) {
             (Machine::NonInvite(NonInviteServer::Completed), Some(request)) => {
                 self.held = Held::Reply {
-                    reply: Reply::of(&live.response, request, live.source()),
+                    repeat: Repeat::of(&live.response, request, live.source(), keys),
                     cause: live.cause,
                 };
             }
@@ -129,7 +132,7 @@ pub(super) fn way_back(mut way: Way, via: &Via) -> Way {
 
 impl Core {
     /// Answers a request. Gives the bytes as they left: for a 2xx to INVITE, and a reliable provisional response, the layer
-    /// above repeats them by [`Core::resend`] until they are acknowledged.
+    /// above repeats them by [`Core::resend`] until they are acknowledged; that a 2xx was, it says by [`Core::settle_answer`].
     pub fn respond(
         &mut self,
         now: Time,
@@ -163,8 +166,9 @@ impl Core {
         live.cause = cause.or(live.cause);
         let answered = if status >= 200 { live.request.take() } else { None };
         self.run_server(now, id.0, effects, None);
-        if let Some(server) = self.transactions.servers.get_mut(id.0) {
-            server.slim(answered.as_ref());
+        let Transactions { servers, keys, .. } = &mut self.transactions;
+        if let Some(server) = servers.get_mut(id.0) {
+            server.slim(answered.as_ref(), keys);
         }
         Ok(wire)
     }
@@ -191,7 +195,7 @@ impl Core {
     }
 
     /// Sends bytes that [`Core::respond`] gave again: a 2xx to INVITE whose ACK is missing (RFC 3261 §13.3.1.4), or a reliable
-    /// provisional response without its PRACK (RFC 3262 §3). False when the transaction is over.
+    /// provisional response without its PRACK (RFC 3262 §3). False when the transaction is over, or [`Core::settle_answer`] was called.
     pub fn resend(&mut self, now: Time, id: ServerId, response: Bytes, cause: Option<Cause>) -> bool {
         let Some(server) = self.transactions.servers.get(id.0) else {
             return false;
@@ -261,7 +265,7 @@ impl Core {
                 }
                 self.run_server(now, slot, effects, None);
             }
-            Held::Reply { reply, cause } => {
+            Held::Reply { repeat, cause } => {
                 let note = Note {
                     transaction: Some(TransactionId::Server(ServerId(slot))),
                     cause: *cause,
@@ -271,8 +275,21 @@ impl Core {
                     sent_by: via.host.ip(),
                     address: way.flow.remote,
                 };
-                let bytes = reply.to(request, source);
-                self.transmit(now, &way_back(way, via), &bytes, note);
+                match repeat.answer(request, source, &self.transactions.keys) {
+                    Some(bytes) => {
+                        self.transmit(now, &way_back(way, via), &bytes, note);
+                    }
+                    // Answering it would make believe that somebody took it.
+                    None => {
+                        self.counters.malformed += 1;
+                        let reason = "its branch is that of another request (RFC 3261 §8.1.1.7)".to_owned();
+                        self.tell(CoreEvent::Malformed {
+                            flow: way.flow,
+                            error: Malformed::Invalid { reason },
+                            answered: None,
+                        });
+                    }
+                }
             }
             Held::Nothing => {}
         }
@@ -289,8 +306,9 @@ impl Core {
             }
         }
         self.run_server(now, slot, effects, None);
-        if let Some(server) = self.transactions.servers.get_mut(slot) {
-            server.slim(None);
+        let Transactions { servers, keys, .. } = &mut self.transactions;
+        if let Some(server) = servers.get_mut(slot) {
+            server.slim(None, keys);
         }
         up
     }

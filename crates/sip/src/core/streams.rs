@@ -320,6 +320,9 @@ impl Core {
         };
         let exit = Exit::Connection(id);
         let until = connection.last_used + self.config.idle_connection;
+        if until > now {
+            return self.timers.set(Due::Idle(id), until);
+        }
         let in_use = connection.kept
             || self
                 .transactions
@@ -331,9 +334,7 @@ impl Core {
                 .servers
                 .iter()
                 .any(|(_, server)| server.live().is_some_and(|live| live.way.exit == exit));
-        if until > now {
-            self.timers.set(Due::Idle(id), until);
-        } else if in_use {
+        if in_use {
             self.timers.set(Due::Idle(id), now + self.config.idle_connection);
         } else if let Some(connection) = self.connections.remove(id) {
             self.outputs.push_back(Output::Close { connection: id });

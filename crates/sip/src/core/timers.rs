@@ -28,54 +28,43 @@ impl Timer for Due {
     }
 }
 
-#[derive(Clone, Copy, Debug)]
-enum Side {
-    Client,
-    Server,
-}
-
-impl Side {
-    const fn due(self, slot: Slot, timer: TimerName) -> Due {
-        match self {
-            Side::Client => Due::Client(slot, timer),
-            Side::Server => Due::Server(slot, timer),
-        }
-    }
-}
-
-/// The timers that end transactions which only absorb what comes again.
-const LINGERING: [(TimerName, Side); 6] = [
-    (TimerName::D, Side::Client),
-    (TimerName::K, Side::Client),
-    (TimerName::M, Side::Client),
-    (TimerName::I, Side::Server),
-    (TimerName::J, Side::Server),
-    (TimerName::L, Side::Server),
+/// The timers that end transactions which only absorb what comes again: one line for each.
+const LINES: [fn(Slot) -> Due; 6] = [
+    |slot| Due::Client(slot, TimerName::D),
+    |slot| Due::Client(slot, TimerName::K),
+    |slot| Due::Client(slot, TimerName::M),
+    |slot| Due::Server(slot, TimerName::I),
+    |slot| Due::Server(slot, TimerName::J),
+    |slot| Due::Server(slot, TimerName::L),
 ];
 
-/// Which of [`LINGERING`] this is.
-fn lingering(due: Due) -> Option<(usize, Slot)> {
-    let (Due::Client(slot, timer) | Due::Server(slot, timer)) = due else {
-        return None;
-    };
-    let line = LINGERING.iter().position(|(name, _)| *name == timer)?;
-    Some((line, slot))
+/// In which line this one stands.
+const fn line_of(due: Due) -> Option<(usize, Slot)> {
+    match due {
+        Due::Client(slot, TimerName::D) => Some((0, slot)),
+        Due::Client(slot, TimerName::K) => Some((1, slot)),
+        Due::Client(slot, TimerName::M) => Some((2, slot)),
+        Due::Server(slot, TimerName::I) => Some((3, slot)),
+        Due::Server(slot, TimerName::J) => Some((4, slot)),
+        Due::Server(slot, TimerName::L) => Some((5, slot)),
+        Due::Client(..) | Due::Server(..) | Due::Left(_) | Due::Idle(_) => None,
+    }
 }
 
 /// All timers, in order of their time.
 ///
 /// Most are those of transactions that are over and linger. Those of one name have one span, so that they are due in the order in
-/// which they were set, and hardly one is ever cleared: they stand in line, with a tenth of the memory of an entry in the queue.
+/// which they were set, and none is ever cleared: they stand in line, with a tenth of the memory of an entry in the queue.
 #[derive(Debug, Default)]
 pub(super) struct Timers {
     queue: TimerQueue<Due>,
-    lines: [VecDeque<(Time, Slot)>; LINGERING.len()],
+    lines: [VecDeque<(Time, Slot)>; LINES.len()],
 }
 
 impl Timers {
     /// Sets a timer, or moves it. One that lingers is set once.
     pub(super) fn set(&mut self, due: Due, at: Time) {
-        match lingering(due) {
+        match line_of(due) {
             // Time does not go back, yet whoever drives the core may give a time from before another's.
             Some((line, slot)) => {
                 let line = &mut self.lines[line];
@@ -86,18 +75,9 @@ impl Timers {
         }
     }
 
-    /// Forgets a timer; nothing happens when it is not set.
+    /// Forgets a timer; nothing happens when it is not set. Those that linger run out.
     pub(super) fn clear(&mut self, due: Due) {
-        match lingering(due) {
-            // Whoever clears one that lingers has set it just before.
-            Some((line, slot)) => {
-                let line = &mut self.lines[line];
-                if let Some(place) = line.iter().rposition(|(_, other)| *other == slot) {
-                    line.remove(place);
-                }
-            }
-            None => self.queue.clear(due),
-        }
+        self.queue.clear(due);
     }
 
     /// Takes the next timer that is due at `now`.
@@ -106,8 +86,7 @@ impl Timers {
         match self.first_in_line() {
             Some((at, line)) if at <= now && queued.is_none_or(|queued| at < queued) => {
                 let (_, slot) = self.lines[line].pop_front()?;
-                let (timer, side) = LINGERING[line];
-                Some(side.due(slot, timer))
+                Some(LINES[line](slot))
             }
             _ => self.queue.pop(now),
         }
@@ -116,7 +95,10 @@ impl Timers {
     /// The next deadline and the name of its timer.
     pub(super) fn next(&self) -> Option<(Time, &'static str)> {
         let first = self.first_in_line();
-        let first = first.map(|(at, line)| (at, LINGERING[line].0.as_str()));
+        let first = first.and_then(|(at, line)| {
+            let (_, slot) = self.lines[line].front()?;
+            Some((at, LINES[line](*slot).name()))
+        });
         match (self.queue.next(), first) {
             (Some(queued), Some(first)) if first.0 < queued.0 => Some(first),
             (queued, first) => queued.or(first),
@@ -154,7 +136,8 @@ mod tests {
         timers.set(Due::Client(slot(5), TimerName::B), at(40));
         assert_eq!(timers.next(), Some((at(5), "Timer A")));
         assert_eq!(timers.len(), 5);
-        timers.clear(Due::Server(slot(4), TimerName::J));
+        timers.clear(Due::Client(slot(5), TimerName::B));
+        assert_eq!(timers.len(), 4);
         let mut order = Vec::new();
         while let Some((next, name)) = timers.next() {
             assert_eq!(timers.pop(Time::from_millis(next.as_millis() - 1)), None);
@@ -164,7 +147,7 @@ mod tests {
             ("Timer A", Due::Client(slot(3), TimerName::A)),
             ("Timer K", Due::Client(slot(2), TimerName::K)),
             ("Timer J", Due::Server(slot(1), TimerName::J)),
-            ("Timer B", Due::Client(slot(5), TimerName::B)),
+            ("Timer J", Due::Server(slot(4), TimerName::J)),
         ];
         assert_eq!(order, expected.map(|(name, due)| (name, Some(due))));
         assert_eq!(timers.len(), 0);

@@ -1,6 +1,7 @@
 //! What every usage sends through: the core, the timers, the events, the identities.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -21,6 +22,7 @@ use crate::event::Event;
 use crate::head::Head;
 use crate::invite::Call;
 use crate::refer::Refer;
+use crate::transaction::tag;
 
 /// Whom the response to a request is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,7 +78,7 @@ impl From<Request> for Pending {
 }
 
 /// A request that waits for its final response, or (INVITE) for more of them.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Pending {
     pub(crate) purpose: Purpose,
     pub(crate) identity: IdentityId,
@@ -89,7 +91,7 @@ pub(crate) struct Pending {
 }
 
 /// What is known of a request that was sent.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) enum Sent {
     Whole(Arc<Draft>),
     /// Of an INVITE that has a 2xx: what is not told by each further 2xx, and needed to acknowledge it.
@@ -97,10 +99,27 @@ pub(crate) enum Sent {
         cseq: u32,
         only_by_flow: bool,
         credentials: Option<Box<Headers>>,
+        /// Of its Call-ID and our tag: a callee that answers with others does not make us speak in another dialog of ours.
+        dialog: u64,
     },
 }
 
 impl Sent {
+    /// Keeps what further 2xx need beside what is in them: `response` is the first.
+    fn accepted(draft: &Draft, response: &Message) -> Option<Sent> {
+        let from = tag(response.header_bytes(HeaderName::From)?);
+        if from != tag(draft.from.as_bytes()) || *response.call_id().ok()?.as_str() != *draft.call_id {
+            return None;
+        }
+        let credentials: Headers = draft.credentials().cloned().collect();
+        Some(Sent::Accepted {
+            cseq: draft.cseq,
+            only_by_flow: draft.only_by_flow,
+            credentials: (!credentials.is_empty()).then(|| Box::new(credentials)),
+            dialog: dialog_key(response)?,
+        })
+    }
+
     pub(crate) fn cseq(&self) -> u32 {
         match self {
             Sent::Whole(draft) => draft.cseq,
@@ -109,18 +128,21 @@ impl Sent {
     }
 
     /// The request that `response` answers: all of it before the first 2xx, later what its ACK takes over. `None` when the
-    /// response lacks what belongs to a dialog.
+    /// response is one to another request.
     pub(crate) fn draft(&self, response: &Message) -> Option<Arc<Draft>> {
         let (cseq, only_by_flow, credentials) = match self {
             Sent::Whole(draft) => return Some(draft.clone()),
+            Sent::Accepted { dialog, .. } if dialog_key(response) != Some(*dialog) => return None,
             Sent::Accepted {
                 cseq,
                 only_by_flow,
                 credentials,
+                ..
             } => (*cseq, *only_by_flow, credentials),
         };
         Some(Arc::new(Draft {
             method: Method::Invite,
+            // Where an ACK goes is said by Contact; this stands in for it where it is missing.
             uri: response.to().ok()?.uri,
             from: response.header(HeaderName::From)?.as_ref().into(),
             to: response.header(HeaderName::To)?.as_ref().into(),
@@ -137,8 +159,16 @@ impl Sent {
     }
 }
 
+/// Of the Call-ID and the tag in From: both are random, and of our own making where they are compared.
+fn dialog_key(message: &Message) -> Option<u64> {
+    let mut hasher = DefaultHasher::new();
+    message.call_id().ok()?.as_str().hash(&mut hasher);
+    tag(message.header_bytes(HeaderName::From)?)?.hash(&mut hasher);
+    Some(hasher.finish())
+}
+
 /// A dialog that a forked INVITE made, and that the call does not go on in.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Stray {
     pub(crate) remote_tag: Arc<str>,
     /// The last number of ours in it.
@@ -432,21 +462,14 @@ impl Channel {
             .with(HeaderName::AllowEvents, "refer, message-summary")
     }
 
-    /// After a 2xx to INVITE only what further 2xx and their ACKs need is kept.
-    pub(crate) fn slim(&mut self, client: ClientId, status: u16) {
-        if !(200..300).contains(&status) {
-            return;
-        }
-        let Some(pending) = self.pending.get_mut(&client) else {
-            return;
-        };
-        if let Sent::Whole(draft) = &pending.sent {
-            let credentials: Headers = draft.credentials().cloned().collect();
-            pending.sent = Sent::Accepted {
-                cseq: draft.cseq,
-                only_by_flow: draft.only_by_flow,
-                credentials: (!credentials.is_empty()).then(|| Box::new(credentials)),
-            };
+    /// After a 2xx to INVITE (`accepted`) only what further 2xx and their ACKs need is kept.
+    pub(crate) fn slim(&mut self, client: ClientId, accepted: Option<&Message>) {
+        if let Some(response) = accepted
+            && let Some(pending) = self.pending.get_mut(&client)
+            && let Sent::Whole(draft) = &pending.sent
+            && let Some(accepted) = Sent::accepted(draft, response)
+        {
+            pending.sent = accepted;
         }
     }
 

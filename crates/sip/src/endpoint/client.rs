@@ -38,7 +38,6 @@ impl Endpoint {
         let Sent::Whole(draft) = &pending.sent else {
             return false;
         };
-        let draft = draft.clone();
         let request = draft.write(None).finish();
         let Channel {
             identities, entropy, ..
@@ -53,8 +52,10 @@ impl Endpoint {
         let Some(pending) = self.channel.pending.remove(&id) else {
             return false;
         };
+        let Sent::Whole(draft) = pending.sent else {
+            return false;
+        };
         let (purpose, was) = (pending.purpose, draft.cseq);
-        drop(pending.sent);
         let mut draft = Arc::unwrap_or_clone(draft);
         // RFC 3261 §22.2: the same request with a higher CSeq.
         let cseq = self.next_cseq(purpose).unwrap_or(was + 1);

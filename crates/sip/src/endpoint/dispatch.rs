@@ -115,6 +115,7 @@ impl Endpoint {
         if (200..300).contains(&status) {
             self.channel.accepted(identity, &message);
         }
+        let accepted = (200..300).contains(&status).then(|| message.clone());
         if let Purpose::Invite(call) = purpose {
             if self.calls.get(call).is_none() {
                 // The call is over already, yet another party answers.
@@ -126,7 +127,7 @@ impl Endpoint {
             self.with_call(call, |call, channel| {
                 call.on_invite_response(channel, now, id, (draft, cause), message, flow);
             });
-            self.channel.slim(id, status);
+            self.channel.slim(id, accepted.as_ref());
             return;
         }
         match purpose {
@@ -135,7 +136,7 @@ impl Endpoint {
                 self.with_call(call, |call, channel| {
                     call.on_change_response(channel, now, &draft, message, cause)
                 });
-                self.channel.slim(id, status);
+                self.channel.slim(id, accepted.as_ref());
             }
             Purpose::Update(call) => {
                 self.with_call(call, |call, channel| {

@@ -178,11 +178,8 @@ impl InviteServer {
                 effects.push(Effect::TransportFailed);
                 self.end(effects);
             }
-            InviteServer::Accepted => {
-                effects.push(Effect::Clear(TimerName::L));
-                effects.push(Effect::TransportFailed);
-                self.end(effects);
-            }
+            // RFC 6026 §7.1: it goes on absorbing the INVITE, which must not be a new one when it comes again.
+            InviteServer::Accepted => effects.push(Effect::TransportFailed),
             InviteServer::Confirmed | InviteServer::Terminated => {}
         }
     }

@@ -69,6 +69,10 @@ impl ServerKey {
     }
 }
 
+/// What a response copies of a request (RFC 3261 §8.2.6.2), to tell whether another request has the same: as [`ServerKey`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct CopiedKey(u64);
+
 /// Makes [`ServerKey`]s.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ServerKeys {
@@ -125,6 +129,20 @@ impl ServerKeys {
         message.header_bytes(HeaderName::CallId)?.hash(&mut hasher);
         message.header_bytes(HeaderName::CSeq)?.hash(&mut hasher);
         Some(ServerKey::of(&hasher))
+    }
+
+    /// From, To, Call-ID and CSeq as they stand in a request.
+    pub(crate) fn copied(&self, request: &Message) -> CopiedKey {
+        let mut hasher = self.hasher();
+        for name in [
+            HeaderName::From,
+            HeaderName::To,
+            HeaderName::CallId,
+            HeaderName::CSeq,
+        ] {
+            request.header_bytes(name).hash(&mut hasher);
+        }
+        CopiedKey(hasher.finish())
     }
 
     fn hasher(&self) -> DefaultHasher {

@@ -110,8 +110,9 @@ impl NonInviteServer {
     pub fn transport_failed(&mut self, effects: &mut Vec<Effect>) {
         match self {
             NonInviteServer::Trying => effects.push(Effect::Clear(TimerName::Trying)),
-            NonInviteServer::Completed => effects.push(Effect::Clear(TimerName::J)),
             NonInviteServer::Proceeding => {}
+            // It has answered; the request may come again until Timer J.
+            NonInviteServer::Completed => return effects.push(Effect::TransportFailed),
             NonInviteServer::Terminated => return,
         }
         effects.push(Effect::TransportFailed);
