@@ -112,3 +112,32 @@ fn the_ack_to_a_2xx_reaches_the_layer_above_whatever_its_branch() {
     assert!(matches!(peer.next_event(), Some(CoreEvent::Ack { .. })));
     peer.expect_no_event();
 }
+
+#[test]
+fn what_was_acknowledged_is_not_sent_again_and_goes_on_absorbing() {
+    let mut peer = udp();
+    peer.send(incoming("INVITE", BRANCH));
+    let (id, invite) = peer.expect_request();
+    let bytes = peer.respond(id, &invite, 200);
+    peer.expect("SIP/2.0 200");
+    peer.node.settle_answer(id);
+    assert!(!peer.node.resend(peer.now, id, bytes, None));
+    let again = Builder::response_to(&invite, 200, "OK").finish();
+    let refused = peer.node.respond(peer.now, id, again, None);
+    assert_eq!(refused, Err(callwright_sip::core::RespondError::AlreadyAnswered));
+    peer.send(incoming("INVITE", BRANCH));
+    peer.send(incoming("CANCEL", BRANCH));
+    peer.expect("SIP/2.0 200");
+    peer.send(incoming("ACK", BRANCH));
+    assert!(matches!(peer.next_event(), Some(CoreEvent::Ack { .. })));
+    peer.expect_nothing();
+    peer.wait(31_999);
+    peer.expect_no_event();
+    peer.send(incoming("INVITE", BRANCH));
+    peer.expect_nothing();
+    peer.wait(1);
+    while let Some(event) = peer.next_event() {
+        assert!(matches!(event, CoreEvent::Ended { .. }), "{event:?}");
+    }
+    peer.expect_settled();
+}

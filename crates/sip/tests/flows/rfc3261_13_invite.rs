@@ -542,3 +542,32 @@ fn a_call_that_the_core_has_no_room_for_leaves_nothing_behind() {
     assert!(!script.is_told(|event| matches!(event, Event::Ended { .. })));
     script.peer.expect_silence(60_000);
 }
+
+#[test]
+fn an_answer_of_another_dialog_is_neither_acknowledged_nor_hung_up() {
+    // Whoever was called may not make us end a call with somebody else: the ACK and the BYE would be written from this answer.
+    let mut script = Script::new();
+    let (call, invite) = script.call();
+    let ok = script.answer(&invite, "bob", "");
+    script.expect("ACK ");
+    let text = String::from_utf8_lossy(ok.raw()).into_owned();
+    let call_id = ok.call_id().expect("Call-ID").as_str().to_owned();
+    let ours = ok.from_tag().expect("a tag").to_string();
+    let foreign = |script: &mut Script| {
+        for (was, is) in [(call_id.as_str(), "other"), (ours.as_str(), "other")] {
+            script
+                .peer
+                .send(text.replace(was, is).replace("tag=bob", "tag=third"));
+            script.peer.expect_nothing();
+        }
+    };
+    foreign(&mut script);
+    script.act(|node, now| node.hangup(now, call, Hangup::default(), None).expect("hangs up"));
+    let bye = script.expect("BYE ");
+    script.respond(&bye, 200, "", "", None);
+    foreign(&mut script);
+    script.peer.send(ok.raw().clone());
+    script.expect("ACK ");
+    script.peer.expect_nothing();
+    script.assert_clean();
+}

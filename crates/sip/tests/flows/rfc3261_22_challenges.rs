@@ -182,3 +182,33 @@ fn the_early_dialogs_of_a_challenged_invite_are_over() {
     script.respond(&invite, 180, "bob", reliable, None);
     script.expect("PRACK ");
 }
+
+#[test]
+fn acks_and_byes_of_further_answers_have_the_credentials_of_the_invite() {
+    // §22.1 and §13.2.2.4, while the call lives and once it is gone.
+    let mut script = Script::new();
+    let (call, invite) = script.call();
+    let invite = challenge(&mut script, &invite, "n1");
+    let credentials = header(&invite, "Proxy-Authorization");
+    let ok = script.answer(&invite, "bob", "");
+    script.expect("ACK ");
+    for (tag, alive) in [("bob", true), ("mobile", true), ("desk", false), ("desk", false)] {
+        if !alive && tag == "desk" && script.peer.node.call_id(call).is_some() {
+            script.act(|node, now| node.hangup(now, call, Hangup::default(), None).expect("hangs up"));
+            let bye = script.expect("BYE ");
+            script.respond(&bye, 200, "", "", None);
+        }
+        script.answer(&invite, tag, "");
+        let ack = script.expect("ACK ");
+        assert_eq!(ack.to_tag().as_deref(), Some(tag));
+        assert_eq!(header(&ack, "Proxy-Authorization"), credentials, "{tag}");
+        if let Some(sent) = script.peer.sent.front()
+            && sent.bytes.starts_with(b"BYE ")
+        {
+            let bye = script.expect("BYE ");
+            assert_eq!(bye.call_id().expect("Call-ID"), ok.call_id().expect("Call-ID"));
+            script.respond(&bye, 200, "", "", None);
+        }
+    }
+    script.assert_clean();
+}
