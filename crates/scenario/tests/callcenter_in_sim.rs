@@ -78,7 +78,7 @@ impl Lab {
         let now = self.world.now();
         let mut fleet = Fleet::new(now, config);
         let mut account = Account::new(name, "192.0.2.250".parse().expect("a host"));
-        account.password = Some(password.to_owned());
+        account.password = Some(password.into());
         let id = fleet.start(now, name, account);
         let party = self.world.add(host, name, fleet.into());
         self.pass(LATENCY);
