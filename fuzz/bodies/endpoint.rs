@@ -87,7 +87,7 @@ impl World {
         identity.accounts = vec![Account {
             realm: None,
             username: "alice".to_owned(),
-            password: "secret".to_owned(),
+            password: "secret".into(),
         }];
         let identity = node.add_identity(identity);
         let registration = node

@@ -543,6 +543,15 @@ impl Records {
         self.open.values()
     }
 
+    /// Who talks on in another call, as far as is known, with the call that is over in which it was consulted.
+    pub fn talking_on(&self) -> impl Iterator<Item = (&str, CallKey)> {
+        self.busy.iter().filter_map(|(agent, (call, index))| {
+            let record = self.open.get(call).filter(|record| record.ended.is_some())?;
+            let talks = record.answers.get(*index)?.left.is_none();
+            talks.then_some((agent.as_str(), *call))
+        })
+    }
+
     /// Puts a record away that is over; `None` where it is not, or where there is none.
     pub fn take_over(&mut self, call: CallKey) -> Option<CallRecord> {
         if self.is_over(call) {
@@ -551,6 +560,12 @@ impl Records {
         } else {
             None
         }
+    }
+
+    /// Forgets a call, whatever is still to come of it.
+    pub fn forget(&mut self, call: CallKey) {
+        self.save(call);
+        self.open.remove(&call);
     }
 
     /// Whether a call that is held is over, and no agent is busy with it any more.

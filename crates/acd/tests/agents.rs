@@ -230,6 +230,34 @@ fn a_phone_that_has_not_heard_of_the_end_of_its_call_is_offered_no_other() {
 }
 
 #[test]
+fn a_phone_whose_own_bye_crosses_is_offered_the_next_call_at_once() {
+    let mut lab = with_wrap_up(0);
+    let (alice, customer) = talking(&mut lab);
+    lab.customer();
+    // It hears of no end but its own.
+    lab.filter = Some(Box::new(|line| !line.starts_with("BYE sip:alice")));
+    lab.hangup(customer);
+    lab.pass(Duration::from_millis(100));
+    assert_eq!(lab.calls(alice).len(), 1);
+    lab.hangup(alice);
+    lab.pass(Duration::from_millis(10));
+    assert_eq!(lab.phase(alice), Some(Phase::Ringing), "RFC 5407 §3.2.1");
+    lab.take(alice);
+    // Its BYE is given up meanwhile, which concerns nobody.
+    lab.pass(Duration::from_secs(40));
+    assert_eq!(lab.state("alice"), AgentState::Talking);
+    lab.hangup(alice);
+    lab.pass(Duration::from_millis(10));
+    assert_eq!(
+        lab.ends(),
+        [EndCause::CompletedByCaller, EndCause::CompletedByCallee]
+    );
+    assert_eq!(lab.state("alice"), AgentState::Ready);
+    lab.filter = None;
+    lab.assert_nothing_left();
+}
+
+#[test]
 fn a_phone_that_never_answers_the_bye_is_given_up_as_its_transaction_is() {
     for wrap_up in [0, 10] {
         let mut lab = with_wrap_up(wrap_up);

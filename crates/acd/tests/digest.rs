@@ -5,7 +5,8 @@ mod support;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use callwright_sip::digest::Algorithm;
+use callwright_sip::digest::{Algorithm, Secret};
+use callwright_wire::Seed;
 use support::script::{Received, Request, credentials, credentials_without_count};
 use support::{Lab, SERVER, password};
 
@@ -166,4 +167,30 @@ fn nobody_registers_for_somebody_else() {
     let proof = prove(&challenged, Algorithm::Sha256, ("alice", &password("alice")), 1);
     assert_eq!(register(&mut lab, phone, "bob", 2, &proof).status(), 403);
     assert_eq!(lab.machine.bindings(lab.now(), "bob").len(), 0);
+}
+
+#[test]
+fn neither_settings_nor_machine_show_hashes_or_seeds() {
+    let mut lab = Lab::new();
+    let _bob = lab.registered("bob");
+    let config = support::config();
+    let hashes = config.users.iter().flat_map(|user| &user.secrets);
+    let hashes: Vec<_> = hashes
+        .filter_map(|secret| match secret {
+            Secret::Ha1 { hash, .. } => Some(hash.as_str()),
+            Secret::Password(_) => None,
+        })
+        .collect();
+    assert_eq!(hashes.len(), 8, "two for each user");
+    let other = callwright_acd::Config {
+        nonce_seed: Seed::from_number(3),
+        ..config.clone()
+    };
+    assert_eq!(format!("{config:?}"), format!("{other:?}"));
+    for shown in [format!("{config:?}"), format!("{:?}", lab.machine)] {
+        assert!(shown.contains("alice"), "{shown}");
+        for hash in &hashes {
+            assert!(!shown.contains(hash), "{shown}");
+        }
+    }
 }

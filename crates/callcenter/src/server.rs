@@ -5,7 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 
 use callwright_acd as acd;
 use callwright_acd::{
-    AgentRequest, AgentState, Ban, CallKey, Config, ConfigError, Counters, Fact, Load, Machine, Piece,
+    AgentRequest, AgentState, Ban, CallKey, CallRecord, Config, ConfigError, Counters, Fact, Load, Machine,
+    Piece, Records,
 };
 use callwright_wire::{BindError, Input, Node, Output, PacketNode, Residue, SocketId, Time, Transport};
 
@@ -98,6 +99,13 @@ pub enum Event {
         /// Its address.
         source: IpAddr,
     },
+    /// A call is over, and that is stored.
+    CallOver {
+        /// The call.
+        call: CallKey,
+        /// Why, [as its record says](acd::CallRecord::cause).
+        cause: String,
+    },
     /// Two parties of a call are recorded from now on: see [`acd::Event::RecordingBegan`].
     RecordingBegan {
         /// The call that names the recording.
@@ -128,6 +136,8 @@ pub struct Server {
     awaited: usize,
     listening: Vec<(Transport, SocketAddr)>,
     failed: bool,
+    /// The calls that are up: how they end is called as in their records.
+    records: Records,
     /// Facts that did not come from the machine.
     foreign_facts: u64,
     outputs: VecDeque<Output<Event>>,
@@ -173,6 +183,7 @@ impl Server {
             awaited,
             listening: Vec::new(),
             failed: false,
+            records: Records::default(),
             foreign_facts: 0,
             outputs: VecDeque::new(),
             now,
@@ -257,17 +268,35 @@ impl Server {
                     | Fact::RecordingEnded { .. }
                     | Fact::CallEnded { .. } => None,
                 };
+                let over = self.note(&fact, outcome.stored);
                 self.tell(if outcome.stored {
                     Event::Stored { fact }
                 } else {
                     Event::NotStored { fact }
                 });
+                if let Some(over) = over {
+                    self.tell(over);
+                }
                 if let Some(call) = legs.filter(|_| outcome.stored) {
                     let call_ids = self.machine.call_ids(call);
                     self.tell(Event::CallLegs { call, call_ids });
                 }
             }
         }
+    }
+
+    /// Follows the calls that are up; what is to be told when one is over.
+    fn note(&mut self, fact: &Fact, stored: bool) -> Option<Event> {
+        if stored {
+            let _touched = self.records.apply(fact);
+        }
+        let Fact::CallEnded { call, .. } = fact else {
+            return None;
+        };
+        let cause = self.records.get(*call).and_then(CallRecord::cause);
+        self.records.forget(*call);
+        let cause = cause.filter(|_| stored)?;
+        Some(Event::CallOver { call: *call, cause })
     }
 
     /// Closes a machine that takes no new calls, when the last one is over.

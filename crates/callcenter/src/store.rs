@@ -155,6 +155,16 @@ pub struct Kept {
     pub facts: Vec<Fact>,
 }
 
+/// An agent who talked on from a call that is over when its process died, told when the store is opened again: it is what a machine
+/// lets it be that starts with a call of before.
+fn cut_off(agent: &str, wish: Option<&NotReadyReason>, at: Time) -> Fact {
+    Fact::AgentChanged {
+        agent: agent.to_owned(),
+        state: wish.map_or(AgentState::Ready, |reason| AgentState::NotReady(reason.clone())),
+        at,
+    }
+}
+
 /// Whether what an agent wants to be afterwards still counts in a state: it is what comes after it.
 fn keeps_wish(state: &AgentState) -> bool {
     match state {

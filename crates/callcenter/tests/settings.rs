@@ -57,6 +57,42 @@ fn without_a_file_it_is_a_closed_test_on_this_machine() {
 }
 
 #[test]
+fn neither_settings_nor_what_a_server_is_told_show_what_is_secret() {
+    let (md5, sha256) = ("4a4be40c96ac6314e91d93f38043a634", "1f".repeat(32));
+    let token = "a-token-of-the-api";
+    let settings = parse(&format!(
+        r#"
+        http = {{ listen = "127.0.0.1:8080", token = "{token}" }}
+        [[user]]
+        name = "alice"
+        password = "open-sesame"
+        [[user]]
+        name = "bob"
+        ha1 = {{ md5 = "{md5}", sha256 = "{sha256}" }}
+        "#
+    ));
+    assert_eq!(
+        settings
+            .service()
+            .http
+            .as_ref()
+            .and_then(|http| http.token.as_deref()),
+        Some(token)
+    );
+    let config = config(&settings);
+    let server = Server::new(Time::ZERO, config.clone(), ModelStore::default()).expect("it agrees");
+    for shown in [
+        format!("{settings:?}"),
+        format!("{config:?}"),
+        format!("{server:?}"),
+    ] {
+        for secret in ["open-sesame", md5, &sha256, token] {
+            assert!(!shown.contains(secret), "{shown}");
+        }
+    }
+}
+
+#[test]
 fn an_empty_file_and_the_commented_one_say_the_same_as_none() {
     for text in ["", Settings::commented()] {
         let (read, default) = (config(&parse(text)), config(&Settings::default()));

@@ -9,6 +9,8 @@ use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use clap::{Args, ColorChoice, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 use clap_complete::engine::ArgValueCompleter;
 
+use callwright_ua::Password;
+
 use crate::completion;
 
 /// Scripted end-to-end tests for telephony: place real calls, and assert what happened.
@@ -225,7 +227,7 @@ pub(crate) struct Agent {
         env = "CALLWRIGHT_PASSWORD",
         hide_env_values = true
     )]
-    pub(crate) password: Option<String>,
+    pub(crate) password: Option<Password>,
     /// Hang up so long after answering; 0 waits for the other side
     #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = duration_or_seconds)]
     pub(crate) call_duration: Duration,
@@ -470,4 +472,25 @@ pub(crate) fn parse() -> Arguments {
     }
     let matches = command.clone().get_matches_from(words);
     Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.format(&mut command).exit())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_line_does_not_show_its_password() {
+        let line = "callwright agent --username alice --server 127.0.0.1 --password open-sesame";
+        let arguments = Arguments::try_parse_from(line.split(' ')).expect("it is complete");
+        let Command::Agent(agent) = &arguments.command else {
+            unreachable!("it is an agent")
+        };
+        let password = agent.password.as_ref().map(Password::reveal);
+        assert_eq!(password, Some("open-sesame"));
+        let shown = format!("{arguments:?}");
+        assert!(
+            shown.contains("alice") && !shown.contains("open-sesame"),
+            "{shown}"
+        );
+    }
 }

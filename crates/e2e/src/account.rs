@@ -18,7 +18,7 @@ pub struct Place {
     /// The domain; that of the server by default.
     pub domain: Option<String>,
     /// The password, where one is asked for.
-    pub password: Option<String>,
+    pub password: Option<ua::Password>,
     /// The local port; any by default.
     pub port: Option<u16>,
     /// Rings so long, then answers.
@@ -189,5 +189,17 @@ mod tests {
         let local = place.account().expect("an account").local;
         let expected = ua::LocalAddress::Socket(([127, 0, 0, 1], 5071).into());
         assert_eq!(local, Some(expected));
+    }
+
+    #[test]
+    fn neither_the_place_nor_its_account_shows_the_password() {
+        let place = Place {
+            password: Some("open-sesame".into()),
+            ..place("127.0.0.1:5060", None)
+        };
+        let account = place.account().expect("an account");
+        assert_eq!(account.password, place.password);
+        let shown = format!("{place:?} {account:?}");
+        assert!(!shown.contains("open-sesame"), "{shown}");
     }
 }

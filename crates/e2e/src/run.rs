@@ -280,7 +280,7 @@ impl Parts<'_> {
             let phone = Phone {
                 name: name.clone(),
                 account: ua::Account {
-                    password: Some(password.to_owned()),
+                    password: Some(password.into()),
                     auto_answer: Some(ANSWER_AFTER),
                     ..account
                 },

@@ -26,8 +26,32 @@ name = "bob"
 password = "bobpw"
 "#;
 
+/// The same, with two agents, of whom each takes the calls of a queue.
+const QUEUES: &str = r#"
+domain = "callcenter.test"
+[listen]
+udp = "192.0.2.250:5060"
+[[user]]
+name = "alice"
+password = "alicepw"
+agent = true
+[[user]]
+name = "bob"
+password = "bobpw"
+agent = true
+[[queue]]
+name = "support"
+members = ["alice"]
+[[queue]]
+name = "second"
+members = ["bob"]
+"#;
+
 /// A server and phones, each on a host of its own.
 struct Lab {
+    settings: &'static str,
+    /// What a server that crashed had stored.
+    store: Option<Box<dyn Store>>,
     world: World<Member>,
     server: PartyId,
     events: Vec<Event>,
@@ -40,7 +64,11 @@ struct Phone {
 }
 
 fn server(now: Time, store: impl Into<Box<dyn Store>>) -> Server {
-    let settings = Settings::parse(Path::new("callcenter.toml"), SETTINGS).expect("settings");
+    server_with(SETTINGS, now, store)
+}
+
+fn server_with(settings: &str, now: Time, store: impl Into<Box<dyn Store>>) -> Server {
+    let settings = Settings::parse(Path::new("callcenter.toml"), settings).expect("settings");
     let seed = Seed::from_number(7);
     let config = settings.config(Epoch::SIMULATED, seed.derive("server"), seed.derive("nonces"));
     Server::new(now, config, store).expect("it agrees with itself")
@@ -52,12 +80,18 @@ impl Lab {
     }
 
     fn with_store(store: impl Into<Box<dyn Store>>) -> Lab {
+        Lab::with(SETTINGS, store)
+    }
+
+    fn with(settings: &'static str, store: impl Into<Box<dyn Store>>) -> Lab {
         let mut world = World::new(WorldConfig::new(Seed::from_number(7)));
         world.set_default_link(Link::perfect(LATENCY));
         let host = world.add_host("server", [192, 0, 2, 250]).expect("a host");
-        let node = server(Time::ZERO, store);
+        let node = server_with(settings, Time::ZERO, store);
         let server = world.add(host, "callcenter", node.into());
         let mut lab = Lab {
+            settings,
+            store: None,
             world,
             server,
             events: Vec::new(),
@@ -78,7 +112,7 @@ impl Lab {
         let now = self.world.now();
         let mut fleet = Fleet::new(now, config);
         let mut account = Account::new(name, "192.0.2.250".parse().expect("a host"));
-        account.password = Some(password.to_owned());
+        account.password = Some(password.into());
         let id = fleet.start(now, name, account);
         let party = self.world.add(host, name, fleet.into());
         self.pass(LATENCY);
@@ -180,6 +214,30 @@ impl Lab {
             lab.registered(alice) && lab.registered(bob)
         });
         (lab, alice, bob)
+    }
+
+    /// A call that rings here is answered.
+    fn take(&mut self, phone: Phone) {
+        self.until("ringing", |lab| lab.phase(phone) == Some(Phase::Ringing));
+        self.fleet(phone, |fleet, now| fleet.accept(now, phone.id, None, None))
+            .expect("it can");
+        self.until("the call", |lab| lab.phase(phone) == Some(Phase::Established));
+    }
+
+    /// The process of the server dies.
+    fn crash_server(&mut self) {
+        let crashed = self.world.crash(self.server, CrashKind::Process);
+        let [(_, Member::Server(dead))] = <[_; 1]>::try_from(crashed).expect("one party") else {
+            panic!("a server");
+        };
+        self.store = Some(dead.into_store());
+    }
+
+    /// It starts again.
+    fn restart_server(&mut self) {
+        let store = self.store.take().expect("it has crashed");
+        let again = server_with(self.settings, self.world.now(), store);
+        assert!(self.world.restart(self.server, again.into()).is_ok());
     }
 
     fn establish(&mut self, alice: Phone, bob: Phone) {
@@ -387,12 +445,8 @@ fn a_call_that_was_up_in_a_crash_is_closed_in_the_records_once_whatever_keeps_th
         lab.with_server(|server| server.store_mut().set_delay(Duration::from_millis(20)));
         lab.establish(alice, bob);
         lab.pass(Duration::from_secs(5));
-        let crashed = lab.world.crash(lab.server, CrashKind::Process);
-        let [(_, Member::Server(dead))] = <[_; 1]>::try_from(crashed).expect("one party") else {
-            panic!("a server");
-        };
-        let again = server(lab.world.now(), dead.into_store());
-        assert!(lab.world.restart(lab.server, again.into()).is_ok());
+        lab.crash_server();
+        lab.restart_server();
         lab.pass(Duration::from_secs(1));
         assert_eq!(lab.server().load().bindings, 2);
         let lost = lab
@@ -408,6 +462,78 @@ fn a_call_that_was_up_in_a_crash_is_closed_in_the_records_once_whatever_keeps_th
         kept
     });
     assert_eq!(kept[0], kept[1], "both tell the same");
+}
+
+/// Where the server dies.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Crash {
+    /// While the agent is consulted.
+    Consulted,
+    /// While the agent talks to the customer who was transferred to it.
+    Transferred,
+    /// When the customer has hung up, and the agent's phone has not answered the BYE.
+    HungUp,
+}
+
+#[test]
+fn a_consulted_agent_talks_no_longer_than_is_known_after_a_crash() {
+    // Up to the last that was stored.
+    for (crash, talked) in [
+        (Crash::Consulted, 0),
+        (Crash::Transferred, 5),
+        (Crash::HungUp, 25),
+    ] {
+        let seed = Seed::from_number(7);
+        let sqlite = SqliteStore::in_memory(Epoch::SIMULATED, &seed).expect("a database in memory");
+        let stores: [Box<dyn Store>; 2] = [ModelStore::new(seed).into(), sqlite.into()];
+        for store in stores {
+            let (mut lab, alice, bob) = Lab::with(QUEUES, store).and_two();
+            let customer = lab.phone("customer", 3, "");
+            lab.dial(customer, "support");
+            lab.take(alice);
+            lab.fleet(alice, |fleet, now| {
+                fleet.attended_transfer(now, alice.id, None, "second", None)
+            })
+            .expect("it talks");
+            lab.take(bob);
+            lab.pass(Duration::from_secs(5));
+            if crash != Crash::Consulted {
+                lab.fleet(alice, |fleet, now| fleet.complete_transfer(now, alice.id, None))
+                    .expect("it consulted");
+                lab.until("the transfer", |lab| {
+                    lab.agent(alice)
+                        .calls()
+                        .iter()
+                        .all(|call| call.phase() == Phase::Ended)
+                });
+                lab.pass(Duration::from_secs(20));
+            }
+            if crash == Crash::HungUp {
+                lab.world.crash(bob.party, CrashKind::Host);
+                lab.fleet(customer, |fleet, now| fleet.hangup(now, customer.id, None, None))
+                    .expect("it talks");
+                lab.pass(Duration::from_secs(3));
+            }
+            let up = lab.server().load().calls;
+            assert_eq!(
+                up,
+                match crash {
+                    Crash::Consulted => 2,
+                    Crash::Transferred => 1,
+                    Crash::HungUp => 0,
+                }
+            );
+            lab.crash_server();
+            lab.pass(Duration::from_secs(600));
+            lab.restart_server();
+            lab.pass(Duration::from_secs(1));
+            let kept = lab.server().store().kept().expect("it can be read");
+            let consulted = &kept.records[1];
+            assert_eq!(consulted.agent(), Some("bob"));
+            let talk = consulted.agent_talk().map(|talk| talk.as_secs());
+            assert_eq!(talk, Some(talked), "{crash:?}: {consulted:?}");
+        }
+    }
 }
 
 #[test]

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use callwright_sip_message::{HeaderName, Method, NameAddr, Uri};
 use callwright_wire::{Flow, Transport};
 
+use crate::digest::Password;
 use crate::endpoint::{CallId, IdentityId};
 
 /// Header fields beyond those that the endpoint writes: name and value, in order. One name may stand several times.
@@ -34,23 +35,14 @@ impl Body {
 }
 
 /// A name and password, for challenges of `realm`.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Account {
     /// The realm that they are for; `None`: any.
     pub realm: Option<String>,
     /// The user name in the Authorization header field.
     pub username: String,
-    /// The password, in the clear.
-    pub password: String,
-}
-
-impl std::fmt::Debug for Account {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Account")
-            .field("realm", &self.realm)
-            .field("username", &self.username)
-            .finish_non_exhaustive()
-    }
+    /// The password.
+    pub password: Password,
 }
 
 /// Who somebody on this side is: given once, then named by its [`IdentityId`] in every operation.

@@ -6,8 +6,10 @@
 mod client;
 mod computation;
 mod nonce;
+mod password;
 mod server;
 
 pub use client::{Account, AuthError, Client};
 pub use computation::{Algorithm, Proof, Qop, Secret};
+pub use password::Password;
 pub use server::{Refusal, Server, ServerConfig, Signed};

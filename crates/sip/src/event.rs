@@ -195,7 +195,8 @@ pub enum Event {
         /// Why.
         failure: Failure,
     },
-    /// The BYE of a call that was hung up, and whose end was told, is answered: the peer knows of it too.
+    /// The BYE of a call that was hung up, and whose end was told, is answered, or was crossed by one of the peer (RFC 5407 §3.2.1):
+    /// the peer knows of it too.
     HungUp {
         /// The call; its handle is gone.
         call: CallId,

@@ -15,7 +15,7 @@ fn entropy() -> Entropy {
 }
 
 fn password(text: &str) -> Secret {
-    Secret::Password(text.to_owned())
+    Secret::Password(text.into())
 }
 
 fn client(secret: &str) -> Client {

@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use callwright_media::codec::Codec;
+use callwright_sip::digest::Password;
 use callwright_sip_message::{Host, Uri};
 use callwright_wire::Transport;
 
@@ -17,7 +18,7 @@ pub struct Account {
     /// The port of the domain, where one was named.
     pub port: Option<u16>,
     /// The password for digest authentication.
-    pub password: Option<String>,
+    pub password: Option<Password>,
     /// The user name for digest authentication; `username` by default.
     pub auth_user: Option<String>,
     /// The display name in From and Contact.

@@ -18,6 +18,7 @@ mod verb;
 
 pub use account::{Account, DtmfMode, LocalAddress, MediaEncryption};
 pub use call::{Call, CallKey, Ended, Origin, Peer, Phase};
+pub use callwright_sip::digest::Password;
 pub use fleet::{Fleet, FleetConfig, FleetEvent};
 pub use target::{TargetError, resolve};
 pub use trace::{Direction, Trace, TraceLimits, TracedMessage};

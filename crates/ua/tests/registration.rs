@@ -57,6 +57,27 @@ fn a_challenge_is_met_and_the_binding_told() {
 }
 
 #[test]
+fn a_user_agent_does_not_show_its_password() {
+    let mut lab = Lab::new();
+    let registrar = lab.domain();
+    let a = lab.phone_with("alice", |account| account.password = Some("open-sesame".into()));
+    register(&mut lab, a);
+    let request = lab.expect(registrar, "REGISTER");
+    let challenged = request.reply("401 Unauthorized", "r", &[CHALLENGE], "");
+    lab.say(registrar, request.from, challenged);
+    lab.expect(registrar, "REGISTER");
+    for shown in [
+        format!("{:?}", lab.user_agent(a)),
+        format!("{:?}", lab.user_agent(a).account()),
+    ] {
+        assert!(
+            shown.contains("alice") && !shown.contains("open-sesame"),
+            "{shown}"
+        );
+    }
+}
+
+#[test]
 fn a_wrong_password_fails_with_the_status_of_the_registrar() {
     let mut lab = Lab::new();
     let registrar = lab.domain();

@@ -237,7 +237,7 @@ impl Town {
     pub(crate) fn registered(&mut self, name: &str, transport: Transport) -> Phone {
         let host = self.host(name);
         let mut account = Account::new(name, Host::Name(DOMAIN.into()));
-        account.password = Some(name.to_owned());
+        account.password = Some(name.into());
         account.transport = transport;
         let seed = u64::from(self.hosts);
         let config = FleetConfig {

@@ -319,7 +319,7 @@ impl Lab {
         let index = self.phones.len();
         let ip = Phone(index).address();
         let mut account = Account::new(name, Host::V4(SERVER));
-        account.password = Some(password(name));
+        account.password = Some(password(name).into());
         adjust(&mut account);
         let config = FleetConfig {
             epoch: Epoch::SIMULATED,

@@ -150,7 +150,7 @@ pub(crate) fn credentials(
         uri,
         body: b"",
     };
-    let response = proof.response(&Secret::Password(password.to_owned()));
+    let response = proof.response(&Secret::Password(password.into()));
     format!(
         "Authorization: Digest username=\"{username}\", realm=\"{}\", nonce=\"{}\", uri=\"{uri}\", response=\"{}\", \
          algorithm={algorithm}, cnonce=\"c0ffee\", qop=auth, nc={count:08x}",
@@ -178,7 +178,7 @@ pub(crate) fn credentials_without_count(
         uri: request.1,
         body: b"",
     };
-    let response = proof.response(&Secret::Password(user.1.to_owned()));
+    let response = proof.response(&Secret::Password(user.1.into()));
     format!(
         "Authorization: Digest username=\"{}\", realm=\"{}\", nonce=\"{}\", uri=\"{}\", response=\"{}\"",
         user.0,

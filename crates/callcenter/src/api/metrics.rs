@@ -38,12 +38,8 @@ impl Tally {
             } => {
                 self.queued.get_or_create(&vec![("queue", queue.clone())]).inc();
             }
-            Event::Stored {
-                fact: Fact::CallEnded { cause, .. },
-            } => {
-                self.ended
-                    .get_or_create(&vec![("cause", cause.to_string())])
-                    .inc();
+            Event::CallOver { cause, .. } => {
+                self.ended.get_or_create(&vec![("cause", cause.clone())]).inc();
             }
             Event::NotStored { .. } => {
                 self.unstored.inc();

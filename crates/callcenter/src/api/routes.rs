@@ -235,7 +235,10 @@ async fn record(State(shared): Own, Path(number): Path<String>) -> Answer {
     let found = read(&shared, move |reader| reader.record(parsed)).await?;
     let (row, facts) = found.ok_or_else(none)?;
     let mut view = views::record(&row);
-    view["events"] = facts.iter().map(views::event).collect();
+    let events = facts.iter();
+    view["events"] = events
+        .map(|fact| views::event(fact, row.cause.as_deref()))
+        .collect();
     Ok(Json(view))
 }
 

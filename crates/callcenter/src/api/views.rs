@@ -137,8 +137,8 @@ pub(super) fn record(row: &RecordRow) -> Value {
     })
 }
 
-/// A fact whose times count from 1970.
-pub(super) fn event(fact: &Fact) -> Value {
+/// A fact of a call, whose times count from 1970, and whose end is called as in its record.
+pub(super) fn event(fact: &Fact, ended: Option<&str>) -> Value {
     let unix = Epoch::from_unix_nanos(0);
     let mut view = json!({ "at": fact.at().map(|time| at(unix, time)) });
     match fact {
@@ -213,7 +213,7 @@ pub(super) fn event(fact: &Fact) -> Value {
         }
         Fact::CallEnded { cause, .. } => {
             view["event"] = json!("ended");
-            view["cause"] = json!(cause.to_string());
+            view["cause"] = json!(ended.map_or_else(|| cause.to_string(), str::to_owned));
         }
     }
     view
@@ -241,4 +241,27 @@ pub(super) fn statistics(queue: Option<&str>, threshold: Duration, sum: &Statist
         "average_handle_time_s": sum.average_handle_time().map(seconds),
         "longest_wait_s": seconds(sum.longest_wait),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use callwright_acd::{CallKey, EndCause};
+    use callwright_wire::Time;
+
+    use super::*;
+
+    #[test]
+    fn the_end_of_a_call_is_called_as_in_its_record() {
+        let fact = Fact::CallEnded {
+            call: CallKey(1),
+            cause: EndCause::CompletedByCallee,
+            parties: None,
+            at: Time::ZERO,
+        };
+        assert_eq!(
+            event(&fact, Some("completed_by_agent"))["cause"],
+            "completed_by_agent"
+        );
+        assert_eq!(event(&fact, None)["cause"], "completed_by_callee");
+    }
 }

@@ -94,7 +94,10 @@ fn is_for_the_log(news: &News) -> bool {
         News::Of(_, Event::Stored { fact } | Event::NotStored { fact }) => {
             !matches!(fact, Fact::RecordingStarted { .. } | Fact::RecordingEnded { .. })
         }
-        News::Of(_, Event::CallLegs { .. } | Event::Banned(_) | Event::BanOver { .. }) => true,
+        News::Of(
+            _,
+            Event::CallLegs { .. } | Event::CallOver { .. } | Event::Banned(_) | Event::BanOver { .. },
+        ) => true,
         News::Of(
             _,
             Event::Listening { .. }

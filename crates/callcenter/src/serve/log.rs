@@ -33,6 +33,7 @@ pub(super) fn log(now: Time, event: &Event) {
         Event::CallLegs { call, call_ids } => {
             tracing::info!(%now, call = call.0, call_ids = call_ids.join(" "), "legs");
         }
+        Event::CallOver { call, cause } => tracing::info!(%now, call = call.0, %cause, "ended"),
         Event::Banned(ban) => {
             let seconds = ban.until.since(now).as_secs();
             tracing::warn!(%now, source = %ban.source, why = %ban.because, seconds, "banned: what this address asks for is not heard for so long");
@@ -100,6 +101,7 @@ fn log_fact(now: Time, fact: &Fact) {
         } => tracing::info!(%now, call = call.0, %file, samples, "recorded"),
         Fact::CallOverflowed { call, to, .. } => tracing::info!(%now, call = call.0, %to, "overflowed"),
         Fact::CallTransferred { call, to, .. } => tracing::info!(%now, call = call.0, %to, "transferred"),
-        Fact::CallEnded { call, cause, .. } => tracing::info!(%now, call = call.0, %cause, "ended"),
+        // Told with the cause as the record has it.
+        Fact::CallEnded { .. } => {}
     }
 }

@@ -8,7 +8,7 @@ use callwright_wire::{Seed, Time};
 
 use super::group::{CommitError, Ledger, Taken};
 use super::paced::Pace;
-use super::{Health, Kept, Outcome, Restored, Store, StoreError, keeps_wish};
+use super::{Health, Kept, Outcome, Restored, Store, StoreError, cut_off, keeps_wish};
 
 /// How many of the latest facts, and of the latest records, a [`ModelStore`] keeps: it is no archive.
 const KEPT: usize = 20_000;
@@ -54,6 +54,14 @@ impl Store for ModelStore {
                 parties: None,
                 at: memory.latest,
             });
+        }
+        let talking: Vec<_> = memory
+            .records
+            .talking_on()
+            .map(|(agent, _)| cut_off(agent, memory.wishes.get(agent), memory.latest))
+            .collect();
+        for fact in &talking {
+            memory.apply(fact);
         }
         Ok(Restored {
             bindings: memory.bindings.clone(),

@@ -130,7 +130,7 @@ fn day(number: u64, span: Duration, warm_up: Duration, sound: bool) -> Served {
                     placed.remove(&call);
                     over += 1;
                 }
-                News::Phone(_) | News::Server => {}
+                News::Phone(_) | News::Server | News::Over(..) => {}
             }
         }
         while town.log.next().is_some() {}

@@ -1,14 +1,14 @@
 //! A mixed hour: agents who answer, refuse, let ring, transfer, log out and register again; callers who give up; a network that loses
 //! packets, a store that is slow and fails, a server that crashes. The model and the rules of the protocols look on.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt::{self, Write as _};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use callwright_callcenter::{
-    AgentRequest, AgentState, AnswerWith, Command, EndCause, ModelStore, QueueConfig, SqliteStore, Store,
-    Strategy,
+    AgentRequest, AgentState, AnswerWith, CallKey, Command, EndCause, ModelStore, QueueConfig, SqliteStore,
+    Store, Strategy,
 };
 use callwright_capture::rules::{Disturbance, Rules, RulesConfig};
 use callwright_sim::{Link, Loss, PartyId};
@@ -125,6 +125,8 @@ struct Play {
     /// The last things that happened, for whoever looks for a reason.
     story: VecDeque<(Time, Line)>,
     wrong: Vec<String>,
+    /// Why calls ended, as the server told it.
+    causes: BTreeMap<CallKey, String>,
     dialled: usize,
     over: usize,
 }
@@ -245,6 +247,7 @@ pub(crate) fn play_with(hour: &Hour, store: Box<dyn Store>) -> Found {
         moves: 0,
         story: VecDeque::new(),
         wrong: Vec::new(),
+        causes: BTreeMap::new(),
         dialled: 0,
         over: 0,
         town,
@@ -531,6 +534,13 @@ impl Play {
         let said = match news {
             News::Phone(said) => said,
             News::Server => return,
+            News::Over(call, cause) => {
+                let before = self.causes.insert(call, cause);
+                if before.is_some() {
+                    self.wrong.push(format!("call {} is over twice", call.0));
+                }
+                return;
+            }
         };
         self.tell(Line::Hears(party, said.clone()));
         match said {
@@ -631,7 +641,7 @@ impl Play {
         if numbers != acknowledged {
             wrong.push(format!("records {numbers:?} of calls {acknowledged:?}"));
         }
-        let ends: std::collections::BTreeMap<_, _> = self.model.ends().collect();
+        let ends: BTreeMap<_, _> = self.model.ends().collect();
         for record in &kept.records {
             let expected = ends.get(&record.call).copied();
             let cause = record.ended.map(|ended| ended.cause);
@@ -639,6 +649,15 @@ impl Play {
                 wrong.push(format!(
                     "{:?} ended with {cause:?}, not {expected:?}",
                     record.call
+                ));
+            }
+            // Those that a crash has cut off are closed without a word.
+            let told = self.causes.get(&record.call);
+            if cause != Some(EndCause::Restarted) && told != record.cause().as_ref() {
+                wrong.push(format!(
+                    "{:?} ended with {:?} in its record, and {told:?} was told",
+                    record.call,
+                    record.cause()
                 ));
             }
             if record.queue().is_some()

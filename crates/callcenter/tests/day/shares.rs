@@ -59,7 +59,7 @@ fn play(
                 News::Phone(Said::Up { .. }) if party != town.crowd => {
                     *answered.entry(party).or_default() += 1;
                 }
-                News::Phone(_) | News::Server => {}
+                News::Phone(_) | News::Server | News::Over(..) => {}
             }
         }
         while town.log.next().is_some() {}

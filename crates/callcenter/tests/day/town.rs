@@ -3,7 +3,9 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use callwright_callcenter::{self as callcenter, AgentConfig, Auth, Config, QueueConfig, Server, Store};
+use callwright_callcenter::{
+    self as callcenter, AgentConfig, Auth, CallKey, Config, QueueConfig, Server, Store,
+};
 use callwright_sim::{CrashKind, Link, PartyId, World, WorldConfig};
 use callwright_sip::endpoint::CallId;
 use callwright_sip_message::Uri;
@@ -37,6 +39,8 @@ pub(crate) enum Party {
 pub(crate) enum News {
     /// It told something; what it means is in the log of its store.
     Server,
+    /// It told the end of a call, and its cause.
+    Over(CallKey, String),
     Phone(Said),
 }
 
@@ -301,7 +305,10 @@ impl Node for Party {
 
     fn poll_output(&mut self) -> Option<Output<News>> {
         match self {
-            Party::Server(server, _) => Some(server.poll_output()?.map_event(|_| News::Server)),
+            Party::Server(server, _) => Some(server.poll_output()?.map_event(|event| match event {
+                callcenter::Event::CallOver { call, cause } => News::Over(call, cause),
+                _ => News::Server,
+            })),
             Party::Phone(phone) => Some(phone.poll_output()?.map_event(News::Phone)),
         }
     }

@@ -220,6 +220,61 @@ fn after_a_restart_what_was_stored_is_in_force_and_calls_that_were_up_are_closed
 }
 
 #[test]
+fn an_agent_who_talked_on_from_a_consultation_is_cut_off_with_the_process() {
+    let lunch = NotReadyReason::Manual("lunch".to_owned());
+    // The call that it went on in is up in the crash; or it was over, and the phone had not answered the BYE.
+    for (over, wish) in [(false, false), (true, false), (true, true)] {
+        for (name, mut store) in stores() {
+            let mut told = vec![
+                queued(1, "support", 100),
+                answered(1, Some(ALICE), 110),
+                changed(ALICE, AgentState::Talking, 110),
+                queued(2, "support", 120),
+                answered(2, Some(BOB), 130),
+                changed(BOB, AgentState::Talking, 130),
+                ended(2, EndCause::Transferred, 140),
+                changed(ALICE, AgentState::Ready, 141),
+            ];
+            if wish {
+                told.push(Fact::AgentWants {
+                    agent: BOB.to_owned(),
+                    afterwards: Some(lunch.clone()),
+                    at: at(150),
+                });
+            }
+            if over {
+                told.push(ended(1, EndCause::CompletedByCaller, 160));
+            }
+            commit(store.as_mut(), at(160), &told);
+            let kept = store.kept().expect("it can be read");
+            assert_eq!(kept.records[1].agent_talk(), None, "{name}: it talks");
+            store.lose_uncommitted();
+            let restored = store.restore(at(7_200)).expect("it can be restored");
+            assert_eq!(restored.closed, if over { vec![] } else { vec![1] }, "{name}");
+            let state = match (over, wish) {
+                (false, _) => AgentState::Talking,
+                (true, false) => AgentState::Ready,
+                (true, true) => AgentState::NotReady(lunch.clone()),
+            };
+            assert_eq!(restored.agents[BOB], state, "{name}");
+            commit(
+                store.as_mut(),
+                at(7_201),
+                &[changed(BOB, AgentState::Ready, 7_201)],
+            );
+            let kept = store.kept().expect("it can be read");
+            let talk = kept.records[1].agent_talk().expect("it is over");
+            let last = if over { 160 } else { 141 };
+            assert_eq!(talk, Duration::from_secs(last - 130), "{name}, {over}");
+            let facts = kept.facts.len();
+            store.restore(at(7_300)).expect("it can be restored");
+            let kept = store.kept().expect("it can be read");
+            assert_eq!(kept.facts.len(), facts, "{name}: once");
+        }
+    }
+}
+
+#[test]
 fn the_end_of_a_call_that_is_over_changes_nothing() {
     let [_, (_, mut store)] = stores();
     commit(store.as_mut(), at(1), &whole_call(1, 1));

@@ -149,7 +149,7 @@ pub(crate) fn clean() -> Link {
 pub(crate) fn account(name: &str, transport: Transport) -> Account {
     let mut account = Account::new(name, Host::V4(SERVER));
     account.transport = transport;
-    account.password = Some(name.chars().rev().collect());
+    account.password = Some(name.chars().rev().collect::<String>().into());
     account
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use callwright_sip::digest::Password;
 use callwright_sip_message::Uri;
 use callwright_wire::Transport;
 
@@ -93,7 +94,7 @@ pub(super) fn read(name: &str, config: &Value) -> Result<PhoneSpec, Fault> {
     let reader = Reader { agent: name, map };
     let mut spec = PhoneSpec::new(name, &reader.required("username")?, &reader.required("domain")?);
     reader.check_address(&spec)?;
-    spec.password = reader.text("password")?;
+    spec.password = reader.password()?;
     spec.auth_user = reader.text("auth_user")?;
     spec.display_name = reader.text("display_name")?;
     spec.transport = reader.transport()?;
@@ -143,6 +144,15 @@ impl Reader<'_> {
             None => Ok(None),
             Some(Value::Text(text)) => Ok(Some(text.clone())),
             Some(other) => Err(self.wrong(key, "a string", other)),
+        }
+    }
+
+    /// A password in another form, such as a number, is one all the same: the fault does not repeat it.
+    fn password(&self) -> Result<Option<Password>, Fault> {
+        match self.given("password") {
+            None => Ok(None),
+            Some(Value::Text(text)) => Ok(Some(text.as_str().into())),
+            Some(_) => Err(self.fault("password", "expected a string: write it in quotes")),
         }
     }
 
@@ -362,4 +372,37 @@ pub(crate) fn headers(value: &Value) -> Result<Vec<(String, String)>, String> {
         }
     }
     Ok(headers)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn given(password: Value) -> Result<PhoneSpec, Fault> {
+        let text = |text: &str| Value::Text(text.to_owned());
+        let entries = [
+            ("username", text("alice")),
+            ("domain", text("example.com")),
+            ("password", password),
+        ];
+        let map = entries.map(|(key, value)| (key.to_owned(), value));
+        read("A", &Value::Map(map.into_iter().collect()))
+    }
+
+    #[test]
+    fn a_phone_does_not_show_its_password() {
+        let spec = given(Value::Text("open-sesame".to_owned())).expect("an agent");
+        let password = spec.password.as_ref().map(Password::reveal);
+        assert_eq!(password, Some("open-sesame"));
+        let shown = format!("{spec:?}");
+        assert!(!shown.contains("open-sesame"), "{shown}");
+    }
+
+    #[test]
+    fn a_password_that_is_no_string_is_not_repeated() {
+        let fault = given(Value::Int(8_154_711)).expect_err("it is a number");
+        let text = format!("{fault:?}");
+        assert!(text.contains("write it in quotes"), "{text}");
+        assert!(!text.contains("4711"), "{text}");
+    }
 }

@@ -127,7 +127,7 @@ impl State {
     pub(super) fn register(&mut self, phone: usize, wanted: bool) {
         self.after(10, move |state| {
             let line = &mut state.exchange.phones[phone];
-            let refused = line.spec.password.as_deref() == Some("wrong");
+            let refused = line.spec.password == Some("wrong".into());
             let (status, reason) = if refused {
                 (403, "403 Forbidden")
             } else {

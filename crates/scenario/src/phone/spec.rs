@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use callwright_sip::digest::Password;
 use callwright_wire::Transport;
 
 /// A phone to start. Everything was checked as far as that is possible without starting it.
@@ -15,7 +16,7 @@ pub struct PhoneSpec {
     /// The host part of the address-of-record, maybe with a port.
     pub domain: String,
     /// The password; without one, a challenge ends the request.
-    pub password: Option<String>,
+    pub password: Option<Password>,
     /// The user name for authentication, when it is not `username`.
     pub auth_user: Option<String>,
     /// The name in From and Contact.

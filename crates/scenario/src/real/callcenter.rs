@@ -175,6 +175,9 @@ impl Servers {
                 Event::CallLegs { call, call_ids } => {
                     tracing::debug!(party = party.0, %now, call = call.0, ?call_ids, "legs");
                 }
+                Event::CallOver { call, cause } => {
+                    tracing::debug!(party = party.0, %now, call = call.0, %cause, "ended");
+                }
                 Event::Banned(ban) => {
                     let seconds = ban.until.since(now).as_secs();
                     tracing::warn!(party = party.0, %now, source = %ban.source, why = %ban.because, seconds, "banned");

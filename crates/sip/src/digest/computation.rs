@@ -5,6 +5,8 @@ use std::fmt;
 use md5::Md5;
 use sha2::{Digest, Sha256, Sha512_256};
 
+use super::password::Password;
+
 /// A hash algorithm, the weakest first. With `-sess`, A1 takes nonce and cnonce in (RFC 7616 §3.4.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Algorithm {
@@ -140,7 +142,7 @@ impl Qop {
 #[derive(Clone, PartialEq, Eq)]
 pub enum Secret {
     /// The password in the clear.
-    Password(String),
+    Password(Password),
     /// H(username:realm:password) as hex, for one algorithm (RFC 7616 §3.4.2).
     Ha1 {
         /// Without `-sess`.
@@ -210,7 +212,7 @@ impl Proof<'_> {
             Secret::Password(password) => h(&[
                 self.username.as_bytes(),
                 self.realm.as_bytes(),
-                password.as_bytes(),
+                password.reveal().as_bytes(),
             ]),
             Secret::Ha1 { algorithm, hash } if algorithm.base() == self.algorithm.base() => {
                 hash.to_ascii_lowercase()

@@ -45,7 +45,7 @@ pub(crate) enum Phase {
     Answered,
     /// Both sides know.
     Established,
-    /// Our BYE has no response.
+    /// Our BYE has no response, and none of the peer's has crossed it.
     Leaving,
     /// Ended. It is kept while a REFER still uses its dialog (RFC 5057 §2).
     Over,

@@ -65,7 +65,8 @@ impl Call {
         for fork in self.forks.iter_mut().filter(|fork| !fork.given_up) {
             fork.given_up = true;
             let draft = parting(&mut fork.dialog, &hangup);
-            channel.send(now, self.identity, Purpose::Bye(self.id), draft, cause);
+            // No end of the session: should another fork answer yet, that one gets a BYE of its own.
+            channel.send(now, self.identity, Purpose::Nobody, draft, cause);
         }
         // The INVITE gets its final response soon, or is cancelled (RFC 3261 §15.1.1).
         let wait = channel.config.core.timers.timeout();
@@ -174,12 +175,14 @@ impl Call {
                 self.withdraw_quietly(channel, now);
                 self.end(channel, now, EndCause::RemoteBye { reason, message });
             }
-            // The BYEs crossed (RFC 5407 §3.2.1): ours gets its own response.
+            // The BYEs crossed (RFC 5407 §3.2.1): both sides know, whatever becomes of ours; not every phone that is gone answers it.
+            // Another fork is not the session.
+            Phase::Leaving if place == 0 => self.on_bye_over(channel, None),
             Phase::Leaving | Phase::Over => {}
         }
     }
 
-    /// The end of our BYE.
+    /// The end of our BYE, or of the wait for it: told once.
     pub(crate) fn on_bye_over(&mut self, channel: &mut Channel, failure: Option<Failure>) {
         if !matches!(self.phase, Phase::Leaving) {
             return;

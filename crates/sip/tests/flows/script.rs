@@ -26,7 +26,7 @@ impl Script {
         let account = Account {
             realm: None,
             username: "alice".to_owned(),
-            password: "secret".to_owned(),
+            password: "secret".into(),
         };
         let mut identity = Identity::new(uri("sip:alice@10.0.0.2"));
         identity.accounts = vec![account];

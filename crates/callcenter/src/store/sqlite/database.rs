@@ -15,7 +15,7 @@ use super::event::{Calendar as _, EventRow, Unix};
 use super::file::{self, OwnFile, Place, beside};
 use super::{rows, schema};
 use crate::store::group::{CommitError, Ledger};
-use crate::store::{Kept, Restored};
+use crate::store::{Kept, Restored, cut_off};
 
 /// How long a commit waits for another process to let go of the database; with trouble at hand a tenth of it.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -118,6 +118,11 @@ impl Database {
             let ends: Vec<_> = ends.iter().collect();
             self.write(&ends, &Unix).map_err(|error| self.broken(error))?;
         }
+        let talking = self.talking_on().map_err(|error| self.broken(error))?;
+        if !talking.is_empty() {
+            let talking: Vec<_> = talking.iter().collect();
+            self.write(&talking, &Unix).map_err(|error| self.broken(error))?;
+        }
         let path = &self.path;
         let read = || -> rusqlite::Result<_> {
             Ok((
@@ -139,6 +144,21 @@ impl Database {
             first_call: last_call.unsigned_abs() + 1,
             closed: closed.into_iter().map(|call| call.0).collect(),
         })
+    }
+
+    /// The end of the talks that went on in calls that are over, at the last that is known.
+    fn talking_on(&self) -> rusqlite::Result<Vec<Fact>> {
+        let Ok(wishes) = rows::wishes(&self.connection)? else {
+            // Whoever asks for them is told what is wrong.
+            return Ok(Vec::new());
+        };
+        self.records
+            .talking_on()
+            .map(|(agent, call)| {
+                let at = Unix.time(rows::last_known(&self.connection, call)?);
+                Ok(cut_off(agent, wishes.get(agent), at))
+            })
+            .collect()
     }
 
     /// Forgets what it knows; what is stored stays.

@@ -29,7 +29,7 @@ fn equip(world: &mut World) {
     let account = |realm: &str| Account {
         realm: Some(realm.to_owned()),
         username: format!("alice-{realm}"),
-        password: "secret".to_owned(),
+        password: "secret".into(),
     };
     world.equip(ALICE, |identity| {
         identity.accounts = vec![account("atlanta"), account("biloxi")]

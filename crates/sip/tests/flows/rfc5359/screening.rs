@@ -38,7 +38,7 @@ fn screened_after_a_challenge(realm: &str) {
     let account = Account {
         realm: None,
         username: "alice".to_owned(),
-        password: "secret".to_owned(),
+        password: "secret".into(),
     };
     world.equip(ALICE, |identity| {
         identity.routes = vec![proxy.route()];
