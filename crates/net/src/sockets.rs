@@ -121,11 +121,6 @@ pub(crate) struct Sockets {
     pub(crate) warnings: Vec<(PartyId, Warning)>,
     /// What was received last.
     pub(crate) buffer: Box<[u8]>,
-    spare: Box<[u8]>,
-    /// What came together with what was received last.
-    second: Option<Arrival>,
-    /// Whether it came alone: the socket was empty behind it.
-    alone: bool,
 }
 
 /// What media sockets are to tell.
@@ -171,9 +166,6 @@ impl Sockets {
             inbox: VecDeque::new(),
             warnings: Vec::new(),
             buffer: vec![0; LARGEST].into_boxed_slice(),
-            spare: vec![0; LARGEST].into_boxed_slice(),
-            second: None,
-            alone: false,
         }
     }
 
