@@ -13,7 +13,7 @@ use std::thread::JoinHandle;
 
 use bytes::Bytes;
 use callwright_wire::{
-    BindError, BindErrorKind, Cause, ConnectionId, Fate, Input, NumberMap, SocketId, SocketUse, TapRecord,
+    BindError, BindErrorKind, Cause, ConnectionId, Fate, Input, NumberTable, SocketId, SocketUse, TapRecord,
     Time, TimerQueue, Transport,
 };
 use mio::{Interest, Registry, Token};
@@ -99,7 +99,7 @@ pub(crate) struct Sockets {
     registry: Registry,
     slots: Vec<Slot>,
     free: Vec<usize>,
-    owners: NumberMap<(PartyId, SocketId), usize>,
+    owners: NumberTable<PartyId>,
     ready: VecDeque<usize>,
     deadlines: TimerQueue<Deadline>,
     outbox: Vec<Outgoing>,
@@ -144,7 +144,7 @@ impl Sockets {
             registry,
             slots: Vec::new(),
             free: Vec::new(),
-            owners: NumberMap::default(),
+            owners: NumberTable::default(),
             ready: VecDeque::new(),
             deadlines: TimerQueue::default(),
             outbox: Vec::new(),
@@ -179,11 +179,9 @@ impl Sockets {
         usage: SocketUse,
     ) {
         let taken = match usage {
-            SocketUse::Signalling(_) => self.owners.contains_key(&(party, socket)),
+            SocketUse::Signalling(_) => self.slot_of(party, socket).is_some(),
             SocketUse::Media { rtcp } => {
-                rtcp == socket
-                    || self.owners.contains_key(&(party, socket))
-                    || self.owners.contains_key(&(party, rtcp))
+                rtcp == socket || self.slot_of(party, socket).is_some() || self.slot_of(party, rtcp).is_some()
             }
         };
         let bound = if taken {
@@ -214,7 +212,7 @@ impl Sockets {
         self.flush();
         self.postponed
             .retain(|wait| (wait.party, wait.rtp) != (party, socket));
-        let Some(index) = self.owners.get(&(party, socket)).copied() else {
+        let Some(index) = self.slot_of(party, socket) else {
             return;
         };
         match self.slots[index].kind {
@@ -318,6 +316,11 @@ impl Sockets {
     /// The thread that may be reading roots.
     pub(crate) fn stop(&mut self) -> Option<JoinHandle<()>> {
         self.tls.stop()
+    }
+
+    /// The slot of what a node opened under a number.
+    fn slot_of(&self, party: PartyId, socket: SocketId) -> Option<usize> {
+        self.owners.get(party, socket.0)
     }
 
     fn add(&mut self, kind: Kind) -> usize {

@@ -149,7 +149,7 @@ impl Sockets {
         if let Some(port) = self.port_mut(index) {
             port.owner = Some((party, socket));
         }
-        self.owners.insert((party, socket), index);
+        self.owners.insert(party, socket.0, index);
     }
 
     /// Leases a pair of media sockets; `None` when the answer comes later.
@@ -287,8 +287,8 @@ impl Sockets {
     fn disown(&mut self, index: usize) {
         let Some(port) = self.port_mut(index) else { return };
         port.unsent.clear();
-        if let Some(owner) = port.owner.take() {
-            self.owners.remove(&owner);
+        if let Some((party, socket)) = port.owner.take() {
+            self.owners.remove(party, socket.0);
         }
     }
 
@@ -312,7 +312,7 @@ impl Sockets {
         bytes: Bytes,
         cause: Option<Cause>,
     ) {
-        let Some(slot) = self.owners.get(&(party, socket)).copied() else {
+        let Some(slot) = self.slot_of(party, socket) else {
             tracing::debug!(
                 party = party.0,
                 socket = socket.0,
@@ -475,7 +475,7 @@ impl Sockets {
         packet: &[u8],
         clear: Option<&[u8]>,
     ) {
-        let Some(index) = self.owners.get(&(party, socket)).copied() else {
+        let Some(index) = self.slot_of(party, socket) else {
             return;
         };
         if self.is_shaped()
