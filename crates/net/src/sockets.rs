@@ -43,15 +43,19 @@ enum Kind {
 }
 
 /// A place for one socket; its index is the token that the kernel's readiness comes with.
+///
+/// It begins with a line of the cache, in which is all that a media packet needs which is sent. With thousands of sockets nothing
+/// of a slot is in the cache when it is needed next.
 #[derive(Debug)]
+#[repr(C, align(64))]
 struct Slot {
-    kind: Option<Kind>,
     /// Distinguishes connections that had the same slot.
     generation: u32,
     /// True while it waits in the queue of ready slots.
     queued: bool,
     /// True when the kernel has errors for it.
     errored: bool,
+    kind: Option<Kind>,
 }
 
 /// What this layer itself waits for.

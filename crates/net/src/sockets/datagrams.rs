@@ -27,15 +27,16 @@ const UNSENT: usize = 1_024;
 /// A media socket whose peer is gone gets an ICMP error for each packet: one a second is told.
 const REFUSAL_INTERVAL: Duration = Duration::from_secs(1);
 
-/// A UDP socket and what it is for.
+/// A UDP socket and what it is for, in the order in which it stands in memory: what every packet needs is in front.
 #[derive(Debug)]
+#[repr(C)]
 pub(super) struct Port {
     socket: Datagrams,
     /// `None` while it rests in the pool.
     pub(super) owner: Option<(PartyId, SocketId)>,
+    unsent: VecDeque<Outgoing>,
     media: Option<Media>,
     drops: u32,
-    unsent: VecDeque<Outgoing>,
     /// An empty datagram came here.
     hollow: bool,
 }
