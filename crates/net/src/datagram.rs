@@ -1,6 +1,5 @@
 //! One UDP socket: opening it, receiving with what the kernel knows beside the payload, sending one or many.
 
-use std::cell::RefCell;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
@@ -8,9 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use callwright_wire::{BindError, BindErrorKind};
-use nix::sys::socket::{
-    ControlMessageOwned, MsgFlags, MultiHeaders, SockaddrStorage, recvmmsg, recvmsg, setsockopt, sockopt,
-};
+use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg, setsockopt, sockopt};
 use nix::sys::time::TimeSpec;
 use rustix::net::addr::SocketAddrArg;
 use rustix::net::{MMsgHdr, SendAncillaryBuffer, SendFlags, sendmmsg};
@@ -43,13 +40,6 @@ pub(crate) struct Datagrams {
     socket: std::net::UdpSocket,
     local: SocketAddr,
     notes: Notes,
-}
-
-thread_local! {
-    /// What two datagrams are received with, of IPv4 and of IPv6: the kernel writes the length of an address where it reads the
-    /// room for one, and of one family all are the same.
-    static HEADERS: [RefCell<MultiHeaders<SockaddrStorage>>; 2] =
-        [(); 2].map(|()| RefCell::new(MultiHeaders::preallocate(2, None)));
 }
 
 /// What one call received.
@@ -150,35 +140,15 @@ impl Datagrams {
         self.notes
     }
 
-    /// Receives one datagram without notes and, where another one waits, that one too. Whoever gets one alone knows that there
-    /// was no other.
-    pub(crate) fn receive_two(
-        &self,
-        first: &mut [u8],
-        second: &mut [u8],
-    ) -> io::Result<(Received, Option<Received>)> {
-        HEADERS.with(|headers| {
-            let mut headers = headers[usize::from(self.local.is_ipv6())].borrow_mut();
-            let mut slices = [[IoSliceMut::new(first)], [IoSliceMut::new(second)]];
-            let mut messages = recvmmsg(
-                self.socket.as_raw_fd(),
-                &mut headers,
-                slices.iter_mut(),
-                MsgFlags::MSG_DONTWAIT,
-                None,
-            )?;
-            let mut next = || {
-                let message = messages.next()?;
-                Some(Received {
-                    from: message.address.as_ref().and_then(socket_address)?,
-                    to: None,
-                    length: message.bytes,
-                    drops: None,
-                    waited: Duration::ZERO,
-                })
-            };
-            let first = next().ok_or(io::ErrorKind::InvalidData)?;
-            Ok((first, next()))
+    /// Receives one datagram without notes, which costs the kernel half of what it does with them.
+    pub(crate) fn receive_plain(&self, buffer: &mut [u8]) -> io::Result<Received> {
+        let (length, from) = self.socket.recv_from(buffer)?;
+        Ok(Received {
+            from,
+            to: None,
+            length,
+            drops: None,
+            waited: Duration::ZERO,
         })
     }
 

@@ -13,7 +13,7 @@ use std::thread::JoinHandle;
 
 use bytes::Bytes;
 use callwright_wire::{
-    BindError, BindErrorKind, Cause, ConnectionId, Fate, Input, NumberMap, SocketId, SocketUse, TapRecord,
+    BindError, BindErrorKind, Cause, ConnectionId, Fate, Input, NumberTable, SocketId, SocketUse, TapRecord,
     Time, TimerQueue, Transport,
 };
 use mio::{Interest, Registry, Token};
@@ -43,15 +43,19 @@ enum Kind {
 }
 
 /// A place for one socket; its index is the token that the kernel's readiness comes with.
+///
+/// It begins with a line of the cache, in which is all that a media packet needs which is sent. With thousands of sockets nothing
+/// of a slot is in the cache when it is needed next.
 #[derive(Debug)]
+#[repr(C, align(64))]
 struct Slot {
-    kind: Option<Kind>,
     /// Distinguishes connections that had the same slot.
     generation: u32,
     /// True while it waits in the queue of ready slots.
     queued: bool,
     /// True when the kernel has errors for it.
     errored: bool,
+    kind: Option<Kind>,
 }
 
 /// What this layer itself waits for.
@@ -99,7 +103,7 @@ pub(crate) struct Sockets {
     registry: Registry,
     slots: Vec<Slot>,
     free: Vec<usize>,
-    owners: NumberMap<(PartyId, SocketId), usize>,
+    owners: NumberTable<PartyId>,
     ready: VecDeque<usize>,
     deadlines: TimerQueue<Deadline>,
     outbox: Vec<Outgoing>,
@@ -121,11 +125,6 @@ pub(crate) struct Sockets {
     pub(crate) warnings: Vec<(PartyId, Warning)>,
     /// What was received last.
     pub(crate) buffer: Box<[u8]>,
-    spare: Box<[u8]>,
-    /// What came together with what was received last.
-    second: Option<Arrival>,
-    /// Whether it came alone: the socket was empty behind it.
-    alone: bool,
 }
 
 /// What media sockets are to tell.
@@ -149,7 +148,7 @@ impl Sockets {
             registry,
             slots: Vec::new(),
             free: Vec::new(),
-            owners: NumberMap::default(),
+            owners: NumberTable::default(),
             ready: VecDeque::new(),
             deadlines: TimerQueue::default(),
             outbox: Vec::new(),
@@ -171,9 +170,6 @@ impl Sockets {
             inbox: VecDeque::new(),
             warnings: Vec::new(),
             buffer: vec![0; LARGEST].into_boxed_slice(),
-            spare: vec![0; LARGEST].into_boxed_slice(),
-            second: None,
-            alone: false,
         }
     }
 
@@ -187,11 +183,9 @@ impl Sockets {
         usage: SocketUse,
     ) {
         let taken = match usage {
-            SocketUse::Signalling(_) => self.owners.contains_key(&(party, socket)),
+            SocketUse::Signalling(_) => self.slot_of(party, socket).is_some(),
             SocketUse::Media { rtcp } => {
-                rtcp == socket
-                    || self.owners.contains_key(&(party, socket))
-                    || self.owners.contains_key(&(party, rtcp))
+                rtcp == socket || self.slot_of(party, socket).is_some() || self.slot_of(party, rtcp).is_some()
             }
         };
         let bound = if taken {
@@ -222,7 +216,7 @@ impl Sockets {
         self.flush();
         self.postponed
             .retain(|wait| (wait.party, wait.rtp) != (party, socket));
-        let Some(index) = self.owners.get(&(party, socket)).copied() else {
+        let Some(index) = self.slot_of(party, socket) else {
             return;
         };
         match self.slots[index].kind {
@@ -326,6 +320,11 @@ impl Sockets {
     /// The thread that may be reading roots.
     pub(crate) fn stop(&mut self) -> Option<JoinHandle<()>> {
         self.tls.stop()
+    }
+
+    /// The slot of what a node opened under a number.
+    fn slot_of(&self, party: PartyId, socket: SocketId) -> Option<usize> {
+        self.owners.get(party, socket.0)
     }
 
     fn add(&mut self, kind: Kind) -> usize {

@@ -251,6 +251,36 @@ fn a_media_peer_that_is_gone_is_told_once_a_second_not_once_a_packet() {
 }
 
 #[test]
+fn without_notes_the_loop_rests_after_what_came_and_what_could_not_be_sent() {
+    let mut stage = Stage::with_config(WorldConfig {
+        media_notes: false,
+        ..WorldConfig::default()
+    });
+    let a = stage.add();
+    let local = stage.leased(a, 10, "127.0.0.1:0");
+    let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let nobody = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    for packet in [&b"first"[..], b"", b"last"] {
+        peer.send_to(packet, local).unwrap();
+        assert_eq!(stage.wait_packet(a).2, packet);
+    }
+    stage.with(a, |probe| {
+        probe.packets.push_back((SocketId(10), nobody, b"rtp".to_vec()))
+    });
+    stage.wait(a, |seen| matches!(seen, Seen::Unreachable(..)).then_some(()));
+    stage.with(a, |probe| probe.unbind(10));
+    // It rests in the pool: what comes is nobody's, and not looked at again and again.
+    peer.send_to(b"stray", local).unwrap();
+    let before = stage.world.health().turns;
+    stage.with(a, |probe| {
+        probe.due = Some(stage.world.now() + Duration::from_millis(100))
+    });
+    stage.wait(a, |seen| matches!(seen, Seen::Due(_)).then_some(()));
+    let turns = stage.world.health().turns - before;
+    assert!(turns <= 8, "{turns} turns to wait for one deadline");
+}
+
+#[test]
 fn empty_datagrams_hide_nothing_that_stands_behind_them() {
     let mut stage = Stage::new();
     let a = stage.add();

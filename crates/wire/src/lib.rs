@@ -30,6 +30,7 @@ mod flow;
 pub mod link;
 mod node;
 mod number_map;
+mod number_table;
 mod tap;
 mod time;
 mod timer;
@@ -41,6 +42,7 @@ pub use node::{
     Input, Node, Output, PacketNode, QueryId, Residue, SocketId, SocketUse, TlsClient,
 };
 pub use number_map::{NumberHasher, NumberMap};
+pub use number_table::NumberTable;
 pub use tap::{Carrier, Fate, Tap, TapRecord};
 pub use time::{Epoch, Time};
 pub use timer::{Timer, TimerQueue};

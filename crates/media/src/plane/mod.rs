@@ -30,7 +30,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use callwright_wire::{Entropy, Epoch, NumberMap, SocketId, Time};
+use callwright_wire::{Entropy, Epoch, NumberTable, SocketId, Time};
 
 pub use self::command::{
     Announcement, Below, Command, CommandError, Dtmf, DtmfMode, Ports, Remote, SendFormat, Source, SrtpKeys,
@@ -70,9 +70,11 @@ pub struct Plane {
     config: PlaneConfig,
     /// Sessions do not remember what they heard.
     keeps_nothing: bool,
+    sessions: Vec<Option<Box<Session>>>,
     places: Vec<Place>,
     vacant: Vec<u32>,
-    sockets: NumberMap<SocketId, Port>,
+    /// The session of each socket, by its index.
+    sockets: NumberTable<()>,
     wheel: Wheel,
     /// Sessions whose interval is over, and which may have something to send.
     ready: VecDeque<SessionId>,
@@ -95,18 +97,12 @@ pub struct Closed {
     pub heard: LastHeard,
 }
 
-#[derive(Debug)]
+/// What is known of a session that not every packet needs: those that do find more of the rest in one line of the cache.
+#[derive(Debug, Default)]
 struct Place {
     generation: u32,
-    session: Option<Box<Session>>,
     /// The first deadline of a session that was started.
     phase: Option<Time>,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Port {
-    session: SessionId,
-    is_rtcp: bool,
 }
 
 #[derive(Debug)]
@@ -124,9 +120,10 @@ impl Plane {
         Plane {
             config,
             keeps_nothing: false,
+            sessions: Vec::new(),
             places: Vec::new(),
             vacant: Vec::new(),
-            sockets: NumberMap::default(),
+            sockets: NumberTable::default(),
             wheel: Wheel::new(now),
             ready: VecDeque::new(),
             events: VecDeque::new(),
@@ -204,34 +201,22 @@ impl Plane {
     /// Opens a session on a pair of sockets. SSRC, sequence numbers and the rest that is random come from `entropy`, the
     /// stream of the party that the session belongs to. Nothing is sent before [`Command::Start`].
     pub fn open(&mut self, ports: Ports, entropy: &mut Entropy) -> SessionId {
-        let mut session = Box::new(Session::new(ports, self.config.epoch, entropy));
+        let index = self.vacant.pop().unwrap_or_else(|| {
+            self.places.push(Place::default());
+            self.sessions.push(None);
+            (self.places.len() - 1) as u32
+        });
+        let id = SessionId {
+            index,
+            generation: self.places[index as usize].generation,
+        };
+        let mut session = Box::new(Session::new(id, ports, self.config.epoch, entropy));
         if self.keeps_nothing {
             session.keep_nothing();
         }
-        let session = Some(session);
-        let id = match self.vacant.pop() {
-            Some(index) => {
-                let place = &mut self.places[index as usize];
-                place.session = session;
-                SessionId {
-                    index,
-                    generation: place.generation,
-                }
-            }
-            None => {
-                self.places.push(Place {
-                    generation: 0,
-                    session,
-                    phase: None,
-                });
-                SessionId {
-                    index: (self.places.len() - 1) as u32,
-                    generation: 0,
-                }
-            }
-        };
-        for (socket, is_rtcp) in [(ports.rtcp, true), (ports.rtp, false)] {
-            self.sockets.insert(socket, Port { session: id, is_rtcp });
+        self.sessions[index as usize] = Some(session);
+        for socket in [ports.rtcp, ports.rtp] {
+            self.sockets.insert((), socket.0, index as usize);
         }
         id
     }
@@ -249,7 +234,7 @@ impl Plane {
         if place.generation != id.generation {
             return None;
         }
-        let mut session = place.session.take()?;
+        let mut session = self.sessions[id.index as usize].take()?;
         place.generation = place.generation.wrapping_add(1);
         if let Some(phase) = place.phase.take() {
             self.wheel.leave(phase);
@@ -257,8 +242,8 @@ impl Plane {
         self.vacant.push(id.index);
         let ports = session.ports();
         for socket in [ports.rtp, ports.rtcp] {
-            if self.sockets.get(&socket).is_some_and(|port| port.session == id) {
-                self.sockets.remove(&socket);
+            if self.sockets.get((), socket.0) == Some(id.index as usize) {
+                self.sockets.remove((), socket.0);
             }
         }
         let mut buffer = [0; 512];
@@ -416,19 +401,14 @@ impl Plane {
     /// # Errors
     /// Why it cannot be carried out; the session is as it was then.
     pub fn command(&mut self, now: Time, id: SessionId, command: Command) -> Result<(), CommandError> {
-        let place = self
-            .places
-            .get_mut(id.index as usize)
-            .filter(|place| place.generation == id.generation)
-            .ok_or(CommandError::NoSuchSession)?;
-        let session = place.session.as_mut().ok_or(CommandError::NoSuchSession)?;
+        let session = session_at(&mut self.sessions, id).ok_or(CommandError::NoSuchSession)?;
         let mut first = Time::NEVER;
         if session.rouse() {
             self.wheel.set(id, now);
         }
         if matches!(command, Command::Start(_)) && !session.is_started() {
             first = self.wheel.phase(now);
-            place.phase = Some(first);
+            self.places[id.index as usize].phase = Some(first);
             self.wheel.set(id, first);
         }
         let mut sink = Sink {
@@ -443,24 +423,25 @@ impl Plane {
     /// received is measured by it.
     pub fn handle_packet(&mut self, now: Time, socket: SocketId, from: SocketAddr, packet: &[u8]) {
         self.clear.forget();
-        let Some(&Port { session: id, is_rtcp }) = self.sockets.get(&socket) else {
+        let index = self.sockets.get((), socket.0);
+        let Some(session) = index.and_then(|index| self.sessions[index].as_mut()) else {
             self.unknown_socket += 1;
             return;
         };
+        let id = session.id();
         let mut sink = Sink {
             session: id,
             events: &mut self.events,
             recordings: &mut self.recordings,
         };
-        if let Some(session) = &mut self.places[id.index as usize].session {
-            let mut room = Room {
-                clear: &mut self.clear,
-                relay: &mut self.relay,
-            };
-            session.receive(now, from, is_rtcp, packet, &mut room, &mut sink);
-            if session.rouse() {
-                self.wheel.set(id, now);
-            }
+        let mut room = Room {
+            clear: &mut self.clear,
+            relay: &mut self.relay,
+        };
+        let is_rtcp = socket != session.ports().rtp;
+        session.receive(now, from, is_rtcp, packet, &mut room, &mut sink);
+        if session.rouse() {
+            self.wheel.set(id, now);
         }
     }
 
@@ -491,11 +472,7 @@ impl Plane {
             }
         }
         while let Some(&id) = self.ready.front() {
-            let place = &mut self.places[id.index as usize];
-            // A session that was closed meanwhile leaves its place to another generation.
-            if place.generation == id.generation
-                && let Some(session) = &mut place.session
-            {
+            if let Some(session) = session_at(&mut self.sessions, id) {
                 let mut sink = Sink {
                     session: id,
                     events: &mut self.events,
@@ -533,29 +510,23 @@ impl Plane {
 
     /// Writes a packet that crossed a bridge.
     fn send_on(&mut self, crossing: &Crossing, buffer: &mut [u8]) -> Option<(SocketId, SocketAddr, usize)> {
-        let place = self.places.get_mut(crossing.to.index as usize)?;
-        // A session that was closed meanwhile leaves its place to another generation.
-        let session = place
-            .session
-            .as_mut()
-            .filter(|_| place.generation == crossing.to.generation)?;
+        let session = session_at(&mut self.sessions, crossing.to)?;
         let transmit = session.send_on(crossing, buffer, &mut self.clear)?;
         Some((transmit.socket, transmit.to, transmit.length))
     }
 
     fn session_mut(&mut self, id: SessionId) -> Option<&mut Session> {
-        let place = self.places.get_mut(id.index as usize)?;
-        if place.generation != id.generation {
-            return None;
-        }
-        place.session.as_deref_mut()
+        session_at(&mut self.sessions, id)
     }
 
     fn session(&self, id: SessionId) -> Option<&Session> {
-        let place = self.places.get(id.index as usize)?;
-        if place.generation != id.generation {
-            return None;
-        }
-        place.session.as_deref()
+        let session = self.sessions.get(id.index as usize)?.as_deref()?;
+        (session.id() == id).then_some(session)
     }
+}
+
+/// The session of a number: one that was closed meanwhile leaves its place to another generation.
+fn session_at(sessions: &mut [Option<Box<Session>>], id: SessionId) -> Option<&mut Session> {
+    let session = sessions.get_mut(id.index as usize)?.as_deref_mut()?;
+    (session.id() == id).then_some(session)
 }

@@ -23,6 +23,8 @@ enum Format {
 /// The formats that were agreed on, by payload type.
 #[derive(Clone, Debug, Default)]
 struct Formats {
+    /// What comes with most packets: the first of `audio`, which need not be looked at then.
+    usual: Option<(u8, Codec)>,
     audio: Vec<(u8, Codec)>,
     telephone_event: Option<u8>,
 }
@@ -31,6 +33,11 @@ impl Formats {
     fn of(&self, payload_type: u8) -> Option<Format> {
         if self.telephone_event == Some(payload_type) {
             return Some(Format::TelephoneEvent);
+        }
+        if let Some((number, codec)) = self.usual
+            && number == payload_type
+        {
+            return Some(Format::Audio(codec));
         }
         self.audio
             .iter()
@@ -41,16 +48,19 @@ impl Formats {
 
 /// What a session receives.
 #[derive(Debug, Default)]
+#[repr(C)]
 pub(crate) struct Incoming {
     formats: Formats,
+    /// There is a rival: it is not looked for with every packet.
+    contested: bool,
     /// The source that is heard.
     source: Option<Reception>,
+    counts: Counts,
+    playout: Playout,
+    pub(crate) refused: Refused,
     /// Another one, which is heard when it shows two packets in sequence while the first is quiet.
     rival: Option<Reception>,
-    playout: Playout,
     events: EventReceiver,
-    counts: Counts,
-    pub(crate) refused: Refused,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -68,6 +78,7 @@ struct Counts {
 impl Incoming {
     pub(crate) fn start(&mut self, start: &Start) {
         self.formats = Formats {
+            usual: start.receive.first().copied(),
             audio: start.receive.clone(),
             telephone_event: start.telephone_event_receive,
         };
@@ -98,7 +109,9 @@ impl Incoming {
             .source
             .get_or_insert_with(|| Reception::trusted(packet.ssrc(), packet.sequence()));
         let arrival = if source.ssrc() == packet.ssrc() {
-            self.rival = None;
+            if std::mem::take(&mut self.contested) {
+                self.rival = None;
+            }
             source.packet_at(packet.sequence(), packet.timestamp())
         } else {
             self.rival(packet, hearing)
@@ -134,6 +147,7 @@ impl Incoming {
 
     /// RFC 3550 §A.1, §8.2: another source takes over once two of its packets came in sequence and none of the first.
     fn rival(&mut self, packet: &Packet<'_>, hearing: &mut Hearing<'_, '_>) -> Arrival {
+        self.contested = true;
         let rival = match &mut self.rival {
             Some(rival) if rival.ssrc() == packet.ssrc() => rival,
             other => other.insert(Reception::on_probation(packet.ssrc(), packet.sequence())),

@@ -41,11 +41,12 @@ struct Candidate {
 
 /// The addresses of the other side.
 #[derive(Clone, Debug, Default)]
+#[repr(C)]
 pub(crate) struct Latch {
+    rtp: Option<SocketAddr>,
     described: Option<Remote>,
     /// The last description that named an address.
     placed: Option<Remote>,
-    rtp: Option<SocketAddr>,
     /// Early media came from there before there was a description: heard, not sent to.
     early: Option<SocketAddr>,
     rtcp: Option<SocketAddr>,

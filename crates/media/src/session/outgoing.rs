@@ -41,24 +41,25 @@ pub(crate) struct Skipped {
 
 /// What a session sends, and as whom.
 #[derive(Debug)]
+#[repr(C)]
 pub(crate) struct Outgoing {
     ssrc: u32,
-    sequence: u16,
     /// Of the next interval.
     timestamp: u32,
+    sequence: u16,
     format: Option<SendFormat>,
     telephone_event: Option<u8>,
-    ptime_ms: u32,
-    noise_seed: u64,
-    player: Player,
-    announcer: Announcer,
     muted: bool,
-    digits: Digits,
+    ptime_ms: u32,
     /// The stream that crosses a bridge to here.
     carried: Option<Carried>,
     /// After the last timestamp that was sent over a bridge.
     carried_until: Option<u32>,
     pub(crate) counts: Sent,
+    noise_seed: u64,
+    player: Player,
+    announcer: Announcer,
+    digits: Digits,
 }
 
 impl Outgoing {

@@ -13,6 +13,7 @@ use callwright_wire::{
 };
 use mio::Interest;
 use mio::unix::SourceFd;
+use rustix::event::epoll;
 
 use super::{Deadline, Kind, Postponed, Sockets};
 use crate::PartyId;
@@ -26,15 +27,16 @@ const UNSENT: usize = 1_024;
 /// A media socket whose peer is gone gets an ICMP error for each packet: one a second is told.
 const REFUSAL_INTERVAL: Duration = Duration::from_secs(1);
 
-/// A UDP socket and what it is for.
+/// A UDP socket and what it is for, in the order in which it stands in memory: what every packet needs is in front.
 #[derive(Debug)]
+#[repr(C)]
 pub(super) struct Port {
     socket: Datagrams,
     /// `None` while it rests in the pool.
     pub(super) owner: Option<(PartyId, SocketId)>,
+    unsent: VecDeque<Outgoing>,
     media: Option<Media>,
     drops: u32,
-    unsent: VecDeque<Outgoing>,
     /// An empty datagram came here.
     hollow: bool,
 }
@@ -109,7 +111,6 @@ impl Sockets {
 
     fn add_port(&mut self, datagrams: Datagrams) -> io::Result<usize> {
         let local = datagrams.local();
-        let fd = datagrams.as_fd().as_raw_fd();
         let index = self.add(Kind::Port(Port {
             socket: datagrams,
             owner: None,
@@ -118,7 +119,7 @@ impl Sockets {
             unsent: VecDeque::new(),
             hollow: false,
         }));
-        if let Err(error) = self.register(&mut SourceFd(&fd), index, Interest::READABLE) {
+        if let Err(error) = self.watch_port(index) {
             self.take(index);
             return Err(error);
         }
@@ -126,11 +127,30 @@ impl Sockets {
         Ok(index)
     }
 
+    /// Has the kernel tell when there is something to receive: once for all that is there, or at each look as long as there is
+    /// some. The latter where one datagram is received at a time, and nobody asks whether another one stands behind it.
+    fn watch_port(&self, index: usize) -> io::Result<()> {
+        let Some(port) = self.port(index) else {
+            return Ok(());
+        };
+        match port.socket.notes() {
+            Notes::Full => {
+                let fd = port.socket.as_fd().as_raw_fd();
+                self.register(&mut SourceFd(&fd), index, Interest::READABLE)
+            }
+            Notes::None => {
+                let token = epoll::EventData::new_u64(index as u64);
+                epoll::add(&self.registry, &port.socket, token, epoll::EventFlags::IN)?;
+                Ok(())
+            }
+        }
+    }
+
     fn own_port(&mut self, index: usize, party: PartyId, socket: SocketId) {
         if let Some(port) = self.port_mut(index) {
             port.owner = Some((party, socket));
         }
-        self.owners.insert((party, socket), index);
+        self.owners.insert(party, socket.0, index);
     }
 
     /// Leases a pair of media sockets; `None` when the answer comes later.
@@ -268,8 +288,8 @@ impl Sockets {
     fn disown(&mut self, index: usize) {
         let Some(port) = self.port_mut(index) else { return };
         port.unsent.clear();
-        if let Some(owner) = port.owner.take() {
-            self.owners.remove(&owner);
+        if let Some((party, socket)) = port.owner.take() {
+            self.owners.remove(party, socket.0);
         }
     }
 
@@ -293,7 +313,7 @@ impl Sockets {
         bytes: Bytes,
         cause: Option<Cause>,
     ) {
-        let Some(slot) = self.owners.get(&(party, socket)).copied() else {
+        let Some(slot) = self.slot_of(party, socket) else {
             tracing::debug!(
                 party = party.0,
                 socket = socket.0,
@@ -410,12 +430,30 @@ impl Sockets {
         let room = UNSENT.saturating_sub(port.unsent.len());
         Counters::add(&counters.send_drops, train.len().saturating_sub(room));
         port.unsent.extend(train.into_iter().take(room));
-        let fd = port.socket.as_fd().as_raw_fd();
-        let _ = self.registry.reregister(
-            &mut SourceFd(&fd),
-            mio::Token(index),
-            Interest::READABLE | Interest::WRITABLE,
-        );
+        self.watch_room(index, true);
+    }
+
+    /// Has the kernel tell when it has room again, or no longer.
+    fn watch_room(&self, index: usize, room: bool) {
+        let Some(port) = self.port(index) else { return };
+        let _ = match port.socket.notes() {
+            Notes::Full => {
+                let fd = port.socket.as_fd().as_raw_fd();
+                let interest = if room {
+                    Interest::READABLE | Interest::WRITABLE
+                } else {
+                    Interest::READABLE
+                };
+                self.registry
+                    .reregister(&mut SourceFd(&fd), mio::Token(index), interest)
+            }
+            Notes::None => {
+                let mut flags = epoll::EventFlags::IN;
+                flags.set(epoll::EventFlags::OUT, room);
+                let token = epoll::EventData::new_u64(index as u64);
+                epoll::modify(&self.registry, &port.socket, token, flags).map_err(io::Error::from)
+            }
+        };
     }
 
     /// Sends what waited for room in the kernel's buffer.
@@ -425,10 +463,7 @@ impl Sockets {
             return;
         }
         let waiting = std::mem::take(&mut port.unsent);
-        let fd = port.socket.as_fd().as_raw_fd();
-        let _ = self
-            .registry
-            .reregister(&mut SourceFd(&fd), mio::Token(index), Interest::READABLE);
+        self.watch_room(index, false);
         self.send_train(index, waiting);
     }
 
@@ -441,7 +476,7 @@ impl Sockets {
         packet: &[u8],
         clear: Option<&[u8]>,
     ) {
-        let Some(index) = self.owners.get(&(party, socket)).copied() else {
+        let Some(index) = self.slot_of(party, socket) else {
             return;
         };
         if self.is_shaped()
@@ -487,19 +522,15 @@ impl Sockets {
 
     /// Receives one datagram into the buffer; `None` when the socket is empty.
     pub(crate) fn receive(&mut self, now: Time, index: usize) -> Option<Arrival> {
-        if let Some(arrival) = self.second.take() {
-            std::mem::swap(&mut self.buffer, &mut self.spare);
-            return Some(arrival);
-        }
         loop {
             let Some(Kind::Port(port)) = self.slots[index].kind.as_mut() else {
                 return None;
             };
             let got = match port.socket.notes() {
-                Notes::None => port.socket.receive_two(&mut self.buffer, &mut self.spare),
-                Notes::Full => port.socket.receive(&mut self.buffer).map(|one| (one, None)),
+                Notes::None => port.socket.receive_plain(&mut self.buffer),
+                Notes::Full => port.socket.receive(&mut self.buffer),
             };
-            let (received, second) = match got {
+            let received = match got {
                 Ok(received) => received,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) if is_pending_error(&error) => {
@@ -517,11 +548,6 @@ impl Sockets {
             match port.owner {
                 Some((party, socket)) => {
                     let (local, media) = (port.socket.local(), port.media.is_some());
-                    self.alone = second.is_none();
-                    self.second = second.map(|second| {
-                        Counters::add(&self.counters.bytes_received, second.length);
-                        self.arrival(party, socket, media, local, second)
-                    });
                     return Some(self.arrival(party, socket, media, local, received));
                 }
                 None => Counters::one(&self.counters.stray_packets),
@@ -529,15 +555,15 @@ impl Sockets {
         }
     }
 
-    /// Whether a media socket is empty after a datagram of so many octets, so that no more needs to be received: most have one
-    /// packet at a time. One that received an empty datagram is not asked any more: such a one may hide what stands behind it.
+    /// Whether no more needs to be received from a media socket after a datagram of so many octets: it is empty, as most are that
+    /// have one packet at a time, or the next look at the kernel tells that it is not. One that received an empty datagram is not
+    /// asked any more: such a one may hide what stands behind it.
     pub(crate) fn is_drained(&mut self, index: usize, octets: usize) -> bool {
-        let alone = self.alone;
         let Some(port) = self.port_mut(index) else {
             return false;
         };
         match port.socket.notes() {
-            Notes::None => alone,
+            Notes::None => true,
             Notes::Full => {
                 port.hollow |= octets == 0;
                 !port.hollow && port.socket.is_drained()

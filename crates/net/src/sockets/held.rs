@@ -245,8 +245,7 @@ impl Sockets {
                 }
             }
             Held::Arrival { place, mut arrived } if self.is_there(place) => {
-                let owner = (arrived.arrival.party, arrived.arrival.socket);
-                if self.owners.get(&owner) == Some(&place.slot) {
+                if self.slot_of(arrived.arrival.party, arrived.arrival.socket) == Some(place.slot) {
                     arrived.arrival.waited = now.since(at);
                     self.holding.arrived.push_back(arrived);
                 }

@@ -88,7 +88,7 @@ impl Sockets {
             self.take(index);
             return Err(bind_error(local, &error, true));
         }
-        self.owners.insert((party, socket), index);
+        self.owners.insert(party, socket.0, index);
         self.tapping.stream_opened(bound);
         Ok(bound)
     }
@@ -97,7 +97,7 @@ impl Sockets {
         if let Some(Kind::Listener(mut listener)) = self.take(index) {
             let _ = self.registry.deregister(&mut listener.listener);
             self.deadlines.clear(Deadline::Accept { slot: index });
-            self.owners.remove(&(listener.party, listener.socket));
+            self.owners.remove(listener.party, listener.socket.0);
             self.tapping.stream_closed(now, listener.local);
         }
     }
