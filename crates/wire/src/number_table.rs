@@ -4,8 +4,8 @@ use std::hash::Hash;
 
 use crate::NumberMap;
 
-/// The numbers of one chunk differ in so many low bits.
-const BITS: u32 = 10;
+/// The numbers of one chunk differ in so many low bits: few, since an owner may have no more than two.
+const BITS: u32 = 6;
 const CHUNK: usize = 1 << BITS;
 const NOTHING: u32 = u32::MAX;
 
@@ -86,8 +86,8 @@ mod tests {
         let mut table = NumberTable::default();
         for (owner, number, place) in [
             (0, 0, 7),
-            (0, 1_023, 8),
-            (0, 1_024, 9),
+            (0, 63, 8),
+            (0, 64, 9),
             (1, 0, 10),
             (1, u32::MAX, 0),
         ] {
@@ -103,7 +103,7 @@ mod tests {
         table.remove(0, 0);
         table.remove(3, 5);
         assert_eq!(table.get(0, 0), None);
-        assert_eq!(table.get(0, 1_023), Some(8));
+        assert_eq!(table.get(0, 63), Some(8));
     }
 
     #[test]
