@@ -34,8 +34,9 @@ use held::Holding;
 pub(crate) use streams::Dial;
 use streams::Listener;
 
-/// One socket.
+/// One socket. Which of them it is stands in front, in the line of the cache that is read anyway.
 #[derive(Debug)]
+#[repr(u8)]
 enum Kind {
     Port(Port),
     Listener(Listener),

@@ -30,11 +30,12 @@ use crate::tls::{Identity, Trust};
 const WAKER: Token = Token(usize::MAX);
 const TIMER: Token = Token(usize::MAX - 1);
 /// How many sockets one look at the kernel can name.
-const EVENTS: usize = 1_024;
+const EVENTS: usize = 16_384;
 /// For how long sockets that are ready are served at most before the next look at the kernel. That names again each media socket
-/// which still waits to be served, for a quarter of a microsecond: a thousand of them cost a twentieth of this. What becomes ready
-/// meanwhile, signalling too, waits no longer than that where the loop is behind; deadlines are kept all the same.
-const LOOK: Duration = Duration::from_millis(5);
+/// which still waits to be served, for a quarter of a microsecond: a thousand of them cost a twentieth of this. Where the loop is
+/// behind, what becomes ready meanwhile, signalling too, is seen so much later, and served after what was ready before it; deadlines
+/// are kept all the same.
+const LOOK_INTERVAL: Duration = Duration::from_millis(5);
 
 /// A node of a world, numbered in the order of being added; numbers are not used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -88,7 +89,8 @@ pub struct WorldConfig {
     /// How long a pair of media ports rests before its next lease.
     pub media_port_rest: Duration,
     /// Whether the kernel tells of media packets when they came, and how many it dropped. Without that a packet costs a tenth less:
-    /// for a relay. It then counts as arrived when it is read, and [`Health`] knows nothing of drops on media sockets.
+    /// for a relay. It then counts as arrived when it is read, one at a time from each socket, and [`Health`] knows nothing of drops on
+    /// media sockets.
     pub media_notes: bool,
     /// Whose certificates are believed.
     pub trust: Trust,
@@ -346,7 +348,7 @@ fn run<N: PacketNode>(mut poll: Poll, mut alarm: Alarm, shared: &Shared<N>) -> i
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }
-            next_look = shared.clock.now() + LOOK;
+            next_look = shared.clock.now() + LOOK_INTERVAL;
         } else {
             events.clear();
         }

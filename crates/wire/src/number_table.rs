@@ -84,13 +84,7 @@ mod tests {
     #[test]
     fn numbers_lead_where_they_were_told_and_nowhere_else() {
         let mut table = NumberTable::default();
-        for (owner, number, place) in [
-            (0, 0, 7),
-            (0, 63, 8),
-            (0, 64, 9),
-            (1, 0, 10),
-            (1, u32::MAX, 0),
-        ] {
+        for (owner, number, place) in [(0, 0, 7), (0, 63, 8), (0, 64, 9), (1, 0, 10), (1, u32::MAX, 0)] {
             table.insert(owner, number, place);
             assert_eq!(table.get(owner, number), Some(place));
         }

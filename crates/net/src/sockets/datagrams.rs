@@ -427,33 +427,26 @@ impl Sockets {
     fn keep_unsent(&mut self, index: usize, train: VecDeque<Outgoing>) {
         let counters = self.counters.clone();
         let Some(port) = self.port_mut(index) else { return };
-        let room = UNSENT.saturating_sub(port.unsent.len());
+        let room = match port.socket.notes() {
+            Notes::Full => UNSENT.saturating_sub(port.unsent.len()),
+            // The kernel would tell of room at each look, whether anything waits or not.
+            Notes::None => 0,
+        };
         Counters::add(&counters.send_drops, train.len().saturating_sub(room));
-        port.unsent.extend(train.into_iter().take(room));
-        self.watch_room(index, true);
+        if room > 0 {
+            port.unsent.extend(train.into_iter().take(room));
+            self.watch_room(index, Interest::READABLE | Interest::WRITABLE);
+        }
     }
 
-    /// Has the kernel tell when it has room again, or no longer.
-    fn watch_room(&self, index: usize, room: bool) {
-        let Some(port) = self.port(index) else { return };
-        let _ = match port.socket.notes() {
-            Notes::Full => {
-                let fd = port.socket.as_fd().as_raw_fd();
-                let interest = if room {
-                    Interest::READABLE | Interest::WRITABLE
-                } else {
-                    Interest::READABLE
-                };
-                self.registry
-                    .reregister(&mut SourceFd(&fd), mio::Token(index), interest)
-            }
-            Notes::None => {
-                let mut flags = epoll::EventFlags::IN;
-                flags.set(epoll::EventFlags::OUT, room);
-                let token = epoll::EventData::new_u64(index as u64);
-                epoll::modify(&self.registry, &port.socket, token, flags).map_err(io::Error::from)
-            }
-        };
+    /// Has the kernel tell when there is something to receive, and whether it has room again.
+    fn watch_room(&self, index: usize, interest: Interest) {
+        if let Some(port) = self.port(index) {
+            let fd = port.socket.as_fd().as_raw_fd();
+            let _ = self
+                .registry
+                .reregister(&mut SourceFd(&fd), mio::Token(index), interest);
+        }
     }
 
     /// Sends what waited for room in the kernel's buffer.
@@ -463,7 +456,7 @@ impl Sockets {
             return;
         }
         let waiting = std::mem::take(&mut port.unsent);
-        self.watch_room(index, false);
+        self.watch_room(index, Interest::READABLE);
         self.send_train(index, waiting);
     }
 
@@ -550,7 +543,13 @@ impl Sockets {
                     let (local, media) = (port.socket.local(), port.media.is_some());
                     return Some(self.arrival(party, socket, media, local, received));
                 }
-                None => Counters::one(&self.counters.stray_packets),
+                None => {
+                    Counters::one(&self.counters.stray_packets);
+                    // The next look tells of more: a flood of strays must not hold up the others.
+                    if port.socket.notes() == Notes::None {
+                        return None;
+                    }
+                }
             }
         }
     }
