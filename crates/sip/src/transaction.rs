@@ -38,7 +38,8 @@ pub enum Effect {
     Tell,
     /// Tell the transaction user that this timer ended the transaction; [`Effect::End`] follows.
     TimedOut(TimerName),
-    /// Tell the transaction user that the transport failed; [`Effect::End`] follows.
+    /// Tell the transaction user that the transport failed; [`Effect::End`] follows, unless what is left is only to absorb a request that
+    /// was answered.
     TransportFailed,
     /// The transaction is over: its owner frees it. No timer is set any more.
     End,

@@ -83,7 +83,8 @@ pub enum CoreEvent {
         /// The timer that fired.
         timer: TimerName,
     },
-    /// A message could not be delivered, and no other address is left. [`CoreEvent::Ended`] follows.
+    /// A message could not be delivered, and no other address is left. [`CoreEvent::Ended`] follows, at once but for an INVITE of the
+    /// peer that was accepted: that one is absorbed for its time (RFC 6026 §7.1).
     TransportFailed {
         /// The transaction.
         id: TransactionId,

@@ -58,10 +58,15 @@ impl Refusals {
 }
 
 impl Live {
+    /// How many bytes of a request were given.
+    fn given(&self) -> usize {
+        let request = self.request.as_ref();
+        request.map_or(0, |request| request.message.raw().len())
+    }
+
     /// How large the request will be, with what the core writes.
     fn size(&self) -> usize {
-        let request = self.request.as_ref();
-        request.map_or(0, |request| request.message.raw().len()) + HEAD_ROOM
+        self.given() + HEAD_ROOM
     }
 }
 
@@ -305,10 +310,7 @@ impl Core {
         } else {
             String::new()
         };
-        let bytes = live
-            .request
-            .as_ref()
-            .map_or(0, |request| request.message.raw().len());
+        let bytes = live.given();
         self.use_connection(now, slot, candidate, name, bytes);
     }
 

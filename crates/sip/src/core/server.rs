@@ -271,10 +271,7 @@ impl Core {
                     cause: *cause,
                     again: true,
                 };
-                let source = Source {
-                    sent_by: via.host.ip(),
-                    address: way.flow.remote,
-                };
+                let source = Source::of(via, way.flow.remote);
                 match repeat.answer(request, source, &self.transactions.keys) {
                     Some(bytes) => {
                         self.transmit(now, &way_back(way, via), &bytes, note);
@@ -436,10 +433,7 @@ impl Core {
             builder = builder.header(HeaderName::RetryAfter, 5);
         }
         let response = Outgoing::new(builder.finish());
-        let source = Source {
-            sent_by: via.host.ip(),
-            address: way.flow.remote,
-        };
+        let source = Source::of(&via, way.flow.remote);
         let bytes = response_on_wire(&response, request, way.flow.transport, way.flow.local, source);
         self.transmit(now, &way_back(*way, &via), &bytes, Note::default())
             .then_some(status)

@@ -154,6 +154,13 @@ mod tests {
     }
 
     #[test]
+    fn each_line_gives_the_timers_that_stand_in_it() {
+        for (line, due) in LINES.into_iter().enumerate() {
+            assert_eq!(line_of(due(slot(7))), Some((line, slot(7))));
+        }
+    }
+
+    #[test]
     fn a_time_from_before_does_not_hold_up_those_behind_it() {
         let mut timers = Timers::default();
         timers.set(Due::Server(slot(1), TimerName::L), Time::from_secs(2));

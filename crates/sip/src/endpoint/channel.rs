@@ -462,10 +462,9 @@ impl Channel {
             .with(HeaderName::AllowEvents, "refer, message-summary")
     }
 
-    /// After a 2xx to INVITE (`accepted`) only what further 2xx and their ACKs need is kept.
-    pub(crate) fn slim(&mut self, client: ClientId, accepted: Option<&Message>) {
-        if let Some(response) = accepted
-            && let Some(pending) = self.pending.get_mut(&client)
+    /// After a 2xx to INVITE only what further 2xx and their ACKs need is kept.
+    pub(crate) fn slim(&mut self, client: ClientId, response: &Message) {
+        if let Some(pending) = self.pending.get_mut(&client)
             && let Sent::Whole(draft) = &pending.sent
             && let Some(accepted) = Sent::accepted(draft, response)
         {

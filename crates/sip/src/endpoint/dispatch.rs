@@ -114,8 +114,8 @@ impl Endpoint {
         }
         if (200..300).contains(&status) {
             self.channel.accepted(identity, &message);
+            self.channel.slim(id, &message);
         }
-        let accepted = (200..300).contains(&status).then(|| message.clone());
         if let Purpose::Invite(call) = purpose {
             if self.calls.get(call).is_none() {
                 // The call is over already, yet another party answers.
@@ -127,7 +127,6 @@ impl Endpoint {
             self.with_call(call, |call, channel| {
                 call.on_invite_response(channel, now, id, (draft, cause), message, flow);
             });
-            self.channel.slim(id, accepted.as_ref());
             return;
         }
         match purpose {
@@ -136,7 +135,6 @@ impl Endpoint {
                 self.with_call(call, |call, channel| {
                     call.on_change_response(channel, now, &draft, message, cause)
                 });
-                self.channel.slim(id, accepted.as_ref());
             }
             Purpose::Update(call) => {
                 self.with_call(call, |call, channel| {

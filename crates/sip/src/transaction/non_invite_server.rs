@@ -19,8 +19,8 @@ use crate::timer::TimerName;
 ///                 200-699 given     |          |                  |
 ///                 Send              v          v                  |
 ///            request: Resend  +---------------------+             |
-///                        +----|      Completed      |------------>|
-///                        +--->+---------------------+             |
+///    transport error:    +----|      Completed      |             |
+///    TransportFailed     +--->+---------------------+             |
 ///                                        | Timer J                |
 ///                                        v                        v
 ///                             +-----------------------------------+

@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::net::{IpAddr, SocketAddr};
 
 use bytes::Bytes;
-use callwright_sip_message::{HeaderName, Message};
+use callwright_sip_message::{HeaderName, Message, Via};
 use callwright_wire::Transport;
 
 use crate::core::{LocalContact, Outgoing};
@@ -58,6 +58,16 @@ pub(crate) struct Source {
     pub(crate) sent_by: Option<IpAddr>,
     /// The truth.
     pub(crate) address: SocketAddr,
+}
+
+impl Source {
+    /// Of a request with this top Via, which came from `address`.
+    pub(crate) fn of(via: &Via, address: SocketAddr) -> Source {
+        Source {
+            sent_by: via.host.ip(),
+            address,
+        }
+    }
 }
 
 /// A response as it leaves: `received` and `rport` in its top Via as the request's source says (RFC 3261 §18.2.1,

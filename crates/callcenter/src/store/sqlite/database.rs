@@ -114,15 +114,9 @@ impl Database {
         };
         let ends: rusqlite::Result<Vec<_>> = closed.iter().map(end).collect();
         let ends = ends.map_err(|error| self.broken(error))?;
-        if !ends.is_empty() {
-            let ends: Vec<_> = ends.iter().collect();
-            self.write(&ends, &Unix).map_err(|error| self.broken(error))?;
-        }
+        self.add(&ends)?;
         let talking = self.talking_on().map_err(|error| self.broken(error))?;
-        if !talking.is_empty() {
-            let talking: Vec<_> = talking.iter().collect();
-            self.write(&talking, &Unix).map_err(|error| self.broken(error))?;
-        }
+        self.add(&talking)?;
         let path = &self.path;
         let read = || -> rusqlite::Result<_> {
             Ok((
@@ -144,6 +138,15 @@ impl Database {
             first_call: last_call.unsigned_abs() + 1,
             closed: closed.into_iter().map(|call| call.0).collect(),
         })
+    }
+
+    /// Writes what is found to have happened before it was opened.
+    fn add(&mut self, facts: &[Fact]) -> Result<(), StoreError> {
+        if facts.is_empty() {
+            return Ok(());
+        }
+        let facts: Vec<_> = facts.iter().collect();
+        self.write(&facts, &Unix).map_err(|error| self.broken(error))
     }
 
     /// The end of the talks that went on in calls that are over, at the last that is known.
