@@ -333,13 +333,13 @@ fn take_users(settings: &mut Settings) -> Result<(), ServeError> {
     Ok(())
 }
 
-/// Lets the store commit in a thread of its own: what it has to say comes through the world's lock, as everything does.
+/// Lets the store commit in a thread of its own. It does not take the world's lock, for which the loop would have to wait while the
+/// processor is given back and forth: the loop asks the server.
 fn wake_by_store(world: &Arc<net::World<Server>>, party: net::PartyId) {
     let weak = Arc::downgrade(world);
     let wake = Box::new(move || {
         if let Some(world) = weak.upgrade() {
-            // Whoever uses a node has it say what it has to say.
-            world.with(party, |_, _| ());
+            world.nudge(party);
         }
     });
     world.with(party, |server, _| server.store_mut().wake_by(wake));

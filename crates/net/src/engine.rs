@@ -107,6 +107,12 @@ impl<N: PacketNode> Engine<N> {
         Some(result)
     }
 
+    /// Takes what a node has to say; [`Engine::settle`] follows.
+    pub(crate) fn nudge(&mut self, party: PartyId) {
+        let now = self.clock.now();
+        self.drain(party.0, now);
+    }
+
     pub(crate) fn name(&self, party: PartyId) -> Option<Arc<str>> {
         let party = self.parties.get(party.0 as usize)?.as_ref()?;
         Some(party.name.clone())

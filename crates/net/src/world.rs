@@ -147,6 +147,8 @@ struct Shared<N: PacketNode> {
     engine: Mutex<Engine<N>>,
     /// Answers of the resolver: its thread does not wait for the engine's lock.
     answers: Mutex<Vec<Answer>>,
+    /// Nodes that have something to say, from threads that do not wait for the engine's lock either.
+    nudged: Mutex<Vec<PartyId>>,
     waker: Waker,
     clock: Clock,
     counters: Arc<Counters>,
@@ -200,6 +202,7 @@ where
                     counters.clone(),
                 )),
                 answers: Mutex::new(Vec::new()),
+                nudged: Mutex::new(Vec::new()),
                 waker,
                 clock,
                 counters,
@@ -240,6 +243,18 @@ where
     /// The loop waits meanwhile, and with it every other node: `f` must not block.
     pub fn with<R>(&self, party: PartyId, f: impl FnOnce(&mut N, Time) -> R) -> Option<R> {
         self.locked(|engine| engine.with(party, f))
+    }
+
+    /// Has the loop ask a node what it has to say, soon. Waits for nothing: for threads whose results a node fetches by itself.
+    pub fn nudge(&self, party: PartyId) {
+        let first = {
+            let mut nudged = self.shared.nudged.lock();
+            nudged.push(party);
+            nudged.len() == 1
+        };
+        if first {
+            self.shared.wake();
+        }
     }
 
     /// The time now.
@@ -367,6 +382,9 @@ fn run<N: PacketNode>(mut poll: Poll, mut alarm: Alarm, shared: &Shared<N>) -> i
         }
         for answer in std::mem::take(&mut *shared.answers.lock()) {
             engine.resolved(answer);
+        }
+        for party in std::mem::take(&mut *shared.nudged.lock()) {
+            engine.nudge(party);
         }
         // Under pressure what arrives gets as much time as what is due: neither starves the other.
         let mut share = engine.fire_due().max(HOLD);
