@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use callwright_acd::Fact;
 use callwright_wire::Time;
@@ -11,6 +11,9 @@ use crate::server::Event;
 
 /// How many events may wait to be logged; beyond, they are left out and counted.
 const WAITING: usize = 10_000;
+/// How long what is for the log alone is gathered after something was taken: to wake who logs for each event costs the processor
+/// more than the line does.
+const GATHER: Duration = Duration::from_millis(10);
 
 /// Something that happened.
 pub(super) enum News {
@@ -35,6 +38,23 @@ pub(super) struct Inbox(Arc<(Mutex<Queue>, Condvar)>);
 struct Queue {
     news: VecDeque<News>,
     left_out: u64,
+    /// How many of them are not for the log alone.
+    urgent: usize,
+    /// Until when what is for the log alone waits.
+    gathers_until: Option<Instant>,
+}
+
+impl Queue {
+    fn push(&mut self, news: News) {
+        self.urgent += usize::from(!is_for_the_log(&news));
+        self.news.push_back(news);
+    }
+
+    fn pop(&mut self) -> Option<News> {
+        let news = self.news.pop_front()?;
+        self.urgent -= usize::from(!is_for_the_log(&news));
+        Some(news)
+    }
 }
 
 impl Inbox {
@@ -45,13 +65,16 @@ impl Inbox {
             queue.left_out += 1;
             return;
         }
-        // Who takes waits only when nothing is there.
-        let waited_for = queue.news.is_empty();
+        let waited_for = if is_for_the_log(&news) {
+            queue.news.is_empty() && queue.gathers_until.is_none()
+        } else {
+            queue.urgent == 0
+        };
         if queue.left_out > 0 && queue.news.len() < WAITING {
             let left_out = std::mem::take(&mut queue.left_out);
-            queue.news.push_back(News::LeftOut(left_out));
+            queue.push(News::LeftOut(left_out));
         }
-        queue.news.push_back(news);
+        queue.push(news);
         drop(queue);
         if waited_for {
             arrived.notify_one();
@@ -60,26 +83,32 @@ impl Inbox {
 
     /// The next thing that is there.
     pub(super) fn try_take(&self) -> Option<News> {
-        lock(&self.0.0).news.pop_front()
+        lock(&self.0.0).pop()
     }
 
-    /// Waits for the next thing; `None`: nothing came until then.
+    /// Waits for the next thing; `None`: nothing came until then. There is one who takes.
     pub(super) fn take(&self, until: Option<Instant>) -> Option<News> {
         let (queue, arrived) = &*self.0;
         let mut queue = lock(queue);
         loop {
-            if let Some(news) = queue.news.pop_front() {
+            let now = Instant::now();
+            queue.gathers_until = queue.gathers_until.filter(|at| *at > now);
+            if (queue.urgent > 0 || queue.gathers_until.is_none())
+                && let Some(news) = queue.pop()
+            {
+                if queue.news.is_empty() {
+                    queue.gathers_until = Some(now + GATHER);
+                }
                 return Some(news);
             }
-            queue = match until {
+            if until.is_some_and(|until| until <= now) {
+                return None;
+            }
+            queue = match until.into_iter().chain(queue.gathers_until).min() {
                 None => arrived.wait(queue).unwrap_or_else(PoisonError::into_inner),
                 Some(until) => {
-                    let left = until.saturating_duration_since(Instant::now());
-                    if left.is_zero() {
-                        return None;
-                    }
                     arrived
-                        .wait_timeout(queue, left)
+                        .wait_timeout(queue, until - now)
                         .unwrap_or_else(PoisonError::into_inner)
                         .0
                 }
