@@ -50,6 +50,20 @@ impl Time {
     pub const fn since(self, earlier: Time) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
     }
+
+    /// The next time that is a multiple of `grain`, at or after this one: what is rounded so happens together with others. A grain of
+    /// zero rounds nothing, and [`Time::NEVER`] stays.
+    #[must_use]
+    pub const fn next_multiple_of(self, grain: Duration) -> Time {
+        let grain = grain.as_nanos() as u64;
+        if grain == 0 {
+            return self;
+        }
+        match self.0.checked_next_multiple_of(grain) {
+            Some(nanos) => Time(nanos),
+            None => Time::NEVER,
+        }
+    }
 }
 
 impl Add<Duration> for Time {

@@ -76,6 +76,9 @@ pub struct Plane {
     /// The session of each socket, by its index.
     sockets: NumberTable<()>,
     wheel: Wheel,
+    /// Sessions that were started or roused, and are asked when they wake once all is done that is done with them now: one that is
+    /// joined to another at once, or closed, has no use for its next interval.
+    unplanned: Vec<SessionId>,
     /// Sessions whose interval is over, and which may have something to send.
     ready: VecDeque<SessionId>,
     events: VecDeque<(SessionId, Event)>,
@@ -125,6 +128,7 @@ impl Plane {
             vacant: Vec::new(),
             sockets: NumberTable::default(),
             wheel: Wheel::new(now),
+            unplanned: Vec::new(),
             ready: VecDeque::new(),
             events: VecDeque::new(),
             goodbyes: VecDeque::new(),
@@ -313,10 +317,10 @@ impl Plane {
         }
     }
 
-    /// Something is done with a session that may rest.
+    /// A session may have a use for its next interval.
     fn rouse(&mut self, id: SessionId) {
-        if self.session_mut(id).is_some_and(Session::rouse) {
-            self.wheel.set(id, Time::ZERO);
+        if self.session_mut(id).is_some_and(Session::rouse_from_nap) {
+            self.unplanned.push(id);
         }
     }
 
@@ -404,12 +408,12 @@ impl Plane {
         let session = session_at(&mut self.sessions, id).ok_or(CommandError::NoSuchSession)?;
         let mut first = Time::NEVER;
         if session.rouse() {
-            self.wheel.set(id, now);
+            self.unplanned.push(id);
         }
         if matches!(command, Command::Start(_)) && !session.is_started() {
             first = self.wheel.phase(now);
             self.places[id.index as usize].phase = Some(first);
-            self.wheel.set(id, first);
+            self.unplanned.push(id);
         }
         let mut sink = Sink {
             session: id,
@@ -441,14 +445,31 @@ impl Plane {
         let is_rtcp = socket != session.ports().rtp;
         session.receive(now, from, is_rtcp, packet, &mut room, &mut sink);
         if session.rouse() {
-            self.wheel.set(id, now);
+            self.unplanned.push(id);
+        }
+    }
+
+    /// Sets the next deadline of sessions that were started or roused.
+    fn plan(&mut self, now: Time) {
+        for id in self.unplanned.drain(..) {
+            if let Some(session) = session_at(&mut self.sessions, id) {
+                session.sleep_in(now);
+                if let Some(at) = session.wakes_next() {
+                    self.wheel.set(id, at);
+                }
+            }
         }
     }
 
     /// Makes sessions ready whose time has come; before the deadline it does nothing.
     pub fn handle_timeout(&mut self, now: Time) {
-        let ready = &mut self.ready;
-        self.wheel.advance(now, |session| ready.push_back(session));
+        self.plan(now);
+        let (ready, sessions) = (&mut self.ready, &mut self.sessions);
+        self.wheel.advance(now, |id| {
+            if session_at(sessions, id).is_some_and(|session| session.is_woken(now)) {
+                ready.push_back(id);
+            }
+        });
         self.recordings.advance(now);
     }
 
@@ -471,6 +492,7 @@ impl Plane {
                 return sent;
             }
         }
+        self.plan(now);
         while let Some(&id) = self.ready.front() {
             if let Some(session) = session_at(&mut self.sessions, id) {
                 let mut sink = Sink {
@@ -500,7 +522,8 @@ impl Plane {
     /// When to call [`Plane::handle_timeout`] next, and the name of the timer.
     pub fn poll_timeout(&self) -> Option<(Time, &'static str)> {
         // Whoever drives the plane may do something else before it takes everything out.
-        if !self.ready.is_empty() || !self.goodbyes.is_empty() || !self.relay.is_empty() {
+        let waits = !self.unplanned.is_empty() || !self.ready.is_empty();
+        if waits || !self.goodbyes.is_empty() || !self.relay.is_empty() {
             return Some((Time::ZERO, "packets that wait to be sent"));
         }
         let packets = self.wheel.next().map(|time| (time, "RTP packet interval"));

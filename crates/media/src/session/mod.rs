@@ -33,6 +33,8 @@ use crate::plane::{Command, CommandError, Event, Ports, RecordingId, Relay, Sess
 
 /// How much later than at each interval a session is woken that sends nothing by itself.
 const NAP: Duration = Duration::from_millis(80);
+/// Such sessions wake at multiples of this: a world with many of them is not woken each millisecond.
+const TOGETHER: Duration = Duration::from_millis(20);
 
 pub use self::evidence::LastHeard;
 pub(crate) use self::security::Clear;
@@ -50,15 +52,15 @@ pub(crate) struct Session {
     ports: Ports,
     direction: Option<Direction>,
     rtcp_mux: bool,
-    /// It is woken by nothing but what is done with it.
-    rests: bool,
+    /// It is looked at next. What the wheel still has of it from before counts for nothing.
+    listed: bool,
     told_first_packet: bool,
     /// Who sends what this one receives, and receives what this one sends.
     bridge: Option<SessionId>,
     security: Option<Box<Security>>,
     /// When the next interval ends.
     due: Time,
-    /// When the plane wakes it.
+    /// When the plane wakes it; `Time::NEVER`: it rests until something is done with it.
     wakes: Time,
     latch: Latch,
     outgoing: Outgoing,
@@ -96,7 +98,7 @@ impl Session {
             security: None,
             due: Time::NEVER,
             wakes: Time::ZERO,
-            rests: false,
+            listed: false,
             told_first_packet: false,
             bridge: None,
         }
@@ -148,25 +150,42 @@ impl Session {
     }
 
     /// When the session wants to be woken next: at its next interval. What is joined to another sends nothing by itself, and has
-    /// only reports to write and gaps to give up: it is woken less often.
+    /// only reports to write and gaps to give up: it is woken less often, and together with others. So is what has nobody to send to
+    /// while it rings: what plays waits.
     ///
     /// `None`: not before something is done with it. What is joined to another and inactive, and was so from the beginning, has
     /// nothing to do as time goes by.
     pub(crate) fn wakes_next(&mut self) -> Option<Time> {
-        let idle = self.bridge.is_some() && !self.ears.is_recording();
         let silent = self.outgoing.counts.packets == 0 && self.incoming.source().is_none();
-        self.rests = idle && silent && self.direction == Some(Direction::Inactive);
-        self.wakes = match (self.rests, idle) {
+        let alone = silent && self.latch.rtp().is_none();
+        let idle = (self.bridge.is_some() || alone) && !self.ears.is_recording();
+        let rests = self.bridge.is_some() && idle && silent && self.direction == Some(Direction::Inactive);
+        self.wakes = match (rests, idle) {
             (true, _) => Time::NEVER,
-            (false, true) => self.due + NAP,
+            (false, true) => (self.due + NAP).next_multiple_of(TOGETHER),
             (false, false) => self.due,
         };
-        Some(self.wakes).filter(|_| !self.rests)
+        self.listed = false;
+        Some(self.wakes).filter(|_| !rests)
     }
 
-    /// Whether it rested: it is to be woken then, since something was done with it.
+    /// Whether it is to be listed now that the wheel has come to it.
+    pub(crate) fn is_woken(&mut self, now: Time) -> bool {
+        let woken = !self.listed && self.wakes <= now;
+        self.listed |= woken;
+        woken
+    }
+
+    /// Whether it rested, or slept for want of somebody to send to: it is to be listed then, since something was done with it.
     pub(crate) fn rouse(&mut self) -> bool {
-        std::mem::take(&mut self.rests)
+        (self.wakes == Time::NEVER || self.bridge.is_none()) && self.rouse_from_nap()
+    }
+
+    /// Whether it slept longer than to its next interval: it is to be listed then, since it may have a use for that.
+    pub(crate) fn rouse_from_nap(&mut self) -> bool {
+        let sleeps = !self.listed && self.wakes > self.due;
+        self.listed |= sleeps;
+        sleeps
     }
 
     /// Carries out a command; `first` is the time of the first interval, for a session that starts.
@@ -218,6 +237,7 @@ impl Session {
         if !self.is_started() {
             self.due = first;
             self.wakes = first;
+            self.listed = true;
         }
         self.direction = Some(start.direction);
         self.rtcp_mux = start.rtcp_mux;

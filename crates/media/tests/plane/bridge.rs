@@ -170,6 +170,36 @@ fn a_joined_session_sends_nothing_of_its_own() {
 }
 
 #[test]
+fn those_that_are_joined_as_they_start_are_woken_together_and_seldom() {
+    let mut middle = Middle::alike();
+    assert!(middle.plane.poll_transmit(middle.now, &mut [0; 1_500]).is_none());
+    let mut wakings = Vec::new();
+    let end = middle.now + millis(500);
+    while let Some((at, _)) = middle.plane.poll_timeout().filter(|(at, _)| *at <= end) {
+        wakings.push(at.as_millis() % 20);
+        middle.plane.handle_timeout(at);
+        assert!(middle.plane.poll_transmit(at, &mut [0; 1_500]).is_none());
+    }
+    assert!((4..=10).contains(&wakings.len()), "{wakings:?}");
+    assert!(wakings.iter().all(|past| *past == 0), "{wakings:?}");
+}
+
+#[test]
+fn one_that_is_parted_and_closed_is_not_woken_any_more() {
+    let mut middle = Middle::alike();
+    middle.run(millis(110));
+    for session in middle.sessions {
+        middle.plane.close(middle.now, session);
+    }
+    middle.drain();
+    let last = middle.now + millis(120);
+    while let Some((at, _)) = middle.plane.poll_timeout() {
+        assert!(at <= last && at.as_millis() % 20 == 0, "{at}");
+        middle.plane.handle_timeout(at);
+    }
+}
+
+#[test]
 fn losses_doubles_and_disorder_are_carried_across() {
     let mut middle = Middle::alike();
     for sequence in [10, 11, 14, 13, 13] {

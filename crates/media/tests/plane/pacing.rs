@@ -182,3 +182,23 @@ fn a_place_that_is_taken_again_is_woken_once_each_interval() {
     let sent = pair.rtp_sent(Alice).count();
     assert!((49..=51).contains(&sent), "{sent}");
 }
+
+#[test]
+fn one_with_nobody_to_send_to_is_woken_seldom_and_sends_at_once_when_there_is_somebody() {
+    let mut pair = Pair::opened();
+    let mut rings = towards(Bob);
+    rings.remote = None;
+    pair.command(Alice, Command::Start(Box::new(rings)));
+    let mut wakings = 0;
+    let end = pair.now + millis(1_000);
+    while let Some((at, _)) = pair.plane(Alice).poll_timeout().filter(|(at, _)| *at <= end) {
+        wakings += 1;
+        pair.run(at - pair.now);
+    }
+    assert!((9..=14).contains(&wakings), "{wakings}");
+    assert!(pair.sent.is_empty());
+    pair.run(millis(7));
+    pair.command(Alice, Command::Start(Box::new(towards(Bob))));
+    pair.run(millis(100));
+    assert_eq!(pair.rtp_sent(Alice).count(), 5);
+}

@@ -65,6 +65,8 @@ pub(crate) struct Lab {
     /// Loses every RTP packet.
     pub(crate) deaf: bool,
     pub(crate) media_packets: u64,
+    /// Those of RTCP among them.
+    pub(crate) reports: u64,
     /// Where the last media packet went.
     pub(crate) last_media_to: Option<SocketAddr>,
     /// What scripted peers heard and no story has looked at yet.
@@ -83,6 +85,7 @@ impl Lab {
             filter: None,
             deaf: false,
             media_packets: 0,
+            reports: 0,
             last_media_to: None,
             scripts: BTreeMap::new(),
             trace: TraceLimits::default(),
@@ -368,6 +371,7 @@ impl Lab {
             {
                 moved = true;
                 self.media_packets += 1;
+                self.reports += u64::from(to.port() % 2 == 1);
                 self.last_media_to = Some(to);
                 if self.deaf {
                     continue;
