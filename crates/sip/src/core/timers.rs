@@ -1,6 +1,7 @@
 //! The timers of a core.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use callwright_wire::{ConnectionId, Time, Timer, TimerQueue};
 
@@ -37,6 +38,10 @@ const LINES: [fn(Slot) -> Due; 6] = [
     |slot| Due::Server(slot, TimerName::J),
     |slot| Due::Server(slot, TimerName::L),
 ];
+
+/// Those in lines are asked for at multiples of this: nobody waits for the end of a transaction that lingers, and at a thousand
+/// calls a second each millisecond has one.
+const TOGETHER: Duration = Duration::from_millis(50);
 
 /// In which line this one stands.
 const fn line_of(due: Due) -> Option<(usize, Slot)> {
@@ -92,12 +97,12 @@ impl Timers {
         }
     }
 
-    /// The next deadline and the name of its timer.
+    /// When to ask for timers next, and the name of the first.
     pub(super) fn next(&self) -> Option<(Time, &'static str)> {
         let first = self.first_in_line();
         let first = first.and_then(|(at, line)| {
             let (_, slot) = self.lines[line].front()?;
-            Some((at, LINES[line](*slot).name()))
+            Some((at.next_multiple_of(TOGETHER), LINES[line](*slot).name()))
         });
         match (self.queue.next(), first) {
             (Some(queued), Some(first)) if first.0 < queued.0 => Some(first),
