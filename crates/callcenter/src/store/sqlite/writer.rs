@@ -15,7 +15,7 @@ use crate::store::{Health, Outcome};
 const LOOK: Duration = Duration::from_secs(1);
 /// The least time from the beginning of one commit to that of the next: as long may a fact wait that comes right after another.
 /// One that comes alone waits for nothing.
-const GATHER: Duration = Duration::from_millis(10);
+const GATHER: Duration = Duration::from_millis(20);
 
 type Facts = Vec<Taken>;
 
