@@ -48,7 +48,7 @@ use self::wheel::Wheel;
 use crate::detect::{Strongest, strongest};
 use crate::level::level;
 use crate::recording::Recordings;
-use crate::session::{Clear, Room, Session, Sink};
+use crate::session::{Clear, Room, Session, Sink, Woken};
 
 /// A media session, numbered by the plane. The generation tells it from one that had its place before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -455,7 +455,7 @@ impl Plane {
             if let Some(session) = session_at(&mut self.sessions, id) {
                 session.sleep_in(now);
                 if let Some(at) = session.wakes_next() {
-                    self.wheel.set(id, at);
+                    session.wakes_in(self.wheel.set(id, at));
                 }
             }
         }
@@ -464,12 +464,15 @@ impl Plane {
     /// Makes sessions ready whose time has come; before the deadline it does nothing.
     pub fn handle_timeout(&mut self, now: Time) {
         self.plan(now);
-        let (ready, sessions) = (&mut self.ready, &mut self.sessions);
-        self.wheel.advance(now, |id| {
-            if session_at(sessions, id).is_some_and(|session| session.is_woken(now)) {
-                ready.push_back(id);
+        let (ready, unplanned, sessions) = (&mut self.ready, &mut self.unplanned, &mut self.sessions);
+        self.wheel.advance(now, |slot, id| {
+            match session_at(sessions, id).map_or(Woken::No, |session| session.woken(slot, now)) {
+                Woken::No => {}
+                Woken::InTime => ready.push_back(id),
+                Woken::Early => unplanned.push(id),
             }
         });
+        self.plan(now);
         self.recordings.advance(now);
     }
 
@@ -506,7 +509,7 @@ impl Plane {
                     return Some((transmit.socket, transmit.to, transmit.length));
                 }
                 if let Some(at) = session.wakes_next() {
-                    self.wheel.set(id, at);
+                    session.wakes_in(self.wheel.set(id, at));
                 }
             }
             self.ready.pop_front();

@@ -48,8 +48,9 @@ impl Wheel {
         *load = load.saturating_sub(1);
     }
 
-    /// Makes `session` due at `at`, or in the next slot when that is past.
-    pub(super) fn set(&mut self, session: SessionId, at: Time) {
+    /// Makes `session` due at `at`, or in the next slot when that is past; gives the slot. Where the wheel was not turned for long,
+    /// that may be one before `at`.
+    pub(super) fn set(&mut self, session: SessionId, at: Time) -> u64 {
         let slot = at
             .as_nanos()
             .div_ceil(SLOT_NANOS)
@@ -57,10 +58,11 @@ impl Wheel {
         let index = (slot % SLOTS) as usize;
         self.slots[index].push(session);
         self.filled[index / 64] |= 1 << (index % 64);
+        slot
     }
 
-    /// Takes out every session that is due at `now`, in order of time.
-    pub(super) fn advance(&mut self, now: Time, mut due: impl FnMut(SessionId)) {
+    /// Takes out every session that is due at `now`, in order of time, with its slot.
+    pub(super) fn advance(&mut self, now: Time, mut due: impl FnMut(u64, SessionId)) {
         let last = now.as_millis();
         // After a long sleep one turn empties the whole wheel.
         let from = self.next.max((last + 1).saturating_sub(SLOTS));
@@ -68,7 +70,7 @@ impl Wheel {
             let index = (slot % SLOTS) as usize;
             if self.filled[index / 64] & 1 << (index % 64) != 0 {
                 self.filled[index / 64] &= !(1 << (index % 64));
-                self.slots[index].drain(..).for_each(&mut due);
+                self.slots[index].drain(..).for_each(|session| due(slot, session));
             }
         }
         self.next = self.next.max(last + 1);
@@ -108,7 +110,7 @@ mod tests {
 
     fn drain(wheel: &mut Wheel, millis: u64) -> Vec<u32> {
         let mut due = Vec::new();
-        wheel.advance(Time::from_millis(millis), |session| due.push(session.index));
+        wheel.advance(Time::from_millis(millis), |_, session| due.push(session.index));
         due
     }
 

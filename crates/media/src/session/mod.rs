@@ -52,7 +52,7 @@ pub(crate) struct Session {
     ports: Ports,
     direction: Option<Direction>,
     rtcp_mux: bool,
-    /// It is looked at next. What the wheel still has of it from before counts for nothing.
+    /// It is looked at next.
     listed: bool,
     told_first_packet: bool,
     /// Who sends what this one receives, and receives what this one sends.
@@ -62,11 +62,24 @@ pub(crate) struct Session {
     due: Time,
     /// When the plane wakes it; `Time::NEVER`: it rests until something is done with it.
     wakes: Time,
+    /// Where it is in the plane's wheel; what that still has of it elsewhere counts for nothing.
+    slot: u64,
     latch: Latch,
     outgoing: Outgoing,
     incoming: Incoming,
     ears: Ears,
     reporting: Reporting,
+}
+
+/// What it means that the wheel has come to a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Woken {
+    /// Nothing: it was put elsewhere meanwhile, or is listed.
+    No,
+    /// Its time has come.
+    InTime,
+    /// It was put where it is because its time was too far ahead.
+    Early,
 }
 
 /// What a datagram may need beside the session.
@@ -98,6 +111,7 @@ impl Session {
             security: None,
             due: Time::NEVER,
             wakes: Time::ZERO,
+            slot: 0,
             listed: false,
             told_first_packet: false,
             bridge: None,
@@ -169,11 +183,22 @@ impl Session {
         Some(self.wakes).filter(|_| !rests)
     }
 
-    /// Whether it is to be listed now that the wheel has come to it.
-    pub(crate) fn is_woken(&mut self, now: Time) -> bool {
-        let woken = !self.listed && self.wakes <= now;
-        self.listed |= woken;
-        woken
+    /// It was put in this slot of the wheel.
+    pub(crate) fn wakes_in(&mut self, slot: u64) {
+        self.slot = slot;
+    }
+
+    /// The wheel has come to it in a slot; unless it is not there any more, it is to be listed.
+    pub(crate) fn woken(&mut self, slot: u64, now: Time) -> Woken {
+        if self.listed || self.slot != slot {
+            return Woken::No;
+        }
+        self.listed = true;
+        if self.wakes <= now {
+            Woken::InTime
+        } else {
+            Woken::Early
+        }
     }
 
     /// Whether it rested, or slept for want of somebody to send to: it is to be listed then, since something was done with it.

@@ -202,3 +202,13 @@ fn one_with_nobody_to_send_to_is_woken_seldom_and_sends_at_once_when_there_is_so
     pair.run(millis(100));
     assert_eq!(pair.rtp_sent(Alice).count(), 5);
 }
+
+#[test]
+fn one_that_starts_when_nothing_was_sent_for_long_sends_all_the_same() {
+    let mut pair = Pair::opened();
+    pair.run(Duration::from_micros(10_000_300));
+    pair.command(Alice, Command::Start(Box::new(towards(Bob))));
+    pair.run(millis(1_000));
+    let sent = pair.rtp_sent(Alice).count();
+    assert!((49..=51).contains(&sent), "{sent}");
+}
