@@ -509,13 +509,14 @@ pub trait Node {
     /// Takes one input.
     fn handle_input(&mut self, now: Time, input: Input<Self::Command>);
 
-    /// Does what is due at `now`; before the deadline it does nothing.
+    /// Does what is due at `now`; called too early, it does nothing that anybody would notice.
     fn handle_timeout(&mut self, now: Time);
 
     /// The next thing to do; `None` when there is nothing more for now. Drain it after each mutation.
     fn poll_output(&mut self) -> Option<Output<Self::Event>>;
 
-    /// When to call [`Node::handle_timeout`] next, and the name of the timer behind it (the RFC's, where it has one).
+    /// When to call [`Node::handle_timeout`] next, and the name of the timer behind it (the RFC's, where it has one). That may be a
+    /// little after a deadline for which nobody waits, so that many of them cost one call.
     fn poll_timeout(&self) -> Option<(Time, &'static str)>;
 
     /// What is still held.

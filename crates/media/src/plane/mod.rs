@@ -453,7 +453,7 @@ impl Plane {
     fn plan(&mut self, now: Time) {
         for id in self.unplanned.drain(..) {
             if let Some(session) = session_at(&mut self.sessions, id) {
-                session.sleep_in(now);
+                session.wake_up(now);
                 if let Some(at) = session.wakes_next() {
                     session.wakes_in(self.wheel.set(id, at));
                 }

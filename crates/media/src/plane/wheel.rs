@@ -12,7 +12,7 @@ const SLOT_NANOS: u64 = 1_000_000;
 /// The usual packet interval: over this many slots the sessions are spread.
 const PHASES: u64 = 20;
 
-/// When each session is due next. Deadlines are at most 255 ms ahead; a packet interval is at most 60.
+/// When each session is due next. Deadlines are at most 255 ms ahead; a packet interval is at most 60, and a nap ends within 160.
 #[derive(Debug)]
 pub(super) struct Wheel {
     slots: Vec<Vec<SessionId>>,

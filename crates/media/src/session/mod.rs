@@ -31,7 +31,7 @@ use self::report::Reporting;
 use self::security::Security;
 use crate::plane::{Command, CommandError, Event, Ports, RecordingId, Relay, SessionId, Start, Stats, Track};
 
-/// How much later than at each interval a session is woken that sends nothing by itself.
+/// How much later than at each interval a session is woken at least that sends nothing by itself.
 const NAP: Duration = Duration::from_millis(80);
 /// Such sessions wake at multiples of this: a world with many of them is not woken each millisecond.
 const TOGETHER: Duration = Duration::from_millis(20);
@@ -138,7 +138,7 @@ impl Session {
         }
     }
 
-    /// The intervals that it slept through were not to be used: what is sent by itself begins when it is woken, and is not late then.
+    /// The intervals that it slept through were not to be used: only the last one is looked at.
     pub(crate) fn sleep_in(&mut self, now: Time) {
         let until = self.wakes.min(now);
         if self.due < until {
@@ -181,6 +181,19 @@ impl Session {
         };
         self.listed = false;
         Some(self.wakes).filter(|_| !rests)
+    }
+
+    /// It is woken by what was done with it: what it slept through was not to be used, and what is sent by itself begins with the next
+    /// interval, in its phase.
+    pub(crate) fn wake_up(&mut self, now: Time) {
+        if self.wakes > self.due {
+            self.wakes = Time::NEVER;
+            self.sleep_in(now);
+            if self.due < now {
+                self.outgoing.skip(1, false);
+                self.due += self.outgoing.interval();
+            }
+        }
     }
 
     /// It was put in this slot of the wheel.

@@ -23,7 +23,7 @@ pub(crate) struct Transmit {
 }
 
 impl Session {
-    /// The next datagram that is due at `now`; `None` when the session wants to be woken at [`Session::due`] again.
+    /// The next datagram that is due at `now`; `None` when there is none until [`Session::wakes_next`].
     /// `lateness` takes packets of audio, sent and skipped; RTCP has no time at which it must go.
     pub(crate) fn transmit(
         &mut self,

@@ -51,7 +51,13 @@ fn start(side: usize, codec: Codec, event: Option<u8>) -> Start {
 
 impl Middle {
     fn joined(left: Start, right: Start) -> Middle {
-        let now = Time::from_secs(1);
+        let mut middle = Middle::opened(Time::from_secs(1));
+        middle.begin([left, right]);
+        middle
+    }
+
+    /// Two sessions that were not started.
+    fn opened(now: Time) -> Middle {
         let epoch = Epoch::SIMULATED;
         let mut plane = Plane::new(now, PlaneConfig { epoch });
         let sessions = [LEFT, RIGHT].map(|side| {
@@ -62,18 +68,23 @@ impl Middle {
             };
             plane.open(ports, &mut entropy(["left", "right"][side]))
         });
-        for (session, start) in sessions.into_iter().zip([left, right]) {
-            plane
-                .command(now, session, Command::Start(Box::new(start)))
-                .expect("it starts");
-        }
-        plane.bridge(sessions[0], sessions[1]).expect("both are open");
         Middle {
             now,
             plane,
             sessions,
             out: Vec::new(),
         }
+    }
+
+    /// Starts both, and joins them.
+    fn begin(&mut self, starts: [Start; 2]) {
+        for (session, start) in self.sessions.into_iter().zip(starts) {
+            self.plane
+                .command(self.now, session, Command::Start(Box::new(start)))
+                .expect("it starts");
+        }
+        let [left, right] = self.sessions;
+        self.plane.bridge(left, right).expect("both are open");
     }
 
     /// Both phones speak µ-law, with telephone-events 101 and 96.
@@ -182,6 +193,23 @@ fn those_that_are_joined_as_they_start_are_woken_together_and_seldom() {
     }
     assert!((4..=10).contains(&wakings.len()), "{wakings:?}");
     assert!(wakings.iter().all(|past| *past == 0), "{wakings:?}");
+}
+
+#[test]
+fn those_that_are_joined_after_a_long_silence_report_all_the_same() {
+    let mut middle = Middle::opened(Time::ZERO);
+    middle.now = Time::from_nanos(9_000_300_000);
+    middle.begin([
+        start(LEFT, Codec::Pcmu, Some(101)),
+        start(RIGHT, Codec::Pcmu, Some(96)),
+    ]);
+    let begun = middle.now;
+    for sequence in 0..500 {
+        middle.run(begun + millis(20 * sequence) - middle.now);
+        middle.receive(LEFT, header(0, sequence as u16), &[0x55; 160]);
+    }
+    let reports = middle.out.iter().filter(|(_, socket, ..)| socket.0 % 2 == 1);
+    assert!(reports.count() >= 2);
 }
 
 #[test]

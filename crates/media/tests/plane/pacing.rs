@@ -212,3 +212,23 @@ fn one_that_starts_when_nothing_was_sent_for_long_sends_all_the_same() {
     let sent = pair.rtp_sent(Alice).count();
     assert!((49..=51).contains(&sent), "{sent}");
 }
+
+#[test]
+fn one_whose_peer_becomes_known_at_the_end_of_an_interval_sends_in_its_phase_and_nothing_late() {
+    for wait in [millis(407), Duration::from_micros(419_400), millis(420)] {
+        let mut pair = Pair::opened();
+        let mut rings = towards(Bob);
+        rings.remote = None;
+        pair.command(Alice, Command::Start(Box::new(rings)));
+        pair.run(wait);
+        pair.command(Alice, Command::Start(Box::new(towards(Bob))));
+        pair.run(millis(200));
+        let times: Vec<_> = pair.rtp_sent(Alice).map(|sent| sent.time).collect();
+        assert!(
+            times.windows(2).all(|pair| pair[1] - pair[0] == millis(20)),
+            "{times:?}"
+        );
+        assert!(times.len() >= 10, "{times:?}");
+        assert!(pair.plane(Alice).lateness().max() < millis(1), "{wait:?}");
+    }
+}
