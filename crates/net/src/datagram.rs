@@ -9,6 +9,7 @@ use bytes::Bytes;
 use callwright_wire::{BindError, BindErrorKind};
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg, setsockopt, sockopt};
 use nix::sys::time::TimeSpec;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::addr::SocketAddrArg;
 use rustix::net::{MMsgHdr, SendAncillaryBuffer, SendFlags, sendmmsg};
 use socket2::{Domain, Protocol, Socket, Type};
@@ -156,6 +157,16 @@ impl Datagrams {
     /// nothing, and with it what stands behind, until the next one arrives.
     pub(crate) fn is_drained(&self) -> bool {
         rustix::io::ioctl_fionread(&self.socket).is_ok_and(|octets| octets == 0)
+    }
+
+    /// Whether neither a datagram, even an empty one, nor an error waits.
+    pub(crate) fn has_nothing(&self) -> bool {
+        let mut sockets = [PollFd::new(&self.socket, PollFlags::IN)];
+        let now = Timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        };
+        poll(&mut sockets, Some(&now)).is_ok_and(|ready| ready == 0)
     }
 
     /// Takes what is in the error queue, and returns where datagrams went whose destination is unreachable.

@@ -245,8 +245,13 @@ where
         self.locked(|engine| engine.with(party, f))
     }
 
-    /// Has the loop ask a node what it has to say, soon. Waits for nothing: for threads whose results a node fetches by itself.
+    /// Has the loop ask a node what it has to say, soon. Waits for nothing: for threads whose results a node fetches by itself. Where
+    /// the loop has ended before its world, the node is asked here.
     pub fn nudge(&self, party: PartyId) {
+        if self.thread.as_ref().is_none_or(JoinHandle::is_finished) {
+            self.with(party, |_, _| ());
+            return;
+        }
         let first = {
             let mut nudged = self.shared.nudged.lock();
             nudged.push(party);
@@ -380,10 +385,13 @@ fn run<N: PacketNode>(mut poll: Poll, mut alarm: Alarm, shared: &Shared<N>) -> i
                 Token(index) => engine.sockets().mark_ready(index),
             }
         }
-        for answer in std::mem::take(&mut *shared.answers.lock()) {
+        let answers = std::mem::take(&mut *shared.answers.lock());
+        for answer in answers {
             engine.resolved(answer);
         }
-        for party in std::mem::take(&mut *shared.nudged.lock()) {
+        // What a node does when it is asked may nudge another one.
+        let nudged = std::mem::take(&mut *shared.nudged.lock());
+        for party in nudged {
             engine.nudge(party);
         }
         // Under pressure what arrives gets as much time as what is due: neither starves the other.

@@ -641,10 +641,10 @@ impl Sockets {
             .push_back((party, Input::Unreachable { socket, remote }));
     }
 
-    /// Empties a socket of what came before its lease: most are empty, which is asked for less than a try to receive costs. While it
-    /// rested, the loop took what came.
+    /// Empties a socket of what came before its lease, errors too: most are empty, since the loop took what came while they rested,
+    /// and that is asked for less than a try to receive costs.
     fn discard(&mut self, index: usize) {
-        if self.port(index).is_some_and(|port| port.socket.is_drained()) {
+        if self.port(index).is_some_and(|port| port.socket.has_nothing()) {
             return;
         }
         while let Some(Kind::Port(port)) = self.slots[index].kind.as_ref() {
