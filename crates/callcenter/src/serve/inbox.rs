@@ -11,7 +11,7 @@ use crate::server::Event;
 
 /// How many events may wait to be logged; beyond, they are left out and counted.
 const WAITING: usize = 10_000;
-/// How long what is for the log alone is gathered after something was taken: to wake who logs for each event costs the processor
+/// How long what is for the log alone is gathered after the last that was there was taken: to wake who logs for each event costs the processor
 /// more than the line does.
 const GATHER: Duration = Duration::from_millis(10);
 
@@ -123,7 +123,8 @@ fn is_for_the_log(news: &News) -> bool {
         News::Of(_, Event::Stored { fact } | Event::NotStored { fact }) => {
             !matches!(fact, Fact::RecordingStarted { .. } | Fact::RecordingEnded { .. })
         }
-        News::Of(
+        News::LeftOut(_)
+        | News::Of(
             _,
             Event::CallLegs { .. } | Event::CallOver { .. } | Event::Banned(_) | Event::BanOver { .. },
         ) => true,
@@ -137,7 +138,6 @@ fn is_for_the_log(news: &News) -> bool {
             | Event::Recorded { .. }
             | Event::Closed,
         )
-        | News::LeftOut(_)
         | News::Fact(_)
         | News::Stop
         | News::Failed => false,
