@@ -157,7 +157,7 @@ impl Core {
         let answer = message
             .status()
             .is_some_and(|status| (200..300).contains(&status));
-        if answer && message.cseq().is_ok_and(|cseq| cseq.method == Method::Invite) {
+        if answer && branch.is_some() && message.cseq().is_ok_and(|cseq| cseq.method == Method::Invite) {
             self.tell(CoreEvent::StrayAnswer {
                 message,
                 flow: way.flow,

@@ -342,7 +342,8 @@ impl Core {
                 Effect::TimedOut(timer) => self.tell(CoreEvent::TimedOut { id, timer }),
                 Effect::TransportFailed => {
                     if let Some(error) = error.take() {
-                        self.tell(CoreEvent::TransportFailed { id, error });
+                        let sent = true;
+                        self.tell(CoreEvent::TransportFailed { id, sent, error });
                     }
                 }
                 Effect::End => self.end_server(slot),

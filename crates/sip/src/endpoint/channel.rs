@@ -10,6 +10,7 @@ use callwright_sip_message::{Builder, HeaderName, Host, Message, Method, Scheme,
 use callwright_wire::{Cause, Entropy, Flow, Output, Time, TimerQueue, Transport};
 
 use super::config::EndpointConfig;
+use super::given_up::GivenUp;
 use super::id::{CallId, IdentityId, ReferId, RegistrationId, RequestId, SubscriptionId};
 use super::identity::Local;
 use super::reply::Reply;
@@ -111,12 +112,17 @@ impl Sent {
         if from != tag(draft.from.as_bytes()) || *response.call_id().ok()?.as_str() != *draft.call_id {
             return None;
         }
+        Sent::slim(draft)
+    }
+
+    /// What is needed of an INVITE that its answers do not tell.
+    fn slim(draft: &Draft) -> Option<Sent> {
         let credentials: Headers = draft.credentials().cloned().collect();
         Some(Sent::Accepted {
             cseq: draft.cseq,
             only_by_flow: draft.only_by_flow,
             credentials: (!credentials.is_empty()).then(|| Box::new(credentials)),
-            dialog: dialog_key(response)?,
+            dialog: key_of(&draft.call_id, draft.from.as_bytes())?,
         })
     }
 
@@ -159,11 +165,18 @@ impl Sent {
     }
 }
 
-/// Of the Call-ID and the tag in From: both are random, and of our own making where they are compared.
 fn dialog_key(message: &Message) -> Option<u64> {
+    key_of(
+        message.call_id().ok()?.as_str(),
+        message.header_bytes(HeaderName::From)?,
+    )
+}
+
+/// Of the Call-ID and the tag in From: both are random, and of our own making where they are compared.
+fn key_of(call_id: &str, from: &[u8]) -> Option<u64> {
     let mut hasher = DefaultHasher::new();
-    message.call_id().ok()?.as_str().hash(&mut hasher);
-    tag(message.header_bytes(HeaderName::From)?)?.hash(&mut hasher);
+    call_id.hash(&mut hasher);
+    tag(from)?.hash(&mut hasher);
     Some(hasher.finish())
 }
 
@@ -175,6 +188,17 @@ pub(crate) struct Stray {
     pub(crate) cseq: u32,
     /// True once it was answered, and hung up.
     pub(crate) ended: bool,
+}
+
+impl Stray {
+    /// How far a dialog of an INVITE has counted. `ended`: it needs no BYE from here on.
+    pub(super) fn of(dialog: &Dialog, ended: bool) -> Stray {
+        Stray {
+            remote_tag: dialog.remote_tag.clone(),
+            cseq: dialog.last_cseq(),
+            ended,
+        }
+    }
 }
 
 impl Pending {
@@ -196,7 +220,7 @@ impl Pending {
         Some(cseq)
     }
 
-    fn add_stray(&mut self, stray: Stray) {
+    pub(super) fn add_stray(&mut self, stray: Stray) {
         // Nearly all have one: `push` would make room for four.
         self.strays.reserve_exact(1);
         self.strays.push(stray);
@@ -213,6 +237,7 @@ pub(crate) struct Channel {
     pub(crate) identities: Slab<IdentityId, Local>,
     pub(crate) owners: BTreeMap<Arc<str>, Owner>,
     pub(crate) pending: BTreeMap<ClientId, Pending>,
+    given_up: GivenUp,
     pub(crate) refers: Slab<ReferId, Refer>,
     /// Requests of the caller of the API, and the call of each.
     pub(crate) requests: Slab<RequestId, Option<CallId>>,
@@ -246,6 +271,7 @@ impl Channel {
             identities: Slab::default(),
             owners: BTreeMap::new(),
             pending: BTreeMap::new(),
+            given_up: GivenUp::default(),
             refers: Slab::default(),
             requests: Slab::default(),
             unsent: Vec::new(),
@@ -475,11 +501,7 @@ impl Channel {
     /// Remembers how far a dialog of an INVITE has counted. `ended`: it needs no BYE from here on.
     pub(crate) fn strand(&mut self, client: ClientId, dialog: &Dialog, ended: bool) {
         if let Some(pending) = self.pending.get_mut(&client) {
-            pending.add_stray(Stray {
-                remote_tag: dialog.remote_tag.clone(),
-                cseq: dialog.last_cseq(),
-                ended,
-            });
+            pending.add_stray(Stray::of(dialog, ended));
         }
     }
 
@@ -493,6 +515,92 @@ impl Channel {
         };
         let last = pending.stray(&tag, limit);
         let (identity, cause) = (pending.identity, pending.cause);
+        self.part(now, (identity, cause), draft, head, flow, last);
+    }
+
+    /// Remembers an INVITE that has left and got no final response: a 2xx may yet come.
+    pub(super) fn give_up(&mut self, now: Time, invite: Pending) {
+        let slim = match &invite.sent {
+            Sent::Whole(draft) => Sent::slim(draft),
+            Sent::Accepted { .. } => None,
+        };
+        if let Some(sent) = slim {
+            self.note_given_up(now, Pending { sent, ..invite });
+        }
+    }
+
+    fn note_given_up(&mut self, now: Time, invite: Pending) {
+        if let Sent::Accepted { dialog, .. } = invite.sent {
+            let until = now + self.config.core.timers.timeout();
+            let limit = self.config.max_given_up;
+            self.given_up.note(until, dialog, invite, limit);
+            self.forget_given_up(now);
+        }
+    }
+
+    /// Forgets the INVITEs that were given up 64·T1 ago.
+    pub(super) fn forget_given_up(&mut self, now: Time) {
+        self.given_up.forget_until(now);
+        match self.given_up.next() {
+            Some(next) => self.timers.set(UsageTimer::GivenUp, next),
+            None => self.timers.clear(UsageTimer::GivenUp),
+        }
+    }
+
+    /// A 2xx without a transaction: acknowledges it, and hangs its dialog up once, where it answers an INVITE that was given up.
+    /// False when it does not.
+    pub(crate) fn end_late(&mut self, now: Time, message: &Message, head: &Head, flow: Flow) -> bool {
+        let limit = self.config.max_forks;
+        let Some(invite) = dialog_key(message).and_then(|dialog| self.given_up.get_mut(dialog)) else {
+            return false;
+        };
+        let Some(draft) = invite
+            .sent
+            .draft(message)
+            .filter(|draft| draft.cseq == head.cseq.number)
+        else {
+            return false;
+        };
+        let last = invite.stray(&head.tag_in_to(), limit);
+        let (identity, cause) = (invite.identity, invite.cause);
+        self.part(now, (identity, cause), &draft, head, flow, last);
+        true
+    }
+
+    /// The same for another party than the one that the call has gone on with in `dialog`, which began with the INVITE `cseq`.
+    pub(crate) fn end_late_fork(
+        &mut self,
+        now: Time,
+        identity: IdentityId,
+        (dialog, cseq): (&Dialog, u32),
+        message: &Message,
+        head: &Head,
+        flow: Flow,
+    ) {
+        if let Some(sent) = Sent::slim(&dialog.ack(cseq)) {
+            let invite = Pending {
+                purpose: Purpose::Nobody,
+                identity,
+                sent,
+                cause: None,
+                challenges: 0,
+                strays: vec![Stray::of(dialog, true)],
+            };
+            self.note_given_up(now, invite);
+            self.end_late(now, message, head, flow);
+        }
+    }
+
+    /// Acknowledges a 2xx that makes a dialog which nobody wants. `last`: hangs it up too, counting on from there.
+    fn part(
+        &mut self,
+        now: Time,
+        (identity, cause): (IdentityId, Option<Cause>),
+        draft: &Draft,
+        head: &Head,
+        flow: Flow,
+        last: Option<u32>,
+    ) {
         let mut dialog = Dialog::as_client(draft, &head.tag_in_from(), head);
         dialog.flow = Some(flow);
         let ack = dialog.ack(draft.cseq).authorized_as(draft);
@@ -527,6 +635,7 @@ impl Channel {
         self.timers = TimerQueue::default();
         self.owners.clear();
         self.pending.clear();
+        self.given_up = GivenUp::default();
         self.refers = Slab::default();
         self.requests = Slab::default();
     }

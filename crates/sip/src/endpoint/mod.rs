@@ -5,6 +5,7 @@ mod channel;
 mod client;
 mod config;
 mod dispatch;
+mod given_up;
 mod id;
 mod identity;
 mod misuse;
@@ -272,6 +273,7 @@ impl Endpoint {
             UsageTimer::Abandoned(client) => {
                 self.channel.core.cancel(now, client, &[], None);
             }
+            UsageTimer::GivenUp => self.channel.forget_given_up(now),
             UsageTimer::ReferExpires(id) => self.refer_expired(now, id),
             UsageTimer::Register(id) => self.send_register(now, id, None),
             UsageTimer::BindingExpires(id) => self.binding_expired(id),
