@@ -32,7 +32,8 @@ pub struct EndpointConfig {
     /// How many early dialogs a call may fork into; further ones are ignored until one of them answers.
     pub max_forks: usize,
     /// How many INVITEs are remembered that got no final response in time, so that a 2xx which comes within the next 64·T1 is
-    /// acknowledged and its dialog hung up (RFC 3261 §13.2.2.4). Beyond, the oldest is forgotten. Default 10,000.
+    /// acknowledged and its dialog hung up (RFC 3261 §13.2.2.4); and those of calls in which another party answers once Timer M
+    /// is over. Beyond, the oldest is forgotten. Default 10,000.
     pub max_given_up: usize,
     /// How long a call may ring, whichever side it was placed from: then it is refused with 480, or cancelled. A shorter `Expires`
     /// of the INVITE goes before. Proxies give up sooner, after three minutes without a word (RFC 3261 §16.6, Timer C), but a

@@ -3,7 +3,8 @@
 use callwright_sip_message::{HeaderName, Message, Method};
 use callwright_wire::{Flow, Time};
 
-use super::channel::{Owner, Purpose, Stray};
+use super::channel::{Owner, Purpose};
+use super::pending::{Origin, Stray};
 use super::{CallId, Endpoint, UsageTimer};
 use crate::core::{ClientId, CoreEvent, ServerId, TransactionId, TransportError};
 use crate::event::{EndCause, Event, Failure};
@@ -109,7 +110,12 @@ impl Endpoint {
         let Some(draft) = pending.sent.draft(&message) else {
             return;
         };
-        let (purpose, identity, cause) = (pending.purpose, pending.identity, pending.cause);
+        let Origin {
+            purpose,
+            identity,
+            cause,
+            ..
+        } = pending.origin;
         // A 2xx to INVITE may come again, and from others too.
         if status >= 300 || (status >= 200 && draft.method != Method::Invite) {
             self.channel.pending.remove(&id);
@@ -180,7 +186,7 @@ impl Endpoint {
         match id {
             TransactionId::Client(id) => {
                 if let Some(mut pending) = self.channel.pending.remove(&id) {
-                    let purpose = pending.purpose;
+                    let purpose = pending.origin.purpose;
                     if let Purpose::Invite(call) = purpose
                         && sent
                     {
@@ -230,12 +236,12 @@ impl Endpoint {
             TransactionId::Client(id) => {
                 self.channel.timers.clear(UsageTimer::Abandoned(id));
                 if let Some(pending) = self.channel.pending.remove(&id)
-                    && let Purpose::Invite(call) | Purpose::Reinvite(call) = pending.purpose
+                    && let Purpose::Invite(call) | Purpose::Reinvite(call) = pending.origin.purpose
                 {
                     // No more 2xx will come by it.
                     let number = pending.sent.cseq();
                     self.with_call(call, |call, channel| {
-                        if matches!(pending.purpose, Purpose::Invite(_)) {
+                        if matches!(pending.origin.purpose, Purpose::Invite(_)) {
                             call.without_dialog(channel, now);
                         }
                         call.acks.retain(|ack| ack.cseq != number);

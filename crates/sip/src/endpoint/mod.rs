@@ -5,14 +5,15 @@ mod channel;
 mod client;
 mod config;
 mod dispatch;
-mod given_up;
 mod id;
 mod identity;
 mod misuse;
+mod pending;
 mod reply;
 mod requests;
 mod server;
 mod slab;
+mod strays;
 mod timer;
 
 use std::collections::BTreeMap;
