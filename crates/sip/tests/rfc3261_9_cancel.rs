@@ -177,6 +177,45 @@ fn a_cancel_for_nothing_gets_481_and_one_too_late_200() {
     peer.respond(id, &invite, 486);
     peer.expect("SIP/2.0 486");
     peer.send(incoming("CANCEL", BRANCH));
-    peer.expect("SIP/2.0 200");
+    assert_eq!(peer.expect("SIP/2.0 200").to_tag().as_deref(), Some("alice"));
     peer.expect_no_event();
+}
+
+#[test]
+fn a_cancel_that_crosses_the_ack_gets_the_to_tag_of_what_was_acknowledged() {
+    for (status, acks) in [(486, 1), (486, 0), (200, 1), (200, 0)] {
+        let mut peer = udp();
+        peer.send(incoming("INVITE", BRANCH));
+        let (id, invite) = peer.expect_request();
+        peer.respond(id, &invite, status);
+        peer.expect(&format!("SIP/2.0 {status}"));
+        for _ in 0..acks {
+            peer.send(incoming("ACK", BRANCH).replace("10.0.0.1>\r\n", "10.0.0.1>;tag=alice\r\n"));
+            peer.node.settle_answer(id);
+        }
+        peer.events.clear();
+        peer.send(incoming("CANCEL", BRANCH));
+        let ok = peer.expect("SIP/2.0 200");
+        assert_eq!(ok.to_tag().as_deref(), Some("alice"), "{acks} ACK to {status}");
+        peer.expect_nothing();
+        peer.expect_no_event();
+        peer.wait(64_000);
+        peer.expect_settled();
+        peer.sent.clear();
+        // Whatever is too late for that is for nothing.
+        peer.send(incoming("CANCEL", BRANCH));
+        peer.expect("SIP/2.0 481");
+    }
+}
+
+#[test]
+fn a_cancel_before_any_response_gets_the_tag_that_is_to_come() {
+    let mut peer = udp();
+    peer.send(incoming("INVITE", BRANCH));
+    let (id, invite) = peer.expect_request();
+    peer.node.expect_tag(id, "alice");
+    peer.send(incoming("CANCEL", BRANCH));
+    let ok = peer.expect("SIP/2.0 200");
+    peer.respond(id, &invite, 487);
+    assert_eq!(ok.to_tag(), peer.expect("SIP/2.0 487").to_tag());
 }

@@ -55,19 +55,16 @@ impl Core {
         }
         let message = builder.finish();
         let wire = message.raw().clone();
+        let live = Live {
+            cause,
+            way: Some(way),
+            from_at: super::echo::from_at(&message, &wire),
+            wire,
+            ..Live::default()
+        };
         let cancel = self.transactions.clients.insert(Client {
-            kind: Kind::Cancel { invite: slot.index },
-            stage: Stage::Waiting,
             nonce: branch.nonce,
-            live: Some(Box::new(Live {
-                cause,
-                request: None,
-                way: Some(way),
-                from_at: super::echo::from_at(&message, &wire),
-                wire,
-                attempt: None,
-                cancel: None,
-            })),
+            ..Client::waiting(Kind::Cancel { invite: slot.index }, live)
         });
         self.transactions.cancels.insert(branch, cancel);
         if let Some(client) = self.transactions.clients.get_mut(slot)

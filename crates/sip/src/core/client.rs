@@ -26,7 +26,7 @@ pub(super) struct Client {
 }
 
 /// A request that is on its way, or whose ACK may be due again.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Live {
     pub(super) cause: Option<Cause>,
     /// What was given; gone once no other server and no ACK can need it.
@@ -63,20 +63,22 @@ pub(super) enum Stage {
 }
 
 impl Client {
+    /// One that has still to find its way.
     pub(super) fn new(kind: Kind, request: Outgoing, cause: Option<Cause>) -> Client {
+        let live = Live {
+            cause,
+            request: Some(request),
+            ..Live::default()
+        };
+        Client::waiting(kind, live)
+    }
+
+    pub(super) fn waiting(kind: Kind, live: Live) -> Client {
         Client {
             kind,
             stage: Stage::Waiting,
             nonce: 0,
-            live: Some(Box::new(Live {
-                cause,
-                request: Some(request),
-                way: None,
-                wire: Bytes::new(),
-                from_at: None,
-                attempt: None,
-                cancel: None,
-            })),
+            live: Some(Box::new(live)),
         }
     }
 

@@ -69,7 +69,7 @@ pub enum CoreEvent {
         /// How it came.
         flow: Flow,
     },
-    /// A 2xx to INVITE whose transaction has ended: its dialog still owes an ACK (RFC 3261 §13.2.2.4).
+    /// A 2xx to INVITE whose transaction has ended, by the look of its Via: its dialog still owes an ACK (RFC 3261 §13.2.2.4).
     StrayAnswer {
         /// The response.
         message: Message,
@@ -88,6 +88,8 @@ pub enum CoreEvent {
     TransportFailed {
         /// The transaction.
         id: TransactionId,
+        /// Whether the request has left, to whichever server: an answer may come all the same. True for requests of the peer.
+        sent: bool,
         /// Why.
         error: TransportError,
     },

@@ -328,9 +328,10 @@ impl Core {
             return;
         }
         let id = TransactionId::Client(ClientId(slot));
+        let sent = client.live.as_ref().is_none_or(|live| !live.wire.is_empty());
         match failure {
             Failure::TimedOut(timer) => self.tell(CoreEvent::TimedOut { id, timer }),
-            Failure::Transport(error) => self.tell(CoreEvent::TransportFailed { id, error }),
+            Failure::Transport(error) => self.tell(CoreEvent::TransportFailed { id, sent, error }),
             Failure::Response(message, flow) => {
                 self.tell(CoreEvent::Response {
                     id: ClientId(slot),

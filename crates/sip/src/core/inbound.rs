@@ -1,7 +1,9 @@
 //! What arrives: told apart, matched, checked (RFC 3261 §17.1.3, §17.2.3, §18.1.2, §18.2.1).
 
 use bytes::Bytes;
-use callwright_sip_message::{Builder, Datagram, HeaderName, Message, Method, Problem, Via, classify};
+use callwright_sip_message::{
+    Builder, Datagram, HeaderName, Message, Method, Problem, SmolStr, Via, classify,
+};
 use callwright_wire::{Flow, SocketId, Time};
 
 use super::server::{Held, Live, Machine, Server, way_back};
@@ -157,7 +159,7 @@ impl Core {
         let answer = message
             .status()
             .is_some_and(|status| (200..300).contains(&status));
-        if answer && message.cseq().is_ok_and(|cseq| cseq.method == Method::Invite) {
+        if answer && branch.is_some() && message.cseq().is_ok_and(|cseq| cseq.method == Method::Invite) {
             self.tell(CoreEvent::StrayAnswer {
                 message,
                 flow: way.flow,
@@ -269,6 +271,7 @@ impl Core {
                 way: way_back(way, via),
                 request: Some(message.clone()),
                 response: Bytes::new(),
+                tag: SmolStr::default(),
                 cause: None,
                 sent_by_port: via.port_or_default(),
                 sent_by: via.host.ip(),
@@ -301,14 +304,9 @@ impl Core {
             Some(_) => (200, "OK"),
             None => (481, "Call/Transaction Does Not Exist"),
         };
-        // RFC 3261 §9.2: the To tag should be the one of the INVITE's responses. It is not known any more once those were acknowledged.
-        let answered = invite
-            .and_then(|slot| self.transactions.servers.get(slot)?.live())
-            .map(|live| live.response.clone());
-        let tag = answered
-            .and_then(|bytes| Message::parse(bytes, &self.config.message_limits).ok())
-            .and_then(|response| response.to_tag().map(String::from))
-            .unwrap_or_else(|| self.entropy.token(10));
+        // RFC 3261 §9.2: the To tag should be the one of the INVITE's responses.
+        let known = invite.and_then(|slot| self.transactions.servers.get(slot)?.tag());
+        let tag = known.map(String::from).unwrap_or_else(|| self.entropy.token(10));
         let response = Builder::response_to(&message, status, reason)
             .to_tag(&tag)
             .finish();

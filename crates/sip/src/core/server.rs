@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use bytes::Bytes;
-use callwright_sip_message::{Builder, HeaderName, Message, Method, Via};
+use callwright_sip_message::{Builder, HeaderName, Message, Method, SmolStr, Via};
 use callwright_wire::{Cause, Flow, SocketId, Time};
 
 use super::repeat::Repeat;
@@ -13,7 +13,7 @@ use super::{
 };
 use crate::arena::Slot;
 use crate::timer::TimerName;
-use crate::transaction::{Class, Effect, InviteServer, NonInviteServer, ServerKey, ServerKeys};
+use crate::transaction::{Class, Effect, InviteServer, NonInviteServer, ServerKey, ServerKeys, tag};
 use crate::transport::{Exit, Source, Way, response_on_wire};
 
 /// A request of a peer's.
@@ -33,8 +33,8 @@ pub(super) enum Held {
     Live(Box<Live>),
     /// Its final response, which each retransmission of the request gets. It goes back the way that the retransmission came.
     Reply { repeat: Repeat, cause: Option<Cause> },
-    /// Nothing: what comes of it is absorbed.
-    Nothing,
+    /// What comes of an INVITE is absorbed, and a CANCEL is answered with the To tag of its final response.
+    Absorbing { tag: SmolStr },
 }
 
 /// A request that is being answered.
@@ -48,6 +48,8 @@ pub(super) struct Live {
     pub(super) request: Option<Message>,
     /// What answers retransmissions; not kept once a 2xx to INVITE went out, which the layer above repeats.
     pub(super) response: Bytes,
+    /// The To tag of the responses to an INVITE; empty until it is known. Short ones take no memory beside this.
+    pub(super) tag: SmolStr,
     pub(super) cause: Option<Cause>,
     /// The port of sent-by: where a response goes whose connection is gone.
     pub(super) sent_by_port: u16,
@@ -64,14 +66,32 @@ impl Server {
     pub(super) fn live(&self) -> Option<&Live> {
         match &self.held {
             Held::Live(live) => Some(live),
-            Held::Reply { .. } | Held::Nothing => None,
+            Held::Reply { .. } | Held::Absorbing { .. } => None,
         }
     }
 
     pub(super) fn live_mut(&mut self) -> Option<&mut Live> {
         match &mut self.held {
             Held::Live(live) => Some(live),
-            Held::Reply { .. } | Held::Nothing => None,
+            Held::Reply { .. } | Held::Absorbing { .. } => None,
+        }
+    }
+
+    /// The To tag of the responses to an INVITE, where it is known.
+    pub(super) fn tag(&self) -> Option<&str> {
+        match &self.held {
+            Held::Live(live) => Some(live.tag.as_str()),
+            Held::Absorbing { tag } => Some(tag.as_str()),
+            Held::Reply { .. } => None,
+        }
+        .filter(|tag| !tag.is_empty())
+    }
+
+    /// Nothing is sent for this INVITE any more.
+    fn absorb(&mut self) {
+        if let Held::Live(live) = &mut self.held {
+            let tag = std::mem::take(&mut live.tag);
+            self.held = Held::Absorbing { tag };
         }
     }
 
@@ -90,7 +110,7 @@ impl Server {
                     cause: live.cause,
                 };
             }
-            (Machine::Invite(InviteServer::Confirmed), _) => self.held = Held::Nothing,
+            (Machine::Invite(InviteServer::Confirmed), _) => self.absorb(),
             (Machine::Invite(InviteServer::Accepted), _) => live.response = Bytes::new(),
             (Machine::Invite(_) | Machine::NonInvite(_), _) => {}
         }
@@ -151,6 +171,7 @@ impl Core {
         let Some(server) = self.transactions.servers.get_mut(id.0) else {
             return Err(RespondError::NoSuchTransaction);
         };
+        let is_invite = matches!(server.machine, Machine::Invite(_));
         let Some(live) = server.live_mut() else {
             return Err(RespondError::AlreadyAnswered);
         };
@@ -164,6 +185,10 @@ impl Core {
         let wire = response_on_wire(&response, request, way.flow.transport, local, live.source());
         live.response = wire.clone();
         live.cause = cause.or(live.cause);
+        let to = response.message.header_bytes(HeaderName::To);
+        if let Some(tag) = to.and_then(tag).filter(|_| is_invite) {
+            live.tag = SmolStr::new(String::from_utf8_lossy(tag));
+        }
         let answered = if status >= 200 { live.request.take() } else { None };
         self.run_server(now, id.0, effects, None);
         let Transactions { servers, keys, .. } = &mut self.transactions;
@@ -223,12 +248,23 @@ impl Core {
             )
     }
 
+    /// Says which To tag the responses to an INVITE will have, so that a CANCEL which comes before the first of them is answered
+    /// with the same (RFC 3261 §9.2).
+    pub fn expect_tag(&mut self, id: ServerId, tag: &str) {
+        if let Some(server) = self.transactions.servers.get_mut(id.0)
+            && matches!(server.machine, Machine::Invite(_))
+            && let Some(live) = server.live_mut()
+        {
+            live.tag = SmolStr::new(tag);
+        }
+    }
+
     /// The 2xx to this INVITE is not sent again: its ACK came, or is awaited no more. [`Core::resend`] does nothing from here on.
     pub fn settle_answer(&mut self, id: ServerId) {
         if let Some(server) = self.transactions.servers.get_mut(id.0)
             && matches!(server.machine, Machine::Invite(InviteServer::Accepted))
         {
-            server.held = Held::Nothing;
+            server.absorb();
         }
     }
 
@@ -288,7 +324,7 @@ impl Core {
                     }
                 }
             }
-            Held::Nothing => {}
+            Held::Absorbing { .. } => {}
         }
     }
 
@@ -342,7 +378,8 @@ impl Core {
                 Effect::TimedOut(timer) => self.tell(CoreEvent::TimedOut { id, timer }),
                 Effect::TransportFailed => {
                     if let Some(error) = error.take() {
-                        self.tell(CoreEvent::TransportFailed { id, error });
+                        let sent = true;
+                        self.tell(CoreEvent::TransportFailed { id, sent, error });
                     }
                 }
                 Effect::End => self.end_server(slot),

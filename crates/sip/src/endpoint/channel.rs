@@ -1,7 +1,6 @@
 //! What every usage sends through: the core, the timers, the events, the identities.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -12,17 +11,17 @@ use callwright_wire::{Cause, Entropy, Flow, Output, Time, TimerQueue, Transport}
 use super::config::EndpointConfig;
 use super::id::{CallId, IdentityId, ReferId, RegistrationId, RequestId, SubscriptionId};
 use super::identity::Local;
+use super::pending::{Origin, Pending};
 use super::reply::Reply;
 use super::slab::Slab;
+use super::strays::GivenUp;
 use super::timer::UsageTimer;
-use crate::command::{Addressing, Headers};
+use crate::command::Addressing;
 use crate::core::{ClientId, Core, CoreEvent, LocalContact, Outgoing, RequestError, ServerId, Target};
-use crate::dialog::{Dialog, Draft};
+use crate::dialog::Draft;
 use crate::event::Event;
-use crate::head::Head;
 use crate::invite::Call;
 use crate::refer::Refer;
-use crate::transaction::tag;
 
 /// Whom the response to a request is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,156 +52,6 @@ pub(crate) enum Owner {
     Subscription(SubscriptionId),
 }
 
-/// A request that is about to leave.
-#[derive(Debug)]
-pub(crate) struct Request {
-    pub(crate) purpose: Purpose,
-    pub(crate) identity: IdentityId,
-    pub(crate) draft: Draft,
-    pub(crate) cause: Option<Cause>,
-    /// How many challenges it has met.
-    pub(crate) challenges: u8,
-}
-
-impl From<Request> for Pending {
-    fn from(request: Request) -> Pending {
-        Pending {
-            purpose: request.purpose,
-            identity: request.identity,
-            sent: Sent::Whole(Arc::new(request.draft)),
-            cause: request.cause,
-            challenges: request.challenges,
-            strays: Vec::new(),
-        }
-    }
-}
-
-/// A request that waits for its final response, or (INVITE) for more of them.
-#[derive(Debug)]
-pub(crate) struct Pending {
-    pub(crate) purpose: Purpose,
-    pub(crate) identity: IdentityId,
-    pub(crate) sent: Sent,
-    pub(crate) cause: Option<Cause>,
-    /// How many challenges it has met.
-    pub(crate) challenges: u8,
-    /// Of an INVITE: the dialogs that it made beside the one of the call.
-    strays: Vec<Stray>,
-}
-
-/// What is known of a request that was sent.
-#[derive(Debug)]
-pub(crate) enum Sent {
-    Whole(Arc<Draft>),
-    /// Of an INVITE that has a 2xx: what is not told by each further 2xx, and needed to acknowledge it.
-    Accepted {
-        cseq: u32,
-        only_by_flow: bool,
-        credentials: Option<Box<Headers>>,
-        /// Of its Call-ID and our tag: a callee that answers with others does not make us speak in another dialog of ours.
-        dialog: u64,
-    },
-}
-
-impl Sent {
-    /// Keeps what further 2xx need beside what is in them: `response` is the first.
-    fn accepted(draft: &Draft, response: &Message) -> Option<Sent> {
-        let from = tag(response.header_bytes(HeaderName::From)?);
-        if from != tag(draft.from.as_bytes()) || *response.call_id().ok()?.as_str() != *draft.call_id {
-            return None;
-        }
-        let credentials: Headers = draft.credentials().cloned().collect();
-        Some(Sent::Accepted {
-            cseq: draft.cseq,
-            only_by_flow: draft.only_by_flow,
-            credentials: (!credentials.is_empty()).then(|| Box::new(credentials)),
-            dialog: dialog_key(response)?,
-        })
-    }
-
-    pub(crate) fn cseq(&self) -> u32 {
-        match self {
-            Sent::Whole(draft) => draft.cseq,
-            Sent::Accepted { cseq, .. } => *cseq,
-        }
-    }
-
-    /// The request that `response` answers: all of it before the first 2xx, later what its ACK takes over. `None` when the
-    /// response is one to another request.
-    pub(crate) fn draft(&self, response: &Message) -> Option<Arc<Draft>> {
-        let (cseq, only_by_flow, credentials) = match self {
-            Sent::Whole(draft) => return Some(draft.clone()),
-            Sent::Accepted { dialog, .. } if dialog_key(response) != Some(*dialog) => return None,
-            Sent::Accepted {
-                cseq,
-                only_by_flow,
-                credentials,
-                ..
-            } => (*cseq, *only_by_flow, credentials),
-        };
-        Some(Arc::new(Draft {
-            method: Method::Invite,
-            // Where an ACK goes is said by Contact; this stands in for it where it is missing.
-            uri: response.to().ok()?.uri,
-            from: response.header(HeaderName::From)?.as_ref().into(),
-            to: response.header(HeaderName::To)?.as_ref().into(),
-            call_id: response.call_id().ok()?.as_str().into(),
-            cseq,
-            routes: Arc::new([]),
-            flow: None,
-            only_by_flow,
-            contact: false,
-            headers: credentials.as_deref().cloned().unwrap_or_default(),
-            extra: Headers::new(),
-            body: None,
-        }))
-    }
-}
-
-/// Of the Call-ID and the tag in From: both are random, and of our own making where they are compared.
-fn dialog_key(message: &Message) -> Option<u64> {
-    let mut hasher = DefaultHasher::new();
-    message.call_id().ok()?.as_str().hash(&mut hasher);
-    tag(message.header_bytes(HeaderName::From)?)?.hash(&mut hasher);
-    Some(hasher.finish())
-}
-
-/// A dialog that a forked INVITE made, and that the call does not go on in.
-#[derive(Debug)]
-pub(crate) struct Stray {
-    pub(crate) remote_tag: Arc<str>,
-    /// The last number of ours in it.
-    pub(crate) cseq: u32,
-    /// True once it was answered, and hung up.
-    pub(crate) ended: bool,
-}
-
-impl Pending {
-    /// Which number the BYE of a further answer with this tag counts on from; `None` when it went out already, or there are too
-    /// many.
-    fn stray(&mut self, tag: &Arc<str>, limit: usize) -> Option<u32> {
-        if let Some(stray) = self.strays.iter_mut().find(|stray| stray.remote_tag == *tag) {
-            return (!std::mem::replace(&mut stray.ended, true)).then_some(stray.cseq);
-        }
-        if self.strays.iter().filter(|stray| stray.ended).count() >= limit {
-            return None;
-        }
-        let cseq = self.sent.cseq();
-        self.add_stray(Stray {
-            remote_tag: tag.clone(),
-            cseq,
-            ended: true,
-        });
-        Some(cseq)
-    }
-
-    fn add_stray(&mut self, stray: Stray) {
-        // Nearly all have one: `push` would make room for four.
-        self.strays.reserve_exact(1);
-        self.strays.push(stray);
-    }
-}
-
 /// The shared lower side of all usages.
 #[derive(Debug)]
 pub(crate) struct Channel {
@@ -213,6 +62,7 @@ pub(crate) struct Channel {
     pub(crate) identities: Slab<IdentityId, Local>,
     pub(crate) owners: BTreeMap<Arc<str>, Owner>,
     pub(crate) pending: BTreeMap<ClientId, Pending>,
+    pub(super) given_up: GivenUp,
     pub(crate) refers: Slab<ReferId, Refer>,
     /// Requests of the caller of the API, and the call of each.
     pub(crate) requests: Slab<RequestId, Option<CallId>>,
@@ -246,6 +96,7 @@ impl Channel {
             identities: Slab::default(),
             owners: BTreeMap::new(),
             pending: BTreeMap::new(),
+            given_up: GivenUp::default(),
             refers: Slab::default(),
             requests: Slab::default(),
             unsent: Vec::new(),
@@ -300,37 +151,37 @@ impl Channel {
         draft: Draft,
         cause: Option<Cause>,
     ) -> Option<ClientId> {
-        let request = Request {
+        let origin = Origin {
             purpose,
             identity,
-            draft,
             cause,
             challenges: 0,
         };
-        self.send_request(now, request, None)
+        self.send_draft(now, origin, draft, None)
     }
 
     /// Sends a request, once more where it was challenged.
-    pub(crate) fn send_request(
+    pub(super) fn send_draft(
         &mut self,
         now: Time,
-        mut request: Request,
+        origin: Origin,
+        mut draft: Draft,
         challenged_on: Option<Flow>,
     ) -> Option<ClientId> {
-        self.authorize(request.identity, &mut request.draft);
-        let target = self.target(request.identity, &request.draft);
+        self.authorize(origin.identity, &mut draft);
+        let target = self.target(origin.identity, &draft);
         let target = match challenged_on {
             Some(flow) => target.at(flow),
             None => target,
         };
-        let outgoing = self.outgoing(request.identity, &request.draft);
-        match self.core.request(now, outgoing, target, request.cause) {
+        let outgoing = self.outgoing(origin.identity, &draft);
+        match self.core.request(now, outgoing, target, origin.cause) {
             Ok(id) => {
-                self.pending.insert(id, request.into());
+                self.pending.insert(id, Pending::new(origin, draft));
                 Some(id)
             }
             Err(error) => {
-                self.unsent.push((request.purpose, error));
+                self.unsent.push((origin.purpose, error));
                 None
             }
         }
@@ -462,57 +313,13 @@ impl Channel {
             .with(HeaderName::AllowEvents, "refer, message-summary")
     }
 
-    /// After a 2xx to INVITE only what further 2xx and their ACKs need is kept.
-    pub(crate) fn slim(&mut self, client: ClientId, response: &Message) {
-        if let Some(pending) = self.pending.get_mut(&client)
-            && let Sent::Whole(draft) = &pending.sent
-            && let Some(accepted) = Sent::accepted(draft, response)
-        {
-            pending.sent = accepted;
-        }
-    }
-
-    /// Remembers how far a dialog of an INVITE has counted. `ended`: it needs no BYE from here on.
-    pub(crate) fn strand(&mut self, client: ClientId, dialog: &Dialog, ended: bool) {
-        if let Some(pending) = self.pending.get_mut(&client) {
-            pending.add_stray(Stray {
-                remote_tag: dialog.remote_tag.clone(),
-                cseq: dialog.last_cseq(),
-                ended,
-            });
-        }
-    }
-
-    /// A 2xx of another party than the one that the call goes on with: acknowledges it each time that it comes, and hangs its
-    /// dialog up once (RFC 3261 §13.2.2.4).
-    pub(crate) fn end_stray(&mut self, now: Time, client: ClientId, draft: &Draft, head: &Head, flow: Flow) {
-        let limit = self.config.max_forks;
-        let tag = head.tag_in_to();
-        let Some(pending) = self.pending.get_mut(&client) else {
-            return;
-        };
-        let last = pending.stray(&tag, limit);
-        let (identity, cause) = (pending.identity, pending.cause);
-        let mut dialog = Dialog::as_client(draft, &head.tag_in_from(), head);
-        dialog.flow = Some(flow);
-        let ack = dialog.ack(draft.cseq).authorized_as(draft);
-        let (target, outgoing) = (self.target(identity, &ack), self.outgoing(identity, &ack));
-        self.core.send_ack(now, outgoing, target, cause);
-        if let Some(last) = last {
-            // RFC 3261 §12.2.1.1: the early dialog may have spent numbers already.
-            dialog.raise_cseq(last);
-            let bye = dialog.draft(Method::Bye);
-            self.send(now, identity, Purpose::Nobody, bye, cause);
-        }
-    }
-
     /// Bounds the wait for the response to the re-INVITE with this number, of a call that ends.
     pub(crate) fn abandon_reinvite(&mut self, now: Time, call: CallId, cseq: u32) {
         let purpose = Purpose::Reinvite(call);
         let found = self
             .pending
             .iter()
-            .find(|(_, pending)| pending.purpose == purpose && pending.sent.cseq() == cseq)
+            .find(|(_, pending)| pending.origin.purpose == purpose && pending.sent.cseq() == cseq)
             .map(|(id, _)| *id);
         if let Some(client) = found {
             self.timers.set(
@@ -527,6 +334,7 @@ impl Channel {
         self.timers = TimerQueue::default();
         self.owners.clear();
         self.pending.clear();
+        self.given_up = GivenUp::default();
         self.refers = Slab::default();
         self.requests = Slab::default();
     }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use callwright_sip_message::{HeaderName, Message};
 use callwright_wire::{Flow, Time};
 
-use super::channel::{Channel, Purpose, Request, Sent};
+use super::channel::{Channel, Purpose};
+use super::pending::{Origin, Sent};
 use super::{Endpoint, IdentityId};
 use crate::core::ClientId;
 use crate::dialog::Draft;
@@ -22,15 +23,18 @@ impl Endpoint {
         let Some(pending) = self.channel.pending.get(&id) else {
             return false;
         };
+        let origin = pending.origin;
+        let Origin {
+            purpose, identity, ..
+        } = origin;
         // RFC 3261 §9.1: a call that is being given up is not tried again.
-        if let Purpose::Invite(call) = pending.purpose
+        if let Purpose::Invite(call) = purpose
             && self.calls.get(call).is_none_or(|call| call.is_hanging_up())
         {
             return false;
         }
-        let identity = pending.identity;
-        if pending.challenges >= MAX_CHALLENGES {
-            let attempts = pending.challenges;
+        if origin.challenges >= MAX_CHALLENGES {
+            let attempts = origin.challenges;
             let error = AuthError::TooMany { attempts };
             self.channel.tell(Event::ChallengeUnmet { identity, error });
             return false;
@@ -55,23 +59,20 @@ impl Endpoint {
         let Sent::Whole(draft) = pending.sent else {
             return false;
         };
-        let (purpose, was) = (pending.purpose, draft.cseq);
+        let was = draft.cseq;
         let mut draft = Arc::unwrap_or_clone(draft);
         // RFC 3261 §22.2: the same request with a higher CSeq.
         let cseq = self.next_cseq(purpose).unwrap_or(was + 1);
         draft.cseq = cseq;
-        let request = Request {
-            purpose,
-            identity,
-            draft,
-            cause: pending.cause,
-            challenges: pending.challenges + 1,
+        let origin = Origin {
+            challenges: origin.challenges + 1,
+            ..origin
         };
         // RFC 3263 §4: to the server that challenged it, which may not be the first that is found. Over a stream its
         // transaction is over already, and the response came on the connection of the request.
         let challenged_on = self.channel.core.flow_of_client(id);
         let challenged_on = challenged_on.or(flow.transport.is_reliable().then_some(flow));
-        let Some(client) = self.channel.send_request(now, request, challenged_on) else {
+        let Some(client) = self.channel.send_draft(now, origin, draft, challenged_on) else {
             return true;
         };
         match purpose {

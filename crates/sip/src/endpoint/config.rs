@@ -31,6 +31,10 @@ pub struct EndpointConfig {
     pub max_calls: usize,
     /// How many early dialogs a call may fork into; further ones are ignored until one of them answers.
     pub max_forks: usize,
+    /// How many INVITEs are remembered that got no final response in time, so that a 2xx which comes within the next 64·T1 is
+    /// acknowledged and its dialog hung up (RFC 3261 §13.2.2.4); and those of calls in which another party answers once Timer M
+    /// is over. Beyond, the oldest is forgotten. Default 10,000.
+    pub max_given_up: usize,
     /// How long a call may ring, whichever side it was placed from: then it is refused with 480, or cancelled. A shorter `Expires`
     /// of the INVITE goes before. Proxies give up sooner, after three minutes without a word (RFC 3261 §16.6, Timer C), but a
     /// call need not pass one, and where one is told each minute that it still rings it waits too.
@@ -74,6 +78,7 @@ impl Default for EndpointConfig {
             min_session: crate::session_timer::LEAST_INTERVAL,
             max_calls: 20_000,
             max_forks: 16,
+            max_given_up: 10_000,
             max_ringing: Duration::from_secs(1800),
             max_queued: 32,
         }

@@ -4,6 +4,7 @@ use callwright_sip_message::{HeaderName, Message, Method};
 use callwright_wire::{Flow, Time};
 
 use super::channel::{Owner, Purpose};
+use super::pending::{Origin, Stray};
 use super::{CallId, Endpoint, UsageTimer};
 use crate::core::{ClientId, CoreEvent, ServerId, TransactionId, TransportError};
 use crate::event::{EndCause, Event, Failure};
@@ -49,9 +50,11 @@ impl Endpoint {
                 }
             }
             CoreEvent::Response { id, message, flow } => self.on_response(now, id, message, flow),
-            CoreEvent::StrayAnswer { message, .. } => self.on_stray_answer(now, &message),
-            CoreEvent::TimedOut { id, timer } => self.on_lost(now, id, lost_by_timer(timer)),
-            CoreEvent::TransportFailed { id, error } => self.on_lost(now, id, lost_by_transport(&error)),
+            CoreEvent::StrayAnswer { message, flow } => self.on_stray_answer(now, &message, flow),
+            CoreEvent::TimedOut { id, timer } => self.on_lost(now, id, true, lost_by_timer(timer)),
+            CoreEvent::TransportFailed { id, sent, error } => {
+                self.on_lost(now, id, sent, lost_by_transport(&error));
+            }
             CoreEvent::Ended { id } => self.on_transaction_ended(now, id),
             CoreEvent::AckFailed { .. } => {}
             CoreEvent::FlowClosed { flow, .. } => {
@@ -107,7 +110,12 @@ impl Endpoint {
         let Some(draft) = pending.sent.draft(&message) else {
             return;
         };
-        let (purpose, identity, cause) = (pending.purpose, pending.identity, pending.cause);
+        let Origin {
+            purpose,
+            identity,
+            cause,
+            ..
+        } = pending.origin;
         // A 2xx to INVITE may come again, and from others too.
         if status >= 300 || (status >= 200 && draft.method != Method::Invite) {
             self.channel.pending.remove(&id);
@@ -162,22 +170,33 @@ impl Endpoint {
     }
 
     /// A 2xx to an INVITE whose transaction has ended, or never was.
-    fn on_stray_answer(&mut self, now: Time, message: &Message) {
-        let (Some(tag), Ok(cseq)) = (message.from_tag(), message.cseq()) else {
-            return;
-        };
-        if let Some(Owner::Call(id)) = self.channel.owners.get(tag.as_str()).copied() {
+    fn on_stray_answer(&mut self, now: Time, message: &Message, flow: Flow) {
+        let Ok(head) = Head::of(message) else { return };
+        if let Some(Owner::Call(id)) = self.channel.owners.get(&head.tag_in_from()).copied() {
             self.with_call(id, |call, channel| {
-                call.repeat_ack(channel, now, cseq.number);
+                call.on_late_answer(channel, now, message, &head, flow);
             });
+        } else {
+            self.channel.end_late(now, message, &head, flow);
         }
     }
 
-    fn on_lost(&mut self, now: Time, id: TransactionId, end: EndCause) {
+    /// `sent`: it has left, so that an answer may come all the same.
+    fn on_lost(&mut self, now: Time, id: TransactionId, sent: bool, end: EndCause) {
         match id {
             TransactionId::Client(id) => {
-                if let Some(pending) = self.channel.pending.remove(&id) {
-                    self.on_failure(now, pending.purpose, end);
+                if let Some(mut pending) = self.channel.pending.remove(&id) {
+                    let purpose = pending.origin.purpose;
+                    if let Purpose::Invite(call) = purpose
+                        && sent
+                    {
+                        let forks = self.calls.get(call).map_or(&[][..], |call| &call.forks);
+                        for fork in forks {
+                            pending.add_stray(Stray::of(&fork.dialog, fork.left || fork.given_up));
+                        }
+                        self.channel.give_up(now, pending);
+                    }
+                    self.on_failure(now, purpose, end);
                 }
             }
             // The wait for the ACK to a 2xx has a timer of its own, and a refused call is over already.
@@ -217,12 +236,12 @@ impl Endpoint {
             TransactionId::Client(id) => {
                 self.channel.timers.clear(UsageTimer::Abandoned(id));
                 if let Some(pending) = self.channel.pending.remove(&id)
-                    && let Purpose::Invite(call) | Purpose::Reinvite(call) = pending.purpose
+                    && let Purpose::Invite(call) | Purpose::Reinvite(call) = pending.origin.purpose
                 {
                     // No more 2xx will come by it.
                     let number = pending.sent.cseq();
                     self.with_call(call, |call, channel| {
-                        if matches!(pending.purpose, Purpose::Invite(_)) {
+                        if matches!(pending.origin.purpose, Purpose::Invite(_)) {
                             call.without_dialog(channel, now);
                         }
                         call.acks.retain(|ack| ack.cseq != number);

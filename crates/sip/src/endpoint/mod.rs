@@ -8,10 +8,12 @@ mod dispatch;
 mod id;
 mod identity;
 mod misuse;
+mod pending;
 mod reply;
 mod requests;
 mod server;
 mod slab;
+mod strays;
 mod timer;
 
 use std::collections::BTreeMap;
@@ -272,6 +274,7 @@ impl Endpoint {
             UsageTimer::Abandoned(client) => {
                 self.channel.core.cancel(now, client, &[], None);
             }
+            UsageTimer::GivenUp => self.channel.forget_given_up(now),
             UsageTimer::ReferExpires(id) => self.refer_expired(now, id),
             UsageTimer::Register(id) => self.send_register(now, id, None),
             UsageTimer::BindingExpires(id) => self.binding_expired(id),

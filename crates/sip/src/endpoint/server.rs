@@ -307,6 +307,7 @@ impl Endpoint {
             .try_insert_with(|id| Some(Call::arrive(channel, now, id, owner, arrival)));
         let Some(id) = id else { return };
         if let Some(call) = self.calls.get(id) {
+            self.channel.core.expect_tag(server, &call.local_tag);
             self.channel
                 .owners
                 .insert(call.local_tag.clone(), Owner::Call(id));

@@ -30,6 +30,8 @@ pub(crate) enum UsageTimer {
     /// A re-INVITE whose call has ended meanwhile still has no final response: it is cancelled, for without one its transaction
     /// would wait for ever (RFC 3261 §17.1.1.2 has no timer for it).
     Abandoned(ClientId),
+    /// INVITEs that were given up longest ago are forgotten: no answer to them comes any more.
+    GivenUp,
     /// The implicit subscription of a REFER has run out (RFC 3515 §2.4.4).
     ReferExpires(ReferId),
     /// A registration is refreshed, or tried again.
@@ -57,6 +59,7 @@ impl Timer for UsageTimer {
             UsageTimer::SessionRefresh(_) => "session refresh",
             UsageTimer::SessionExpires(_) => "session expiration",
             UsageTimer::Abandoned(_) => "64*T1 for a re-INVITE of an ended call",
+            UsageTimer::GivenUp => "64*T1 for a late answer to an INVITE",
             UsageTimer::ReferExpires(_) => "expiration of the subscription of a REFER",
             UsageTimer::Register(_) => "registration refresh",
             UsageTimer::BindingExpires(_) => "expiration of the binding",

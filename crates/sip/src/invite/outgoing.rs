@@ -243,6 +243,7 @@ impl Call {
             return;
         };
         channel.timers.clear(UsageTimer::RingExpires(self.id));
+        self.invited = draft.cseq;
         self.learn(&message);
         let mut fork = self.forks.swap_remove(place);
         fork.dialog.confirm(&head);
@@ -299,6 +300,48 @@ impl Call {
             message,
         });
         self.pump(channel, now);
+    }
+
+    /// A 2xx that came when the transaction of its INVITE was over. One of a party that the call does not go on with is
+    /// acknowledged and its dialog hung up (RFC 3261 §13.2.2.4).
+    pub(crate) fn on_late_answer(
+        &mut self,
+        channel: &mut Channel,
+        now: Time,
+        message: &Message,
+        head: &Head,
+        flow: Flow,
+    ) {
+        let known = self.fork(&head.call_id, &head.tag_in_to()).is_some();
+        // A REFER may still hold a call whose INVITE was given up, and the early dialogs of that.
+        let was_answered = self.side == Side::Callee || self.invited > 0;
+        if known && was_answered {
+            self.repeat_ack(channel, now, head.cseq.number);
+            return;
+        }
+        if let Phase::Calling(calling) = &self.phase {
+            // RFC 3263 §4.3: a server that was silent for too long, while the next one has the INVITE.
+            let draft = channel
+                .pending
+                .get(&calling.client)
+                .and_then(|pending| pending.sent.draft(message))
+                .filter(|draft| draft.call_id == head.call_id && draft.cseq == head.cseq.number);
+            if let Some(draft) = draft.filter(|_| !known) {
+                channel.end_stray(now, calling.client, &draft, head, flow);
+            }
+            return;
+        }
+        if channel.end_late(now, message, head, flow) {
+            return;
+        }
+        if self.invited > 0
+            && self.invited == head.cseq.number
+            && let Some(fork) = self.main()
+            && fork.dialog.call_id == head.call_id
+        {
+            let began = (&fork.dialog, self.invited);
+            channel.end_late_fork(now, self.identity, began, message, head, flow);
+        }
     }
 
     /// A 2xx came, and nothing can be done with it: there is no dialog for an ACK or a BYE.

@@ -469,7 +469,7 @@ impl Endpoint {
         let Some(pending) = self.channel.pending.get(&client) else {
             return;
         };
-        let Purpose::Register(id) = pending.purpose else {
+        let Purpose::Register(id) = pending.origin.purpose else {
             return;
         };
         let Some(entry) = self.registrations.get_mut(id) else {

@@ -9,6 +9,7 @@ mod support;
 mod random_walk;
 mod rfc3261_10_registration;
 mod rfc3261_12_dialogs;
+mod rfc3261_13_2_2_late;
 mod rfc3261_13_invite;
 mod rfc3261_14_changes;
 mod rfc3261_22_challenges;

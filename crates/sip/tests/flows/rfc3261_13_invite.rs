@@ -204,6 +204,22 @@ fn a_cancel_of_the_caller_tells_its_reason() {
 }
 
 #[test]
+fn a_cancel_before_any_ringing_has_the_to_tag_of_the_487() {
+    // §9.2.
+    let mut script = Script::new();
+    let (call, invite) = script.invited("");
+    let cancel = invite
+        .to_string()
+        .replacen("INVITE", "CANCEL", 1)
+        .replace("1 INVITE", "1 CANCEL");
+    script.peer.send(cancel);
+    let ok = script.expect("SIP/2.0 200");
+    assert!(ok.to_tag().is_some());
+    assert_eq!(ok.to_tag(), script.expect("SIP/2.0 487").to_tag());
+    assert_eq!(script.ended(call), "cancelled by the caller");
+}
+
+#[test]
 fn a_call_that_nobody_takes_expires_when_the_caller_says() {
     let mut script = Script::new();
     let expires = std::time::Duration::from_secs(20);

@@ -1,0 +1,182 @@
+//! 2xx to INVITEs that make dialogs which nobody wants: of other forks than the one that a call goes on with, and of INVITEs
+//! that were given up (RFC 3261 §13.2.2.4).
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use callwright_sip_message::{Message, Method};
+use callwright_wire::{Flow, Time};
+
+use super::channel::{Channel, Purpose};
+use super::id::IdentityId;
+use super::pending::{Origin, Pending, Sent, Stray, dialog_key};
+use super::timer::UsageTimer;
+use crate::core::ClientId;
+use crate::dialog::{Dialog, Draft};
+use crate::head::Head;
+
+/// INVITEs that were given up are forgotten at multiples of this: nobody waits for it, and a server that is gone makes many of them.
+const TOGETHER: Duration = Duration::from_secs(1);
+
+/// INVITEs that nobody waits for any more, while a 2xx to them may yet come: each for one span, and at most
+/// [`max_given_up`](crate::EndpointConfig::max_given_up) of them, of which the oldest goes first.
+#[derive(Debug, Default)]
+pub(super) struct GivenUp {
+    /// By their Call-ID and our tag.
+    invites: BTreeMap<u64, Pending>,
+    /// Until when each is remembered.
+    order: VecDeque<(Time, u64)>,
+}
+
+impl GivenUp {
+    /// Remembers one.
+    pub(super) fn note(&mut self, until: Time, dialog: u64, invite: Pending, limit: usize) {
+        if self.invites.insert(dialog, invite).is_none() {
+            self.order.push_back((until, dialog));
+        }
+        while self.invites.len() > limit
+            && let Some((_, oldest)) = self.order.pop_front()
+        {
+            self.invites.remove(&oldest);
+        }
+    }
+
+    pub(super) fn get_mut(&mut self, dialog: u64) -> Option<&mut Pending> {
+        self.invites.get_mut(&dialog)
+    }
+
+    /// Forgets those whose time is over.
+    pub(super) fn forget_until(&mut self, now: Time) {
+        while let Some((_, dialog)) = self.order.pop_front_if(|(until, _)| *until <= now) {
+            self.invites.remove(&dialog);
+        }
+    }
+
+    /// When to forget the next ones.
+    pub(super) fn next(&self) -> Option<Time> {
+        let (until, _) = self.order.front()?;
+        Some(until.next_multiple_of(TOGETHER))
+    }
+}
+
+impl Channel {
+    /// After a 2xx to INVITE only what further 2xx and their ACKs need is kept.
+    pub(crate) fn slim(&mut self, client: ClientId, response: &Message) {
+        if let Some(pending) = self.pending.get_mut(&client)
+            && let Sent::Whole(draft) = &pending.sent
+            && let Some(accepted) = Sent::accepted(draft, response)
+        {
+            pending.sent = accepted;
+        }
+    }
+
+    /// Remembers how far a dialog of an INVITE has counted. `ended`: it needs no BYE from here on.
+    pub(crate) fn strand(&mut self, client: ClientId, dialog: &Dialog, ended: bool) {
+        if let Some(pending) = self.pending.get_mut(&client) {
+            pending.add_stray(Stray::of(dialog, ended));
+        }
+    }
+
+    /// A 2xx of another party than the one that the call goes on with: acknowledges it each time that it comes, and hangs its
+    /// dialog up once (RFC 3261 §13.2.2.4).
+    pub(crate) fn end_stray(&mut self, now: Time, client: ClientId, draft: &Draft, head: &Head, flow: Flow) {
+        let limit = self.config.max_forks;
+        let tag = head.tag_in_to();
+        let Some(pending) = self.pending.get_mut(&client) else {
+            return;
+        };
+        let (last, origin) = (pending.stray(&tag, limit), pending.origin);
+        self.part(now, origin, draft, head, flow, last);
+    }
+
+    /// Remembers an INVITE that has left and got no final response: a 2xx may yet come.
+    pub(super) fn give_up(&mut self, now: Time, invite: Pending) {
+        let slim = match &invite.sent {
+            Sent::Whole(draft) => Sent::slim(draft),
+            Sent::Accepted { .. } => None,
+        };
+        if let Some(sent) = slim {
+            self.note_given_up(now, Pending { sent, ..invite });
+        }
+    }
+
+    fn note_given_up(&mut self, now: Time, invite: Pending) {
+        if let Sent::Accepted { dialog, .. } = invite.sent {
+            let until = now + self.config.core.timers.timeout();
+            let limit = self.config.max_given_up;
+            self.given_up.note(until, dialog, invite, limit);
+            self.forget_given_up(now);
+        }
+    }
+
+    /// Forgets the INVITEs that were given up 64·T1 ago.
+    pub(super) fn forget_given_up(&mut self, now: Time) {
+        self.given_up.forget_until(now);
+        match self.given_up.next() {
+            Some(next) => self.timers.set(UsageTimer::GivenUp, next),
+            None => self.timers.clear(UsageTimer::GivenUp),
+        }
+    }
+
+    /// A 2xx without a transaction: acknowledges it, and hangs its dialog up once, where it answers an INVITE that was given up.
+    /// False when it does not.
+    pub(crate) fn end_late(&mut self, now: Time, message: &Message, head: &Head, flow: Flow) -> bool {
+        let limit = self.config.max_forks;
+        let Some(invite) = dialog_key(message).and_then(|dialog| self.given_up.get_mut(dialog)) else {
+            return false;
+        };
+        let Some(draft) = invite
+            .sent
+            .draft(message)
+            .filter(|draft| draft.cseq == head.cseq.number)
+        else {
+            return false;
+        };
+        let (last, origin) = (invite.stray(&head.tag_in_to(), limit), invite.origin);
+        self.part(now, origin, &draft, head, flow, last);
+        true
+    }
+
+    /// The same for another party than the one that the call has gone on with in `dialog`, which began with the INVITE `cseq`.
+    pub(crate) fn end_late_fork(
+        &mut self,
+        now: Time,
+        identity: IdentityId,
+        (dialog, cseq): (&Dialog, u32),
+        message: &Message,
+        head: &Head,
+        flow: Flow,
+    ) {
+        if let Some(sent) = Sent::slim(&dialog.ack(cseq)) {
+            let origin = Origin {
+                purpose: Purpose::Nobody,
+                identity,
+                cause: None,
+                challenges: 0,
+            };
+            let invite = Pending {
+                origin,
+                sent,
+                strays: vec![Stray::of(dialog, true)],
+            };
+            self.note_given_up(now, invite);
+            self.end_late(now, message, head, flow);
+        }
+    }
+
+    /// Acknowledges a 2xx that makes a dialog which nobody wants. `last`: hangs it up too, counting on from there.
+    fn part(&mut self, now: Time, origin: Origin, draft: &Draft, head: &Head, flow: Flow, last: Option<u32>) {
+        let Origin { identity, cause, .. } = origin;
+        let mut dialog = Dialog::as_client(draft, &head.tag_in_from(), head);
+        dialog.flow = Some(flow);
+        let ack = dialog.ack(draft.cseq).authorized_as(draft);
+        let (target, outgoing) = (self.target(identity, &ack), self.outgoing(identity, &ack));
+        self.core.send_ack(now, outgoing, target, cause);
+        if let Some(last) = last {
+            // RFC 3261 §12.2.1.1: the early dialog may have spent numbers already.
+            dialog.raise_cseq(last);
+            let bye = dialog.draft(Method::Bye);
+            self.send(now, identity, Purpose::Nobody, bye, cause);
+        }
+    }
+}
