@@ -1,14 +1,15 @@
 //! A model of a store: what is kept is kept in memory.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::convert::Infallible;
 use std::time::Duration;
 
-use callwright_acd::{AgentState, Binding, CallRecord, EndCause, Fact, NotReadyReason, Records, Token};
+use callwright_acd::{AgentState, Binding, CallRecord, Fact, NotReadyReason, Records, Token};
 use callwright_wire::{Seed, Time};
 
 use super::group::{CommitError, Ledger, Taken};
 use super::paced::Pace;
-use super::{Health, Kept, Outcome, Restored, Store, StoreError, cut_off, keeps_wish};
+use super::{Health, Kept, Outcome, Restored, Store, StoreError, closed_by, cut_off, keeps_wish};
 
 /// How many of the latest facts, and of the latest records, a [`ModelStore`] keeps: it is no archive.
 const KEPT: usize = 20_000;
@@ -45,31 +46,19 @@ impl Store for ModelStore {
     fn restore(&mut self, _now: Time) -> Result<Restored, StoreError> {
         self.lose_uncommitted();
         let memory = &mut self.memory;
-        let up = memory.records.open().filter(|record| record.ended.is_none());
-        let closed: Vec<_> = up.map(|record| record.call).collect();
-        for call in &closed {
-            memory.apply(&Fact::CallEnded {
-                call: *call,
-                cause: EndCause::Restarted,
-                parties: None,
-                at: memory.latest,
-            });
-        }
-        let talking: Vec<_> = memory
-            .records
-            .talking_on()
-            .map(|(agent, _)| cut_off(agent, memory.wishes.get(agent), memory.latest))
-            .collect();
-        for fact in &talking {
-            memory.apply(fact);
-        }
-        Ok(Restored {
+        let latest = |_| Ok::<_, Infallible>(memory.latest);
+        let Ok(cut_off) = cut_off(&memory.records, &memory.wishes, latest);
+        let restored = Restored {
             bindings: memory.bindings.clone(),
             agents: memory.agents.clone(),
             wishes: memory.wishes.clone(),
             first_call: memory.last_call + 1,
-            closed: closed.into_iter().map(|call| call.0).collect(),
-        })
+            closed: closed_by(&cut_off),
+        };
+        for fact in &cut_off {
+            memory.apply(fact);
+        }
+        Ok(restored)
     }
 
     fn take(&mut self, token: Token, fact: Fact, awaited: bool) {

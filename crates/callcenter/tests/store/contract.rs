@@ -251,12 +251,19 @@ fn an_agent_who_talked_on_from_a_consultation_is_cut_off_with_the_process() {
             store.lose_uncommitted();
             let restored = store.restore(at(7_200)).expect("it can be restored");
             assert_eq!(restored.closed, if over { vec![] } else { vec![1] }, "{name}");
-            let state = match (over, wish) {
-                (false, _) => AgentState::Talking,
-                (true, false) => AgentState::Ready,
-                (true, true) => AgentState::NotReady(lunch.clone()),
+            assert_eq!(
+                restored.agents[BOB],
+                AgentState::Talking,
+                "{name}: when it was last heard of"
+            );
+            assert_eq!(restored.wishes.get(BOB), wish.then_some(&lunch), "{name}");
+            // Should this process die as well, before it has said what becomes of the agent.
+            let state = match wish {
+                false => AgentState::Ready,
+                true => AgentState::NotReady(lunch.clone()),
             };
-            assert_eq!(restored.agents[BOB], state, "{name}");
+            let kept = store.kept().expect("it can be read");
+            assert_eq!(kept.agents[BOB], state, "{name}");
             commit(
                 store.as_mut(),
                 at(7_201),
