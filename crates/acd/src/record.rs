@@ -539,12 +539,6 @@ impl Records {
         }
     }
 
-    /// Forgets a call, whatever is still to come of it.
-    pub fn forget(&mut self, call: CallKey) {
-        self.save(call);
-        self.open.remove(&call);
-    }
-
     /// Whether a call that is held is over, and no agent is busy with it any more.
     pub fn is_over(&self, call: CallKey) -> bool {
         let Some(record) = self.open.get(&call).filter(|record| record.is_over()) else {

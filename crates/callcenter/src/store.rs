@@ -95,6 +95,8 @@ pub struct Outcome {
     pub fact: Fact,
     /// Whether it is stored; if not, it never will be.
     pub stored: bool,
+    /// Where it is the stored end of a call: why that is over, [as its record says](CallRecord::cause).
+    pub cause: Option<String>,
 }
 
 impl Outcome {

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, VecDeque};
 use std::convert::Infallible;
 use std::time::Duration;
 
-use callwright_acd::{AgentState, Binding, CallRecord, Fact, NotReadyReason, Records, Token};
+use callwright_acd::{AgentState, Binding, CallKey, CallRecord, Fact, NotReadyReason, Records, Token};
 use callwright_wire::{Seed, Time};
 
-use super::group::{CommitError, Ledger, Taken};
+use super::group::{Causes, CommitError, Ledger, Taken, cause};
 use super::paced::Pace;
 use super::{Health, Kept, Outcome, Restored, Store, StoreError, closed_by, cut_off, keeps_wish};
 
@@ -131,11 +131,8 @@ struct Memory {
 }
 
 impl Ledger for Memory {
-    fn commit(&mut self, facts: &[&Fact]) -> Result<(), CommitError> {
-        for fact in facts {
-            self.apply(fact);
-        }
-        Ok(())
+    fn commit(&mut self, facts: &[&Fact]) -> Result<Causes, CommitError> {
+        Ok(facts.iter().filter_map(|fact| self.apply(fact)).collect())
     }
 
     fn probe(&mut self) -> Result<(), CommitError> {
@@ -148,7 +145,8 @@ impl Ledger for Memory {
 }
 
 impl Memory {
-    fn apply(&mut self, fact: &Fact) {
+    /// Takes a fact; why the call is over that it ends.
+    fn apply(&mut self, fact: &Fact) -> Option<(CallKey, String)> {
         match fact {
             Fact::Bindings { user, bindings } if bindings.is_empty() => {
                 self.bindings.remove(user);
@@ -192,7 +190,9 @@ impl Memory {
             | Fact::RecordingStarted { .. }
             | Fact::CallEnded { .. } => {}
         }
-        for call in self.records.apply(fact).into_iter().flatten() {
+        let touched = self.records.apply(fact);
+        let cause = cause(&self.records, fact);
+        for call in touched.into_iter().flatten() {
             self.last_call = self.last_call.max(call.0);
             if let Some(record) = self.records.take_over(call) {
                 keep(&mut self.over, record);
@@ -200,6 +200,7 @@ impl Memory {
         }
         self.latest = fact.at().unwrap_or(self.latest).max(self.latest);
         keep(&mut self.facts, fact.clone());
+        cause
     }
 }
 

@@ -14,7 +14,7 @@ use super::StoreError;
 use super::event::{Calendar as _, EventRow, Unix};
 use super::file::{self, OwnFile, Place, beside};
 use super::{rows, schema};
-use crate::store::group::{CommitError, Ledger};
+use crate::store::group::{Causes, CommitError, Ledger, cause};
 use crate::store::{Kept, Restored, closed_by, cut_off};
 
 /// How long a commit waits for another process to let go of the database; with trouble at hand a tenth of it.
@@ -193,7 +193,8 @@ impl Database {
             return Ok(());
         }
         let facts: Vec<_> = facts.iter().collect();
-        self.write(&facts, &Unix).map_err(|error| self.broken(error))
+        let written = self.write(&facts, &Unix);
+        written.map(drop).map_err(|error| self.broken(error))
     }
 
     pub(super) fn limit_pages(&self, pages: u32) -> Result<(), StoreError> {
@@ -238,18 +239,20 @@ impl Database {
         }
     }
 
-    /// Writes facts in one transaction; records follow when it is done.
-    fn write(&mut self, facts: &[&Fact], calendar: &impl super::event::Calendar) -> rusqlite::Result<()> {
+    /// Writes facts in one transaction; records follow when it is done. Why the calls are over that end by them.
+    fn write(&mut self, facts: &[&Fact], calendar: &impl super::event::Calendar) -> rusqlite::Result<Causes> {
         self.records.mark();
         let (connection, records) = (&mut self.connection, &mut self.records);
         let written = write(connection, records, facts, calendar);
         match written {
             Ok(touched) => {
                 self.records.keep();
+                let ended = facts.iter().filter_map(|fact| cause(&self.records, fact));
+                let causes = ended.collect();
                 for call in touched {
                     self.records.take_over(call);
                 }
-                Ok(())
+                Ok(causes)
             }
             Err(error) => {
                 self.records.undo();
@@ -363,7 +366,7 @@ impl Database {
 }
 
 impl Ledger for Database {
-    fn commit(&mut self, facts: &[&Fact]) -> Result<(), CommitError> {
+    fn commit(&mut self, facts: &[&Fact]) -> Result<Causes, CommitError> {
         let result = self.find_place().and_then(|()| {
             let epoch = self.epoch;
             self.write(facts, &epoch).map_err(|error| self.spoken(&error))
