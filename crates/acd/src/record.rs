@@ -236,12 +236,6 @@ impl CallRecord {
         true
     }
 
-    /// The answer of an agent who has not left, as an index.
-    fn agent_in_it(&self) -> Option<usize> {
-        let stays = |answer: &Answer| answer.agent.is_some() && answer.left.is_none();
-        self.answers.iter().position(stays)
-    }
-
     fn leave_queue(&mut self, at: Time) {
         if let Some(visit) = self.visits.last_mut() {
             visit.left.get_or_insert(at);
@@ -306,28 +300,10 @@ impl Records {
             let answers = self.open.get(call).map_or(0, |record| record.answers.len());
             let before = self.set_busy(agent, Some((*call, answers.saturating_sub(1))));
             before.map(|(other, _)| other).filter(|other| other != call)
-        } else if let Fact::CallEnded {
-            cause: EndCause::Restarted,
-            at,
-            ..
-        } = fact
-        {
-            self.cut_off(*at)
         } else {
             None
         };
         [touched, other]
-    }
-
-    /// A process is gone, and with it one of its calls: who had come into it from another one talks no more either.
-    fn cut_off(&mut self, at: Time) -> Option<CallKey> {
-        let goes_on = |record: &&CallRecord| record.ended.is_some() && record.agent_in_it().is_some();
-        let call = self.open.values().find(goes_on)?.call;
-        self.change_open(call, |record| {
-            if let Some(answer) = record.agent_in_it() {
-                record.answers[answer].left = Some(at);
-            }
-        })
     }
 
     /// What is applied from now on can be taken back.
@@ -543,7 +519,8 @@ impl Records {
         self.open.values()
     }
 
-    /// Who talks on in another call, as far as is known, with the call that is over in which it was consulted.
+    /// Who talks on in another call, as far as is known, with the call that is over in which it was consulted. Nothing ends such a talk but
+    /// what the agent becomes: after a crash it is to be told.
     pub fn talking_on(&self) -> impl Iterator<Item = (&str, CallKey)> {
         self.busy.iter().filter_map(|(agent, (call, index))| {
             let record = self.open.get(call).filter(|record| record.ended.is_some())?;
@@ -560,12 +537,6 @@ impl Records {
         } else {
             None
         }
-    }
-
-    /// Forgets a call, whatever is still to come of it.
-    pub fn forget(&mut self, call: CallKey) {
-        self.save(call);
-        self.open.remove(&call);
     }
 
     /// Whether a call that is held is over, and no agent is busy with it any more.

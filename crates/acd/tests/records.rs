@@ -601,20 +601,25 @@ fn an_agent_who_is_consulted_talks_until_its_talk_with_the_caller_is_over() {
     let mut sum = Statistics::default();
     sum.add(records.get(CALL).expect("it is held"), None, &THRESHOLDS);
     assert_eq!((sum.answered, sum.handled), (1, 0));
-    // Who took the call away is one that dies with the process.
+    // The call that it went on in dies with the process, and the talk with both.
     let cut_off = Fact::CallEnded {
         call: CallKey(2),
         cause: EndCause::Restarted,
         parties: None,
         at: at(60),
     };
-    assert_eq!(records.apply(&cut_off), [Some(CallKey(2)), Some(CALL)]);
-    let ready = Fact::AgentChanged {
+    assert_eq!(records.apply(&cut_off), [Some(CallKey(2)), None]);
+    let talking: Vec<_> = records.talking_on().collect();
+    assert_eq!(talking, [("bob", CALL)]);
+    let ready = |seconds| Fact::AgentChanged {
         agent: "bob".to_owned(),
         state: AgentState::Ready,
-        at: at(7_200),
+        at: at(seconds),
     };
-    assert_eq!(records.apply(&ready), [Some(CALL), None]);
+    assert_eq!(records.apply(&ready(60)), [Some(CALL), None]);
+    assert_eq!(records.talking_on().next(), None);
+    // What the next process says of the agent is of no call any more.
+    assert_eq!(records.apply(&ready(7_200)), [None, None]);
     let record = records.take_over(CALL).expect("it is over");
     assert_eq!(record.agent_talk(), Some(Duration::from_secs(50)));
 }

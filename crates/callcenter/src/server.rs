@@ -5,12 +5,11 @@ use std::net::{IpAddr, SocketAddr};
 
 use callwright_acd as acd;
 use callwright_acd::{
-    AgentRequest, AgentState, Ban, CallKey, CallRecord, Config, ConfigError, Counters, Fact, Load, Machine,
-    Piece, Records,
+    AgentRequest, AgentState, Ban, CallKey, Config, ConfigError, Counters, Fact, Load, Machine, Piece,
 };
 use callwright_wire::{BindError, Input, Node, Output, PacketNode, Residue, SocketId, Time, Transport};
 
-use crate::store::{Health, Store, StoreError};
+use crate::store::{Health, Outcome, Store, StoreError};
 
 /// What can be asked of a [`Server`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,7 +64,7 @@ pub enum Event {
         /// Why, with the address.
         error: BindError,
     },
-    /// A fact was stored.
+    /// A fact was stored. The end of a call is told as [`Event::CallOver`].
     Stored {
         /// The fact.
         fact: Fact,
@@ -124,6 +123,19 @@ pub enum Event {
     Closed,
 }
 
+impl Event {
+    fn of(outcome: Outcome) -> Event {
+        let Outcome {
+            fact, stored, cause, ..
+        } = outcome;
+        match (fact.call(), cause) {
+            (Some(call), Some(cause)) => Event::CallOver { call, cause },
+            _ if stored => Event::Stored { fact },
+            _ => Event::NotStored { fact },
+        }
+    }
+}
+
 /// The call center as a world hosts it: [`acd::Machine`] and the store that it waits for. Without IO.
 ///
 /// It keeps the contract of [`Node`] and [`PacketNode`].
@@ -136,8 +148,6 @@ pub struct Server {
     awaited: usize,
     listening: Vec<(Transport, SocketAddr)>,
     failed: bool,
-    /// The calls that are up: how they end is called as in their records.
-    records: Records,
     /// Facts that did not come from the machine.
     foreign_facts: u64,
     outputs: VecDeque<Output<Event>>,
@@ -183,7 +193,6 @@ impl Server {
             awaited,
             listening: Vec::new(),
             failed: false,
-            records: Records::default(),
             foreign_facts: 0,
             outputs: VecDeque::new(),
             now,
@@ -253,8 +262,7 @@ impl Server {
             for outcome in outcomes {
                 self.machine
                     .handle_input(self.now, Input::Command(outcome.command()));
-                let fact = outcome.fact;
-                let legs = match &fact {
+                let legs = match &outcome.fact {
                     Fact::CallQueued { call, .. }
                     | Fact::CallAnswered { call, .. }
                     | Fact::CallTransferred { call, .. } => Some(*call),
@@ -268,35 +276,14 @@ impl Server {
                     | Fact::RecordingEnded { .. }
                     | Fact::CallEnded { .. } => None,
                 };
-                let over = self.note(&fact, outcome.stored);
-                self.tell(if outcome.stored {
-                    Event::Stored { fact }
-                } else {
-                    Event::NotStored { fact }
-                });
-                if let Some(over) = over {
-                    self.tell(over);
-                }
-                if let Some(call) = legs.filter(|_| outcome.stored) {
+                let stored = outcome.stored;
+                self.tell(Event::of(outcome));
+                if let Some(call) = legs.filter(|_| stored) {
                     let call_ids = self.machine.call_ids(call);
                     self.tell(Event::CallLegs { call, call_ids });
                 }
             }
         }
-    }
-
-    /// Follows the calls that are up; what is to be told when one is over.
-    fn note(&mut self, fact: &Fact, stored: bool) -> Option<Event> {
-        if stored {
-            let _touched = self.records.apply(fact);
-        }
-        let Fact::CallEnded { call, .. } = fact else {
-            return None;
-        };
-        let cause = self.records.get(*call).and_then(CallRecord::cause);
-        self.records.forget(*call);
-        let cause = cause.filter(|_| stored)?;
-        Some(Event::CallOver { call: *call, cause })
     }
 
     /// Closes a machine that takes no new calls, when the last one is over.

@@ -15,7 +15,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use callwright_acd::{AgentState, Binding, CallRecord, Command, Fact, NotReadyReason, Token};
+use callwright_acd::{
+    AgentState, Binding, CallKey, CallRecord, Command, EndCause, Fact, NotReadyReason, Records, Token,
+};
 use callwright_wire::Time;
 
 pub use model::ModelStore;
@@ -31,8 +33,8 @@ pub use sqlite::{Reader, RecordQuery, RecordRow, SqliteStore, StoreError, Stored
 /// their order when the store works again.
 /// Until then it is [`Health::Failing`].
 pub trait Store: fmt::Debug + Send {
-    /// What was stored before. Calls that were up are closed, with the cause
-    /// [`Restarted`](callwright_acd::EndCause::Restarted). To be called once, before anything is taken.
+    /// What was stored before. Calls that were up are closed, with the cause [`Restarted`](EndCause::Restarted), and so are the
+    /// talks of agents that went on from calls that are over: all of that, or nothing. To be called once, before anything is taken.
     ///
     /// # Errors
     ///
@@ -93,6 +95,8 @@ pub struct Outcome {
     pub fact: Fact,
     /// Whether it is stored; if not, it never will be.
     pub stored: bool,
+    /// Where it is the stored end of a call: why that is over, [as its record says](CallRecord::cause).
+    pub cause: Option<String>,
 }
 
 impl Outcome {
@@ -132,7 +136,7 @@ impl Health {
 pub struct Restored {
     /// The bindings of each user that has some, those that have run out included.
     pub bindings: BTreeMap<String, Vec<Binding>>,
-    /// What each agent did last.
+    /// What each agent did last: who talked in the crash is told here to talk.
     pub agents: BTreeMap<String, AgentState>,
     /// What agents who were in a call or wrap-up want to be afterwards; ready where there is nothing.
     pub wishes: BTreeMap<String, NotReadyReason>,
@@ -155,14 +159,38 @@ pub struct Kept {
     pub facts: Vec<Fact>,
 }
 
-/// An agent who talked on from a call that is over when its process died, told when the store is opened again: it is what a machine
-/// lets it be that starts with a call of before.
-fn cut_off(agent: &str, wish: Option<&NotReadyReason>, at: Time) -> Fact {
-    Fact::AgentChanged {
-        agent: agent.to_owned(),
-        state: wish.map_or(AgentState::Ready, |reason| AgentState::NotReady(reason.clone())),
-        at,
-    }
+/// What became of calls and talks when their process died, told when the store is opened again: the calls that were up ended, and who
+/// talked on from a call that is over is what a machine lets it be that starts with a call of before. `last_known` says when the
+/// process was last heard of, and the call.
+fn cut_off<E>(
+    records: &Records,
+    wishes: &BTreeMap<String, NotReadyReason>,
+    last_known: impl Fn(CallKey) -> Result<Time, E>,
+) -> Result<Vec<Fact>, E> {
+    let up = records.open().filter(|record| record.ended.is_none());
+    let ends = up.map(|record| {
+        Ok(Fact::CallEnded {
+            call: record.call,
+            cause: EndCause::Restarted,
+            parties: None,
+            at: last_known(record.call)?,
+        })
+    });
+    let talks = records.talking_on().map(|(agent, call)| {
+        let wish = wishes.get(agent).cloned();
+        Ok(Fact::AgentChanged {
+            agent: agent.to_owned(),
+            state: wish.map_or(AgentState::Ready, AgentState::NotReady),
+            at: last_known(call)?,
+        })
+    });
+    ends.chain(talks).collect()
+}
+
+/// The numbers of the calls that end by these facts.
+fn closed_by(facts: &[Fact]) -> Vec<u64> {
+    let ends = facts.iter().filter(|fact| matches!(fact, Fact::CallEnded { .. }));
+    ends.filter_map(Fact::call).map(|call| call.0).collect()
 }
 
 /// Whether what an agent wants to be afterwards still counts in a state: it is what comes after it.

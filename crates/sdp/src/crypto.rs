@@ -1,11 +1,14 @@
 //! Keys of SRTP in session descriptions: `a=crypto`, RFC 4568.
 
+use std::fmt;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 use thiserror::Error;
 
-/// `a=crypto:<tag> <suite> <key-params> [<session-params>]` (RFC 4568 §4).
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// `a=crypto:<tag> <suite> <key-params> [<session-params>]` (RFC 4568 §4). `Debug` does not show the keys, so that whatever holds
+/// one can be logged; `Display` is for the wire, and does.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Crypto {
     /// Ties the answer to the offer; unique in one media description.
     pub tag: u32,
@@ -28,8 +31,8 @@ pub enum CryptoSuite {
     Other(String),
 }
 
-/// One master key and salt (RFC 4568 §6.1).
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// One master key and salt (RFC 4568 §6.1). `Debug` does not show them.
+#[derive(Clone, PartialEq, Eq)]
 pub struct InlineKey {
     /// Master key and salt, one after the other: 16 + 14 bytes for both AES_CM_128 suites.
     pub key_and_salt: Vec<u8>,
@@ -38,6 +41,9 @@ pub struct InlineKey {
     /// The master key identifier: its value and its length in bytes in each packet.
     pub mki: Option<(u128, u8)>,
 }
+
+/// What stands in the place of a key.
+pub(crate) const HIDDEN: fmt::Arguments<'static> = format_args!("…");
 
 /// Why keys in an `a=crypto` cannot be used. The fault is with who wrote the attribute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -189,9 +195,30 @@ impl Crypto {
     }
 }
 
-impl std::fmt::Display for Crypto {
+impl fmt::Debug for Crypto {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Crypto")
+            .field("tag", &self.tag)
+            .field("suite", &self.suite)
+            .field("key_params", &HIDDEN)
+            .field("session_params", &self.session_params)
+            .finish()
+    }
+}
+
+impl fmt::Debug for InlineKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("InlineKey")
+            .field("key_and_salt", &HIDDEN)
+            .field("lifetime", &self.lifetime)
+            .field("mki", &self.mki)
+            .finish()
+    }
+}
+
+impl fmt::Display for Crypto {
     /// The value of the attribute, after `a=crypto:`.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {} {}", self.tag, self.suite.as_str(), self.key_params)?;
         self.session_params
             .iter()

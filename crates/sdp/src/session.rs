@@ -1,18 +1,21 @@
 //! The session level of a description: RFC 8866 §5.
 
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
 use bytes::Bytes;
 use smol_str::{SmolStr, ToSmolStr as _};
 
+use crate::crypto::HIDDEN;
 use crate::media::Media;
 use crate::parse::Defect;
 
 /// A session description (RFC 8866 §5).
 ///
 /// Lines that say nothing about media (`i=`, `u=`, `e=`, `p=`, `r=`, `z=`, `k=`) live in [`Session::raw`] alone;
-/// [`Session::to_bytes`] does not write them. Equality compares what is said, not `raw` and not `defects`.
-#[derive(Debug, Clone, Default)]
+/// [`Session::to_bytes`] does not write them. Equality compares what is said, not `raw` and not `defects`. `Debug` does not show keys,
+/// and so nothing of `raw` but its length.
+#[derive(Clone, Default)]
 pub struct Session {
     /// Who made this description, and which version it is (`o=`).
     pub origin: Origin,
@@ -67,13 +70,42 @@ pub struct Bandwidth {
     pub value: u64,
 }
 
-/// `a=`: an attribute without a field of its own (RFC 8866 §5.13).
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// `a=`: an attribute without a field of its own (RFC 8866 §5.13). `Debug` does not show the value of an `a=crypto` that stands in
+/// the wrong place or is broken.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Attribute {
     /// What stands before the colon.
     pub name: SmolStr,
     /// What stands after the colon; `None` for a flag.
     pub value: Option<SmolStr>,
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session")
+            .field("origin", &self.origin)
+            .field("name", &self.name)
+            .field("connection", &self.connection)
+            .field("bandwidths", &self.bandwidths)
+            .field("times", &self.times)
+            .field("attributes", &self.attributes)
+            .field("media", &self.media)
+            .field("defects", &self.defects)
+            .field("raw", &format_args!("{} bytes", self.raw.len()))
+            .finish()
+    }
+}
+
+impl fmt::Debug for Attribute {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("Attribute");
+        shown.field("name", &self.name);
+        match &self.value {
+            Some(_) if self.name.eq_ignore_ascii_case("crypto") => shown.field("value", &HIDDEN),
+            value => shown.field("value", value),
+        };
+        shown.finish()
+    }
 }
 
 impl Session {

@@ -271,3 +271,52 @@ fn section_6_1_an_answer_with_a_key_for_too_few_packets_is_broken() {
         Err(NegotiationError::AnswerKeys { index: 0 })
     );
 }
+
+#[test]
+fn a_key_is_written_and_never_shown() {
+    let line = format!("1 AES_CM_128_HMAC_SHA1_80 inline:{KEY}|2^20|1:4");
+    // In its place; above the media; without a tag; in what is no line; as `k=`, which may stand there once.
+    let body = |lines: &str, below: &str| {
+        format!("v=0\no=- 1 1 IN IP4 192.0.2.1\ns=-\nt=0 0\n{lines}m=audio 4 RTP/SAVP 0\n{below}")
+    };
+    let bodies = [
+        body("", &format!("a=crypto:{line}\n")),
+        body(&format!("a=crypto:{line}\n"), ""),
+        body("", &format!("a=crypto:inline:{KEY}\n")),
+        body("", &format!("a=crypto:{line}\rx\n")),
+        body(&format!("k=clear:{KEY}\nk=clear:{KEY}\n"), ""),
+    ];
+    for body in &bodies {
+        let session = Session::parse(body.as_bytes()).expect("a description");
+        let shown = format!("{session:?} {session:#?}");
+        assert!(!shown.contains(KEY), "{shown}");
+    }
+    let session = Session::parse(bodies[0].as_bytes()).expect("a description");
+    let crypto = &session.media[0].crypto[0];
+    let shown = r#"Crypto { tag: 1, suite: AesCm128HmacSha1_80, key_params: …, session_params: [] }"#;
+    assert_eq!(format!("{crypto:?}"), shown);
+    let key = &crypto.keys().expect("a key")[0];
+    let shown = "InlineKey { key_and_salt: …, lifetime: Some(1048576), mki: Some((1, 4)) }";
+    assert_eq!(format!("{key:?}"), shown);
+    assert_eq!(crypto.to_string(), line);
+    let written = String::from_utf8(session.to_bytes().to_vec()).expect("text");
+    assert!(written.contains(&format!("a=crypto:{line}\r\n")), "{written}");
+}
+
+#[test]
+fn a_machine_that_negotiates_shows_no_key() {
+    let mut caller = end(SrtpPolicy::Require, 1);
+    let offer = caller.create_offer(Direction::SendRecv).expect("an offer");
+    let own = offer.media[0].crypto[0].key_params.clone();
+    let mut callee = end(SrtpPolicy::Require, 2);
+    callee.receive_offer(offer).expect("taken");
+    let answered = callee.create_answer(Direction::SendRecv).expect("an answer");
+    for shown in [
+        format!("{caller:?}"),
+        format!("{callee:?}"),
+        format!("{answered:?}"),
+    ] {
+        assert!(!shown.contains(&own), "{shown}");
+        assert!(!shown.contains("inline:"), "{shown}");
+    }
+}

@@ -101,7 +101,7 @@ fn log_fact(now: Time, fact: &Fact) {
         } => tracing::info!(%now, call = call.0, %file, samples, "recorded"),
         Fact::CallOverflowed { call, to, .. } => tracing::info!(%now, call = call.0, %to, "overflowed"),
         Fact::CallTransferred { call, to, .. } => tracing::info!(%now, call = call.0, %to, "transferred"),
-        // Told with the cause as the record has it.
+        // Told as `Event::CallOver`.
         Fact::CallEnded { .. } => {}
     }
 }

@@ -1,18 +1,22 @@
 //! Commits of groups, and what becomes of a group that cannot be stored.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use callwright_acd::{Fact, Token};
+use callwright_acd::{CallKey, Fact, Records, Token};
 
 use super::{Health, Outcome};
 
 /// How long after a failure it is tried again.
 pub(super) const RETRY: Duration = Duration::from_millis(250);
 
+/// Why calls are over that ended in a commit, as their records say.
+pub(super) type Causes = BTreeMap<CallKey, String>;
+
 /// What facts are committed to.
 pub(super) trait Ledger {
     /// Stores these facts, all or none.
-    fn commit(&mut self, facts: &[&Fact]) -> Result<(), CommitError>;
+    fn commit(&mut self, facts: &[&Fact]) -> Result<Causes, CommitError>;
 
     /// Whether it would store something: writes what changes nothing.
     fn probe(&mut self) -> Result<(), CommitError>;
@@ -57,15 +61,18 @@ impl Group {
         self.backlog.extend(facts);
         let group: Vec<_> = self.backlog.iter().map(|taken| &taken.fact).collect();
         let result = match (group.is_empty(), self.health.is_sound()) {
-            (true, true) => ledger.look(),
-            (true, false) => ledger.probe(),
+            (true, true) => ledger.look().map(|()| Causes::new()),
+            (true, false) => ledger.probe().map(|()| Causes::new()),
             (false, _) => ledger.commit(&group),
         };
         match result {
-            Ok(()) => {
+            Ok(causes) => {
                 self.health = Health::Sound;
                 self.committed += self.backlog.len() as u64;
-                self.backlog.drain(..).map(|taken| taken.outcome(true)).collect()
+                self.backlog
+                    .drain(..)
+                    .map(|taken| taken.stored(&causes))
+                    .collect()
             }
             Err(CommitError::Unavailable(reason)) => self.fail(reason),
             Err(CommitError::Unacceptable(_)) => self.commit_singly(ledger),
@@ -95,9 +102,9 @@ impl Group {
         let mut group = std::mem::take(&mut self.backlog).into_iter();
         while let Some(taken) = group.next() {
             match ledger.commit(&[&taken.fact]) {
-                Ok(()) => {
+                Ok(causes) => {
                     self.committed += 1;
-                    outcomes.push(taken.outcome(true));
+                    outcomes.push(taken.stored(&causes));
                 }
                 Err(CommitError::Unacceptable(reason)) => {
                     tracing::error!(%reason, fact = ?taken.fact, "the database refuses a fact: this is a bug of callwright");
@@ -127,11 +134,29 @@ impl Group {
 }
 
 impl Taken {
+    fn stored(self, causes: &Causes) -> Outcome {
+        let ended = matches!(self.fact, Fact::CallEnded { .. });
+        let call = self.fact.call().filter(|_| ended);
+        Outcome {
+            cause: call.and_then(|call| causes.get(&call).cloned()),
+            ..self.outcome(true)
+        }
+    }
+
     pub(super) fn outcome(self, stored: bool) -> Outcome {
         Outcome {
             token: self.token,
             fact: self.fact,
             stored,
+            cause: None,
         }
     }
+}
+
+/// Why the call is over that a fact ended, by the records that took it.
+pub(super) fn cause(records: &Records, fact: &Fact) -> Option<(CallKey, String)> {
+    let Fact::CallEnded { call, .. } = fact else {
+        return None;
+    };
+    Some((*call, records.get(*call)?.cause()?))
 }

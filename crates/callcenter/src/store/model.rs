@@ -1,14 +1,15 @@
 //! A model of a store: what is kept is kept in memory.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::convert::Infallible;
 use std::time::Duration;
 
-use callwright_acd::{AgentState, Binding, CallRecord, EndCause, Fact, NotReadyReason, Records, Token};
+use callwright_acd::{AgentState, Binding, CallKey, CallRecord, Fact, NotReadyReason, Records, Token};
 use callwright_wire::{Seed, Time};
 
-use super::group::{CommitError, Ledger, Taken};
+use super::group::{Causes, CommitError, Ledger, Taken, cause};
 use super::paced::Pace;
-use super::{Health, Kept, Outcome, Restored, Store, StoreError, cut_off, keeps_wish};
+use super::{Health, Kept, Outcome, Restored, Store, StoreError, closed_by, cut_off, keeps_wish};
 
 /// How many of the latest facts, and of the latest records, a [`ModelStore`] keeps: it is no archive.
 const KEPT: usize = 20_000;
@@ -45,31 +46,19 @@ impl Store for ModelStore {
     fn restore(&mut self, _now: Time) -> Result<Restored, StoreError> {
         self.lose_uncommitted();
         let memory = &mut self.memory;
-        let up = memory.records.open().filter(|record| record.ended.is_none());
-        let closed: Vec<_> = up.map(|record| record.call).collect();
-        for call in &closed {
-            memory.apply(&Fact::CallEnded {
-                call: *call,
-                cause: EndCause::Restarted,
-                parties: None,
-                at: memory.latest,
-            });
-        }
-        let talking: Vec<_> = memory
-            .records
-            .talking_on()
-            .map(|(agent, _)| cut_off(agent, memory.wishes.get(agent), memory.latest))
-            .collect();
-        for fact in &talking {
-            memory.apply(fact);
-        }
-        Ok(Restored {
+        let latest = |_| Ok::<_, Infallible>(memory.latest);
+        let Ok(cut_off) = cut_off(&memory.records, &memory.wishes, latest);
+        let restored = Restored {
             bindings: memory.bindings.clone(),
             agents: memory.agents.clone(),
             wishes: memory.wishes.clone(),
             first_call: memory.last_call + 1,
-            closed: closed.into_iter().map(|call| call.0).collect(),
-        })
+            closed: closed_by(&cut_off),
+        };
+        for fact in &cut_off {
+            memory.apply(fact);
+        }
+        Ok(restored)
     }
 
     fn take(&mut self, token: Token, fact: Fact, awaited: bool) {
@@ -142,11 +131,8 @@ struct Memory {
 }
 
 impl Ledger for Memory {
-    fn commit(&mut self, facts: &[&Fact]) -> Result<(), CommitError> {
-        for fact in facts {
-            self.apply(fact);
-        }
-        Ok(())
+    fn commit(&mut self, facts: &[&Fact]) -> Result<Causes, CommitError> {
+        Ok(facts.iter().filter_map(|fact| self.apply(fact)).collect())
     }
 
     fn probe(&mut self) -> Result<(), CommitError> {
@@ -159,7 +145,8 @@ impl Ledger for Memory {
 }
 
 impl Memory {
-    fn apply(&mut self, fact: &Fact) {
+    /// Takes a fact; why the call is over that it ends.
+    fn apply(&mut self, fact: &Fact) -> Option<(CallKey, String)> {
         match fact {
             Fact::Bindings { user, bindings } if bindings.is_empty() => {
                 self.bindings.remove(user);
@@ -203,7 +190,9 @@ impl Memory {
             | Fact::RecordingStarted { .. }
             | Fact::CallEnded { .. } => {}
         }
-        for call in self.records.apply(fact).into_iter().flatten() {
+        let touched = self.records.apply(fact);
+        let cause = cause(&self.records, fact);
+        for call in touched.into_iter().flatten() {
             self.last_call = self.last_call.max(call.0);
             if let Some(record) = self.records.take_over(call) {
                 keep(&mut self.over, record);
@@ -211,6 +200,7 @@ impl Memory {
         }
         self.latest = fact.at().unwrap_or(self.latest).max(self.latest);
         keep(&mut self.facts, fact.clone());
+        cause
     }
 }
 

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use crate::facts::{self, ALICE, BOB, answered, at, bindings, changed, ended, is_awaited, presented, queued};
 use callwright_callcenter::{
-    AgentState, EndCause, Fact, Health, ModelStore, NotReadyReason, Records, SqliteStore, Store, Token,
+    AgentState, CallRecord, EndCause, Fact, Health, ModelStore, NotReadyReason, Records, SqliteStore, Store,
+    Token,
 };
 use callwright_wire::{Epoch, Seed, Time};
 
@@ -251,12 +252,19 @@ fn an_agent_who_talked_on_from_a_consultation_is_cut_off_with_the_process() {
             store.lose_uncommitted();
             let restored = store.restore(at(7_200)).expect("it can be restored");
             assert_eq!(restored.closed, if over { vec![] } else { vec![1] }, "{name}");
-            let state = match (over, wish) {
-                (false, _) => AgentState::Talking,
-                (true, false) => AgentState::Ready,
-                (true, true) => AgentState::NotReady(lunch.clone()),
+            assert_eq!(
+                restored.agents[BOB],
+                AgentState::Talking,
+                "{name}: when it was last heard of"
+            );
+            assert_eq!(restored.wishes.get(BOB), wish.then_some(&lunch), "{name}");
+            // Should this process die as well, before it has said what becomes of the agent.
+            let state = match wish {
+                false => AgentState::Ready,
+                true => AgentState::NotReady(lunch.clone()),
             };
-            assert_eq!(restored.agents[BOB], state, "{name}");
+            let kept = store.kept().expect("it can be read");
+            assert_eq!(kept.agents[BOB], state, "{name}");
             commit(
                 store.as_mut(),
                 at(7_201),
@@ -322,5 +330,31 @@ fn what_an_agent_wants_to_be_after_its_call_is_kept_until_it_is() {
             let wishes = store.restore(at(10)).expect("it can be read").wishes;
             assert_eq!(wishes.get(BOB), kept.then_some(&lunch), "{name}: {then:?}");
         }
+    }
+}
+
+#[test]
+fn the_end_of_a_call_that_is_stored_is_told_with_the_cause_of_its_record() {
+    for (name, mut store) in stores() {
+        commit(store.as_mut(), at(1), &[queued(1, "support", 1)]);
+        // The wrap-up after the first call keeps its record open; the second comes and is over in one commit.
+        let told = [
+            answered(1, Some(ALICE), 2),
+            ended(1, EndCause::CompletedByCallee, 9),
+            changed(ALICE, facts::wrap_up(20), 9),
+            queued(2, "support", 9),
+            ended(2, EndCause::Abandoned, 9),
+        ];
+        for (number, fact) in (1..).zip(&told) {
+            store.take(Token(number), fact.clone(), false);
+        }
+        store.begin(at(9));
+        let outcomes = store.finish(at(9));
+        let causes: Vec<_> = outcomes.iter().map(|outcome| outcome.cause.as_deref()).collect();
+        let expected = [None, Some("completed_by_agent"), None, None, Some("abandoned")];
+        assert_eq!(causes, expected, "{name}");
+        let kept = store.kept().expect("it can be read");
+        let causes: Vec<_> = kept.records.iter().filter_map(CallRecord::cause).collect();
+        assert_eq!(causes, ["completed_by_agent", "abandoned"], "{name}");
     }
 }

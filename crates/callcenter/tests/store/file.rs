@@ -199,6 +199,43 @@ fn a_database_that_is_locked_refuses_new_calls_until_it_is_released_and_loses_no
 }
 
 #[test]
+fn what_a_crash_has_cut_off_is_told_whole_or_not_at_all() {
+    let place = Place::new();
+    let mut store = place.open();
+    let told = [
+        queued(1, "support", 10),
+        answered(1, Some(ALICE), 11),
+        changed(ALICE, AgentState::Talking, 11),
+        ended(1, EndCause::Transferred, 12),
+        queued(2, "support", 13),
+    ];
+    commit(&mut store, 13, &told);
+    drop(store);
+    let other = Connection::open(place.path()).expect("it can be opened twice");
+    let refuse = "CREATE TRIGGER refused BEFORE INSERT ON call_events WHEN NEW.kind = 'agent_changed' \
+                  BEGIN SELECT RAISE(ABORT, 'not that'); END";
+    other.execute_batch(refuse).expect("a trigger");
+    let open =
+        || SqliteStore::open(&place.path(), Epoch::SIMULATED, &Seed::from_number(1)).expect("it opens");
+    let mut store = open();
+    let error = store.restore(at(100)).expect_err("the second is refused");
+    assert!(error.to_string().contains("not that"), "{error}");
+    let kept = store.kept().expect("it can be read");
+    assert_eq!(kept.facts, told, "nor is the first stored");
+    drop(store);
+    other.execute_batch("DROP TRIGGER refused").expect("it is there");
+    let mut store = open();
+    assert_eq!(store.restore(at(100)).expect("it is restored").closed, [2]);
+    let kept = store.kept().expect("it can be read");
+    let more = [
+        ended(2, EndCause::Restarted, 13),
+        changed(ALICE, AgentState::Ready, 13),
+    ];
+    assert_eq!(kept.facts, [&told[..], &more].concat());
+    assert_eq!(kept.records[0].agent_talk(), Some(Duration::from_secs(2)));
+}
+
+#[test]
 fn a_disk_that_is_full_refuses_new_calls_until_there_is_room() {
     let place = Place::new();
     let mut store = place.open();

@@ -59,7 +59,7 @@ pub enum SdpError {
 pub struct Defect {
     /// What is wrong.
     pub kind: DefectKind,
-    /// The line or the part of it, as received, shortened.
+    /// The line or the part of it, as received, shortened; of `a=crypto` and `k=` nothing that may be a key.
     pub text: String,
 }
 
@@ -195,8 +195,16 @@ fn note(defects: &mut Vec<Defect>, kind: DefectKind, row: &[u8], index: usize) -
     Ok(())
 }
 
+/// What is shown of a line: reports and errors tell it, and no key is to get there.
 fn shortened(row: &[u8]) -> String {
-    String::from_utf8_lossy(&row[..row.len().min(120)]).into_owned()
+    let text = String::from_utf8_lossy(&row[..row.len().min(120)]).into_owned();
+    let below = text.to_ascii_lowercase();
+    let key = below.starts_with("k=").then_some(2);
+    let key = key.or_else(|| below.find("crypto:").map(|at| at + "crypto:".len()));
+    match key {
+        Some(at) => format!("{}…", &text[..at]),
+        None => text,
+    }
 }
 
 /// The line that an error of `sdp-types` is about, counted from 1.

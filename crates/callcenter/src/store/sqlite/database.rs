@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use callwright_acd::{CallKey, Config, EndCause, Fact, Records};
+use callwright_acd::{CallKey, Config, Fact, Records};
 use callwright_wire::{Epoch, Time};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
@@ -14,8 +14,8 @@ use super::StoreError;
 use super::event::{Calendar as _, EventRow, Unix};
 use super::file::{self, OwnFile, Place, beside};
 use super::{rows, schema};
-use crate::store::group::{CommitError, Ledger};
-use crate::store::{Kept, Restored, cut_off};
+use crate::store::group::{Causes, CommitError, Ledger, cause};
+use crate::store::{Kept, Restored, closed_by, cut_off};
 
 /// How long a commit waits for another process to let go of the database; with trouble at hand a tenth of it.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -88,7 +88,7 @@ impl Database {
         &self.path
     }
 
-    /// Reads what was stored, and closes the calls that were up.
+    /// Reads what was stored, and closes the calls and talks that the last process left behind.
     pub(super) fn restore(&mut self) -> Result<Restored, StoreError> {
         self.forget();
         let since = rows::first_unsettled(&self.connection).map_err(|error| self.broken(error))?;
@@ -101,23 +101,6 @@ impl Database {
             })?;
             self.records = records;
         }
-        let up = self.records.open().filter(|record| record.ended.is_none());
-        let closed: Vec<_> = up.map(|record| record.call).collect();
-        let end = |call: &CallKey| {
-            let at = Unix.time(rows::last_known(&self.connection, *call)?);
-            Ok(Fact::CallEnded {
-                call: *call,
-                cause: EndCause::Restarted,
-                parties: None,
-                at,
-            })
-        };
-        let ends: rusqlite::Result<Vec<_>> = closed.iter().map(end).collect();
-        let ends = ends.map_err(|error| self.broken(error))?;
-        self.add(&ends)?;
-        let talking = self.talking_on().map_err(|error| self.broken(error))?;
-        self.add(&talking)?;
-        let path = &self.path;
         let read = || -> rusqlite::Result<_> {
             Ok((
                 rows::bindings(&self.connection, &self.epoch)?,
@@ -128,40 +111,21 @@ impl Database {
         };
         let (bindings, agents, wishes, last_call) = read().map_err(|error| self.broken(error))?;
         let content = |what| StoreError::Content {
-            path: path.clone(),
+            path: self.path.clone(),
             what,
         };
-        Ok(Restored {
+        let wishes = wishes.map_err(content)?;
+        let last_known = |call| Ok(Unix.time(rows::last_known(&self.connection, call)?));
+        let cut_off = cut_off(&self.records, &wishes, last_known).map_err(|error| self.broken(error))?;
+        let restored = Restored {
             bindings: bindings.map_err(content)?,
             agents: agents.map_err(content)?,
-            wishes: wishes.map_err(content)?,
+            wishes,
             first_call: last_call.unsigned_abs() + 1,
-            closed: closed.into_iter().map(|call| call.0).collect(),
-        })
-    }
-
-    /// Writes what is found to have happened before it was opened.
-    fn add(&mut self, facts: &[Fact]) -> Result<(), StoreError> {
-        if facts.is_empty() {
-            return Ok(());
-        }
-        let facts: Vec<_> = facts.iter().collect();
-        self.write(&facts, &Unix).map_err(|error| self.broken(error))
-    }
-
-    /// The end of the talks that went on in calls that are over, at the last that is known.
-    fn talking_on(&self) -> rusqlite::Result<Vec<Fact>> {
-        let Ok(wishes) = rows::wishes(&self.connection)? else {
-            // Whoever asks for them is told what is wrong.
-            return Ok(Vec::new());
+            closed: closed_by(&cut_off),
         };
-        self.records
-            .talking_on()
-            .map(|(agent, call)| {
-                let at = Unix.time(rows::last_known(&self.connection, call)?);
-                Ok(cut_off(agent, wishes.get(agent), at))
-            })
-            .collect()
+        self.write_down(&cut_off)?;
+        Ok(restored)
     }
 
     /// Forgets what it knows; what is stored stays.
@@ -229,7 +193,8 @@ impl Database {
             return Ok(());
         }
         let facts: Vec<_> = facts.iter().collect();
-        self.write(&facts, &Unix).map_err(|error| self.broken(error))
+        let written = self.write(&facts, &Unix);
+        written.map(drop).map_err(|error| self.broken(error))
     }
 
     pub(super) fn limit_pages(&self, pages: u32) -> Result<(), StoreError> {
@@ -274,18 +239,20 @@ impl Database {
         }
     }
 
-    /// Writes facts in one transaction; records follow when it is done.
-    fn write(&mut self, facts: &[&Fact], calendar: &impl super::event::Calendar) -> rusqlite::Result<()> {
+    /// Writes facts in one transaction; records follow when it is done. Why the calls are over that end by them.
+    fn write(&mut self, facts: &[&Fact], calendar: &impl super::event::Calendar) -> rusqlite::Result<Causes> {
         self.records.mark();
         let (connection, records) = (&mut self.connection, &mut self.records);
         let written = write(connection, records, facts, calendar);
         match written {
             Ok(touched) => {
                 self.records.keep();
+                let ended = facts.iter().filter_map(|fact| cause(&self.records, fact));
+                let causes = ended.collect();
                 for call in touched {
                     self.records.take_over(call);
                 }
-                Ok(())
+                Ok(causes)
             }
             Err(error) => {
                 self.records.undo();
@@ -399,7 +366,7 @@ impl Database {
 }
 
 impl Ledger for Database {
-    fn commit(&mut self, facts: &[&Fact]) -> Result<(), CommitError> {
+    fn commit(&mut self, facts: &[&Fact]) -> Result<Causes, CommitError> {
         let result = self.find_place().and_then(|()| {
             let epoch = self.epoch;
             self.write(facts, &epoch).map_err(|error| self.spoken(&error))

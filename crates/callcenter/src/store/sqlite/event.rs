@@ -1,4 +1,5 @@
-//! Facts as rows of `call_events`, and back.
+//! Facts as rows of `call_events`, and back. Words are those of facts: what a record makes of an end, such as `completed_by_agent`,
+//! follows from more than one of them, and stands in `calls`.
 
 use std::borrow::Cow;
 
