@@ -34,6 +34,8 @@ pub(super) struct Live {
     pub(super) way: Option<Way>,
     /// What is sent again: the request, later its ACK.
     pub(super) wire: Bytes,
+    /// It has been sent to some server.
+    pub(super) has_left: bool,
     /// Where the value of From stands in the request, once it was sent.
     pub(super) from_at: Option<u32>,
     /// What else could be tried; gone with the first response that ends the search.
@@ -166,6 +168,7 @@ impl Core {
             nonce: client.nonce,
         };
         live.wire = request_on_wire(request, way.flow.transport, local, branch);
+        live.has_left = true;
         live.from_at = echo::from_at(&request.message, &live.wire);
         if live.attempt.is_none() && client.kind == Kind::NonInvite {
             live.request = None;

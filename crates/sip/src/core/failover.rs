@@ -328,7 +328,7 @@ impl Core {
             return;
         }
         let id = TransactionId::Client(ClientId(slot));
-        let sent = client.live.as_ref().is_none_or(|live| !live.wire.is_empty());
+        let sent = client.live.as_ref().is_none_or(|live| live.has_left);
         match failure {
             Failure::TimedOut(timer) => self.tell(CoreEvent::TimedOut { id, timer }),
             Failure::Transport(error) => self.tell(CoreEvent::TransportFailed { id, sent, error }),

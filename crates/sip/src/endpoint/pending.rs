@@ -12,6 +12,9 @@ use crate::command::Headers;
 use crate::dialog::{Dialog, Draft};
 use crate::transaction::tag;
 
+/// The longest tag of a dialog that nobody wants and that is remembered.
+const LONGEST_TAG: usize = 256;
+
 /// Where a request comes from, and how far it is.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Origin {
@@ -131,6 +134,17 @@ pub(crate) struct Stray {
     pub(crate) ended: bool,
 }
 
+/// What an answer gets whose dialog nobody wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Parting {
+    /// ACK alone: its dialog was hung up before.
+    Ack,
+    /// ACK and BYE, whose number counts on from this one.
+    AckAndBye { after: u32 },
+    /// Nothing: who answers with ever new tags does not make us send to whomever it names.
+    Nothing,
+}
+
 impl Stray {
     /// How far a dialog of an INVITE has counted. `ended`: it needs no BYE from here on.
     pub(super) fn of(dialog: &Dialog, ended: bool) -> Stray {
@@ -151,14 +165,17 @@ impl Pending {
         }
     }
 
-    /// Which number the BYE of a further answer with this tag counts on from; `None` when it went out already, or there are too
-    /// many.
-    pub(super) fn stray(&mut self, tag: &Arc<str>, limit: usize) -> Option<u32> {
+    /// What is due to a further answer with this tag.
+    pub(super) fn stray(&mut self, tag: &Arc<str>, limit: usize) -> Parting {
         if let Some(stray) = self.strays.iter_mut().find(|stray| stray.remote_tag == *tag) {
-            return (!std::mem::replace(&mut stray.ended, true)).then_some(stray.cseq);
+            return match std::mem::replace(&mut stray.ended, true) {
+                true => Parting::Ack,
+                false => Parting::AckAndBye { after: stray.cseq },
+            };
         }
-        if self.strays.iter().filter(|stray| stray.ended).count() >= limit {
-            return None;
+        let ended = self.strays.iter().filter(|stray| stray.ended).count();
+        if ended >= limit || tag.len() > LONGEST_TAG {
+            return Parting::Nothing;
         }
         let cseq = self.sent.cseq();
         self.add_stray(Stray {
@@ -166,7 +183,7 @@ impl Pending {
             cseq,
             ended: true,
         });
-        Some(cseq)
+        Parting::AckAndBye { after: cseq }
     }
 
     pub(super) fn add_stray(&mut self, stray: Stray) {

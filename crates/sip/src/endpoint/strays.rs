@@ -2,14 +2,14 @@
 //! that were given up (RFC 3261 §13.2.2.4).
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use callwright_sip_message::{Message, Method};
 use callwright_wire::{Flow, Time};
 
 use super::channel::{Channel, Purpose};
-use super::id::IdentityId;
-use super::pending::{Origin, Pending, Sent, Stray, dialog_key};
+use super::pending::{Origin, Parting, Pending, Sent, Stray, dialog_key};
 use super::timer::UsageTimer;
 use crate::core::ClientId;
 use crate::dialog::{Dialog, Draft};
@@ -18,19 +18,27 @@ use crate::head::Head;
 /// INVITEs that were given up are forgotten at multiples of this: nobody waits for it, and a server that is gone makes many of them.
 const TOGETHER: Duration = Duration::from_secs(1);
 
+/// What is known of one of them.
+#[derive(Debug)]
+pub(super) struct GivenUpInvite {
+    invite: Pending,
+    /// Its From: what an answer says instead goes into no request of ours.
+    from: Arc<str>,
+}
+
 /// INVITEs that nobody waits for any more, while a 2xx to them may yet come: each for one span, and at most
 /// [`max_given_up`](crate::EndpointConfig::max_given_up) of them, of which the oldest goes first.
 #[derive(Debug, Default)]
 pub(super) struct GivenUp {
     /// By their Call-ID and our tag.
-    invites: BTreeMap<u64, Pending>,
+    invites: BTreeMap<u64, GivenUpInvite>,
     /// Until when each is remembered.
     order: VecDeque<(Time, u64)>,
 }
 
 impl GivenUp {
     /// Remembers one.
-    pub(super) fn note(&mut self, until: Time, dialog: u64, invite: Pending, limit: usize) {
+    pub(super) fn note(&mut self, until: Time, dialog: u64, invite: GivenUpInvite, limit: usize) {
         if self.invites.insert(dialog, invite).is_none() {
             self.order.push_back((until, dialog));
         }
@@ -41,7 +49,7 @@ impl GivenUp {
         }
     }
 
-    pub(super) fn get_mut(&mut self, dialog: u64) -> Option<&mut Pending> {
+    pub(super) fn get_mut(&mut self, dialog: u64) -> Option<&mut GivenUpInvite> {
         self.invites.get_mut(&dialog)
     }
 
@@ -85,26 +93,20 @@ impl Channel {
         let Some(pending) = self.pending.get_mut(&client) else {
             return;
         };
-        let (last, origin) = (pending.stray(&tag, limit), pending.origin);
-        self.part(now, origin, draft, head, flow, last);
+        let (parting, origin) = (pending.stray(&tag, limit), pending.origin);
+        self.part(now, origin, draft, head, flow, parting);
     }
 
     /// Remembers an INVITE that has left and got no final response: a 2xx may yet come.
     pub(super) fn give_up(&mut self, now: Time, invite: Pending) {
-        let slim = match &invite.sent {
-            Sent::Whole(draft) => Sent::slim(draft),
-            Sent::Accepted { .. } => None,
-        };
-        if let Some(sent) = slim {
-            self.note_given_up(now, Pending { sent, ..invite });
-        }
-    }
-
-    fn note_given_up(&mut self, now: Time, invite: Pending) {
-        if let Sent::Accepted { dialog, .. } = invite.sent {
+        let Sent::Whole(draft) = &invite.sent else { return };
+        let from = draft.from.clone();
+        if let Some(sent @ Sent::Accepted { dialog, .. }) = Sent::slim(draft) {
+            let invite = Pending { sent, ..invite };
             let until = now + self.config.core.timers.timeout();
             let limit = self.config.max_given_up;
-            self.given_up.note(until, dialog, invite, limit);
+            self.given_up
+                .note(until, dialog, GivenUpInvite { invite, from }, limit);
             self.forget_given_up(now);
         }
     }
@@ -122,7 +124,8 @@ impl Channel {
     /// False when it does not.
     pub(crate) fn end_late(&mut self, now: Time, message: &Message, head: &Head, flow: Flow) -> bool {
         let limit = self.config.max_forks;
-        let Some(invite) = dialog_key(message).and_then(|dialog| self.given_up.get_mut(dialog)) else {
+        let given_up = dialog_key(message).and_then(|dialog| self.given_up.get_mut(dialog));
+        let Some(GivenUpInvite { invite, from }) = given_up else {
             return false;
         };
         let Some(draft) = invite
@@ -132,49 +135,29 @@ impl Channel {
         else {
             return false;
         };
-        let (last, origin) = (invite.stray(&head.tag_in_to(), limit), invite.origin);
-        self.part(now, origin, &draft, head, flow, last);
+        let draft = Draft {
+            from: from.clone(),
+            ..Arc::unwrap_or_clone(draft)
+        };
+        let (parting, origin) = (invite.stray(&head.tag_in_to(), limit), invite.origin);
+        self.part(now, origin, &draft, head, flow, parting);
         true
     }
 
-    /// The same for another party than the one that the call has gone on with in `dialog`, which began with the INVITE `cseq`.
-    pub(crate) fn end_late_fork(
-        &mut self,
-        now: Time,
-        identity: IdentityId,
-        (dialog, cseq): (&Dialog, u32),
-        message: &Message,
-        head: &Head,
-        flow: Flow,
-    ) {
-        if let Some(sent) = Sent::slim(&dialog.ack(cseq)) {
-            let origin = Origin {
-                purpose: Purpose::Nobody,
-                identity,
-                cause: None,
-                challenges: 0,
-            };
-            let invite = Pending {
-                origin,
-                sent,
-                strays: vec![Stray::of(dialog, true)],
-            };
-            self.note_given_up(now, invite);
-            self.end_late(now, message, head, flow);
+    /// Gives a 2xx that makes a dialog which nobody wants what is due to it.
+    fn part(&mut self, now: Time, origin: Origin, draft: &Draft, head: &Head, flow: Flow, parting: Parting) {
+        if parting == Parting::Nothing {
+            return;
         }
-    }
-
-    /// Acknowledges a 2xx that makes a dialog which nobody wants. `last`: hangs it up too, counting on from there.
-    fn part(&mut self, now: Time, origin: Origin, draft: &Draft, head: &Head, flow: Flow, last: Option<u32>) {
         let Origin { identity, cause, .. } = origin;
         let mut dialog = Dialog::as_client(draft, &head.tag_in_from(), head);
         dialog.flow = Some(flow);
         let ack = dialog.ack(draft.cseq).authorized_as(draft);
         let (target, outgoing) = (self.target(identity, &ack), self.outgoing(identity, &ack));
         self.core.send_ack(now, outgoing, target, cause);
-        if let Some(last) = last {
+        if let Parting::AckAndBye { after } = parting {
             // RFC 3261 §12.2.1.1: the early dialog may have spent numbers already.
-            dialog.raise_cseq(last);
+            dialog.raise_cseq(after);
             let bye = dialog.draft(Method::Bye);
             self.send(now, identity, Purpose::Nobody, bye, cause);
         }

@@ -122,8 +122,8 @@ pub(crate) struct Call {
     pub(crate) identity: IdentityId,
     pub(crate) local_tag: Arc<str>,
     pub(crate) phase: Phase,
-    /// The number of the INVITE that its peer has answered; 0 before that, and for a call that came in.
-    pub(crate) invited: u32,
+    /// Whether its peer has answered our INVITE.
+    pub(crate) answered: bool,
     /// The first is the dialog of the session once the call is answered.
     pub(crate) forks: Vec<Fork>,
     /// A change of the session that is under way.
@@ -154,7 +154,7 @@ impl Call {
             identity,
             local_tag,
             phase,
-            invited: 0,
+            answered: false,
             forks: Vec::new(),
             change: None,
             glare: false,

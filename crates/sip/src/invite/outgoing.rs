@@ -243,7 +243,7 @@ impl Call {
             return;
         };
         channel.timers.clear(UsageTimer::RingExpires(self.id));
-        self.invited = draft.cseq;
+        self.answered = true;
         self.learn(&message);
         let mut fork = self.forks.swap_remove(place);
         fork.dialog.confirm(&head);
@@ -314,7 +314,7 @@ impl Call {
     ) {
         let known = self.fork(&head.call_id, &head.tag_in_to()).is_some();
         // A REFER may still hold a call whose INVITE was given up, and the early dialogs of that.
-        let was_answered = self.side == Side::Callee || self.invited > 0;
+        let was_answered = self.side == Side::Callee || self.answered;
         if known && was_answered {
             self.repeat_ack(channel, now, head.cseq.number);
             return;
@@ -331,17 +331,7 @@ impl Call {
             }
             return;
         }
-        if channel.end_late(now, message, head, flow) {
-            return;
-        }
-        if self.invited > 0
-            && self.invited == head.cseq.number
-            && let Some(fork) = self.main()
-            && fork.dialog.call_id == head.call_id
-        {
-            let began = (&fork.dialog, self.invited);
-            channel.end_late_fork(now, self.identity, began, message, head, flow);
-        }
+        channel.end_late(now, message, head, flow);
     }
 
     /// A 2xx came, and nothing can be done with it: there is no dialog for an ACK or a BYE.
