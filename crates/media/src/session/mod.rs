@@ -54,6 +54,8 @@ pub(crate) struct Session {
     rtcp_mux: bool,
     /// It is looked at next.
     listed: bool,
+    /// What crosses to it comes from elsewhere, or nowhere, since it was looked at.
+    parts: bool,
     told_first_packet: bool,
     /// Who sends what this one receives, and receives what this one sends.
     bridge: Option<SessionId>,
@@ -113,6 +115,7 @@ impl Session {
             wakes: Time::ZERO,
             slot: 0,
             listed: false,
+            parts: false,
             told_first_packet: false,
             bridge: None,
         }
@@ -130,10 +133,20 @@ impl Session {
         self.bridge
     }
 
-    /// Joins the session to another, or parts it.
+    /// Joins the session to another, or parts it. Where it slept, its own stream first has to catch up.
     pub(crate) fn join(&mut self, other: Option<SessionId>) {
         if self.bridge != other {
             self.bridge = other;
+            self.parts = true;
+            if self.wakes <= self.due {
+                self.finish_parting();
+            }
+        }
+    }
+
+    /// What is sent next goes on where the stream is.
+    pub(crate) fn finish_parting(&mut self) {
+        if std::mem::take(&mut self.parts) {
             self.outgoing.part();
         }
     }
@@ -194,6 +207,7 @@ impl Session {
                 self.due += self.outgoing.interval();
             }
         }
+        self.finish_parting();
     }
 
     /// It was put in this slot of the wheel.

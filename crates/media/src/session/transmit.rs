@@ -34,6 +34,7 @@ impl Session {
         sink: &mut Sink<'_>,
     ) -> Option<Transmit> {
         self.sleep_in(now);
+        self.finish_parting();
         while self.due <= now {
             self.skip_what_is_too_late(now, lateness, sink);
             let late = now - self.due;
@@ -83,6 +84,7 @@ impl Session {
         buffer: &mut [u8],
         clear: &mut Clear,
     ) -> Option<Transmit> {
+        self.finish_parting();
         let to = self.latch.rtp().filter(|_| self.sends());
         let length = to.and_then(|_| self.outgoing.send_on(crossing, buffer));
         let (Some(to), Some(length)) = (to, length) else {

@@ -125,6 +125,14 @@ impl Middle {
         self.drain();
     }
 
+    /// When the last RTP went to a phone, and its timestamp.
+    fn last_heard(&self, side: usize) -> (Time, u32) {
+        let mut out = self.out.iter().rev();
+        let last = out.find(|(_, socket, to, _)| *socket == rtp_socket(side) && *to == phone(side));
+        let (at, .., bytes) = last.expect("something went there");
+        (*at, read(bytes).timestamp())
+    }
+
     /// The RTP that went to a phone since the last time.
     fn heard(&mut self, side: usize) -> Vec<Vec<u8>> {
         let out = std::mem::take(&mut self.out);
@@ -178,6 +186,30 @@ fn a_joined_session_sends_nothing_of_its_own() {
     middle.plane.unbridge(middle.sessions[LEFT]);
     middle.run(millis(100));
     assert_eq!(middle.heard(RIGHT).len(), 5);
+}
+
+#[test]
+fn what_is_sent_after_the_parting_goes_on_where_the_stream_is() {
+    for part in [500, 505, 515, 532, 575, 590, 603] {
+        let mut middle = Middle::alike();
+        let begun = middle.now;
+        for sequence in 0..=part / 20 {
+            middle.run(begun + millis(20 * sequence) - middle.now);
+            middle.receive(LEFT, header(0, sequence as u16), &[0x55; 160]);
+        }
+        middle.run(begun + millis(part) - middle.now);
+        let relayed = middle.last_heard(RIGHT);
+        middle.plane.unbridge(middle.sessions[LEFT]);
+        middle.drain();
+        middle.run(millis(25));
+        let own = middle.last_heard(RIGHT);
+        let (wall, stream) = (own.0 - relayed.0, own.1.wrapping_sub(relayed.1));
+        let off = wall.as_secs_f64() * 8_000.0 - f64::from(stream);
+        assert!(
+            stream >= 160 && off.abs() <= 240.0,
+            "parted at {part} ms: {wall:?}, {stream} samples"
+        );
+    }
 }
 
 #[test]
