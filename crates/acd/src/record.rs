@@ -109,7 +109,9 @@ pub struct Recording {
 pub struct WrapUp {
     /// When it began.
     pub began: Time,
-    /// When it was over.
+    /// When it is over by itself.
+    pub until: Time,
+    /// When it was over: not after that, even where nobody was there to say so.
     pub ended: Option<Time>,
 }
 
@@ -573,28 +575,30 @@ impl Records {
         let (call, index) = *self.busy.get(agent)?;
         let wraps = match state {
             AgentState::Talking => return None,
-            AgentState::WrapUp { .. } => true,
+            AgentState::WrapUp { until } => Some(*until),
             AgentState::LoggedOut | AgentState::NotReady(_) | AgentState::Ready | AgentState::Reserved => {
-                false
+                None
             }
         };
-        if !wraps {
+        if wraps.is_none() {
             self.set_busy(agent, None);
         }
         self.save(call);
         let answer = self.open.get_mut(&call)?.answers.get_mut(index)?;
         answer.left.get_or_insert(at);
-        match &mut answer.wrap_up {
-            None if wraps => {
+        match (&mut answer.wrap_up, wraps) {
+            (None, Some(until)) => {
                 answer.wrap_up = Some(WrapUp {
                     began: at,
+                    until,
                     ended: None,
                 });
             }
-            Some(wrap_up) if !wraps => {
-                wrap_up.ended.get_or_insert(at);
+            (Some(wrap_up), Some(until)) => wrap_up.until = until,
+            (Some(wrap_up), None) => {
+                wrap_up.ended.get_or_insert(at.min(wrap_up.until));
             }
-            None | Some(_) => {}
+            (None, None) => {}
         }
         Some(call)
     }

@@ -623,3 +623,41 @@ fn an_agent_who_is_consulted_talks_until_its_talk_with_the_caller_is_over() {
     let record = records.take_over(CALL).expect("it is over");
     assert_eq!(record.agent_talk(), Some(Duration::from_secs(50)));
 }
+
+#[test]
+fn a_wrap_up_is_over_in_time_even_where_the_server_was_down_then() {
+    let mut records = Records::default();
+    let wraps = |seconds, until| Fact::AgentChanged {
+        agent: "bob".to_owned(),
+        state: AgentState::WrapUp { until: at(until) },
+        at: at(seconds),
+    };
+    let facts = [
+        Fact::CallAnswered {
+            call: CALL,
+            caller: "sip:alice@example.com".to_owned(),
+            callee: "sip:bob@example.com".to_owned(),
+            agent: Some("bob".to_owned()),
+            at: at(10),
+        },
+        Fact::CallEnded {
+            call: CALL,
+            cause: EndCause::CompletedByCaller,
+            parties: None,
+            at: at(20),
+        },
+        wraps(20, 40),
+        // Said again by the next process, and by the one after that it is over: two hours later.
+        wraps(30, 41),
+        Fact::AgentChanged {
+            agent: "bob".to_owned(),
+            state: AgentState::Ready,
+            at: at(7_200),
+        },
+    ];
+    for fact in &facts {
+        records.apply(fact);
+    }
+    let record = records.take_over(CALL).expect("it is over");
+    assert_eq!(record.wrap(), Some(Duration::from_secs(21)));
+}
