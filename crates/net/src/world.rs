@@ -246,7 +246,7 @@ where
     }
 
     /// Has the loop ask a node what it has to say, soon. Waits for nothing: for threads whose results a node fetches by itself. Where
-    /// the loop has ended before its world, the node is asked here.
+    /// the loop has ended before its world, the node is asked here: not for use inside [`World::with`].
     pub fn nudge(&self, party: PartyId) {
         if self.thread.as_ref().is_none_or(JoinHandle::is_finished) {
             self.with(party, |_, _| ());

@@ -651,7 +651,11 @@ impl Sockets {
             match port.socket.receive(&mut self.buffer) {
                 Ok(_) => Counters::one(&self.counters.stray_packets),
                 Err(error) if is_pending_error(&error) => drop(port.socket.take_errors()),
-                Err(_) => return,
+                Err(_) => {
+                    // An error that was told before may still lie in its queue.
+                    drop(port.socket.take_errors());
+                    return;
+                }
             }
         }
     }
