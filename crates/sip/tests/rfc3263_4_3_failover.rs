@@ -4,26 +4,14 @@ mod support;
 
 use callwright_sip::core::{Core, CoreEvent, TransactionId};
 use callwright_sip_message::{Builder, HeaderName, Method};
-use callwright_wire::{ConnectionError, DnsQuery, DnsRecord, Input};
+use callwright_wire::{ConnectionError, DnsQuery, Input};
 use support::core::{request, udp_and_tcp};
 use support::{Exit, Peer};
 
-/// `example.com` has a first server (10.0.0.2) and a second (10.0.0.3), by UDP.
+/// A core that knows two servers of `example.com`.
 fn two_servers() -> Peer<Core> {
     let mut peer = udp_and_tcp();
-    let srv = |priority, target: &str| DnsRecord::Srv {
-        priority,
-        weight: 0,
-        port: 5060,
-        target: target.to_owned(),
-    };
-    let service = DnsQuery::Srv("_sip._udp.example.com".to_owned());
-    peer.zone
-        .insert(service, Ok(vec![srv(2, "second"), srv(1, "first")]));
-    for (name, address) in [("first", "10.0.0.2"), ("second", "10.0.0.3")] {
-        let records = vec![DnsRecord::Address(address.parse().expect("a literal"))];
-        peer.zone.insert(DnsQuery::Address(name.to_owned()), Ok(records));
-    }
+    peer.know_two_servers();
     peer
 }
 

@@ -121,19 +121,18 @@ impl Channel {
     }
 
     /// A 2xx without a transaction: acknowledges it, and hangs its dialog up once, where it answers an INVITE that was given up.
-    /// False when it does not.
-    pub(crate) fn end_late(&mut self, now: Time, message: &Message, head: &Head, flow: Flow) -> bool {
+    pub(crate) fn end_late(&mut self, now: Time, message: &Message, head: &Head, flow: Flow) {
         let limit = self.config.max_forks;
         let given_up = dialog_key(message).and_then(|dialog| self.given_up.get_mut(dialog));
         let Some(GivenUpInvite { invite, from }) = given_up else {
-            return false;
+            return;
         };
         let Some(draft) = invite
             .sent
             .draft(message)
             .filter(|draft| draft.cseq == head.cseq.number)
         else {
-            return false;
+            return;
         };
         let draft = Draft {
             from: from.clone(),
@@ -141,7 +140,6 @@ impl Channel {
         };
         let (parting, origin) = (invite.stray(&head.tag_in_to(), limit), invite.origin);
         self.part(now, origin, &draft, head, flow, parting);
-        true
     }
 
     /// Gives a 2xx that makes a dialog which nobody wants what is due to it.

@@ -3,11 +3,11 @@
 use callwright_sip::EndpointConfig;
 use callwright_sip::command::Hangup;
 use callwright_sip_message::{Builder, HeaderName, Message};
-use callwright_wire::{ConnectionError, DnsQuery, DnsRecord, Node, Transport};
+use callwright_wire::{ConnectionError, Node, Transport};
 
 use crate::parties::{ALICE, BOB, World, uri};
 use crate::script::Script;
-use crate::support::{Exit, Peer};
+use crate::support::Exit;
 
 /// 64·T1.
 const TIMEOUT: u64 = 32_000;
@@ -258,7 +258,7 @@ fn an_answer_of_another_fork_after_timer_m_leaves_the_call_alone() {
 fn a_server_that_was_left_and_answers_is_hung_up_while_the_next_one_is_asked() {
     // RFC 3263 §4.3: the INVITE went on after Timer B.
     let mut script = Script::new();
-    two_servers(&mut script.peer);
+    script.peer.know_two_servers();
     let invitation = callwright_sip::command::Invite {
         target: uri("sip:bob@example.com;transport=udp"),
         ..script.invitation()
@@ -277,22 +277,6 @@ fn a_server_that_was_left_and_answers_is_hung_up_while_the_next_one_is_asked() {
     assert_eq!(script.expect("ACK ").to_tag().as_deref(), Some("bob"));
     is_acknowledged(&mut script, &second, "bob");
     assert!(script.peer.node.call_id(call).is_some());
-}
-
-fn two_servers(peer: &mut Peer<callwright_sip::Endpoint>) {
-    let srv = |priority, target: &str| DnsRecord::Srv {
-        priority,
-        weight: 0,
-        port: 5060,
-        target: target.to_owned(),
-    };
-    let service = DnsQuery::Srv("_sip._udp.example.com".to_owned());
-    peer.zone
-        .insert(service, Ok(vec![srv(1, "first"), srv(2, "second")]));
-    for (name, address) in [("first", "10.0.0.2"), ("second", "10.0.0.3")] {
-        let records = vec![DnsRecord::Address(address.parse().expect("a literal"))];
-        peer.zone.insert(DnsQuery::Address(name.to_owned()), Ok(records));
-    }
 }
 
 #[test]

@@ -21,8 +21,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use callwright_sip_message::{Builder, Limits, Message};
 use callwright_wire::{
-    ConnectionError, ConnectionId, DnsAnswer, DnsError, DnsQuery, Flow, Input, Node, Output, SocketId, Time,
-    TlsClient, Transport,
+    ConnectionError, ConnectionId, DnsAnswer, DnsError, DnsQuery, DnsRecord, Flow, Input, Node, Output,
+    SocketId, Time, TlsClient, Transport,
 };
 
 pub mod core;
@@ -91,6 +91,23 @@ impl<N: Node<Command = Infallible>> Peer<N> {
             sockets: Vec::new(),
             last: None,
             next_connection: 1,
+        }
+    }
+
+    /// `example.com` has a first server (10.0.0.2) and a second (10.0.0.3), by UDP.
+    pub fn know_two_servers(&mut self) {
+        let srv = |priority, target: &str| DnsRecord::Srv {
+            priority,
+            weight: 0,
+            port: 5060,
+            target: target.to_owned(),
+        };
+        let service = DnsQuery::Srv("_sip._udp.example.com".to_owned());
+        self.zone
+            .insert(service, Ok(vec![srv(2, "second"), srv(1, "first")]));
+        for (name, address) in [("first", "10.0.0.2"), ("second", "10.0.0.3")] {
+            let records = vec![DnsRecord::Address(address.parse().expect("a literal"))];
+            self.zone.insert(DnsQuery::Address(name.to_owned()), Ok(records));
         }
     }
 
